@@ -1,0 +1,144 @@
+# What the scripts share: progress lines, root rights, apt, clean-up. Sourced, never run.
+#
+#   . "$(dirname "$0")/lib.sh"
+#
+# Every line of progress carries the seconds since the script started. Nothing here asks a question
+# and nothing is installed that is already there.
+# shellcheck shell=bash
+
+set -u
+set -o pipefail
+
+NARAE_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# A script called by another goes on counting where its caller stands.
+NARAE_T0=${NARAE_T0:-$(date +%s)}
+export NARAE_T0
+
+elapsed() { echo $(($(date +%s) - NARAE_T0)); }
+
+# say TEXT...: one line of progress.
+say() { printf '[%4ds] %s\n' "$(elapsed)" "$*"; }
+
+# warn TEXT...: something a reader should know, on the error channel.
+warn() { printf '[%4ds] %s\n' "$(elapsed)" "$*" >&2; }
+
+# die TEXT...: one clear line, exit status 1.
+die() {
+    warn "error: $*"
+    exit 1
+}
+
+have() { command -v "$1" > /dev/null 2>&1; }
+
+# as_root COMMAND...: through sudo unless we are root.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif have sudo; then
+        sudo -- "$@"
+    else
+        die "root rights are needed for: $* (run as root, or install sudo)"
+    fi
+}
+
+# with_log FILE TITLE COMMAND...: runs a long command quietly, with a sign of life every ten
+# seconds; when it fails the end of its output is shown.
+with_log() {
+    local log=$1 title=$2 pid status shown=0 began
+    shift 2
+    began=$(date +%s)
+    mkdir -p "$(dirname "$log")"
+    say "$title"
+    "$@" > "$log" 2>&1 < /dev/null &
+    pid=$!
+    while kill -0 "$pid" 2> /dev/null; do
+        sleep 1
+        shown=$((shown + 1))
+        if [ $((shown % 10)) -eq 0 ]; then
+            say "  ... $(($(date +%s) - began)) s: $(tail -n 1 "$log" 2> /dev/null |
+                tr -cd '[:print:]' | cut -c1-80)"
+        fi
+    done
+    status=0
+    wait "$pid" || status=$?
+    if [ "$status" -ne 0 ]; then
+        warn "failed: $title (exit status $status); the end of $log:"
+        tail -n 40 "$log" >&2
+    fi
+    return "$status"
+}
+
+installed() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2> /dev/null)" = installed ]
+}
+
+# apt_need PACKAGE...: installs what is missing. The package lists are fetched once, and only when
+# something is missing.
+apt_need() {
+    local missing=() p
+    for p in "$@"; do
+        installed "$p" || missing+=("$p")
+    done
+    [ ${#missing[@]} -eq 0 ] && return 0
+    if [ -z "${NARAE_APT_UPDATED:-}" ]; then
+        with_log "$NARAE_LOGS/apt-update.log" "fetching the package lists" \
+            as_root apt-get -q update || warn "going on with the package lists at hand"
+        export NARAE_APT_UPDATED=1
+    fi
+    with_log "$NARAE_LOGS/apt-install.log" "installing ${missing[*]}" \
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends \
+        install "${missing[@]}" || die "could not install: ${missing[*]}"
+}
+
+# What the daemon, the command line and the agent are built from.
+build_packages="build-essential meson ninja-build pkg-config python3 ca-certificates curl
+    libuv1-dev libjansson-dev libssl-dev libcurl4-openssl-dev libsqlite3-dev libarchive-dev
+    node-llhttp"
+
+# need_node: node and npm from wherever the machine has them; Debian's only when there are none,
+# for Debian's npm does not install beside another vendor's nodejs.
+need_node() {
+    have node && have npm && return 0
+    if have node; then
+        die "node is here but npm is not: install the npm that belongs to $(command -v node)"
+    fi
+    apt_need nodejs npm
+}
+
+# meson_setup DIR OPTION...: configures once, and again only when the options changed.
+meson_setup() {
+    local dir=$1 stamp
+    shift
+    stamp="$dir/.narae-options"
+    if [ -f "$dir/build.ninja" ] && [ "$(cat "$stamp" 2> /dev/null)" = "$*" ]; then
+        return 0
+    fi
+    local again=()
+    [ -f "$dir/build.ninja" ] && again=(--wipe)
+    with_log "$NARAE_LOGS/meson-$(basename "$dir").log" "configuring $dir" \
+        meson setup ${again[@]+"${again[@]}"} "$dir" "$NARAE_ROOT" "$@" || return 1
+    printf '%s\n' "$*" > "$stamp"
+}
+
+# build_in DIR [TARGET...]
+build_in() {
+    local dir=$1
+    shift
+    with_log "$NARAE_LOGS/ninja-$(basename "$dir").log" "building $(basename "$dir")/" \
+        ninja -C "$dir" "$@"
+}
+
+NARAE_LOGS=${NARAE_LOGS:-${TMPDIR:-/tmp}/narae-logs.$(id -u)}
+export NARAE_LOGS
+mkdir -p "$NARAE_LOGS"
+
+NARAE_DOCKER=${NARAE_DOCKER:-/var/run/docker.sock}
+export NARAE_DOCKER
+
+# engine_answers: 0 when an Engine answers on its socket within five seconds.
+engine_answers() {
+    [ -S "$NARAE_DOCKER" ] || return 1
+    [ "$(as_root curl -s -m 5 --unix-socket "$NARAE_DOCKER" http://engine/_ping 2> /dev/null)" = OK ]
+}
+
+docker_cli() { as_root docker -H "unix://$NARAE_DOCKER" "$@"; }
