@@ -1,0 +1,40 @@
+/* JSON over jansson with ceilings (depth 64, numbers that fit, sizes by the caller), and a scanner that checks a text without
+ * building it: the warm path passes an input on as bytes. Any thread; a json_t belongs to one thread at a time.
+ */
+#ifndef NR_COMMON_BASE_JSON_H
+#define NR_COMMON_BASE_JSON_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/err.h"
+#include "common/base/str.h"
+
+#define NR_JSON_DEPTH_MAX 64
+
+/* Parses any JSON value; duplicates: last wins. Real numbers stay reals, integers integers (beyond 64 bits: NR_EINVAL).
+ * Returns a value (made) or NULL with a sentence that holds line and column. */
+json_t *nr_json_parse(struct nr_str text, struct nr_err *err);
+static inline void nr_json_cleanup(json_t **j)
+{
+    json_decref(*j);
+}
+#define nr_auto_json __attribute__((cleanup(nr_json_cleanup)))
+
+/* What a whole text is, by its first byte after white space; NR_JSON_BAD when the text is not valid JSON (RFC 8259, UTF-8,
+ * depth <= 64, nothing behind it). Allocates nothing; about 1 ns a byte. */
+enum nr_json_kind { NR_JSON_BAD, NR_JSON_OBJECT, NR_JSON_ARRAY, NR_JSON_STRING, NR_JSON_NUMBER, NR_JSON_TRUE, NR_JSON_FALSE, NR_JSON_NULL };
+enum nr_json_kind nr_json_scan(struct nr_str text);
+/* As nr_json_scan; for an object also finds the raw text of the value of a top-level key (last one wins; absent: {NULL, 0}).
+ * An escaped key is compared after decoding when it holds a backslash. */
+enum nr_json_kind nr_json_scan_key(struct nr_str text, const char *key, struct nr_str *ret_value);
+
+/* Compact text (made, NUL-terminated) of a value; NULL without memory. */
+char *nr_json_text(const json_t *j, size_t *ret_n);
+
+/* Object member by name and type, or NULL (absent or another type). */
+json_t *nr_json_object(const json_t *j, const char *key);
+const char *nr_json_string(const json_t *j, const char *key);
+
+#endif

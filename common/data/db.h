@@ -1,0 +1,75 @@
+/* sqlite with one writer thread and group commit, and reader threads of its own. WAL, synchronous=FULL: a job that is done is on
+ * disk, also after a power cut.
+ *
+ * A write job runs inside the open transaction in its own savepoint: a job that fails rolls back alone. The writer commits when its
+ * queue is empty, after 256 jobs, or, while only lazy jobs wait, after 5 ms. `done` comes after the commit. When the commit
+ * itself fails all its jobs get that error, and the database refuses writes until it is reopened by the writer.
+ * Jobs are lent until done. Any thread may post.
+ */
+#ifndef NR_COMMON_DATA_DB_H
+#define NR_COMMON_DATA_DB_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+
+#include "common/base/err.h"
+#include "common/base/str.h"
+#include "common/net/loop.h"
+
+struct nr_db;
+
+/* Numbered schema steps: steps[i] brings user_version i to i + 1, each in one transaction. Additive only. */
+struct nr_db_config {
+    const char *path;
+    const char *const *steps; /* ends with NULL */
+    int page_bytes;           /* 4096; used at creation */
+    int readers;              /* threads, 1 at least */
+    uint32_t busy_timeout_ms; /* 5000 */
+};
+
+struct nr_db_job {
+    /* in */
+    int (*run)(sqlite3 *db, struct nr_db_job *job); /* on the database's thread; 0 or NR_E* (a write is then rolled back) */
+    void (*done)(struct nr_db_job *job);            /* once; on `loop`; when loop is NULL on the database's thread. May be NULL. */
+    struct nr_loop *loop;
+    bool lazy;                                      /* may wait up to 5 ms for company */
+    /* out */
+    int status;
+    /* private */
+    struct nr_mail mail;
+    struct nr_db_job *next;
+    void *wait;
+};
+
+struct nr_db_stats {
+    uint64_t jobs, commits, failed_commits, queued; /* queued: now */
+    uint64_t last_commit_us;
+};
+
+/* Opens, migrates (NR_EINVAL with one sentence when the file is newer than one step), checks (quick_check; NR_ECORRUPT with a
+ * sentence that names the file and what to do) and starts the threads. */
+int nr_db_open(const struct nr_db_config *c, struct nr_db **ret, struct nr_err *err);
+/* Finishes what is queued, checkpoints, joins the threads. NULL is fine. Blocking. */
+void nr_db_close(struct nr_db *d);
+
+void nr_db_write(struct nr_db *d, struct nr_db_job *job);
+/* On a reader connection: sees every job that was done before it was posted. */
+void nr_db_read(struct nr_db *d, struct nr_db_job *job);
+/* Blocking forms for the manage plane: return job->status after the commit. job->done and loop are ignored. */
+int nr_db_write_wait(struct nr_db *d, struct nr_db_job *job);
+int nr_db_read_wait(struct nr_db *d, struct nr_db_job *job);
+struct nr_db_stats nr_db_stats(struct nr_db *d);
+/* Frees pages and truncates the log where it pays; called by retention. Runs as a write job of its own. */
+
+/* Prepares with SQLITE_PREPARE_PERSISTENT and keeps the statement with the connection; the text must be a string literal (compared by
+ * address). Reset and cleared when it is handed out again. NULL on error. For use inside jobs. */
+sqlite3_stmt *nr_db_prepare(sqlite3 *db, const char *literal);
+/* NR_E* for a sqlite result: SQLITE_FULL is NR_ENOSPC, CONSTRAINT NR_EEXIST, BUSY NR_EBUSY, CORRUPT/NOTADB NR_ECORRUPT, else NR_EIO. */
+int nr_db_err(int sqlite_result);
+/* Binds bytes as TEXT or BLOB without a copy (kept until the statement is stepped). */
+void nr_db_bind_text(sqlite3_stmt *s, int at, struct nr_str text);
+void nr_db_bind_blob(sqlite3_stmt *s, int at, struct nr_str bytes);
+/* Column as text, lent until the next step. */
+struct nr_str nr_db_column(sqlite3_stmt *s, int at);
+
+#endif
