@@ -1,0 +1,105 @@
+/* The life of the shared objects of the ports: counting, freeing, names of their states. No decisions. */
+#include "ports/activation.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+struct activation *activation_make(void)
+{
+    struct activation *a = nr_try_alloc(sizeof(*a));
+
+    if (a == NULL)
+        return NULL;
+    a->refs = 1;
+    nr_arena_init(&a->arena, 2 * NR_PAYLOAD_MAX_BYTES + 65536);
+    nr_buf_init(&a->reply, 4 * NR_RESULT_MAX_BYTES);
+    nr_buf_init(&a->reply_head, 4096);
+    nr_buf_init(&a->logs, 12u << 20);
+    return a;
+}
+
+struct activation *activation_ref(struct activation *a)
+{
+    a->refs++;
+    return a;
+}
+
+void activation_unref(struct activation *a)
+{
+    if (a == NULL || --a->refs > 0)
+        return;
+    nr_check(!nr_deadline_armed(&a->wait) && !nr_deadline_armed(&a->deadline) && a->slot == NULL);
+    nr_buf_fini(&a->reply);
+    nr_buf_fini(&a->reply_head);
+    nr_buf_fini(&a->logs);
+    free(a->outcome.result_mem);
+    function_unref(a->fn);
+    account_unref(a->account);
+    nr_arena_fini(&a->arena);
+    free(a);
+}
+
+void activation_fail(struct activation *a, int code, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (a->err != 0)
+        return;
+    a->err = a->error.code = code;
+    va_start(ap, fmt);
+    (void)vsnprintf(a->error.text, sizeof(a->error.text), fmt, ap);
+    va_end(ap);
+}
+
+const char *outcome_status_text(enum outcome_status s)
+{
+    static const char *const text[] = {"success", "application error", "action developer error", "whisk internal error"};
+
+    return text[s];
+}
+
+const char *start_kind_text(enum start_kind s)
+{
+    static const char *const text[] = {"none", "warm", "cold"};
+
+    return text[s];
+}
+
+const char *cold_cause_text(enum cold_cause c)
+{
+    static const char *const text[] = {"", "first call", "scale-out", "evicted", "updated", "crashed"};
+
+    return text[c];
+}
+
+struct function *function_ref(struct function *f)
+{
+    atomic_fetch_add_explicit(&f->refs, 1, memory_order_relaxed);
+    return f;
+}
+
+void function_unref(struct function *f)
+{
+    if (f == NULL || atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    char *const texts[] = {f->account, f->package, f->name, f->path, f->version, f->kind, f->image, f->exec,
+                           f->main, f->file, f->code_path, f->parameters, f->init_parameters, f->limits};
+    for (size_t i = 0; i < nr_countof(texts); i++)
+        free(texts[i]);
+    free(f);
+}
+
+struct account *account_ref(struct account *a)
+{
+    atomic_fetch_add_explicit(&a->refs, 1, memory_order_relaxed);
+    return a;
+}
+
+void account_unref(struct account *a)
+{
+    if (a == NULL || atomic_fetch_sub_explicit(&a->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    free(a->name);
+    free(a->uuid);
+    free(a);
+}

@@ -1,0 +1,55 @@
+/* The invoker's port: run one activation in a container of this host. This is the one seam that will also have a wire form.
+ * Loop's thread, except where said.
+ */
+#ifndef NR_PORTS_INVOKER_H
+#define NR_PORTS_INVOKER_H
+
+#include "common/base/log.h"
+#include "ports/activation.h"
+#include "ports/node.h"
+#include "ports/scaler.h"
+
+struct invoker;
+
+struct invoker_config {
+    struct nr_loop *loop;
+    struct node *node;              /* kept: memory budget shared by all shards */
+    const char *docker_socket;      /* "/var/run/docker.sock" */
+    const char *run_dir;            /* c/<8 hex>/ sockets, <cid>.json */
+    const char *agent_path;         /* static agent, mounted read-only */
+    const char *installation;       /* label narae.installation: 16 hex of the data folder */
+    const char *image_hint;         /* command that builds missing images, for the error text */
+    const char *const *images;      /* our runtime images to check at start; ends with NULL */
+    int engine_workers;             /* 0: cores */
+    uint32_t keep_alive_ms;         /* idle container lives this long, 600,000 */
+    uint32_t grace_ms;
+    struct nr_log *log;
+};
+
+/* Probes the Engine, prints the table of capabilities to the log, removes containers of an earlier run. Blocking; at start.
+ * An Engine that does not answer is NR_EUNAVAIL with a sentence that says what to do; a missing image is a warning in the table. */
+int invoker_open(const struct invoker_config *c, struct invoker **ret, struct nr_err *err);
+
+/* Runs a: borrows a slot (warm, or a start), sends, awaits, collects logs. a->on_step comes at the answer with a->outcome filled
+ * (a->i == I_AWAIT) and once at the end (a->i == I_END); after the second one the invoker does not touch a again.
+ * Never runs on_step inside itself before it returns, except on the warm path's immediate failures (then a->err is set). */
+void invoker_run(struct invoker *v, struct activation *a);
+/* The controller's claim is done: 0 runs it, < 0 gives the slot back. */
+void invoker_claimed(struct activation *a, int status);
+/* Cuts a call that waits or runs; on_step comes as always with a->err = err. */
+void invoker_cut(struct activation *a, int err);
+/* A revision is no longer current: idle containers go now, busy ones after their call. */
+void invoker_forget(struct invoker *v, uint64_t revision);
+/* Obeyed within a second. */
+void invoker_wish(struct invoker *v, const struct scaler_wish *w);
+
+/* Removes all containers; `done` once, at the latest after max_ms. */
+void invoker_drain(struct invoker *v, uint64_t max_ms, void (*done)(void *arg), void *arg);
+/* Closes handles (asynchronously, on the loop) and, once `closed` came, joins the workers and frees. */
+void invoker_close(struct invoker *v, void (*closed)(void *arg), void *arg);
+
+/* The probe's table and the pool as JSON (docs: /narae/v1/invokers, `narae doctor`). */
+void invoker_status(struct invoker *v, struct nr_buf *out);
+void invoker_metrics(struct invoker *v, struct nr_buf *out);
+
+#endif
