@@ -41,26 +41,62 @@ as_root() {
     fi
 }
 
+# need_root: asks for the password now, while the terminal is ours.
+need_root() {
+    [ "$(id -u)" -eq 0 ] || ! have sudo || sudo -v
+}
+
+# attend COMMAND...: runs it in a process group of its own, so that a signal to this script is acted
+# on at once and ends all of it; whoever sets an EXIT trap of its own calls stop_children in it.
+NARAE_CHILDREN=
+attend() {
+    local pid status=0
+    set -m
+    "$@" < /dev/null &
+    pid=$!
+    set +m
+    NARAE_CHILDREN="$NARAE_CHILDREN $pid"
+    wait "$pid" || status=$?
+    NARAE_CHILDREN=${NARAE_CHILDREN% "$pid"}
+    return "$status"
+}
+
+stop_children() {
+    local pid
+    for pid in $NARAE_CHILDREN; do
+        kill -TERM -- "-$pid" 2> /dev/null || kill -TERM "$pid" 2> /dev/null
+        wait "$pid" 2> /dev/null
+    done
+    NARAE_CHILDREN=
+}
+trap stop_children EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# sign_of_life LOG: every ten seconds the last line of a log, until it is killed.
+sign_of_life() {
+    local began
+    began=$(date +%s)
+    while sleep 10 > /dev/null 2>&1 < /dev/null; do
+        say "  ... $(($(date +%s) - began)) s: $(tail -n 1 "$1" 2> /dev/null |
+            tr -cd '[:print:]' | cut -c1-80)"
+    done
+}
+
 # with_log FILE TITLE COMMAND...: runs a long command quietly, with a sign of life every ten
 # seconds; when it fails the end of its output is shown.
 with_log() {
-    local log=$1 title=$2 pid status shown=0 began
+    local log=$1 title=$2 ticker status=0
     shift 2
-    began=$(date +%s)
     mkdir -p "$(dirname "$log")"
     say "$title"
-    "$@" > "$log" 2>&1 < /dev/null &
-    pid=$!
-    while kill -0 "$pid" 2> /dev/null; do
-        sleep 1
-        shown=$((shown + 1))
-        if [ $((shown % 10)) -eq 0 ]; then
-            say "  ... $(($(date +%s) - began)) s: $(tail -n 1 "$log" 2> /dev/null |
-                tr -cd '[:print:]' | cut -c1-80)"
-        fi
-    done
-    status=0
-    wait "$pid" || status=$?
+    sign_of_life "$log" &
+    ticker=$!
+    NARAE_CHILDREN="$NARAE_CHILDREN $ticker"
+    attend "$@" > "$log" 2>&1 || status=$?
+    kill "$ticker" 2> /dev/null
+    wait "$ticker" 2> /dev/null
+    NARAE_CHILDREN=${NARAE_CHILDREN% "$ticker"}
     if [ "$status" -ne 0 ]; then
         warn "failed: $title (exit status $status); the end of $log:"
         tail -n 40 "$log" >&2
@@ -80,6 +116,8 @@ apt_need() {
         installed "$p" || missing+=("$p")
     done
     [ ${#missing[@]} -eq 0 ] && return 0
+    have apt-get || die "this system has no apt; please install: ${missing[*]}"
+    need_root
     if [ -z "${NARAE_APT_UPDATED:-}" ]; then
         with_log "$NARAE_LOGS/apt-update.log" "fetching the package lists" \
             as_root apt-get -q update || warn "going on with the package lists at hand"
