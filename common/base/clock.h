@@ -1,5 +1,5 @@
 /* All time and all randomness of the platform. Durations use the monotonic clock, the wall clock labels records.
- * Tests may fake both clocks and seed the ids. Any thread.
+ * Tests may fake both clocks. Any thread, but no ids in the child of a fork.
  */
 #ifndef NR_COMMON_BASE_CLOCK_H
 #define NR_COMMON_BASE_CLOCK_H

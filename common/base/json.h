@@ -13,7 +13,8 @@
 
 #define NR_JSON_DEPTH_MAX 64
 
-/* Parses any JSON value; duplicates: last wins. Real numbers stay reals, integers integers (beyond 64 bits: NR_EINVAL).
+/* Parses any JSON value; duplicates: last wins. Real numbers stay reals, integers integers (beyond 64 bits, or a real beyond
+ * double: NR_EINVAL). \u0000 is allowed in strings (json_string_length), not in keys; half a surrogate pair is NR_EINVAL.
  * Returns a value (made) or NULL with a sentence that holds line and column. */
 json_t *nr_json_parse(struct nr_str text, struct nr_err *err);
 static inline void nr_json_cleanup(json_t **j)
@@ -30,7 +31,10 @@ enum nr_json_kind nr_json_scan(struct nr_str text);
  * An escaped key is compared after decoding when it holds a backslash. */
 enum nr_json_kind nr_json_scan_key(struct nr_str text, const char *key, struct nr_str *ret_value);
 
-/* Compact text (made, NUL-terminated) of a value; NULL without memory. */
+/* As nr_json_scan; for a bad text also the offset of the first byte that cannot be, and a phrase (lent by the program). */
+enum nr_json_kind nr_json_scan_why(struct nr_str text, size_t *ret_at, const char **ret_why);
+
+/* Compact text (made, NUL-terminated) of a value; NULL without memory. Reals in the shortest form that reads back the same. */
 char *nr_json_text(const json_t *j, size_t *ret_n);
 
 /* Object member by name and type, or NULL (absent or another type). */

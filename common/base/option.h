@@ -40,7 +40,8 @@ struct nr_option_set {
 
 /* Fills all structs of `sets` (ends with NULL options): presets, then --config=FILE of argv, environment, argv. Prints nothing.
  * NR_EINVAL with a sentence that names the option, the value and what is allowed (nearest known word for a typo).
- * *ret_help is set when --help or -h was given. */
+ * The structs must be zeroed before; after a failure their strings are freed and NULL. `config` is no option of a table unless
+ * the program wants the path itself. *ret_help is set when --help or -h was given: then only presets are filled. */
 int nr_options_load(const struct nr_option_set *sets, int argc, char **argv, bool *ret_help, struct nr_err *err);
 void nr_options_fini(const struct nr_option_set *sets);
 void nr_options_help(const struct nr_option_set *sets, const char *usage, FILE *out);

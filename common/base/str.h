@@ -38,8 +38,12 @@ bool nr_str_to_i64(struct nr_str s, int64_t min, int64_t max, int64_t *ret);
 
 /* Valid UTF-8 (no surrogates, no overlong forms). */
 bool nr_utf8_valid(struct nr_str s);
+/* Bytes of the one valid UTF-8 sequence at `at` (1 to 4, not past `end`), or 0. */
+size_t nr_utf8_len(const char *at, const char *end);
+/* Writes a character (not a surrogate, <= 0x10FFFF) as UTF-8 to out (lent, 4 bytes); returns the count. */
+size_t nr_utf8_put(uint32_t character, char *out);
 
-/* Standard base64 with or without padding; returns bytes written to out (lent, >= 3 * n / 4 + 3 bytes) or -1. */
+/* Standard base64 with or without padding, white space around it skipped; returns bytes written to out (lent, >= 3 * n / 4 + 3 bytes) or -1. */
 ssize_t nr_base64_decode(struct nr_str s, unsigned char *out);
 /* Writes 4 * ((n + 2) / 3) characters and a NUL to out (lent); returns the count without the NUL. */
 size_t nr_base64_encode(const void *bytes, size_t n, char *out);
