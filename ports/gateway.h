@@ -1,0 +1,55 @@
+/* The gateway's port: the public door. What the daemon opens, tells it is ready, drains and closes.
+ * Loop's thread.
+ *
+ * Order at a stop: gateway_drain() (no new connection, no new call, running requests get their
+ * answers), then the controller and the invoker drain, then gateway_close().
+ */
+#ifndef NR_PORTS_GATEWAY_H
+#define NR_PORTS_GATEWAY_H
+
+#include "common/base/log.h"
+#include "common/net/loop.h"
+#include "ports/controller.h"
+#include "ports/fnmanager.h"
+#include "ports/invoker.h"
+
+struct gateway;
+struct nr_tls;
+
+struct gateway_config {
+    struct nr_loop *loop;          /* kept */
+    const char *listen;            /* "127.0.0.1:3233", "[::1]:0"; lent */
+    struct nr_tls *tls;            /* kept; NULL: plain */
+    struct fnmanager *fnmanager;   /* kept */
+    struct controller *controller; /* kept */
+    struct invoker *invoker;       /* kept */
+    struct nr_log *log;            /* kept */
+
+    /* bounds on what has no account yet; 0 is the default in brackets */
+    unsigned connections_max;          /* [4096]; accepting pauses above it */
+    int64_t inflight_max_bytes;        /* [268435456] bodies of all requests; 503 above */
+    unsigned failed_logins_per_minute; /* [20] of one address; 429 above */
+    uint32_t header_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms; /* [DESIGN 4] */
+
+    /* what GET / and GET /api/v1 tell */
+    const char *build, *build_number; /* kept */
+    int64_t memory_max_mb;            /* largest memory limit of a function */
+};
+
+/* Listens at once, answers when the loop runs; until gateway_set_ready(true) every call is refused with
+ * 503 and only /healthz, /readyz and /metrics answer. A port in use is NR_EBUSY or NR_EIO with a sentence. */
+int gateway_open(const struct gateway_config *c, struct gateway **ret, struct nr_err *err);
+/* The port that was taken. */
+int gateway_port(const struct gateway *g);
+/* What /readyz says; false also refuses calls with 503 and Retry-After. */
+void gateway_set_ready(struct gateway *g, bool ready);
+/* Not ready any more, accepts no connection, closes idle ones; `idle` comes once, when the last
+ * connection is gone (maybe before this returns). */
+void gateway_drain(struct gateway *g, void (*idle)(void *arg), void *arg);
+/* Closes every connection; `closed` comes once, when all handles are closed, no request is in the hands
+ * of another part any more, and g is freed. NULL: at once. */
+void gateway_close(struct gateway *g, void (*closed)(void *arg), void *arg);
+/* Adds the gateway's own figures in Prometheus text form to out (lent). */
+void gateway_metrics(struct gateway *g, struct nr_buf *out);
+
+#endif
