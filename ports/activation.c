@@ -53,7 +53,8 @@ void activation_fail(struct activation *a, int code, const char *fmt, ...)
 
 const char *outcome_status_text(enum outcome_status s)
 {
-    static const char *const text[] = {"success", "application error", "action developer error", "whisk internal error"};
+    static const char *const text[] = {"success", "application error", "action developer error",
+                                       "whisk internal error"};
 
     return text[s];
 }
@@ -67,7 +68,8 @@ const char *start_kind_text(enum start_kind s)
 
 const char *cold_cause_text(enum cold_cause c)
 {
-    static const char *const text[] = {"", "first call", "scale-out", "evicted", "updated", "crashed"};
+    static const char *const text[] = {"",        "first call", "scale-out",
+                                       "evicted", "updated",    "crashed"};
 
     return text[c];
 }
@@ -82,8 +84,10 @@ void function_unref(struct function *f)
 {
     if (f == NULL || atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) > 1)
         return;
-    char *const texts[] = {f->account, f->package, f->name, f->path, f->version, f->kind, f->image, f->exec,
-                           f->main, f->file, f->code_path, f->parameters, f->init_parameters, f->limits};
+    char *const texts[] = {
+        f->account,         f->package, f->name, f->path, f->version,   f->kind,
+        f->image,           f->exec,    f->main, f->file, f->code_path, f->parameters,
+        f->init_parameters, f->limits};
     for (size_t i = 0; i < nr_countof(texts); i++)
         free(texts[i]);
     free(f);

@@ -23,11 +23,23 @@ struct controller;
 struct slot;
 
 /* How the function ended: status of the record. */
-enum outcome_status { OUTCOME_SUCCESS, OUTCOME_APPLICATION_ERROR, OUTCOME_DEVELOPER_ERROR, OUTCOME_INTERNAL_ERROR };
+enum outcome_status {
+    OUTCOME_SUCCESS,
+    OUTCOME_APPLICATION_ERROR,
+    OUTCOME_DEVELOPER_ERROR,
+    OUTCOME_INTERNAL_ERROR
+};
 
 /* How the container was found, and if it was cold, why. */
 enum start_kind { START_NONE, START_WARM, START_COLD };
-enum cold_cause { COLD_NOT, COLD_FIRST_CALL, COLD_SCALE_OUT, COLD_EVICTED, COLD_UPDATED, COLD_CRASHED };
+enum cold_cause {
+    COLD_NOT,
+    COLD_FIRST_CALL,
+    COLD_SCALE_OUT,
+    COLD_EVICTED,
+    COLD_UPDATED,
+    COLD_CRASHED
+};
 
 enum controller_state { C_RESOLVE, C_ADMIT, C_ACCEPT, C_RUN, C_RECORD, C_END };
 enum invoker_state { I_IDLE, I_BORROW, I_CLAIM, I_INIT, I_SEND, I_AWAIT, I_LOGS, I_RETURN, I_END };
@@ -43,64 +55,75 @@ struct outcome {
 
 struct activation {
     /* in: set by who makes it (gateway, or the controller for a reloaded row) before controller_invoke() */
-    struct account *account;      /* shared */
-    struct nr_str package, name;  /* of the target, decoded, in the arena; package.n == 0: none */
-    struct nr_str transaction;    /* X-Request-ID, given or made; `code` of error bodies */
-    struct nr_str input;          /* JSON object text; lent until on_reply or, with `blocking` false, until controller_invoke() returns:
+    struct account *account;     /* shared */
+    struct nr_str package, name; /* of the target, decoded, in the arena; package.n == 0: none */
+    struct nr_str transaction;   /* X-Request-ID, given or made; `code` of error bodies */
+    struct nr_str
+        input; /* JSON object text; lent until on_reply or, with `blocking` false, until controller_invoke() returns:
                                      the controller copies what must live longer */
-    struct nr_str api_key;        /* "uuid:key" as presented; {NULL,0} after a reload */
+    struct nr_str api_key; /* "uuid:key" as presented; {NULL,0} after a reload */
     bool blocking, result_only;
-    uint32_t wait_ms;             /* how long a blocking caller waits: 1..60000 */
-    void (*on_reply)(struct activation *a); /* exactly once, unless NULL (reloaded rows): read `err`, `reply_status`, `reply` */
-    void *owner;                  /* of who made it: the gateway's request */
+    uint32_t wait_ms; /* how long a blocking caller waits: 1..60000 */
+    void (*on_reply)(
+        struct activation *
+            a); /* exactly once, unless NULL (reloaded rows): read `err`, `reply_status`, `reply` */
+    void *owner; /* of who made it: the gateway's request */
 
     /* out: what the gateway writes */
-    struct nr_err error;          /* error.code != 0: refused before it ran; error body from text and transaction */
-    int reply_status;             /* 200, 202, 502, 500 */
-    struct nr_buf reply;          /* body; valid during on_reply */
-    struct nr_buf reply_head;     /* further header lines ("Retry-After: 3\r\n") */
-    bool client_gone;             /* set by the gateway: nobody reads the reply; the record is kept all the same */
+    struct nr_err
+        error; /* error.code != 0: refused before it ran; error body from text and transaction */
+    int reply_status;         /* 200, 202, 502, 500 */
+    struct nr_buf reply;      /* body; valid during on_reply */
+    struct nr_buf reply_head; /* further header lines ("Retry-After: 3\r\n") */
+    bool
+        client_gone; /* set by the gateway: nobody reads the reply; the record is kept all the same */
 
     /* the record */
-    char id[33];                  /* "" until admitted */
-    char cause[33];               /* parent, or "" */
-    struct function *fn;          /* shared, from resolve on */
+    char id[33];                        /* "" until admitted */
+    char cause[33];                     /* parent, or "" */
+    struct function *fn;                /* shared, from resolve on */
     int64_t start_wall_ms, end_wall_ms; /* labels: start of init or run, end of run */
     uint64_t accepted_us, borrowed_us, started_us, answered_us; /* monotonic */
-    uint64_t init_us;             /* 0: the container was warm */
-    uint64_t queue_us, create_us, boot_us; /* stages of a cold start: waited for a place, Engine create, start until hello */
+    uint64_t init_us;                                           /* 0: the container was warm */
+    uint64_t queue_us, create_us,
+        boot_us; /* stages of a cold start: waited for a place, Engine create, start until hello */
     enum start_kind start;
     enum cold_cause cold;
     struct outcome outcome;
-    struct nr_buf logs;           /* lines, each ended by '\n'; empty when limits.logs is 0 */
-    int epoch;                    /* attempt; a late result of an old one is dropped */
+    struct nr_buf logs; /* lines, each ended by '\n'; empty when limits.logs is 0 */
+    int epoch;          /* attempt; a late result of an old one is dropped */
 
     /* who holds it */
     int refs;
-    int err;                      /* NR_E* that cut it, 0; first wins */
+    int err; /* NR_E* that cut it, 0; first wins */
 
     /* controller */
     enum controller_state c;
     struct controller *ctl;
-    struct nr_deadline wait;      /* blocking wait */
-    struct nr_link in_account;    /* controller's list of live ones */
-    struct nr_db_job row;         /* accept or claim under way */
-    bool admitted, replied, durable, row_pending;
-    struct nr_map_node by_id;     /* controller's map of live and not yet stored ones */
+    struct nr_deadline wait;         /* blocking wait */
+    struct nr_link in_account;       /* controller's list of live ones */
+    struct nr_db_job row;            /* accept or claim under way */
+    bool admitted, replied, durable; /* durable: its row in calls.db is on disk */
+    bool row_pending, row_running, claim_wanted;
+    struct nr_map_node by_id; /* controller's map of live and not yet stored ones */
 
     /* what the invoker asks of the controller (set by the controller) */
-    void (*on_step)(struct activation *a);  /* tick the controller: at the answer (i == I_AWAIT), and at the end (i == I_END) */
-    int (*claim)(struct activation *a);     /* NULL: none needed. Makes "running" durable before the first byte is sent; 0 now,
+    void (*on_step)(
+        struct activation *
+            a); /* tick the controller: at the answer (i == I_AWAIT), and at the end (i == I_END) */
+    int (*claim)(
+        struct activation
+            *a); /* NULL: none needed. Makes "running" durable before the first byte is sent; 0 now,
                                                1 later (invoker_claimed() is called), < 0 do not run */
 
     /* invoker */
     enum invoker_state i;
-    struct nr_link queue;         /* waiting for a slot */
+    struct nr_link queue; /* waiting for a slot */
     struct slot *slot;
-    struct nr_deadline deadline;  /* init or run limit */
+    struct nr_deadline deadline; /* init or run limit */
     void *invoker;
 
-    struct nr_arena arena;        /* everything that lives as long as this does */
+    struct nr_arena arena; /* everything that lives as long as this does */
 };
 
 /* Makes one (zeroed, one reference) or NULL without memory. */
@@ -109,7 +132,8 @@ struct activation *activation_ref(struct activation *a);
 /* The last one frees it, its arena, buffers and snapshots. NULL is fine. */
 void activation_unref(struct activation *a);
 /* The first error wins; code and sentence. */
-void activation_fail(struct activation *a, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void activation_fail(struct activation *a, int code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* "success", "application error", ... */
 const char *outcome_status_text(enum outcome_status s);

@@ -11,13 +11,13 @@
 
 struct controller_config {
     struct nr_loop *loop;
-    const char *data_dir;            /* calls.db, ballast */
-    struct fnmanager *fnmanager;     /* kept */
-    struct invoker *invoker;         /* kept */
-    uint8_t number;                  /* of this controller, part of every id */
-    int64_t retention_s;             /* records older than this go; 0: by bytes only */
-    int64_t retention_max_bytes;     /* of calls.db */
-    int64_t queue_max;               /* rows waiting in all; 429 above */
+    const char *data_dir;        /* calls.db, ballast */
+    struct fnmanager *fnmanager; /* kept */
+    struct invoker *invoker;     /* kept */
+    uint8_t number;              /* of this controller, part of every id */
+    int64_t retention_s;         /* records older than this go; 0: by bytes only */
+    int64_t retention_max_bytes; /* of calls.db */
+    int64_t queue_max;           /* rows waiting in all; 429 above */
     struct nr_log *log;
 };
 
@@ -31,7 +31,8 @@ void controller_start(struct controller *c);
 void controller_invoke(struct controller *c, struct activation *a);
 
 /* A function changed: forget its snapshot, tell the invoker. Wired to fnmanager_config.on_change. */
-void controller_on_change(void *controller, const char *account, const char *package, const char *name, uint64_t old_revision);
+void controller_on_change(void *controller, const char *account, const char *package,
+                          const char *name, uint64_t old_revision);
 
 enum query_op { QUERY_LIST, QUERY_GET, QUERY_LOGS, QUERY_RESULT };
 
@@ -40,19 +41,21 @@ struct activation_query {
     /* in */
     enum query_op op;
     struct account *account;
-    struct nr_str id;               /* GET, LOGS, RESULT: 32 hex, checked by the caller */
-    struct nr_str name, package;    /* LIST: filter; n == 0: all */
-    int64_t since_ms, upto_ms;      /* LIST: on start, inclusive; 0: open */
-    int limit, skip;                /* limit 0 is 200 */
+    struct nr_str id;            /* GET, LOGS, RESULT: 32 hex, checked by the caller */
+    struct nr_str name, package; /* LIST: filter; n == 0: all */
+    int64_t since_ms, upto_ms;   /* LIST: on start, inclusive; 0: open */
+    int limit, skip;             /* limit 0 is 200 */
     bool docs, count;
     void (*done)(struct activation_query *q);
     void *owner;
     /* out */
-    struct nr_err err;              /* NR_ENOENT: unknown */
-    struct nr_buf reply;            /* JSON; nr_buf_fini by the caller */
+    struct nr_err err;   /* NR_ENOENT: unknown */
+    struct nr_buf reply; /* JSON; nr_buf_fini by the caller */
     /* private */
     struct nr_db_job job;
     struct controller *ctl;
+    struct nr_link link;
+    uint64_t asked_us;
 };
 void controller_ask(struct controller *c, struct activation_query *q);
 

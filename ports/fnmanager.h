@@ -16,24 +16,26 @@ struct fnmanager;
 
 /* A runtime that the platform offers. */
 struct runtime_kind {
-    const char *kind;       /* "python:3" */
-    const char *family;     /* "python": <family>:default */
-    const char *image;      /* "narae/python:<hash>" */
-    const char *extension;  /* of a single source file: ".py" */
-    bool is_default;        /* of its family */
-    const char *alias_of;   /* NULL, or the kind that this one resolves to ("python:3.11" -> "python:3") */
+    const char *kind;      /* "python:3" */
+    const char *family;    /* "python": <family>:default */
+    const char *image;     /* "narae/python:<hash>" */
+    const char *extension; /* of a single source file: ".py" */
+    bool is_default;       /* of its family */
+    const char
+        *alias_of; /* NULL, or the kind that this one resolves to ("python:3.11" -> "python:3") */
 };
 
 struct fnmanager_config {
-    const char *data_dir;                 /* meta.db, buckets/, guest.key, admin.key, secret.key */
-    const struct runtime_kind *kinds;     /* kept; ends with a NULL kind */
-    const char *native_image;             /* image of blackbox + openwhisk/dockerskeleton */
-    const char *guest_profile;            /* "local", "default", "iot" */
-    bool dev_keys;                        /* the public pair; loopback only (the daemon checks) */
-    int64_t memory_max_mb;                /* of the node */
-    struct nr_loop *loop;                 /* of on_change */
+    const char *data_dir;             /* meta.db, buckets/, guest.key, admin.key, secret.key */
+    const struct runtime_kind *kinds; /* kept; ends with a NULL kind */
+    const char *native_image;         /* image of blackbox + openwhisk/dockerskeleton */
+    const char *guest_profile;        /* "local", "default", "iot" */
+    bool dev_keys;                    /* the public pair; loopback only (the daemon checks) */
+    int64_t memory_max_mb;            /* of the node */
+    struct nr_loop *loop;             /* of on_change */
     /* On `loop`, before the `done` of the change: a function was replaced (old revision given) or removed. */
-    void (*on_change)(void *arg, const char *account, const char *package, const char *name, uint64_t old_revision);
+    void (*on_change)(void *arg, const char *account, const char *package, const char *name,
+                      uint64_t old_revision);
     void *arg;
     struct nr_log *log;
 };
@@ -45,35 +47,36 @@ void fnmanager_close(struct fnmanager *m);
 
 /* Checks "uuid:key" (lent). 0 and a shared account, or NR_EAUTH; the same time for an unknown uuid and a wrong key. Any thread,
  * from memory, a few microseconds. */
-int fnmanager_authenticate(struct fnmanager *m, struct nr_str uuid, struct nr_str secret, struct account **ret);
+int fnmanager_authenticate(struct fnmanager *m, struct nr_str uuid, struct nr_str secret,
+                           struct account **ret);
 
 enum fn_op {
-    FN_RESOLVE,        /* account (owner), package, name -> fn */
-    FN_ACTION_PUT,     /* body, overwrite */
-    FN_ACTION_GET,     /* code */
+    FN_RESOLVE,    /* account (owner), package, name -> fn */
+    FN_ACTION_PUT, /* body, overwrite */
+    FN_ACTION_GET, /* code */
     FN_ACTION_DELETE,
-    FN_ACTION_LIST,    /* package may be "" (all); limit, skip, count */
-    FN_ACCOUNT_GET,    /* name: the account */
+    FN_ACTION_LIST, /* package may be "" (all); limit, skip, count */
+    FN_ACCOUNT_GET, /* name: the account */
     FN_ACCOUNT_LIMITS, /* name, body {"invocationsPerMinute","concurrentInvocations","firesPerMinute"} */
 };
 
 struct fn_call {
     /* in: lent until done */
     enum fn_op op;
-    struct account *account;       /* shared: the caller; FN_RESOLVE: the owner's name is account->name */
-    struct nr_str package, name;   /* decoded and checked by the caller with entity_name_check() */
+    struct account *account; /* shared: the caller; FN_RESOLVE: the owner's name is account->name */
+    struct nr_str package, name; /* decoded and checked by the caller with entity_name_check() */
     struct nr_str body;
     struct nr_str transaction;
     bool overwrite, with_code, count;
-    int limit, skip;               /* limit 0 is the maximum, 200 */
+    int limit, skip; /* limit 0 is the maximum, 200 */
     struct nr_loop *loop;
     void (*done)(struct fn_call *c);
     void *owner;
     /* out */
-    int status;                    /* HTTP status; 0 with FN_RESOLVE: see err */
-    struct nr_err err;             /* a refusal: code and the exact OpenWhisk text */
-    struct nr_buf reply;           /* body of a 2xx; nr_buf_fini by the caller */
-    struct function *fn;           /* FN_RESOLVE: shared, given to the caller */
+    int status;          /* HTTP status; 0 with FN_RESOLVE: see err */
+    struct nr_err err;   /* a refusal: code and the exact OpenWhisk text */
+    struct nr_buf reply; /* body of a 2xx; nr_buf_fini by the caller */
+    struct function *fn; /* FN_RESOLVE: shared, given to the caller */
     /* private */
     struct nr_mail mail;
     struct fn_call *next;

@@ -22,22 +22,29 @@
 
 /* Ceilings that both sides keep. A frame above its ceiling ends the connection, and with it the container. */
 #define NR_FRAME_HELLO_MAX_BYTES 4096
-#define NR_FRAME_META_MAX_BYTES 8192         /* RUN: everything before the value */
-#define NR_FRAME_INIT_MAX_BYTES (2 << 20)    /* INIT without the code, which travels as a descriptor */
-#define NR_FRAME_VALUE_MAX_BYTES (4 << 20)   /* RUN: the value after the merge of bound parameters */
-#define NR_FRAME_ANSWER_MAX_BYTES (2 << 20)  /* ANSWER: the result limit plus the eight bytes of a cut answer */
-#define NR_FRAME_LOG_MAX_BYTES (11 << 20)    /* LOG: all frames of one call together */
+#define NR_FRAME_META_MAX_BYTES 8192      /* RUN: everything before the value */
+#define NR_FRAME_INIT_MAX_BYTES (2 << 20) /* INIT without the code, which travels as a descriptor */
+#define NR_FRAME_VALUE_MAX_BYTES (4 << 20) /* RUN: the value after the merge of bound parameters */
+#define NR_FRAME_ANSWER_MAX_BYTES                                                                  \
+    (2 << 20) /* ANSWER: the result limit plus the eight bytes of a cut answer */
+#define NR_FRAME_LOG_MAX_BYTES (11 << 20) /* LOG: all frames of one call together */
 
 enum nr_frame_type {
     /* from the agent */
-    NR_FRAME_HELLO = 1,     /* JSON: {"protocol":1,"id":"<8 hex>","slot":0,"kind":"python:3","ready":false} */
+    NR_FRAME_HELLO =
+        1, /* JSON: {"protocol":1,"id":"<8 hex>","slot":0,"kind":"python:3","ready":false} */
     NR_FRAME_INIT_DONE = 2, /* empty when all is well; NR_FRAME_FAILED: JSON {"error":"..."} */
-    NR_FRAME_ANSWER = 3,    /* bytes of the result, one JSON text over all parts; NR_FRAME_MORE: parts follow */
-    NR_FRAME_LOG = 4,       /* lines "2026-01-02T03:04:05.123456789Z stdout: text\n"; parts may follow each other */
-    NR_FRAME_END = 5,       /* struct nr_frame_end; after it the slot is free, or the container is done for */
+    NR_FRAME_ANSWER =
+        3, /* bytes of the result, one JSON text over all parts; NR_FRAME_MORE: parts follow */
+    NR_FRAME_LOG =
+        4, /* lines "2026-01-02T03:04:05.123456789Z stdout: text\n"; parts may follow each other */
+    NR_FRAME_END =
+        5, /* struct nr_frame_end; after it the slot is free, or the container is done for */
     /* from the host */
-    NR_FRAME_INIT = 16, /* JSON, see below; the code rides as one descriptor (SCM_RIGHTS) on the frame's first byte */
-    NR_FRAME_RUN = 17,  /* JSON {"activation_id":"..",...,"value":V}; value_at is the offset of V, which is always last */
+    NR_FRAME_INIT =
+        16, /* JSON, see below; the code rides as one descriptor (SCM_RIGHTS) on the frame's first byte */
+    NR_FRAME_RUN =
+        17, /* JSON {"activation_id":"..",...,"value":V}; value_at is the offset of V, which is always last */
 };
 
 /* INIT payload:
@@ -50,25 +57,28 @@ enum nr_frame_type {
  *  (activation_id, transaction_id, namespace, action_name, action_version, deadline, api_host?, api_key?). */
 
 enum nr_frame_flag {
-    NR_FRAME_MORE = 1,      /* ANSWER: not the last part */
-    NR_FRAME_FAILED = 2,    /* INIT_DONE, ANSWER: what an HTTP runtime would answer with a status other than 200 */
-    NR_FRAME_TRUNCATED = 4, /* ANSWER: payload is the true length (u64) and the first result_max_bytes; LOG: lines were cut */
+    NR_FRAME_MORE = 1, /* ANSWER: not the last part */
+    NR_FRAME_FAILED =
+        2, /* INIT_DONE, ANSWER: what an HTTP runtime would answer with a status other than 200 */
+    NR_FRAME_TRUNCATED =
+        4, /* ANSWER: payload is the true length (u64) and the first result_max_bytes; LOG: lines were cut */
 };
 
 enum nr_frame_verdict {
     NR_VERDICT_OK = 0,     /* the worker lives; the slot may be used again */
     NR_VERDICT_EXITED = 1, /* the worker ended, by itself or by a signal */
-    NR_VERDICT_OOM = 2,    /* the worker was killed for memory (the cgroup's own oom counter moved) */
-    NR_VERDICT_TAINTED = 3 /* the answer stands, but the container must not be used again (log trouble, thrown error) */
+    NR_VERDICT_OOM = 2, /* the worker was killed for memory (the cgroup's own oom counter moved) */
+    NR_VERDICT_TAINTED =
+        3 /* the answer stands, but the container must not be used again (log trouble, thrown error) */
 };
 
 /* Header of every frame. Sent as these 16 bytes; both ends are little endian (checked at compile time by each). */
 struct nr_frame {
-    uint32_t length; /* payload bytes */
-    uint8_t type;    /* enum nr_frame_type */
-    uint8_t flags;   /* enum nr_frame_flag */
+    uint32_t length;   /* payload bytes */
+    uint8_t type;      /* enum nr_frame_type */
+    uint8_t flags;     /* enum nr_frame_flag */
     uint16_t value_at; /* RUN: offset of the value in the payload; else 0 */
-    uint64_t call;   /* RUN, INIT: chosen by the host; all frames that belong to it carry it back */
+    uint64_t call; /* RUN, INIT: chosen by the host; all frames that belong to it carry it back */
 };
 
 /* Payload of NR_FRAME_END. */

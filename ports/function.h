@@ -15,9 +15,9 @@ enum account_scope { SCOPE_INVOKE = 1, SCOPE_READ = 2, SCOPE_WRITE = 4, SCOPE_AD
 /* Who calls, as one key says it. */
 struct account {
     _Atomic int refs;
-    char *name;    /* = namespace = subject */
-    char *uuid;    /* of the key that was used */
-    unsigned scopes; /* enum account_scope, of the key */
+    char *name;                     /* = namespace = subject */
+    char *uuid;                     /* of the key that was used */
+    unsigned scopes;                /* enum account_scope, of the key */
     int64_t invocations_per_minute; /* -1: no limit; 0 blocks the account */
     int64_t fires_per_minute;
     int64_t concurrent_invocations;
@@ -29,27 +29,29 @@ enum function_network { FN_NET_EGRESS, FN_NET_NONE };
 /* One version of one function, with its settings. All texts are part of the snapshot. */
 struct function {
     _Atomic int refs;
-    uint64_t revision;     /* unique in this installation; a new one with every change */
-    char *account;         /* owner's name */
-    char *package;         /* "" when it is in none */
+    uint64_t revision; /* unique in this installation; a new one with every change */
+    char *account;     /* owner's name */
+    char *package;     /* "" when it is in none */
     char *name;
-    char *path;            /* "ns/name" or "ns/pkg/name": annotation path, __OW_ACTION_NAME without the slash */
-    char *version;         /* "0.0.1" */
-    int64_t published;     /* 1, 2, 3…; 0: LATEST */
+    char
+        *path; /* "ns/name" or "ns/pkg/name": annotation path, __OW_ACTION_NAME without the slash */
+    char *version;     /* "0.0.1" */
+    int64_t published; /* 1, 2, 3…; 0: LATEST */
     enum function_state state;
-    char *kind;            /* resolved: "python:3", "nodejs:18", "blackbox" */
-    char *image;           /* reference for the Engine: "narae/python:0123456789ab", or an own image */
-    bool relay;            /* own image that serves port 8080; no agent protocol inside */
-    char *exec;            /* native only: "once", "loop", "direct"; else "" */
-    char *main;            /* "" when none */
-    bool binary;           /* the upload was base64 */
-    char *file;            /* stored file's name ("code.py", "code.zip"); "" when there is no code */
-    char *code_path;       /* absolute path in the bucket; "" when there is no code */
+    char *kind;      /* resolved: "python:3", "nodejs:18", "blackbox" */
+    char *image;     /* reference for the Engine: "narae/python:0123456789ab", or an own image */
+    bool relay;      /* own image that serves port 8080; no agent protocol inside */
+    char *exec;      /* native only: "once", "loop", "direct"; else "" */
+    char *main;      /* "" when none */
+    bool binary;     /* the upload was base64 */
+    char *file;      /* stored file's name ("code.py", "code.zip"); "" when there is no code */
+    char *code_path; /* absolute path in the bucket; "" when there is no code */
     int64_t code_bytes;
     unsigned char sha256[32];
-    char *parameters;      /* JSON object text: bound parameters that go to every run; "{}" when none */
+    char *parameters; /* JSON object text: bound parameters that go to every run; "{}" when none */
     char *init_parameters; /* JSON object text: those with "init": true; "{}" when none */
-    char *limits;          /* JSON object text as in records: {"timeout":60000,"memory":256,"logs":10,"concurrency":1} */
+    char *
+        limits; /* JSON object text as in records: {"timeout":60000,"memory":256,"logs":10,"concurrency":1} */
     int64_t timeout_ms, memory_mb, log_max_bytes;
     int concurrency;
     enum function_network network;

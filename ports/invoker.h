@@ -13,15 +13,15 @@ struct invoker;
 
 struct invoker_config {
     struct nr_loop *loop;
-    struct node *node;              /* kept: memory budget shared by all shards */
-    const char *docker_socket;      /* "/var/run/docker.sock" */
-    const char *run_dir;            /* c/<8 hex>/ sockets, <cid>.json */
-    const char *agent_path;         /* static agent, mounted read-only */
-    const char *installation;       /* label narae.installation: 16 hex of the data folder */
-    const char *image_hint;         /* command that builds missing images, for the error text */
-    const char *const *images;      /* our runtime images to check at start; ends with NULL */
-    int engine_workers;             /* 0: cores */
-    uint32_t keep_alive_ms;         /* idle container lives this long, 600,000 */
+    struct node *node;         /* kept: memory budget shared by all shards */
+    const char *docker_socket; /* "/var/run/docker.sock" */
+    const char *run_dir;       /* c/<8 hex>/ sockets, <cid>.json */
+    const char *agent_path;    /* static agent, mounted read-only */
+    const char *installation;  /* label narae.installation: 16 hex of the data folder */
+    const char *image_hint;    /* command that builds missing images, for the error text */
+    const char *const *images; /* our runtime images to check at start; ends with NULL */
+    int engine_workers;        /* 0: cores */
+    uint32_t keep_alive_ms;    /* idle container lives this long, 600,000 */
     uint32_t grace_ms;
     struct nr_log *log;
 };

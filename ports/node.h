@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 struct node {
-    int64_t memory_max_mb;         /* for containers; default: 80 % of the host's memory */
+    int64_t memory_max_mb;          /* for containers; default: 80 % of the host's memory */
     _Atomic int64_t memory_used_mb; /* by containers that live or are being started */
     int cores;
 };

@@ -1,0 +1,183 @@
+/* The controller as a whole: open, start, drain, close, metrics. What a call goes through stands in invoke.c.
+ *
+ * Stopping: new calls are refused, queued rows stay in their table, running calls finish; what still runs after max_ms is cut.
+ */
+#include "controller/internal.h"
+
+#include "common/base/clock.h"
+
+#define CUT_MS 3000
+
+int controller_open(const struct controller_config *config, struct controller **ret,
+                    struct nr_err *err)
+{
+    struct controller *c = nr_alloc(sizeof(*c));
+
+    c->loop = config->loop;
+    c->fnmanager = config->fnmanager;
+    c->invoker = config->invoker;
+    c->log = config->log;
+    c->number = config->number;
+    c->data_dir = nr_strdup(config->data_dir);
+    c->retention_s = config->retention_s;
+    c->retention_max_bytes = config->retention_max_bytes;
+    c->queue_max = config->queue_max;
+    nr_map_init(&c->uses);
+    nr_map_init(&c->functions);
+    nr_map_init(&c->live);
+    nr_list_init(&c->lru);
+    nr_list_init(&c->all);
+    nr_list_init(&c->answered);
+    nr_list_init(&c->asking);
+    int e = journal_open(c, err);
+    if (e != 0) {
+        controller_close(c);
+        return e;
+    }
+    *ret = c;
+    return 0;
+}
+
+void controller_start(struct controller *c)
+{
+    journal_tidy_start(c);
+    journal_reload(c);
+}
+
+void controller_on_change(void *controller, const char *account, const char *package,
+                          const char *name, uint64_t old_revision)
+{
+    struct controller *c = controller;
+
+    resolve_forget(c, account, package, name);
+    if (old_revision)
+        invoker_forget(c->invoker, old_revision);
+}
+
+static void cut_all(struct controller *c, bool queued_only)
+{
+    NR_LIST_EACH(&c->all, l) {
+        struct activation *a = nr_container_of(l, struct activation, in_account);
+
+        if (a->c == C_RUN && (!queued_only || (a->durable && a->i == I_BORROW)))
+            invoker_cut(a, NR_ESTOPPING);
+    }
+}
+
+/* Cut, and what even then does not end (rows that the disk refuses) is left to the recovery of the next start. */
+static void on_drain_over(struct nr_deadline *d)
+{
+    struct controller *c = nr_container_of(d, struct controller, drain_deadline);
+    void (*idle)(void *) = c->idle;
+
+    if (!c->cut) {
+        c->cut = true;
+        nr_deadline_set(c->loop, &c->drain_deadline, CUT_MS);
+        cut_all(c, false);
+        return;
+    }
+    c->idle = NULL;
+    if (idle)
+        idle(c->idle_arg);
+}
+
+void controller_drain(struct controller *c, uint64_t max_ms, void (*idle)(void *arg), void *arg)
+{
+    c->stopping = true;
+    nr_deadline_cancel(&c->tidy);
+    cut_all(c, true);
+    if (c->running == 0) {
+        idle(arg);
+        return;
+    }
+    c->idle = idle;
+    c->idle_arg = arg;
+    c->drain_deadline.fire = on_drain_over;
+    nr_deadline_set(c->loop, &c->drain_deadline, max_ms);
+}
+
+void controller_close(struct controller *c)
+{
+    if (c == NULL)
+        return;
+    nr_deadline_cancel(&c->tidy);
+    nr_deadline_cancel(&c->drain_deadline);
+    nr_db_close(c->db);
+    resolve_fini(c);
+    admission_fini(c);
+    nr_map_fini(&c->live);
+    free(c->data_dir);
+    free(c);
+}
+
+static void outcome_metrics(const struct controller *c, struct nr_buf *out)
+{
+    static const char *const names[] = {"success", "application_error", "developer_error",
+                                        "internal_error"};
+    static const char *const reasons[] = {"minute", "concurrent", "other"};
+
+    nr_metric_head(out, "narae_activations_total", "counter",
+                   "Calls that ended, by status of their record.");
+    for (size_t i = 0; i < nr_countof(names); i++) {
+        char label[64];
+
+        (void)snprintf(label, sizeof(label), "status=\"%s\"", names[i]);
+        nr_metric_sample(out, "narae_activations_total", label, (double)c->m.outcomes[i]);
+    }
+    nr_metric_head(out, "narae_refused_total", "counter",
+                   "Calls refused by a limit of their account.");
+    for (size_t i = 0; i < nr_countof(reasons); i++) {
+        char label[64];
+
+        (void)snprintf(label, sizeof(label), "limit=\"%s\"", reasons[i]);
+        nr_metric_sample(out, "narae_refused_total", label, (double)c->m.refused[i]);
+    }
+    nr_metric_head(out, "narae_cold_starts_total", "counter",
+                   "Calls that needed a new container, by cause.");
+    for (enum cold_cause i = COLD_FIRST_CALL; i <= COLD_CRASHED; i++) {
+        char label[64];
+
+        (void)snprintf(label, sizeof(label), "cause=\"%s\"", cold_cause_text(i));
+        nr_metric_sample(out, "narae_cold_starts_total", label, (double)c->m.cold_starts[i]);
+    }
+}
+
+void controller_metrics(struct controller *c, struct nr_buf *out)
+{
+    const struct journal_count *r = &c->rows;
+    struct nr_db_stats db = nr_db_stats(c->db);
+    const struct {
+        const char *name, *type, *help;
+        double value;
+    } one[] = {
+        {"narae_running_activations", "gauge", "Calls that have not ended.", (double)c->running},
+        {"narae_accepted_total", "counter",
+         "Calls accepted with 202 since the start, and those found at it.", (double)r->accepted},
+        {"narae_accepted_queued", "gauge", "Accepted calls that have not started.",
+         (double)r->queued},
+        {"narae_accepted_running", "gauge", "Accepted calls that run.", (double)r->running},
+        {"narae_accepted_drift", "gauge", "Accepted - (queued + running + terminal); must be 0.",
+         (double)(r->accepted - r->queued - r->running - r->terminal)},
+        {"narae_downgraded_total", "counter",
+         "Blocking calls whose wait ended before the function.", (double)c->m.downgraded},
+        {"narae_records_dropped_total", "counter", "Records that the disk refused.",
+         (double)c->m.records_dropped},
+        {"narae_late_results_total", "counter", "Results of a superseded attempt, dropped.",
+         (double)c->m.late_results},
+        {"narae_disk_full", "gauge",
+         "1 while no call is accepted for later because the disk is full.", c->disk_full},
+        {"narae_resolved_functions", "gauge", "Functions in the resolve cache.",
+         (double)c->functions.count},
+        {"narae_journal_commits_total", "counter", "Commits of calls.db.", (double)db.commits},
+        {"narae_journal_jobs_total", "counter", "Jobs of calls.db.", (double)db.jobs},
+    };
+
+    outcome_metrics(c, out);
+    for (size_t i = 0; i < nr_countof(one); i++)
+        nr_metric_one(out, one[i].name, one[i].type, one[i].help, one[i].value);
+    nr_metric_head(out, "narae_wait_seconds", "histogram",
+                   "From acceptance to the start of the run.");
+    nr_metric_hist(out, "narae_wait_seconds", "", &c->m.wait);
+    nr_metric_head(out, "narae_duration_seconds", "histogram", "Init and run time of calls.");
+    nr_metric_hist(out, "narae_duration_seconds", "", &c->m.duration);
+}

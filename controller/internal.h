@@ -1,0 +1,121 @@
+/* What the files of the controller share. Loop's thread, except what journal.c says.
+ */
+#ifndef NR_CONTROLLER_INTERNAL_H
+#define NR_CONTROLLER_INTERNAL_H
+
+#include "common/base/map.h"
+#include "common/base/metric.h"
+#include "ports/controller.h"
+
+/* Counters of one account, alive as long as the controller: they survive every snapshot of the account. */
+struct account_use {
+    struct nr_map_node node;
+    char *name;
+    int64_t in_flight;
+    int64_t window; /* minute of the monotonic clock that `in_window` counts */
+    int64_t in_window;
+};
+
+/* One cached function, or a question about it under way. */
+struct resolve_entry {
+    struct nr_map_node node;
+    struct nr_link lru;
+    char *key;              /* "account/package/name" */
+    struct function *fn;    /* shared; NULL while the question is under way */
+    struct nr_link waiting; /* activations, by their `queue` link */
+    struct fn_call call;
+    struct controller *ctl;
+    struct account *account;
+    bool stale; /* changed while the question was under way: ask again */
+};
+
+struct controller_metrics {
+    nr_counter outcomes[4], refused[3], downgraded, accepted_async, records_dropped, late_results,
+        cold_starts[6];
+    struct nr_hist wait, duration;
+};
+enum refused_reason { REFUSED_MINUTE, REFUSED_CONCURRENT, REFUSED_OTHER };
+
+/* Rows of accepted work by state; accepted - (queued + running + terminal) must be 0. */
+struct journal_count {
+    int64_t accepted, queued, running, terminal;
+};
+
+struct controller {
+    struct nr_loop *loop;
+    struct fnmanager *fnmanager;
+    struct invoker *invoker;
+    struct nr_log *log;
+    struct nr_db *db;
+    char *data_dir;
+    uint8_t number;
+    int64_t retention_s, retention_max_bytes, queue_max;
+
+    struct nr_map uses;      /* account name -> struct account_use */
+    struct nr_map functions; /* key -> struct resolve_entry */
+    struct nr_link lru;      /* of the above; front is the most recent */
+    struct nr_map live;      /* id -> struct activation, until its row is stored */
+    struct nr_link all;      /* every activation that has not ended, by in_account */
+    int64_t running;         /* activations that have not ended */
+
+    struct nr_link
+        answered;          /* answered, row not on disk yet; by `queue`, in order of `answer_seq` */
+    struct nr_link asking; /* questions that wait for the rows answered before them */
+
+    struct journal_count rows;
+    int64_t reload_after_seq; /* rows of an earlier run beyond this one are still to be loaded */
+    bool reload_more, reloading;
+    int64_t reloaded_live;
+
+    bool stopping, cut, disk_full, sweeping;
+    struct nr_deadline drain_deadline, tidy;
+    void (*idle)(void *arg);
+    void *idle_arg;
+    struct controller_metrics m;
+};
+
+/* invoke.c */
+void controller_tick(struct activation *a);
+
+/* resolve.c: 0 a->fn is set (or a failed), 1 later (then controller_tick). */
+int resolve_function(struct controller *c, struct activation *a);
+void resolve_forget(struct controller *c, const char *account, const char *package,
+                    const char *name);
+void resolve_fini(struct controller *c);
+
+/* admission.c: counts a in, or fails it with the exact text and Retry-After. Reloaded rows are always counted in. */
+void admission_take(struct controller *c, struct activation *a, uint64_t now_ms);
+void admission_give(struct controller *c, struct activation *a);
+void admission_fini(struct controller *c);
+
+/* journal.c: rows of calls.db. The accept, claim and end functions set a->row_pending and tick when the row is on disk. */
+int journal_open(struct controller *c, struct nr_err *err);
+void journal_accept(struct controller *c, struct activation *a);
+void journal_end(struct controller *c, struct activation *a);
+int journal_claim(struct activation *a);
+void journal_reload(struct controller *c);
+void journal_tidy_start(struct controller *c);
+
+/* record.c: the answer of a call, in a->reply and a->reply_status. */
+void record_reply(struct activation *a);
+void record_accepted(struct activation *a);
+/* The annotations of a record as a JSON array. */
+void record_annotations(const struct activation *a, struct nr_buf *out);
+int64_t record_duration_ms(const struct activation *a);
+
+/* One record, from wherever it comes; texts lent. */
+struct record {
+    struct nr_str account, name, version, id, cause, result, logs, annotations;
+    int64_t start_ms, end_ms, duration_ms;
+    int status;
+};
+void record_write(struct nr_buf *out, const struct record *r, bool with_logs);
+void record_write_brief(struct nr_buf *out, const struct record *r);
+/* {"logs":[...]} and {"status","success","result","size"}. */
+void record_write_logs(struct nr_buf *out, const struct record *r);
+void record_write_result(struct nr_buf *out, const struct record *r);
+
+/* query.c: rows are on disk, look whether questions can be asked now. */
+void query_wake(struct controller *c);
+
+#endif

@@ -1,0 +1,197 @@
+/* One invocation's life, top to bottom: resolve, admit, accept, run, answer, record.
+ *
+ * controller_tick() is the story: the cases stand in the order in which things happen; `return` means suspended until somebody
+ * ticks again. Event handlers store and tick. There is one way out: errors set a->err (the first wins), and the later cases give
+ * back what the flags say was taken.
+ *
+ *   a non-blocking call   is on disk before its 202 leaves (C_ACCEPT), and "running" is on disk before its first byte is sent
+ *                         (journal_claim), so that a crash neither loses it nor runs it twice
+ *   a blocking call       is answered from C_RUN when the invoker ticks with the outcome; logs and the record follow
+ *   a blocking call that waits too long gets its row first and then its 202 (on_wait_over)
+ */
+#include "controller/internal.h"
+
+#include "common/base/clock.h"
+
+static void reply(struct activation *a)
+{
+    a->replied = true;
+    nr_deadline_cancel(&a->wait);
+    if (a->on_reply)
+        a->on_reply(a);
+}
+
+/* Gives it an id and a place among the living. */
+static void enter(struct controller *c, struct activation *a)
+{
+    if (a->id[0] == '\0')
+        nr_new_id(nr_wall_ms(), c->number, a->id);
+    a->by_id.key = (struct nr_str){a->id, 32};
+    (void)nr_map_put(&c->live, &a->by_id);
+}
+
+/* The caller's patience is over before the function's: the row first, then 202 with the id. */
+static void on_wait_over(struct nr_deadline *d)
+{
+    struct activation *a = nr_container_of(d, struct activation, wait);
+
+    if (a->replied || a->durable || a->row_pending)
+        return;
+    nr_count(&a->ctl->m.downgraded, 1);
+    journal_accept(a->ctl, a);
+}
+
+static bool accept_first(struct controller *c, struct activation *a)
+{
+    if (a->err || a->blocking || a->durable)
+        return false;
+    journal_accept(c, a);
+    return true;
+}
+
+static void answer(struct controller *c, struct activation *a)
+{
+    admission_give(c, a);
+    if (a->answered_us == 0)
+        a->answered_us = nr_mono_us();
+    if (a->err && a->id[0] && a->outcome.result.n == 0) {
+        a->outcome.status = OUTCOME_INTERNAL_ERROR;
+        a->outcome.result =
+            NR_STR("{\"error\":\"The call was cut because the platform is stopping.\"}");
+    }
+    if (a->id[0] && a->end_wall_ms == 0) {
+        a->end_wall_ms = nr_wall_ms();
+        a->start_wall_ms = a->end_wall_ms - record_duration_ms(a);
+        a->queue.prev = a->queue.next = NULL;
+        nr_list_add(&c->answered, &a->queue);
+    }
+    if (a->replied || a->row_pending)
+        return; /* answered with 202 before, or about to be */
+    if (a->error.code == 0)
+        record_reply(a);
+    reply(a);
+    a->input = (struct nr_str){NULL, 0}; /* it was lent until now */
+}
+
+static void end(struct controller *c, struct activation *a)
+{
+    if (a->id[0])
+        (void)nr_map_del(&c->live, a->by_id.key);
+    nr_list_del(&a->queue);
+    nr_list_del(&a->in_account);
+    nr_deadline_cancel(&a->wait);
+    c->running--;
+    if (a->on_reply == NULL)
+        c->reloaded_live--;
+    activation_unref(a);
+    query_wake(c);
+    if (c->reload_more && c->reloaded_live < 64)
+        journal_reload(c);
+    if (c->running == 0 && c->idle) {
+        void (*idle)(void *) = c->idle;
+
+        c->idle = NULL;
+        nr_deadline_cancel(&c->drain_deadline);
+        idle(c->idle_arg);
+    }
+}
+
+/* Waiting work of a stopping platform stays in its row; nothing is recorded. */
+static bool stays_queued(const struct activation *a)
+{
+    return a->durable && !a->row_running && a->err == NR_ESTOPPING;
+}
+
+static void log_line(struct controller *c, const struct activation *a)
+{
+    nr_log(
+        c->log, NR_LOG_INFO, "controller",
+        "activation=%s function=%s status=\"%s\" start=%s duration_ms=%lld wait_us=%llu init_us=%llu http=%d%s%s",
+        a->id, a->fn ? a->fn->path : "-", outcome_status_text(a->outcome.status),
+        start_kind_text(a->start), (long long)record_duration_ms(a),
+        (unsigned long long)(a->started_us ? a->started_us - a->accepted_us : 0),
+        (unsigned long long)a->init_us, a->reply_status, a->cold ? " cold=" : "",
+        cold_cause_text(a->cold));
+}
+
+static void count_outcome(struct controller *c, const struct activation *a)
+{
+    nr_count(&c->m.outcomes[a->outcome.status], 1);
+    nr_hist_add_us(&c->m.duration, (uint64_t)record_duration_ms(a) * 1000);
+    if (a->started_us > a->accepted_us)
+        nr_hist_add_us(&c->m.wait, a->started_us - a->accepted_us);
+    if (a->start == START_COLD)
+        nr_count(&c->m.cold_starts[a->cold], 1);
+}
+
+void controller_tick(struct activation *a)
+{
+    struct controller *c = a->ctl;
+
+    switch (a->c) {
+    case C_RESOLVE: /* snapshot cache; a miss asks the function manager */
+        if (a->err == 0 && resolve_function(c, a) == 1)
+            return;
+        a->c = C_ADMIT;
+        /* fall through */
+    case C_ADMIT: /* per account, exact */
+        if (a->err == 0)
+            admission_take(c, a, c->loop->now_ms);
+        if (a->err == 0)
+            enter(c, a);
+        a->c = C_ACCEPT;
+        /* fall through */
+    case C_ACCEPT: /* 202 means durable: ticked again when the row is on disk */
+        if (accept_first(c, a))
+            return;
+        a->c = C_RUN;
+        if (a->err == 0) {
+            if (!a->blocking && !a->replied) {
+                record_accepted(a);
+                reply(a);
+            } else if (a->blocking) {
+                nr_deadline_set(c->loop, &a->wait, a->wait_ms);
+            }
+            invoker_run(c->invoker, a);
+            return;
+        }
+        /* fall through */
+    case C_RUN: /* ticked with the answer, and again when logs are in and the slot is back */
+        answer(c, a);
+        if (a->i != I_IDLE && a->i != I_END)
+            return;
+        a->c = C_RECORD;
+        /* fall through */
+    case C_RECORD: /* ticked when the row is on disk */
+        if (a->row_pending)
+            return;
+        if (a->id[0] && !stays_queued(a)) {
+            log_line(c, a);
+            count_outcome(c, a);
+            a->c = C_END;
+            journal_end(c, a);
+            return;
+        }
+        a->c = C_END;
+        /* fall through */
+    case C_END: end(c, a);
+    }
+}
+
+void controller_invoke(struct controller *c, struct activation *a)
+{
+    a->ctl = c;
+    a->on_step = controller_tick;
+    a->wait.fire = on_wait_over;
+    a->accepted_us = a->accepted_us ? a->accepted_us : nr_mono_us();
+    a->c = C_RESOLVE;
+    nr_list_add(&c->all, &a->in_account);
+    c->running++;
+    if (c->stopping) {
+        nr_buf_adds(&a->reply_head, "Retry-After: 5\r\n");
+        activation_fail(
+            a, NR_ESTOPPING,
+            "The server is currently unavailable (because it is overloaded or down for maintenance).");
+    }
+    controller_tick(a);
+}
