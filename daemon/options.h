@@ -1,0 +1,19 @@
+/* The options of naraed: one table, from which file, environment, flags, --help and docs/configuration.md come. */
+#ifndef NR_DAEMON_OPTIONS_H
+#define NR_DAEMON_OPTIONS_H
+
+#include "common/base/option.h"
+
+struct options {
+    char *listen, *data, *run, *docker, *config, *guest_profile, *log_level, *log_format, *agent,
+        *tls_cert, *tls_key;
+    bool dev_keys, tls_self_signed, help_markdown;
+    int64_t memory_mb, keep_alive_s, drain_s, retention_days, retention_mb, queue_max,
+        connections_max, inflight_mb;
+    int64_t failed_logins;
+};
+
+/* The table; ends with a NULL name. */
+extern const struct nr_option daemon_options[];
+
+#endif
