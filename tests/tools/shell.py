@@ -12,7 +12,7 @@ import tree
 
 
 def scripts(root):
-    for folder in ("scripts", ".ci", "runtimes", "tests"):
+    for folder in ["scripts", ".ci"] + tree.FOLDERS:
         for path in tree.files(root, [folder], ""):
             try:
                 first = tree.read(root, path).split("\n", 1)[0]
