@@ -3,8 +3,10 @@
  *
  * A write job runs inside the open transaction in its own savepoint: a job that fails rolls back alone. The writer commits when its
  * queue is empty, after 256 jobs, or, while only lazy jobs wait, after 5 ms. `done` comes after the commit. When the commit
- * itself fails all its jobs get that error, and the database refuses writes until it is reopened by the writer.
- * Jobs are lent until done. Any thread may post.
+ * itself fails all its jobs get that error, and the writer opens its connection anew before the next transaction (a full disk
+ * needs no more than space: the next job begins again).
+ * When it is quiet the writer copies the log back (also at 4 MiB of log) and gives free pages back to the file system.
+ * Jobs are lent until done. Any thread may post; a job must not wait for another job of its own database.
  */
 #ifndef NR_COMMON_DATA_DB_H
 #define NR_COMMON_DATA_DB_H
@@ -46,10 +48,13 @@ struct nr_db_stats {
     uint64_t last_commit_us;
 };
 
-/* Opens, migrates (NR_EINVAL with one sentence when the file is newer than one step), checks (quick_check; NR_ECORRUPT with a
- * sentence that names the file and what to do) and starts the threads. */
+/* Opens (a new file: 0600, incremental vacuum), checks, migrates (NR_EINVAL with one sentence when the file is newer than one
+ * step) and starts the threads. Foreign keys are enforced. The check: header and schema always; all pages (quick_check) when the
+ * file is at most 16 MiB or was not closed cleanly, for at most 3 s. NR_ECORRUPT comes with a sentence that names the file and
+ * what to do. */
 int nr_db_open(const struct nr_db_config *c, struct nr_db **ret, struct nr_err *err);
-/* Finishes what is queued, checkpoints, joins the threads. NULL is fine. Blocking. */
+/* Finishes what is queued, checkpoints, joins the threads. NULL is fine. Blocking. Jobs that are posted meanwhile are done at once
+ * with NR_ESTOPPING, on the thread that posts them when they have no loop. */
 void nr_db_close(struct nr_db *d);
 
 void nr_db_write(struct nr_db *d, struct nr_db_job *job);
@@ -59,17 +64,17 @@ void nr_db_read(struct nr_db *d, struct nr_db_job *job);
 int nr_db_write_wait(struct nr_db *d, struct nr_db_job *job);
 int nr_db_read_wait(struct nr_db *d, struct nr_db_job *job);
 struct nr_db_stats nr_db_stats(struct nr_db *d);
-/* Frees pages and truncates the log where it pays; called by retention. Runs as a write job of its own. */
 
 /* Prepares with SQLITE_PREPARE_PERSISTENT and keeps the statement with the connection; the text must be a string literal (compared by
  * address). Reset and cleared when it is handed out again. NULL on error. For use inside jobs. */
 sqlite3_stmt *nr_db_prepare(sqlite3 *db, const char *literal);
-/* NR_E* for a sqlite result: SQLITE_FULL is NR_ENOSPC, CONSTRAINT NR_EEXIST, BUSY NR_EBUSY, CORRUPT/NOTADB NR_ECORRUPT, else NR_EIO. */
+/* NR_E* for a sqlite result: SQLITE_FULL is NR_ENOSPC, CONSTRAINT NR_EEXIST, BUSY NR_EBUSY, CORRUPT/NOTADB NR_ECORRUPT,
+ * NOMEM NR_ENOMEM, TOOBIG NR_ETOOBIG, else NR_EIO. */
 int nr_db_err(int sqlite_result);
-/* Binds bytes as TEXT or BLOB without a copy (kept until the statement is stepped). */
+/* Binds bytes as TEXT or BLOB without a copy (kept until the statement is stepped). An absent text is NULL. */
 void nr_db_bind_text(sqlite3_stmt *s, int at, struct nr_str text);
 void nr_db_bind_blob(sqlite3_stmt *s, int at, struct nr_str bytes);
-/* Column as text, lent until the next step. */
+/* Column as text or bytes, lent until the next step; absent for NULL. */
 struct nr_str nr_db_column(sqlite3_stmt *s, int at);
 
 #endif
