@@ -143,6 +143,15 @@ need_node() {
     apt_need nodejs npm
 }
 
+# The first python3 that has pytest; apt's belongs to /usr/bin/python3.
+python_with_pytest() {
+    local p
+    for p in /usr/bin/python3 python3; do
+        "$p" -c 'import pytest' 2> /dev/null && echo "$p" && return
+    done
+    die "no python3 here has pytest"
+}
+
 # meson_setup DIR OPTION...: configures once, and again only when the options changed.
 meson_setup() {
     local dir=$1 stamp

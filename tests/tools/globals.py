@@ -14,6 +14,15 @@ import sys
 
 import tree
 
+# What is allowed, and why: things of a process or a thread that two platforms may share unseen.
+ALLOWED = {
+    ("common/base/clock.c", "faked"): "a test moves the time of its whole process",
+    ("common/base/clock.c", "store"): "random bytes drawn ahead, per thread",
+    ("common/base/clock.c", "left"): "random bytes drawn ahead, per thread",
+    ("common/base/map.c", "seed"): "one secret seed for the hashes of a process, drawn once",
+    ("common/base/mem.c", "fault"): "a test counts the allocations of its whole process",
+}
+
 MUTABLE = re.compile(r"^\.(data|bss|tdata|tbss)(?!\.rel\.ro)(\.|$)")
 
 
@@ -48,7 +57,8 @@ def check(root, build):
             continue
         checked += 1
         problems += ["%s: %s can change and lives for ever" % (source, s)
-                     for s in sorted(set(mutable_symbols(obj)))]
+                     for s in sorted(set(mutable_symbols(obj)))
+                     if (source, s.split(".")[0]) not in ALLOWED]
     return problems, checked
 
 

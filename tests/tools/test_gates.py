@@ -148,6 +148,11 @@ class Globals(Tree):
         self.commands(self.compiled("cli/a.c", "__thread int t;\nint d = 3;\n"))
         self.assertEqual(2, len(globals_gate.check(self.root, self.root)[0]))
 
+    def test_what_is_allowed_by_name(self):
+        self.commands(self.compiled("common/base/map.c", "unsigned seed, other;\n"))
+        problems, _ = globals_gate.check(self.root, self.root)
+        self.assertEqual(["common/base/map.c: other can change and lives for ever"], problems)
+
     def test_main_is_free(self):
         self.commands(self.compiled("daemon/main.c", self.BAD))
         self.assertEqual(([], 0), globals_gate.check(self.root, self.root))
