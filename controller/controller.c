@@ -103,6 +103,7 @@ void controller_close(struct controller *c)
     nr_deadline_cancel(&c->tidy);
     nr_deadline_cancel(&c->drain_deadline);
     nr_db_close(c->db);
+    (void)uv_run(&c->loop->uv, UV_RUN_NOWAIT); /* what the store still had to say */
     resolve_fini(c);
     admission_fini(c);
     nr_map_fini(&c->live);

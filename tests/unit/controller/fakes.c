@@ -1,0 +1,261 @@
+#include "tests/unit/controller/fakes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "common/base/clock.h"
+#include "common/base/file.h"
+
+static struct fakes
+    *the; /* the fixture of the running test; the ports have no other way to find it */
+
+/* ---- the function manager ---- */
+
+struct late {
+    struct nr_mail mail;
+    struct fn_call *call;
+};
+
+static struct function *fake_function(const struct fn_call *c)
+{
+    struct function *fn = nr_alloc(sizeof(*fn));
+    char path[256];
+
+    (void)snprintf(path, sizeof(path), "%s/%.*s", c->account->name, (int)c->name.n, c->name.p);
+    *fn = (struct function){.refs = 1,
+                            .revision = 7,
+                            .state = the->state,
+                            .timeout_ms = 60000,
+                            .memory_mb = 256,
+                            .concurrency = 1};
+    fn->account = nr_strdup(c->account->name);
+    fn->package = nr_strdup("");
+    fn->name = nr_strndup(c->name.p, c->name.n);
+    fn->path = nr_strdup(path);
+    fn->version = nr_strdup("0.0.1");
+    fn->kind = nr_strdup("python:3");
+    fn->limits = nr_strdup("{\"timeout\":60000,\"memory\":256,\"logs\":10,\"concurrency\":1}");
+    return fn;
+}
+
+static void answer_resolve(struct nr_mail *m)
+{
+    struct late *l = nr_container_of(m, struct late, mail);
+
+    if (the->unknown)
+        nr_err_set(&l->call->err, NR_ENOENT, "The requested resource does not exist.");
+    else
+        l->call->fn = fake_function(l->call);
+    struct fn_call *call = l->call;
+    free(l);
+    call->done(call);
+}
+
+void fnmanager_post(struct fnmanager *m, struct fn_call *c)
+{
+    struct late *l = nr_alloc(sizeof(*l));
+
+    (void)m;
+    assert_int_equal(c->op, FN_RESOLVE);
+    the->asked++;
+    l->call = c;
+    l->mail.run = answer_resolve;
+    nr_mailbox_post(&the->loop, &l->mail);
+}
+
+/* ---- the invoker ---- */
+
+static void set_outcome(struct activation *a)
+{
+    a->outcome.status = the->status;
+    a->outcome.result = nr_str_of(the->result);
+    a->outcome.is_array = the->result[0] == '[';
+}
+
+static void run_it(struct activation *a)
+{
+    a->started_us = nr_mono_us();
+    a->start = START_WARM;
+    if (the->run == FAKE_HOLD) {
+        a->i = I_AWAIT;
+        the->held[the->held_count++] = a;
+        return;
+    }
+    fakes_finish(the, a);
+}
+
+void invoker_run(struct invoker *v, struct activation *a)
+{
+    (void)v;
+    the->runs++;
+    a->i = I_BORROW;
+    if (the->run == FAKE_QUEUED) {
+        the->held[the->held_count++] = a;
+        return;
+    }
+    a->i = I_CLAIM;
+    if (a->claim == NULL || a->claim(a) == 0)
+        run_it(a);
+}
+
+void invoker_claimed(struct activation *a, int status)
+{
+    assert_int_equal(status, 0);
+    run_it(a);
+}
+
+void fakes_finish(struct fakes *f, struct activation *a)
+{
+    a->i = I_AWAIT;
+    set_outcome(a);
+    a->on_step(a);
+    nr_buf_adds(&a->logs, "2026-01-02T03:04:05.123456789Z stdout: hi\n");
+    a->i = I_END;
+    (void)f;
+    a->on_step(a);
+}
+
+void invoker_cut(struct activation *a, int err)
+{
+    the->cuts++;
+    activation_fail(a, err, "cut");
+    a->i = I_END;
+    a->on_step(a);
+}
+
+void invoker_forget(struct invoker *v, uint64_t revision)
+{
+    (void)v;
+    assert_int_equal(revision, 7);
+    the->forgotten++;
+}
+
+/* ---- the fixture ---- */
+
+void fakes_open(struct fakes *f, bool keep)
+{
+    char dir[64];
+    struct nr_err err = {0};
+
+    memcpy(dir, f->dir, sizeof(dir));
+    memset(f, 0, sizeof(*f));
+    memcpy(f->dir, dir, sizeof(dir));
+    the = f;
+    f->result = "{\"ok\":true}";
+    if (!keep) {
+        (void)snprintf(f->dir, sizeof(f->dir), "/tmp/narae-controller-XXXXXX");
+        assert_non_null(mkdtemp(f->dir));
+    }
+    assert_int_equal(nr_loop_init(&f->loop, &err), 0);
+    f->account = nr_alloc(sizeof(*f->account));
+    *f->account = (struct account){.refs = 1,
+                                   .name = nr_strdup("guest"),
+                                   .uuid = nr_strdup("u"),
+                                   .invocations_per_minute = -1,
+                                   .concurrent_invocations = 1000};
+    const struct controller_config c = {
+        .loop = &f->loop, .data_dir = f->dir, .number = 3, .retention_s = 86400, .queue_max = 1000};
+    if (controller_open(&c, &f->controller, &err) != 0)
+        fail_msg("controller_open: %s", err.text);
+    controller_start(f->controller);
+}
+
+static void on_idle(void *arg)
+{
+    *(int *)arg = 1;
+}
+
+void fakes_close(struct fakes *f, bool keep)
+{
+    int idle = 0;
+
+    controller_drain(f->controller, 1000, on_idle, &idle);
+    fakes_until(f, &idle, 1);
+    controller_close(f->controller);
+    account_unref(f->account);
+    assert_int_equal(nr_loop_fini(&f->loop), 0);
+    if (!keep)
+        assert_int_equal(nr_dir_remove(f->dir, NULL), 0);
+}
+
+static void on_over(struct nr_deadline *d)
+{
+    d->fire = NULL;
+}
+
+void fakes_until(struct fakes *f, const int *counter, int value)
+{
+    struct nr_deadline over = {.fire = on_over};
+
+    nr_deadline_set(&f->loop, &over, 5000);
+    while (*counter < value && over.fire)
+        (void)uv_run(&f->loop.uv, UV_RUN_ONCE);
+    nr_deadline_cancel(&over);
+    assert_true(*counter >= value);
+}
+
+void fakes_turns(struct fakes *f, int turns)
+{
+    while (turns-- > 0)
+        (void)uv_run(&f->loop.uv, UV_RUN_NOWAIT);
+}
+
+static void on_reply(struct activation *a)
+{
+    struct fakes *f = a->owner;
+
+    f->replies++;
+    f->last_status = a->error.code ? nr_err_status(a->error.code) : a->reply_status;
+    f->last_error = a->error.code;
+    memcpy(f->last_id, a->id, sizeof(f->last_id));
+    (void)snprintf(f->last_body, sizeof(f->last_body), "%.*s", (int)a->reply.n,
+                   a->reply.p ? a->reply.p : "");
+    (void)snprintf(f->last_head, sizeof(f->last_head), "%.*s", (int)a->reply_head.n,
+                   a->reply_head.p ? a->reply_head.p : "");
+    (void)snprintf(f->last_error_text, sizeof(f->last_error_text), "%.255s", a->error.text);
+}
+
+struct activation *fakes_call(struct fakes *f, const char *name, bool blocking, uint32_t wait_ms)
+{
+    struct activation *a = activation_make();
+
+    assert_non_null(a);
+    a->account = account_ref(f->account);
+    a->name = nr_arena_copy(&a->arena, nr_str_of(name));
+    a->transaction = NR_STR("t1");
+    a->input = NR_STR("{\"n\":1}");
+    a->blocking = blocking;
+    a->wait_ms = wait_ms;
+    a->on_reply = on_reply;
+    a->owner = f;
+    controller_invoke(f->controller, a);
+    return a;
+}
+
+static void on_asked(struct activation_query *q)
+{
+    *(int *)q->owner = 1;
+}
+
+char *fakes_ask(struct fakes *f, enum query_op op, const char *id, bool count, int *ret_err)
+{
+    int done = 0;
+    struct activation_query q = {.op = op,
+                                 .account = f->account,
+                                 .id = nr_str_of(id),
+                                 .count = count,
+                                 .done = on_asked,
+                                 .owner = &done};
+    char *text = NULL;
+
+    controller_ask(f->controller, &q);
+    fakes_until(f, &done, 1);
+    *ret_err = q.err.code;
+    if (q.err.code == 0)
+        text = nr_strndup(q.reply.p, q.reply.n);
+    nr_buf_fini(&q.reply);
+    return text;
+}

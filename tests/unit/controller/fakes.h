@@ -1,0 +1,45 @@
+/* Fake ports for the controller's unit tests: a function manager and an invoker with scripted answers. */
+#ifndef NR_TESTS_UNIT_CONTROLLER_FAKES_H
+#define NR_TESTS_UNIT_CONTROLLER_FAKES_H
+
+#include "ports/controller.h"
+
+enum fake_run {
+    FAKE_ANSWER, /* answer at once, logs and end later in the same turn */
+    FAKE_HOLD,   /* nothing until fake_finish() */
+    FAKE_QUEUED, /* waits for a slot (I_BORROW) until fake_finish() */
+};
+
+struct fakes {
+    struct nr_loop loop;
+    struct controller *controller;
+    char dir[64];
+    struct account *account;
+    enum fake_run run;
+    const char *result; /* of FAKE_ANSWER and fake_finish() */
+    enum outcome_status status;
+    int asked, forgotten, runs, cuts; /* calls of the ports */
+    bool unknown;                     /* FN_RESOLVE answers NR_ENOENT */
+    enum function_state state;
+    struct nr_mail *late[64];
+    struct activation *held[64];
+    int held_count;
+    /* what on_reply saw last */
+    int replies, last_status, last_error;
+    char last_id[33], last_body[4096], last_error_text[256], last_head[256];
+};
+
+/* Opens a controller with its own data folder and loop. keep: reopen the folder of an earlier run. */
+void fakes_open(struct fakes *f, bool keep);
+/* Closes all and asserts that the loop is clean; removes the folder unless `keep`. */
+void fakes_close(struct fakes *f, bool keep);
+/* Runs the loop until `*counter` reaches `value`, 5 s at most (then the test fails). */
+void fakes_until(struct fakes *f, const int *counter, int value);
+void fakes_turns(struct fakes *f, int turns);
+struct activation *fakes_call(struct fakes *f, const char *name, bool blocking, uint32_t wait_ms);
+/* Ends a held call. */
+void fakes_finish(struct fakes *f, struct activation *a);
+/* Asks and waits; the reply's text (made), or NULL with *ret_err. */
+char *fakes_ask(struct fakes *f, enum query_op op, const char *id, bool count, int *ret_err);
+
+#endif
