@@ -1,0 +1,63 @@
+/* Functions and accounts: from a request to a call of the function manager, and its answer back. The JSON of bodies is read and
+ * written over there; this file only knows which parameters a call takes.
+ */
+#include "gateway/internal.h"
+
+static void on_done(struct fn_call *call)
+{
+    struct gateway_request *q = call->owner;
+
+    if (call->err.code != 0) {
+        request_refuse(q, call->status ? call->status : nr_err_status(call->err.code), "%s",
+                       call->err.text);
+    } else {
+        q->status = call->status;
+        q->body = nr_buf_str(&call->reply);
+    }
+    request_tick(q);
+}
+
+/* Lends everything of the request to the call. */
+static void post(struct gateway_request *q)
+{
+    struct fn_call *call = &q->call;
+
+    call->op = (enum fn_op)q->route->op;
+    call->account = q->account;
+    call->package = q->part[PART_PACKAGE];
+    call->body = q->http.body;
+    call->transaction = nr_str_of(q->transaction);
+    call->loop = q->http.loop;
+    call->done = on_done;
+    call->owner = q;
+    fnmanager_post(q->g->config.fnmanager, call);
+}
+
+static bool parameters(struct gateway_request *q)
+{
+    struct fn_call *call = &q->call;
+
+    call->with_code = true;
+    call->limit = LIST_LIMIT_DEFAULT;
+    switch ((enum fn_op)q->route->op) {
+    case FN_ACTION_PUT: return query_bool(q, "overwrite", &call->overwrite);
+    case FN_ACTION_GET: return query_bool(q, "code", &call->with_code);
+    case FN_ACTION_LIST: return query_page(q, "actions", &call->limit, &call->skip, &call->count);
+    default: return true;
+    }
+}
+
+void actions_call(struct gateway_request *q)
+{
+    q->call.name = q->part[PART_NAME];
+    if (parameters(q))
+        post(q);
+    else
+        request_tick(q);
+}
+
+void accounts_call(struct gateway_request *q)
+{
+    q->call.name = q->part[PART_ACCOUNT];
+    post(q);
+}

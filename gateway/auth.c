@@ -1,0 +1,156 @@
+/* Who calls: Basic authentication by "uuid:key", and a bound on failed attempts of one address.
+ *
+ * The key is verified first, so a good key works from every address at any time; only what failed is counted. Each address has a
+ * bucket of tokens that fills up again within a minute; when it is empty a failed attempt is answered 429 instead of 401. The
+ * table holds ADDRESSES_MAX of them, the one that failed longest ago goes. An IPv6 address counts with its /64.
+ */
+#include "gateway/internal.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+
+#include "common/base/clock.h"
+
+#define ADDRESSES_MAX 4096
+#define ADDRESS_BYTES 48
+#define CREDENTIALS_MAX_BYTES 512
+
+struct login_bucket {
+    struct nr_map_node node;
+    struct nr_link lru;
+    char address[ADDRESS_BYTES];
+    uint64_t tokens; /* thousandths of an attempt */
+    uint64_t filled_ms;
+};
+
+void logins_init(struct logins *l, unsigned per_minute)
+{
+    nr_map_init(&l->by_address);
+    nr_list_init(&l->lru);
+    l->per_minute = per_minute;
+}
+
+static void forget(struct logins *l, struct login_bucket *b)
+{
+    (void)nr_map_del(&l->by_address, b->node.key);
+    nr_list_del(&b->lru);
+    free(b);
+}
+
+void logins_fini(struct logins *l)
+{
+    while (!nr_list_empty(&l->lru))
+        forget(l, nr_container_of(l->lru.next, struct login_bucket, lru));
+    nr_map_fini(&l->by_address);
+}
+
+/* The key of an address: IPv4 as it is, IPv6 by its first 64 bits. */
+static size_t address_key(struct nr_str address, char out[ADDRESS_BYTES])
+{
+    unsigned char bytes[16];
+    size_t n = address.n < ADDRESS_BYTES ? address.n : ADDRESS_BYTES - 1;
+
+    memcpy(out, address.p, n);
+    out[n] = '\0';
+    if (inet_pton(AF_INET6, out, bytes) == 1) {
+        nr_hex(bytes, 8, out);
+        return 16;
+    }
+    return n;
+}
+
+static struct login_bucket *bucket_of(struct logins *l, struct nr_str address, uint64_t now_ms)
+{
+    char key[ADDRESS_BYTES];
+    size_t n = address_key(address, key);
+    struct nr_map_node *node = nr_map_get(&l->by_address, (struct nr_str){key, n});
+    struct login_bucket *b;
+
+    if (node) {
+        b = nr_container_of(node, struct login_bucket, node);
+        nr_list_del(&b->lru);
+    } else {
+        if (l->by_address.count >= ADDRESSES_MAX)
+            forget(l, nr_container_of(l->lru.prev, struct login_bucket, lru));
+        b = nr_alloc(sizeof(*b));
+        memcpy(b->address, key, n);
+        b->node.key = (struct nr_str){b->address, n};
+        b->tokens = l->per_minute * 1000ull;
+        b->filled_ms = now_ms;
+        (void)nr_map_put(&l->by_address, &b->node);
+    }
+    nr_list_push(&l->lru, &b->lru);
+    return b;
+}
+
+bool logins_failed(struct logins *l, struct nr_str address, uint64_t now_ms, uint64_t *ret_wait_s)
+{
+    struct login_bucket *b = bucket_of(l, address, now_ms);
+    uint64_t full = l->per_minute * 1000ull;
+    uint64_t gained = (now_ms - b->filled_ms) * l->per_minute / 60;
+
+    if (gained > 0) {
+        b->tokens = gained > full - b->tokens ? full : b->tokens + gained;
+        b->filled_ms = now_ms;
+    }
+    if (b->tokens >= 1000) {
+        b->tokens -= 1000;
+        return true;
+    }
+    *ret_wait_s = (1000 - b->tokens) * 60 / (l->per_minute * 1000ull) + 1;
+    return false;
+}
+
+static void refuse_login(struct gateway_request *q)
+{
+    struct gateway *g = q->g;
+    uint64_t wait_s = 0;
+
+    nr_count(&g->counts.failed_logins, 1);
+    if (logins_failed(&g->logins, q->http.peer, nr_mono_ms(), &wait_s)) {
+        request_head(q, "WWW-Authenticate: Basic realm=\"OpenWhisk secure realm\"\r\n");
+        request_refuse(q, 401, "The supplied authentication is invalid");
+        return;
+    }
+    nr_count(&g->counts.blocked_logins, 1);
+    request_head(q, "Retry-After: %llu\r\n", (unsigned long long)wait_s);
+    request_refuse(q, 429, "Too many failed logins from this address (allowed: %u a minute).",
+                   g->logins.per_minute);
+}
+
+/* "uuid:key" out of the header, in the request's arena; absent when it is not of that form. */
+static struct nr_str credentials(struct gateway_request *q, struct nr_str header)
+{
+    struct nr_str scheme, none = {NULL, 0};
+
+    if (!nr_str_split(&header, ' ', &scheme) || !nr_str_ieqz(scheme, "basic") || header.p == NULL)
+        return none;
+    while (header.n && header.p[0] == ' ') {
+        header.p++;
+        header.n--;
+    }
+    if (header.n == 0 || header.n > CREDENTIALS_MAX_BYTES)
+        return none;
+    char *out = nr_arena_get(&q->http.arena, header.n + 4);
+    ssize_t n = out ? nr_base64_decode(header, (unsigned char *)out) : -1;
+    return n > 0 ? (struct nr_str){out, (size_t)n} : none;
+}
+
+void auth_check(struct gateway_request *q)
+{
+    struct nr_str header = nr_http_header(&q->http, "authorization");
+    struct nr_str secret, uuid;
+
+    if (header.p == NULL) {
+        request_head(q, "WWW-Authenticate: Basic realm=\"OpenWhisk secure realm\"\r\n");
+        request_refuse(
+            q, 401,
+            "The resource requires authentication, which was not supplied with the request");
+        return;
+    }
+    q->api_key = credentials(q, header);
+    secret = q->api_key;
+    if (secret.p == NULL || !nr_str_split(&secret, ':', &uuid) || secret.p == NULL ||
+        fnmanager_authenticate(q->g->config.fnmanager, uuid, secret, &q->account) != 0)
+        refuse_login(q);
+}

@@ -1,0 +1,135 @@
+/* How a request is refused, and how its reply leaves: status, headers, body.
+ *
+ * Every reply carries X-Request-ID, which is also `code` of an error body. A client's own id is used when it consists of visible
+ * ASCII, is not too long and does not begin with `sid_`; it is never taken for an idempotency key. Replies of the API and of `/`
+ * carry the CORS headers.
+ */
+#include "gateway/internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "common/base/clock.h"
+
+#define LINES_PER_SECOND 20
+
+static const char cors[] = "Access-Control-Allow-Origin: *\r\n"
+                           "Access-Control-Allow-Headers: Authorization, Origin, X-Requested-With, "
+                           "Content-Type, Accept, User-Agent\r\n"
+                           "Access-Control-Allow-Methods: GET, DELETE, POST, PUT, HEAD\r\n";
+
+void transaction_take(struct nr_str given, char ret[TRANSACTION_MAX_BYTES + 1])
+{
+    unsigned char random[16];
+    bool usable = given.n > 0 && given.n <= TRANSACTION_MAX_BYTES && !nr_str_starts(given, "sid_");
+
+    for (size_t i = 0; usable && i < given.n; i++)
+        usable = given.p[i] > ' ' && given.p[i] < 127;
+    if (usable) {
+        memcpy(ret, given.p, given.n);
+        ret[given.n] = '\0';
+        return;
+    }
+    nr_random(random, sizeof(random));
+    nr_hex(random, sizeof(random), ret);
+}
+
+void request_refuse(struct gateway_request *q, int status, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (q->status != 0)
+        return;
+    q->status = status;
+    q->err.code = NR_EINVAL;
+    va_start(ap, fmt);
+    (void)vsnprintf(q->err.text, sizeof(q->err.text), fmt, ap);
+    va_end(ap);
+}
+
+void request_head(struct gateway_request *q, const char *fmt, ...)
+{
+    char line[256];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(line, sizeof(line), fmt, ap);
+    va_end(ap);
+    q->head =
+        nr_arena_printf(&q->http.arena, "%.*s%s", (int)q->head.n, q->head.p ? q->head.p : "", line);
+}
+
+void error_body(struct nr_buf *out, struct nr_str text, const char *transaction)
+{
+    nr_buf_adds(out, "{\"error\":");
+    nr_buf_json(out, text);
+    nr_buf_adds(out, ",\"code\":");
+    nr_buf_json(out, nr_str_of(transaction));
+    nr_buf_addc(out, '}');
+}
+
+/* Not more than the bound a second; how many were left out stands in the next line. */
+static bool may_log(struct gateway *g, unsigned *ret_left_out)
+{
+    uint64_t second = nr_mono_ms() / 1000;
+
+    if (g->log_window != second) {
+        g->log_window = second;
+        g->logged = 0;
+    }
+    if (g->logged >= LINES_PER_SECOND) {
+        g->not_logged++;
+        return false;
+    }
+    g->logged++;
+    *ret_left_out = g->not_logged;
+    g->not_logged = 0;
+    return true;
+}
+
+void error_log(struct gateway_request *q)
+{
+    struct gateway *g = q->g;
+    struct nr_buf path;
+    unsigned left_out;
+
+    if (!nr_log_on(g->config.log, NR_LOG_INFO) || !may_log(g, &left_out))
+        return;
+    struct nr_str shown = {q->http.path.p, q->http.path.n < 200 ? q->http.path.n : 200};
+    nr_buf_init(&path, 2048);
+    nr_buf_json(&path, shown);
+    nr_buf_addc(&path, ' ');
+    nr_buf_adds(&path, "reason=");
+    nr_buf_json(&path, nr_str_of(q->err.text));
+    nr_log(g->config.log, NR_LOG_INFO, "gateway",
+           "refused status=%d method=%s peer=%.*s account=%s transaction=%s left_out=%u path=%.*s",
+           q->status, route_method(q->http.method), (int)q->http.peer.n, q->http.peer.p,
+           q->account ? q->account->name : "-", q->transaction, left_out, (int)path.n, path.p);
+    nr_buf_fini(&path);
+}
+
+static bool has_cors(const struct gateway_request *q)
+{
+    return path_is_below(q->http.path, "/api/v1") || nr_str_eqz(q->http.path, "/");
+}
+
+void reply_write(struct gateway_request *q)
+{
+    struct nr_str head;
+    bool content = true;
+
+    nr_check(q->status != 0);
+    if (q->err.code != 0) {
+        nr_buf_reset(&q->text, 0);
+        error_body(&q->text, nr_str_of(q->err.text), q->transaction);
+        q->body = nr_buf_str(&q->text);
+        q->media_type = NULL;
+        error_log(q);
+    }
+    content = q->body.n > 0;
+    head = nr_arena_printf(&q->http.arena, "X-Request-ID: %s\r\n%s%s%s%s%.*s", q->transaction,
+                           has_cors(q) ? cors : "", content ? "Content-Type: " : "",
+                           content ? q->media_type ? q->media_type : "application/json" : "",
+                           content ? "\r\n" : "", (int)q->head.n, q->head.p ? q->head.p : "");
+    nr_http_reply(&q->http, q->status, head, q->body);
+}

@@ -1,0 +1,104 @@
+/* The gateway's life: open and listen, ready, drain, close.
+ *
+ * After gateway_close() the server's handles go first; requests that the controller or the function manager still hold keep the
+ * gateway until their answers came. It is freed when both are over.
+ */
+#include "gateway/internal.h"
+
+#define CONNECTIONS_MAX 4096
+#define INFLIGHT_MAX_BYTES (256ll << 20)
+#define FAILED_LOGINS_PER_MINUTE 20
+
+static void http_config(const struct gateway_config *c, struct nr_http_config *http)
+{
+    nr_http_config_init(http);
+    http->request_bytes = sizeof(struct gateway_request);
+    http->body_max_bytes = SWALLOW_MAX_BYTES;
+    http->connections_max = c->connections_max ? c->connections_max : CONNECTIONS_MAX;
+    http->inflight_max_bytes =
+        (size_t)(c->inflight_max_bytes ? c->inflight_max_bytes : INFLIGHT_MAX_BYTES);
+    http->tls = c->tls;
+    if (c->header_timeout_ms)
+        http->header_timeout_ms = c->header_timeout_ms;
+    if (c->body_timeout_ms)
+        http->body_timeout_ms = c->body_timeout_ms;
+    if (c->idle_timeout_ms)
+        http->idle_timeout_ms = c->idle_timeout_ms;
+    if (c->write_timeout_ms)
+        http->write_timeout_ms = c->write_timeout_ms;
+}
+
+static void nothing(void *arg)
+{
+    free(arg);
+}
+
+int gateway_open(const struct gateway_config *c, struct gateway **ret, struct nr_err *err)
+{
+    struct gateway *g = nr_alloc(sizeof(*g));
+    struct nr_http_config http;
+    int r;
+
+    g->config = *c;
+    g->config.listen = NULL;
+    http_config(c, &http);
+    r = nr_http_open(c->loop, &http, &gateway_hooks, g, &g->http, err);
+    if (r == 0)
+        r = nr_http_listen(g->http, c->listen, &g->port, err);
+    if (r != 0) {
+        nr_http_close(g->http, nothing, g);
+        return r;
+    }
+    logins_init(&g->logins, c->failed_logins_per_minute ? c->failed_logins_per_minute
+                                                        : FAILED_LOGINS_PER_MINUTE);
+    *ret = g;
+    return 0;
+}
+
+int gateway_port(const struct gateway *g)
+{
+    return g->port;
+}
+
+void gateway_set_ready(struct gateway *g, bool ready)
+{
+    g->ready = ready;
+}
+
+void gateway_drain(struct gateway *g, void (*idle)(void *arg), void *arg)
+{
+    g->ready = false;
+    g->stopping = true;
+    nr_http_drain(g->http, idle, arg);
+}
+
+void gateway_finish(struct gateway *g)
+{
+    void (*closed)(void *) = g->on_closed;
+    void *arg = g->closed_arg;
+
+    logins_fini(&g->logins);
+    free(g);
+    closed(arg);
+}
+
+static void on_http_closed(void *arg)
+{
+    struct gateway *g = arg;
+
+    g->closed = true;
+    g->http = NULL;
+    if (g->live == 0)
+        gateway_finish(g);
+}
+
+void gateway_close(struct gateway *g, void (*closed)(void *arg), void *arg)
+{
+    if (g == NULL) {
+        closed(arg);
+        return;
+    }
+    g->on_closed = closed;
+    g->closed_arg = arg;
+    nr_http_close(g->http, on_http_closed, g);
+}

@@ -1,0 +1,207 @@
+/* What the files of the gateway share: the request, the table of routes, and who answers what.
+ * Loop's thread.
+ */
+#ifndef NR_GATEWAY_INTERNAL_H
+#define NR_GATEWAY_INTERNAL_H
+
+#include "common/base/map.h"
+#include "common/base/metric.h"
+#include "common/net/http_server.h"
+#include "ports/gateway.h"
+
+/* Above this a text is not scanned on the loop. */
+#define LOOP_WORK_MAX_BYTES 65536
+/* A refused request with a body up to this is read to its end, so that the connection can go on. */
+#define SWALLOW_MAX_BYTES 65536
+#define LIST_LIMIT_MAX 200
+#define LIST_LIMIT_DEFAULT 30
+#define BLOCKING_WAIT_MAX_MS 60000
+#define TRANSACTION_MAX_BYTES 128
+#define PATH_SEGMENTS_MAX 10
+#define ROUTES_MAX 40
+#define UNAVAILABLE_TEXT                                                                           \
+    "The server is currently unavailable (because it is overloaded or down for maintenance)."
+#define MISSING_TEXT "The requested resource does not exist."
+
+/* A path, split at its slashes and decoded. */
+struct path {
+    struct nr_str segment[PATH_SEGMENTS_MAX];
+    unsigned count;
+    bool slash; /* it ends with one */
+};
+
+/* What a pattern takes out of a path. */
+enum route_part { PART_NAMESPACE, PART_PACKAGE, PART_NAME, PART_ID, PART_ACCOUNT, PART_COUNT };
+
+/* What may come as a body; see bodies[] in routes.c. */
+enum body_rule { BODY_IGNORED, BODY_SETTINGS, BODY_ACTION, BODY_PAYLOAD };
+
+struct body_limit {
+    const char *field;      /* of the 413 text */
+    size_t max_bytes;       /* refused above */
+    int64_t told_max_bytes; /* what the text says is allowed */
+    bool json;              /* 415 unless application/json */
+};
+
+enum route_flag {
+    ROUTE_ALWAYS = 1,   /* answered before ready and while stopping */
+    ROUTE_ANY_TAIL = 2, /* the pattern is only the beginning; no part of a 405 */
+};
+
+struct gateway_request;
+
+struct route {
+    enum nr_http_method method;
+    const char *pattern; /* ":namespace" takes a part; "/?" at the end: with or without a slash */
+    unsigned scope;      /* enum account_scope; 0: no key needed */
+    enum body_rule body;
+    unsigned flags;
+    /* Answers by request_tick(), now or later; the request may be gone when it returns. */
+    void (*call)(struct gateway_request *q);
+    int op; /* of the call: enum fn_op, enum query_op */
+};
+
+/* In the order of the story that request_tick() tells. */
+enum request_state { G_MATCH, G_AUTHENTICATE, G_CHECK, G_BODY, G_PAYLOAD, G_CALL, G_REPLY, G_END };
+
+/* A payload that is scanned on a work thread. */
+struct payload_scan {
+    struct nr_work work;
+    struct nr_str text; /* lent */
+    bool object;
+    struct nr_err err; /* why not */
+};
+
+struct gateway_request {
+    struct nr_http_req http; /* first: the server makes both as one */
+    struct gateway *g;
+    enum request_state state;
+    const struct route *route;      /* NULL: none, see the next two */
+    int no_route;                   /* 404 or 405 */
+    struct nr_str methods;          /* that the path has, for the 405 */
+    struct nr_str part[PART_COUNT]; /* decoded, in the request's arena */
+    char transaction[TRANSACTION_MAX_BYTES + 1];
+    struct account *account; /* shared */
+    struct nr_str api_key;   /* "uuid:key", in the request's arena */
+    bool body_here;
+
+    /* the reply; status 0: none yet */
+    int status;
+    struct nr_err err;      /* code != 0: the body is made of its text and the transaction */
+    struct nr_str head;     /* further header lines, lent until the reply is written */
+    struct nr_str body;     /* lent until the reply is written */
+    struct nr_buf text;     /* where bodies are written that nobody else holds */
+    const char *media_type; /* NULL: application/json */
+
+    /* what it waits for */
+    struct fn_call call;
+    struct activation_query query;
+    struct activation *activation; /* until its on_reply */
+    struct payload_scan scan;
+};
+
+/* Failed logins of one address: a bucket of tokens. */
+struct logins {
+    struct nr_map by_address;
+    struct nr_link lru; /* front is the most recent */
+    unsigned per_minute;
+};
+
+struct gateway_counts {
+    nr_counter by_route[ROUTES_MAX + 1][6]; /* [route or last: none][status / 100] */
+    nr_counter failed_logins, blocked_logins, refused_by_server;
+    struct nr_hist seconds;
+};
+
+struct gateway {
+    struct gateway_config config;
+    struct nr_http_server *http;
+    int port;
+    bool ready, stopping;
+    struct logins logins;
+    struct gateway_counts counts;
+    unsigned live; /* requests between on_head and on_end */
+    uint64_t log_window;
+    unsigned logged, not_logged; /* refusals of this second */
+    bool closed;
+    void (*on_closed)(void *arg);
+    void *closed_arg;
+};
+
+/* serve.c */
+void request_tick(struct gateway_request *q);
+extern const struct nr_http_hooks gateway_hooks;
+/* True for the folder itself and what is below it. */
+bool path_is_below(struct nr_str path, const char *folder);
+
+/* gateway.c: the server is closed and the last request has ended. */
+void gateway_finish(struct gateway *g);
+
+/* routes.c: the table; the row of a method and path, or NULL with *ret_status 404 or 405 and the methods it has. */
+extern const struct route routes[];
+size_t route_count(void);
+const char *route_method(enum nr_http_method m);
+/* Splits and decodes into room (lent, path.n bytes). NR_EINVAL: a bad escape; NR_ENOENT: too many segments. */
+int route_split(struct nr_str path, char *room, struct path *ret);
+const struct route *route_find(enum nr_http_method method, const struct path *path,
+                               struct nr_str ret_part[PART_COUNT], int *ret_status,
+                               struct nr_buf *ret_methods);
+/* Names, id and namespace of a matched request; refuses it when one is not as it must be, or not the caller's. */
+void route_check_parts(struct gateway_request *q);
+const struct body_limit *route_body(const struct route *r);
+
+/* auth.c: finds q->account, or refuses. */
+void auth_check(struct gateway_request *q);
+void logins_init(struct logins *l, unsigned per_minute);
+void logins_fini(struct logins *l);
+/* Counts one failed login; false when the address has used up its share: *ret_wait_s until the next is listened to. */
+bool logins_failed(struct logins *l, struct nr_str address, uint64_t now_ms, uint64_t *ret_wait_s);
+
+/* query.c: query parameters; false: the request is refused with the text that says why. Absent: *ret stays as it is. */
+bool query_bool(struct gateway_request *q, const char *name, bool *ret);
+bool query_page(struct gateway_request *q, const char *collection, int *ret_limit, int *ret_skip,
+                bool *ret_count);
+bool query_epoch(struct gateway_request *q, const char *name, int64_t *ret_ms);
+bool query_timeout(struct gateway_request *q, uint32_t *ret_ms);
+/* `name` of an activation list: "simple" or "package/simple". */
+bool query_entity(struct gateway_request *q, struct nr_str *ret_package, struct nr_str *ret_name);
+
+/* error.c: the first refusal wins. */
+void request_refuse(struct gateway_request *q, int status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Adds header lines to the reply. */
+void request_head(struct gateway_request *q, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The body of an error: {"error","code"}. */
+void error_body(struct nr_buf *out, struct nr_str text, const char *transaction);
+/* One line at info, at most 20 a second. */
+void error_log(struct gateway_request *q);
+/* X-Request-ID of a request: the client's if it may be used, else a new one. */
+void transaction_take(struct nr_str given, char ret[TRANSACTION_MAX_BYTES + 1]);
+/* Writes the reply; the request may be gone when it returns. */
+void reply_write(struct gateway_request *q);
+
+/* The calls of the table. */
+void actions_call(struct gateway_request *q);     /* actions.c; op: enum fn_op */
+void invoke_call(struct gateway_request *q);      /* invoke.c */
+void activations_call(struct gateway_request *q); /* activations.c; op: enum query_op */
+void accounts_call(struct gateway_request *q);    /* actions.c; op: enum fn_op */
+void info_root(struct gateway_request *q);        /* info.c, this and the next ones */
+void info_api(struct gateway_request *q);
+void info_namespaces(struct gateway_request *q);
+void info_limits(struct gateway_request *q);
+void info_options(struct gateway_request *q);
+void info_invokers(struct gateway_request *q);
+void info_health(struct gateway_request *q);
+void info_ready(struct gateway_request *q);
+void info_metrics(struct gateway_request *q);
+
+/* metrics.c: counts a request that ended. */
+void metrics_request(struct gateway_request *q);
+/* Everything: the gateway's, the other parts' and the process's. */
+void metrics_all(struct gateway *g, struct nr_buf *out);
+
+/* True when a body of bytes is an object; the sentence says why not. Any thread. */
+bool payload_is_object(struct nr_str text, struct nr_err *err);
+
+#endif

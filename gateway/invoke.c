@@ -1,0 +1,79 @@
+/* Invoke: from a request to an activation, and its answer back. The activation outlives the request (logs and record come after
+ * the answer), so what it needs of the request is copied into its own arena; only the payload is lent.
+ */
+#include "gateway/internal.h"
+
+static struct nr_str trimmed(struct nr_str s)
+{
+    while (s.n && memchr(" \t\r\n", s.p[0], 4)) {
+        s.p++;
+        s.n--;
+    }
+    while (s.n && memchr(" \t\r\n", s.p[s.n - 1], 4))
+        s.n--;
+    return s;
+}
+
+/* The controller's answer; the activation's reply is lent for the time of this call. */
+static void on_reply(struct activation *a)
+{
+    struct gateway_request *q = a->owner;
+
+    q->activation = NULL;
+    if (a->error.code != 0) {
+        request_refuse(q, nr_err_status(a->error.code), "%s", a->error.text);
+    } else {
+        q->status = a->reply_status;
+        q->body = nr_buf_str(&a->reply);
+    }
+    if (a->reply_head.n)
+        request_head(q, "%.*s", (int)a->reply_head.n, a->reply_head.p);
+    if (a->error.code == 0 && a->id[0])
+        request_head(q, "x-openwhisk-activation-id: %s\r\n", a->id);
+    request_tick(q);
+}
+
+/* NULL: no memory. */
+static struct activation *activation_of(struct gateway_request *q)
+{
+    struct activation *a = activation_make();
+
+    if (a == NULL)
+        return NULL;
+    a->account = account_ref(q->account);
+    a->package = nr_arena_copy(&a->arena, q->part[PART_PACKAGE]);
+    a->name = nr_arena_copy(&a->arena, q->part[PART_NAME]);
+    a->transaction = nr_arena_copy(&a->arena, nr_str_of(q->transaction));
+    a->api_key = nr_arena_copy(&a->arena, q->api_key);
+    a->input = trimmed(q->http.body);
+    if (a->input.n == 0)
+        a->input = NR_STR("{}");
+    a->wait_ms = BLOCKING_WAIT_MAX_MS;
+    a->on_reply = on_reply;
+    a->owner = q;
+    if (a->name.p && a->transaction.p && a->api_key.p)
+        return a;
+    activation_unref(a);
+    return NULL;
+}
+
+void invoke_call(struct gateway_request *q)
+{
+    struct activation *a = activation_of(q);
+
+    if (a == NULL) {
+        request_head(q, "Retry-After: 1\r\n");
+        request_refuse(q, 503, UNAVAILABLE_TEXT);
+        request_tick(q);
+        return;
+    }
+    if (!query_bool(q, "blocking", &a->blocking) || !query_bool(q, "result", &a->result_only) ||
+        !query_timeout(q, &a->wait_ms)) {
+        activation_unref(a);
+        request_tick(q);
+        return;
+    }
+    a->client_gone = q->http.gone;
+    q->activation = a;
+    controller_invoke(q->g->config.controller, a);
+}

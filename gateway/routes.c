@@ -1,0 +1,233 @@
+/* The table of routes, and what a path means.
+ *
+ * A path is split at its slashes, each segment is decoded strictly (a bad escape or a NUL is refused) and compared with the
+ * patterns of the table, whose rows also say which key, which body and which call. A path that fits a row of another method is
+ * a 405 that names the methods it has; else it is a 404.
+ *
+ * What a pattern takes out of a path is checked here before any call sees it: names obey OpenWhisk's rule, which leaves no
+ * slash, no dot segment and no NUL, and the namespace is `_` or the caller's own. The answer about a foreign namespace is the
+ * same whether the thing exists or not.
+ */
+#include "gateway/internal.h"
+
+#define NS "/api/v1/namespaces/:namespace"
+#define CODE_MAX_BYTES (48 << 20)
+
+static const struct body_limit bodies[] = {
+    [BODY_IGNORED] = {"Request", 65536, 65536, false},
+    [BODY_SETTINGS] = {"Request", 65536, 65536, true},
+    [BODY_ACTION] = {"exec", 50 << 20, CODE_MAX_BYTES, true},
+    [BODY_PAYLOAD] = {"Request", NR_PAYLOAD_MAX_BYTES, NR_PAYLOAD_MAX_BYTES, true},
+};
+
+/* clang-format off */
+const struct route routes[] = {
+    {NR_HTTP_GET, "/", 0, BODY_IGNORED, 0, info_root, 0},
+    {NR_HTTP_GET, "/healthz", 0, BODY_IGNORED, ROUTE_ALWAYS, info_health, 0},
+    {NR_HTTP_GET, "/ping", 0, BODY_IGNORED, ROUTE_ALWAYS, info_health, 1},
+    {NR_HTTP_GET, "/readyz", 0, BODY_IGNORED, ROUTE_ALWAYS, info_ready, 0},
+    {NR_HTTP_GET, "/metrics", 0, BODY_IGNORED, ROUTE_ALWAYS, info_metrics, 0},
+
+    {NR_HTTP_OPTIONS, "/api/v1", 0, BODY_IGNORED, ROUTE_ANY_TAIL, info_options, 0},
+    {NR_HTTP_GET, "/api/v1/?", 0, BODY_IGNORED, 0, info_api, 0},
+    {NR_HTTP_GET, "/api/v1/namespaces/?", SCOPE_READ, BODY_IGNORED, 0, info_namespaces, 0},
+    {NR_HTTP_GET, NS "/limits", SCOPE_READ, BODY_IGNORED, 0, info_limits, 0},
+
+    {NR_HTTP_GET, NS "/actions/?", SCOPE_READ, BODY_IGNORED, 0, actions_call, FN_ACTION_LIST},
+    {NR_HTTP_GET, NS "/actions/:package/", SCOPE_READ, BODY_IGNORED, 0, actions_call, FN_ACTION_LIST},
+    {NR_HTTP_GET, NS "/actions/:name", SCOPE_READ, BODY_IGNORED, 0, actions_call, FN_ACTION_GET},
+    {NR_HTTP_PUT, NS "/actions/:name", SCOPE_WRITE, BODY_ACTION, 0, actions_call, FN_ACTION_PUT},
+    {NR_HTTP_DELETE, NS "/actions/:name", SCOPE_WRITE, BODY_IGNORED, 0, actions_call, FN_ACTION_DELETE},
+    {NR_HTTP_POST, NS "/actions/:name", SCOPE_INVOKE, BODY_PAYLOAD, 0, invoke_call, 0},
+    {NR_HTTP_GET, NS "/actions/:package/:name", SCOPE_READ, BODY_IGNORED, 0, actions_call, FN_ACTION_GET},
+    {NR_HTTP_PUT, NS "/actions/:package/:name", SCOPE_WRITE, BODY_ACTION, 0, actions_call, FN_ACTION_PUT},
+    {NR_HTTP_DELETE, NS "/actions/:package/:name", SCOPE_WRITE, BODY_IGNORED, 0, actions_call, FN_ACTION_DELETE},
+    {NR_HTTP_POST, NS "/actions/:package/:name", SCOPE_INVOKE, BODY_PAYLOAD, 0, invoke_call, 0},
+
+    {NR_HTTP_GET, NS "/activations/?", SCOPE_READ, BODY_IGNORED, 0, activations_call, QUERY_LIST},
+    {NR_HTTP_GET, NS "/activations/:id", SCOPE_READ, BODY_IGNORED, 0, activations_call, QUERY_GET},
+    {NR_HTTP_GET, NS "/activations/:id/logs", SCOPE_READ, BODY_IGNORED, 0, activations_call, QUERY_LOGS},
+    {NR_HTTP_GET, NS "/activations/:id/result", SCOPE_READ, BODY_IGNORED, 0, activations_call, QUERY_RESULT},
+
+    {NR_HTTP_GET, "/narae/v1/accounts/:account/limits", SCOPE_ADMIN, BODY_IGNORED, 0, accounts_call, FN_ACCOUNT_GET},
+    {NR_HTTP_PUT, "/narae/v1/accounts/:account/limits", SCOPE_ADMIN, BODY_SETTINGS, 0, accounts_call, FN_ACCOUNT_LIMITS},
+    {NR_HTTP_GET, "/narae/v1/invokers", SCOPE_READ, BODY_IGNORED, 0, info_invokers, 0},
+};
+/* clang-format on */
+_Static_assert(nr_countof(routes) <= ROUTES_MAX, "make room for the counters");
+
+static const char *const part_names[PART_COUNT] = {
+    [PART_NAMESPACE] = ":namespace", [PART_PACKAGE] = ":package",
+    [PART_NAME] = ":name",           [PART_ID] = ":id",
+    [PART_ACCOUNT] = ":account",
+};
+
+static const char *const method_names[] = {
+    [NR_HTTP_GET] = "GET",         [NR_HTTP_HEAD] = "HEAD",     [NR_HTTP_POST] = "POST",
+    [NR_HTTP_PUT] = "PUT",         [NR_HTTP_DELETE] = "DELETE", [NR_HTTP_PATCH] = "PATCH",
+    [NR_HTTP_OPTIONS] = "OPTIONS", [NR_HTTP_OTHER] = "OTHER",
+};
+
+const char *route_method(enum nr_http_method m)
+{
+    return method_names[m];
+}
+
+size_t route_count(void)
+{
+    return nr_countof(routes);
+}
+
+const struct body_limit *route_body(const struct route *r)
+{
+    return &bodies[r->body];
+}
+
+int route_split(struct nr_str path, char *room, struct path *ret)
+{
+    struct path p = {.slash = path.n > 0 && path.p[path.n - 1] == '/'};
+    struct nr_str rest, raw;
+
+    if (path.n == 0 || path.p[0] != '/')
+        return NR_EINVAL;
+    rest =
+        path.n == 1 ? (struct nr_str){NULL, 0} : (struct nr_str){path.p + 1, path.n - 1 - p.slash};
+    while (nr_str_split(&rest, '/', &raw)) {
+        ssize_t n = nr_pct_decode(raw, false, room);
+
+        if (n < 0)
+            return NR_EINVAL;
+        if (p.count == PATH_SEGMENTS_MAX)
+            return NR_ENOENT;
+        p.segment[p.count++] = (struct nr_str){room, (size_t)n};
+        room += n;
+    }
+    *ret = p;
+    return 0;
+}
+
+static enum route_part part_of(struct nr_str word)
+{
+    for (int i = 0; i < PART_COUNT; i++)
+        if (nr_str_eqz(word, part_names[i]))
+            return (enum route_part)i;
+    nr_check(!"a part of a pattern without a name");
+    return PART_COUNT;
+}
+
+/* The pattern's own slash at the end: 0 none, 1 one, 2 either. */
+static int take_slash(struct nr_str *pattern)
+{
+    if (pattern->n >= 2 && pattern->p[pattern->n - 1] == '?') {
+        pattern->n -= 2;
+        return 2;
+    }
+    if (pattern->p[pattern->n - 1] == '/') {
+        pattern->n--;
+        return 1;
+    }
+    return 0;
+}
+
+static bool fits(const struct route *r, const struct path *path, struct nr_str part[PART_COUNT])
+{
+    struct nr_str rest = nr_str_of(r->pattern), word;
+    int slash = take_slash(&rest);
+    unsigned i = 0;
+
+    memset(part, 0, sizeof(struct nr_str) * PART_COUNT);
+    if (!(r->flags & ROUTE_ANY_TAIL) && slash != 2 && (slash == 1) != path->slash)
+        return false;
+    if (rest.n > 0) {
+        rest.p++;
+        rest.n--;
+        while (nr_str_split(&rest, '/', &word)) {
+            if (i == path->count || path->segment[i].n == 0)
+                return false;
+            if (word.p[0] == ':')
+                part[part_of(word)] = path->segment[i];
+            else if (!nr_str_eq(word, path->segment[i]))
+                return false;
+            i++;
+        }
+    }
+    return i == path->count || (r->flags & ROUTE_ANY_TAIL);
+}
+
+const struct route *route_find(enum nr_http_method method, const struct path *path,
+                               struct nr_str ret_part[PART_COUNT], int *ret_status,
+                               struct nr_buf *ret_methods)
+{
+    struct nr_str part[PART_COUNT];
+
+    for (size_t i = 0; i < nr_countof(routes); i++) {
+        const struct route *r = &routes[i];
+
+        if ((r->method != method && (r->flags & ROUTE_ANY_TAIL)) || !fits(r, path, part))
+            continue;
+        if (r->method == method) {
+            memcpy(ret_part, part, sizeof(part));
+            return r;
+        }
+        if (ret_methods->n)
+            nr_buf_adds(ret_methods, ", ");
+        nr_buf_adds(ret_methods, method_names[r->method]);
+    }
+    *ret_status = ret_methods->n ? 405 : 404;
+    return NULL;
+}
+
+static bool id_is_good(struct gateway_request *q, struct nr_str id)
+{
+    if (id.n != 32) {
+        request_refuse(q, 400, "Activation id length is %zu but must be 32.", id.n);
+        return false;
+    }
+    for (size_t i = 0; i < id.n; i++)
+        if (memchr("0123456789abcdef", id.p[i], 16) == NULL) {
+            request_refuse(q, 400, "The activation id is not valid.");
+            return false;
+        }
+    return true;
+}
+
+static bool name_is_good(struct gateway_request *q, struct nr_str name)
+{
+    struct nr_err err = {0};
+
+    if (name.p == NULL || entity_name_check(name, &err) == 0)
+        return true;
+    request_refuse(q, 400, "%s", err.text);
+    return false;
+}
+
+/* Says the same whether the resource exists or not. */
+static void refuse_foreign(struct gateway_request *q)
+{
+    const struct nr_str *p = q->part;
+    struct nr_str last = p[PART_ID].p ? p[PART_ID] : p[PART_NAME];
+
+    request_refuse(q, 403,
+                   "The supplied authentication is not authorized to access '%.*s%s%.*s%s%.*s'.",
+                   (int)p[PART_NAMESPACE].n, p[PART_NAMESPACE].p, p[PART_PACKAGE].p ? "/" : "",
+                   (int)p[PART_PACKAGE].n, p[PART_PACKAGE].p ? p[PART_PACKAGE].p : "",
+                   last.p ? "/" : "", (int)last.n, last.p ? last.p : "");
+}
+
+void route_check_parts(struct gateway_request *q)
+{
+    struct nr_str *part = q->part;
+    struct nr_str ns = part[PART_NAMESPACE];
+
+    if (ns.p && entity_name_check(ns, NULL) != 0) {
+        request_refuse(q, 400, "The namespace contains illegal characters.");
+        return;
+    }
+    if (!name_is_good(q, part[PART_PACKAGE]) || !name_is_good(q, part[PART_NAME]) ||
+        !name_is_good(q, part[PART_ACCOUNT]))
+        return;
+    if (part[PART_ID].p && !id_is_good(q, part[PART_ID]))
+        return;
+    if (ns.p && !nr_str_eqz(ns, "_") && !nr_str_eqz(ns, q->account->name))
+        refuse_foreign(q);
+}
