@@ -108,12 +108,28 @@ installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2> /dev/null)" = installed ]
 }
 
-# apt_need PACKAGE...: installs what is missing. The package lists are fetched once, and only when
-# something is missing.
+# First of "a|b|c" that apt can install, or nothing.
+apt_choice() {
+    local p
+    for p in ${1//|/ }; do
+        apt-cache show "$p" > /dev/null 2>&1 && echo "$p" && return
+    done
+}
+
+any_installed() {
+    local p
+    for p in ${1//|/ }; do
+        installed "$p" && return 0
+    done
+    return 1
+}
+
+# apt_need PACKAGE...: installs what is missing; "a|b" is the first of them that this Debian has.
+# The package lists are fetched once, and only when something is missing.
 apt_need() {
-    local missing=() p
+    local missing=() chosen=() p c
     for p in "$@"; do
-        installed "$p" || missing+=("$p")
+        any_installed "$p" || missing+=("$p")
     done
     [ ${#missing[@]} -eq 0 ] && return 0
     have apt-get || die "this system has no apt; please install: ${missing[*]}"
@@ -123,15 +139,20 @@ apt_need() {
             as_root apt-get -q update || warn "going on with the package lists at hand"
         export NARAE_APT_UPDATED=1
     fi
-    with_log "$NARAE_LOGS/apt-install.log" "installing ${missing[*]}" \
+    for p in "${missing[@]}"; do
+        c=$(apt_choice "$p")
+        [ -n "$c" ] || die "apt knows no package ${p//|/ or }"
+        chosen+=("$c")
+    done
+    with_log "$NARAE_LOGS/apt-install.log" "installing ${chosen[*]}" \
         as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends \
-        install "${missing[@]}" || die "could not install: ${missing[*]}"
+        install "${chosen[@]}" || die "could not install: ${chosen[*]}"
 }
 
 # What the daemon, the command line and the agent are built from.
 build_packages="build-essential meson ninja-build pkg-config python3 ca-certificates curl
     libuv1-dev libjansson-dev libssl-dev libcurl4-openssl-dev libsqlite3-dev libarchive-dev
-    node-llhttp"
+    libllhttp-dev|node-llhttp"
 
 # need_node: node and npm from wherever the machine has them; Debian's only when there are none,
 # for Debian's npm does not install beside another vendor's nodejs.
