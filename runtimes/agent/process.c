@@ -1,0 +1,100 @@
+/* The end of processes: killing a worker with all it started, burying who ended, and telling why.
+ *
+ * A worker leads a session; what left that session is found by nobody, but the last slot's end is the container's end,
+ * and with it every process there is.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runtimes/agent/init.h"
+#include "runtimes/agent/worker.h"
+
+/* The session a process belongs to, or -1. */
+static pid_t session_of(const char *pid)
+{
+    char path[64], text[512];
+    int session = -1;
+    snprintf(path, sizeof path, "/proc/%.20s/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = 0;
+    const char *behind_name = strrchr(text, ')');
+    if (!behind_name || sscanf(behind_name, ") %*c %*d %*d %d", &session) != 1)
+        return -1;
+    return session;
+}
+
+void worker_kill(struct worker *w)
+{
+    if (w->pid <= 1)
+        return;
+    kill(-w->pid, SIGKILL);
+    kill(w->pid, SIGKILL);
+    DIR *proc = opendir("/proc");
+    if (!proc)
+        return;
+    for (struct dirent *e = readdir(proc); e; e = readdir(proc)) {
+        if (isdigit((unsigned char)e->d_name[0]) && session_of(e->d_name) == w->pid)
+            kill((pid_t)strtol(e->d_name, NULL, 10), SIGKILL);
+    }
+    closedir(proc);
+}
+
+void agent_exit(struct agent *a, int status)
+{
+    if (a->launcher)
+        worker_kill(a->launcher);
+    for (unsigned i = 0; i < AGENT_SLOTS_MAX; i++) {
+        if (a->slots[i].worker)
+            worker_kill(a->slots[i].worker);
+    }
+    if (a->placer > 0)
+        kill(a->placer, SIGKILL);
+    _exit(status);
+}
+
+void worker_gone(struct worker *w, int status)
+{
+    struct agent *a = w->agent;
+    worker_drain(w);
+    uint64_t kills = oom_kills();
+    bool oom = kills > a->oom_kills ||
+               (w->heap_full && WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL);
+    a->oom_kills = kills;
+    w->pid = 0;
+    a->mode->ended(w, status, oom);
+}
+
+static struct worker *find_worker(struct agent *a, pid_t pid)
+{
+    if (a->launcher && a->launcher->pid == pid)
+        return a->launcher;
+    for (unsigned i = 0; i < AGENT_SLOTS_MAX; i++) {
+        if (a->slots[i].worker && a->slots[i].worker->pid == pid)
+            return a->slots[i].worker;
+    }
+    return NULL;
+}
+
+void workers_reap(struct agent *a)
+{
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        struct worker *w = find_worker(a, pid);
+        if (pid == a->placer)
+            init_placed(a, status);
+        else if (w)
+            worker_gone(w, status);
+    }
+}
