@@ -151,7 +151,7 @@ struct nr_map_node *nr_map_del(struct nr_map *m, struct nr_str key)
 }
 
 /* *at is the bucket and the place in its chain of the node returned last. When another node than `after` is found there, `after`
- * has been taken out and its successor moved up; `after` itself is never looked into, for it may be freed. */
+ * has been taken out and its successor moved up; `after` itself is not looked into. */
 struct nr_map_node *nr_map_next(const struct nr_map *m, size_t *at, struct nr_map_node *after)
 {
     size_t bucket = *at >> AT_SHIFT, place = *at & (((size_t)1 << AT_SHIFT) - 1);

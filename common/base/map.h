@@ -30,7 +30,8 @@ struct nr_map_node *nr_map_get(const struct nr_map *m, struct nr_str key);
 struct nr_map_node *nr_map_put(struct nr_map *m, struct nr_map_node *node);
 /* Takes the key out; returns its node or NULL. */
 struct nr_map_node *nr_map_del(struct nr_map *m, struct nr_str key);
-/* Iteration in no order: start with *at = 0 and NULL; removal of the returned node is safe if done by nr_map_del at once. */
+/* Iteration in no order: start with *at = 0 and NULL; removal of the returned node is safe if done by nr_map_del at once, and
+ * `after` is only compared then: step on first, free it afterwards. */
 struct nr_map_node *nr_map_next(const struct nr_map *m, size_t *at, struct nr_map_node *after);
 /* The seeded hash, for sharding and tests. */
 uint64_t nr_hash(struct nr_str s);

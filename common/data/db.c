@@ -1,57 +1,12 @@
-/* The threads. One writer takes jobs off one queue, runs each in a savepoint of the open transaction, commits when the queue is
- * empty (or at 256 jobs) and only then reports them done: while a commit waits for the disk the next batch gathers by itself.
- * Readers take jobs off another queue, each on a connection and in a read transaction of its own.
- *
- * Failures: a job that fails is rolled back alone. A transaction that fails as a whole (disk full, I/O error) gives every job in it
- * that error; after anything but a full disk the writer opens its connection anew before it begins again, because after a failed
- * fsync nothing it holds in memory can be trusted.
- * Quiet: the writer copies the log back half a second after the last commit, or at 4 MiB, and gives free pages back bit by bit.
+/* Jobs on their way in and out, and the life of the threads that run them (db_threads.c). A job waits in one of two queues under one
+ * lock; who posts a lazy job does not wake the writer, which would cost a system call per job.
  */
 #include "common/data/db.h"
 
-#include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "common/data/db_conn.h"
+#include "common/data/db_threads.h"
 
-enum {
-    BATCH_JOBS = 256,
-    LAZY_MS = 5,
-    QUIET_MS = 500,
-    STACK_BYTES = 256 * 1024,
-    WAL_BYTES = 4 << 20,
-    WAL_BYTES_MAX = 16 << 20, /* from here on the checkpoint waits for readers, shortly */
-    RESTART_WAIT_MS = 100,
-    FREE_PAGES = 1024,
-};
-
-struct queue {
-    struct nr_db_job *first, **last;
-    unsigned count, eager;
-    pthread_cond_t wake;
-    struct timespec lazy_until; /* when the oldest job has waited long enough */
-};
-
-struct nr_db {
-    char *path;
-    uint32_t busy_timeout_ms;
-    int page_bytes;
-    pthread_mutex_t lock; /* queues, closing, stats */
-    struct queue writes, reads;
-    struct nr_db_stats stats;
-    bool closing;
-    /* the writer's */
-    struct nr_db_conn writer;
-    bool quiet_work; /* there is something to do when it is quiet */
-    pthread_t writer_thread;
-    struct reader {
-        struct nr_db *d;
-        struct nr_db_conn conn;
-        pthread_t thread;
-        bool started;
-    } *readers;
-    int reader_count;
-    bool writer_started;
-};
+enum { LAZY_MS = 5, STACK_BYTES = 256 * 1024 };
 
 struct waiter {
     pthread_mutex_t lock;
@@ -61,7 +16,7 @@ struct waiter {
 
 /* ---- jobs and queues ---- */
 
-static struct timespec from_now(unsigned ms)
+struct timespec nr_db_from_now(unsigned ms)
 {
     struct timespec t;
 
@@ -75,13 +30,6 @@ static struct timespec from_now(unsigned ms)
     return t;
 }
 
-static bool is_past(const struct timespec *t)
-{
-    struct timespec now = from_now(0);
-
-    return now.tv_sec > t->tv_sec || (now.tv_sec == t->tv_sec && now.tv_nsec >= t->tv_nsec);
-}
-
 static void on_mail(struct nr_mail *m)
 {
     struct nr_db_job *job = nr_container_of(m, struct nr_db_job, mail);
@@ -89,8 +37,7 @@ static void on_mail(struct nr_mail *m)
     job->done(job);
 }
 
-/* The job is its owner's again from here on. */
-static void report(struct nr_db_job *job)
+void nr_db_report(struct nr_db_job *job)
 {
     struct waiter *w = job->wait;
 
@@ -116,13 +63,13 @@ static void init_cond(pthread_cond_t *c)
     (void)pthread_condattr_destroy(&a);
 }
 
-static void init_queue(struct queue *q)
+static void init_queue(struct nr_db_queue *q)
 {
     q->last = &q->first;
     init_cond(&q->wake);
 }
 
-static struct nr_db_job *pop(struct queue *q)
+struct nr_db_job *nr_db_pop(struct nr_db_queue *q)
 {
     struct nr_db_job *job = q->first;
 
@@ -138,7 +85,7 @@ static struct nr_db_job *pop(struct queue *q)
 }
 
 /* Wakes the thread only for what it would act on: lazy jobs gather without a system call each. */
-static void post(struct nr_db *d, struct queue *q, struct nr_db_job *job)
+static void post(struct nr_db *d, struct nr_db_queue *q, struct nr_db_job *job)
 {
     job->status = 0;
     job->next = NULL;
@@ -150,14 +97,14 @@ static void post(struct nr_db *d, struct queue *q, struct nr_db_job *job)
         q->last = &job->next;
         q->eager += !job->lazy;
         if (q->count++ == 0)
-            q->lazy_until = from_now(LAZY_MS);
-        if (q->count == 1 || q->count == BATCH_JOBS || !job->lazy || q == &d->reads)
+            q->lazy_until = nr_db_from_now(LAZY_MS);
+        if (q->count == 1 || q->count == NR_DB_BATCH_JOBS || !job->lazy || q == &d->reads)
             (void)pthread_cond_signal(&q->wake);
     }
     (void)pthread_mutex_unlock(&d->lock);
     if (stopping) {
         job->status = NR_ESTOPPING;
-        report(job);
+        nr_db_report(job);
     }
 }
 
@@ -184,7 +131,7 @@ static bool is_thread_of(const struct nr_db *d)
     return found;
 }
 
-static int post_and_wait(struct nr_db *d, struct queue *q, struct nr_db_job *job)
+static int post_and_wait(struct nr_db *d, struct nr_db_queue *q, struct nr_db_job *job)
 {
     nr_check(!is_thread_of(d));
     struct waiter w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
@@ -220,217 +167,6 @@ struct nr_db_stats nr_db_stats(struct nr_db *d)
     return s;
 }
 
-/* ---- the writer ---- */
-
-/* Jobs that have run and wait for the commit. */
-struct batch {
-    struct nr_db_job *first, **last;
-    unsigned count;
-};
-
-/* 0, or the NR_E* of the whole transaction, which then is gone. */
-static int run_job(struct nr_db_conn *c, struct nr_db_job *job)
-{
-    int r = nr_db_err(nr_db_conn_do(c, "SAVEPOINT job"));
-
-    if (r < 0)
-        return r;
-    job->status = job->run(c->db, job);
-    int last = nr_db_err(sqlite3_errcode(c->db));
-
-    nr_db_conn_reset(c);
-    /* Some errors make sqlite roll the whole transaction back by itself. */
-    if (sqlite3_get_autocommit(c->db))
-        return last < 0 ? last : NR_EIO;
-    if (job->status < 0)
-        r = nr_db_err(nr_db_conn_do(c, "ROLLBACK TO job"));
-    return r < 0 ? r : nr_db_err(nr_db_conn_do(c, "RELEASE job"));
-}
-
-/* Opens the connection when the last failure closed it, and begins. */
-static int begin(struct nr_db *d)
-{
-    int r = d->writer.db ? 0 : nr_db_conn_open(&d->writer, d->path, d->busy_timeout_ms, NR_DB_WRITER, NULL);
-
-    return r < 0 ? r : nr_db_err(nr_db_conn_do(&d->writer, "BEGIN IMMEDIATE"));
-}
-
-static struct nr_db_job *next_job(struct nr_db *d)
-{
-    (void)pthread_mutex_lock(&d->lock);
-    struct nr_db_job *job = pop(&d->writes);
-
-    (void)pthread_mutex_unlock(&d->lock);
-    return job;
-}
-
-/* Takes and runs jobs until the queue is empty; with a transaction that is broken already, only takes them. */
-static int gather(struct nr_db *d, struct batch *b, int r)
-{
-    struct nr_db_job *job;
-
-    while (b->count < BATCH_JOBS && (job = next_job(d)) != NULL) {
-        *b->last = job;
-        b->last = &job->next;
-        b->count++;
-        if (r == 0)
-            r = run_job(&d->writer, job);
-        if (r < 0)
-            break;
-    }
-    return r;
-}
-
-static void abandon(struct nr_db *d, int r)
-{
-    struct nr_db_conn *c = &d->writer;
-
-    if (c->db && !sqlite3_get_autocommit(c->db))
-        (void)nr_db_conn_do(c, "ROLLBACK");
-    if (r != NR_ENOSPC && r != NR_EBUSY)
-        nr_db_conn_close(c);
-}
-
-static void report_batch(struct nr_db *d, struct batch *b, int r, uint64_t commit_us)
-{
-    (void)pthread_mutex_lock(&d->lock);
-    d->stats.jobs += b->count;
-    d->stats.commits += r == 0;
-    d->stats.failed_commits += r < 0;
-    if (r == 0)
-        d->stats.last_commit_us = commit_us;
-    (void)pthread_mutex_unlock(&d->lock);
-    for (struct nr_db_job *job = b->first, *next; job; job = next) {
-        next = job->next;
-        if (r < 0 && job->status >= 0)
-            job->status = r;
-        report(job);
-    }
-}
-
-static void write_batch(struct nr_db *d)
-{
-    struct batch b = {.last = &b.first};
-    int r = gather(d, &b, begin(d));
-    uint64_t start_us = nr_mono_us();
-
-    if (r == 0)
-        r = nr_db_err(nr_db_conn_do(&d->writer, "COMMIT"));
-    if (r < 0)
-        abandon(d, r);
-    d->quiet_work = true;
-    report_batch(d, &b, r, nr_mono_us() - start_us);
-}
-
-/* Copies the log back into the file. Passive unless the log has grown far because of readers. */
-static void checkpoint(struct nr_db *d)
-{
-    struct nr_db_conn *c = &d->writer;
-    bool restart = (size_t)c->wal_pages * (size_t)d->page_bytes > WAL_BYTES_MAX;
-    int in_log = 0, copied = 0;
-
-    if (restart)
-        (void)sqlite3_busy_timeout(c->db, RESTART_WAIT_MS);
-    int result = sqlite3_wal_checkpoint_v2(c->db, NULL, restart ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, &in_log,
-                                           &copied);
-
-    if (restart)
-        (void)sqlite3_busy_timeout(c->db, (int)d->busy_timeout_ms);
-    if (result == SQLITE_OK && in_log == copied)
-        c->wal_pages = 0;
-}
-
-static void quiet(struct nr_db *d)
-{
-    d->quiet_work = false;
-    if (d->writer.db == NULL)
-        return;
-    if (nr_db_conn_number(&d->writer, "PRAGMA freelist_count") > FREE_PAGES)
-        d->quiet_work = nr_db_conn_do(&d->writer, "PRAGMA incremental_vacuum(1024)") == SQLITE_OK;
-    checkpoint(d);
-}
-
-/* Waits until a batch is worth beginning; false when closing and nothing is left. */
-static bool await_work(struct nr_db *d)
-{
-    struct queue *q = &d->writes;
-    struct timespec quiet_at = from_now(QUIET_MS);
-
-    (void)pthread_mutex_lock(&d->lock);
-    while (!d->closing && q->eager == 0 && q->count < BATCH_JOBS && !(q->count && is_past(&q->lazy_until))) {
-        if (q->count) {
-            (void)pthread_cond_timedwait(&q->wake, &d->lock, &q->lazy_until);
-        } else if (!d->quiet_work) {
-            (void)pthread_cond_wait(&q->wake, &d->lock);
-        } else if (is_past(&quiet_at)) {
-            (void)pthread_mutex_unlock(&d->lock);
-            quiet(d);
-            quiet_at = from_now(QUIET_MS);
-            (void)pthread_mutex_lock(&d->lock);
-        } else {
-            (void)pthread_cond_timedwait(&q->wake, &d->lock, &quiet_at);
-        }
-    }
-    bool more = q->count > 0;
-
-    (void)pthread_mutex_unlock(&d->lock);
-    return more;
-}
-
-static void *run_writer(void *db)
-{
-    struct nr_db *d = db;
-
-    nr_db_conn_enter(&d->writer);
-    while (await_work(d)) {
-        write_batch(d);
-        if (d->writer.db && (size_t)d->writer.wal_pages * (size_t)d->page_bytes > WAL_BYTES)
-            checkpoint(d);
-    }
-    return NULL;
-}
-
-/* ---- readers ---- */
-
-static void read_one(struct nr_db *d, struct nr_db_conn *c, struct nr_db_job *job)
-{
-    int r = c->db ? 0 : nr_db_conn_open(c, d->path, d->busy_timeout_ms, NR_DB_READER, NULL);
-
-    if (r == 0)
-        r = nr_db_err(nr_db_conn_do(c, "BEGIN"));
-    if (r == 0) {
-        job->status = job->run(c->db, job);
-        nr_db_conn_reset(c);
-        if (nr_db_conn_do(c, "COMMIT") != SQLITE_OK)
-            nr_db_conn_close(c);
-    } else {
-        job->status = r;
-    }
-    report(job);
-}
-
-static void *run_reader(void *reader)
-{
-    struct reader *r = reader;
-    struct nr_db *d = r->d;
-    struct nr_db_job *job;
-
-    nr_db_conn_enter(&r->conn);
-    (void)pthread_mutex_lock(&d->lock);
-    while ((job = pop(&d->reads)) != NULL || !d->closing) {
-        if (job == NULL) {
-            (void)pthread_cond_wait(&d->reads.wake, &d->lock);
-            continue;
-        }
-        d->stats.jobs++;
-        (void)pthread_mutex_unlock(&d->lock);
-        read_one(d, &r->conn, job);
-        (void)pthread_mutex_lock(&d->lock);
-    }
-    (void)pthread_mutex_unlock(&d->lock);
-    return NULL;
-}
-
 /* ---- open and close ---- */
 
 static int start_thread(pthread_t *t, void *(*run)(void *), void *arg, struct nr_err *err)
@@ -446,16 +182,16 @@ static int start_thread(pthread_t *t, void *(*run)(void *), void *arg, struct nr
 
 static int start_threads(struct nr_db *d, struct nr_err *err)
 {
-    int r = start_thread(&d->writer_thread, run_writer, d, err);
+    int r = start_thread(&d->writer_thread, nr_db_run_writer, d, err);
 
     d->writer_started = r == 0;
     for (int i = 0; r == 0 && i < d->reader_count; i++) {
-        struct reader *reader = &d->readers[i];
+        struct nr_db_reader *reader = &d->readers[i];
 
         reader->d = d;
         r = nr_db_conn_open(&reader->conn, d->path, d->busy_timeout_ms, NR_DB_READER, err);
         if (r == 0)
-            r = start_thread(&reader->thread, run_reader, reader, err);
+            r = start_thread(&reader->thread, nr_db_run_reader, reader, err);
         reader->started = r == 0;
     }
     return r;
