@@ -172,6 +172,17 @@ class Hardening(Tree):
         self.assertEqual([], self.program("-fPIE", "-pie", "-fstack-protector-all",
                                           "-Wl,-z,relro", "-Wl,-z,now"))
 
+    def test_static_and_stripped(self):
+        hard = ["-fPIE", "-static-pie", "-Wl,-s", "-Wl,-z,relro"]
+        for protector, found in (("-fstack-protector-all", []),
+                                 ("-fno-stack-protector", ["stack canaries"])):
+            source, out = self.put("a.c", self.SOURCE), os.path.join(self.root, "a")
+            os.makedirs(out + ".p", exist_ok=True)
+            subprocess.run(["cc", "-O1", "-fPIE", protector, "-c", source, "-o", out + ".p/a.o"],
+                           check=True)
+            subprocess.run(["cc", *hard, out + ".p/a.o", "-o", out], check=True)
+            self.assertEqual(found, hardening.faults(out))
+
     def test_soft(self):
         found = self.program("-fno-PIE", "-no-pie", "-fno-stack-protector", "-Wl,-z,norelro",
                              "-Wl,-z,lazy", "-Wl,-z,execstack", "-Wl,-rpath,/x")
