@@ -6,7 +6,8 @@
  *     4   a memory file that holds the JSON of INIT once INIT has been told
  *     5   a memory file with struct control_page, to be mapped (or read and written at offsets)
  *
- *   agent      'I' INIT came: load the code. Descriptor: the code, when it is not in the action's folder already
+ *   agent      'I' INIT came: load the code for `value` slots; results are cut at `call` bytes. Descriptor: the code,
+ *                  when it is not in the action's folder already
  *   launcher   'i' loaded (value 0), or not (value 1, text: the JSON of the error)
  *   agent      'S' serve this slot. Descriptors: its connection; and, where slots are forked, stdout, stderr, control
  *   worker     'f' a forked worker lives: value is its process id

@@ -104,7 +104,11 @@ static int start_executable(struct agent *a)
 
 static void direct_init(struct agent *a)
 {
-    struct control m = { .type = CONTROL_INIT, .value = (int32_t)a->setup.slots };
+    struct control m = {
+        .type = CONTROL_INIT,
+        .call = a->setup.result_max_bytes,
+        .value = (int32_t)a->setup.slots,
+    };
     if (!a->launcher) {
         int status = start_executable(a);
         if (status == -ENOENT) {
