@@ -1,0 +1,246 @@
+/* PUT: parse and judge the body -> read what is there -> merge (still nothing is written) -> store the code -> commit the row.
+ * The slow part, the code, is done before the row is touched: callers see the old version or the new one, and a refused or broken
+ * upload leaves neither row nor file. When somebody else changed the row meanwhile the merge is done again on what he left; the
+ * stored code stays.
+ */
+#include "fnmanager/action.h"
+
+#include "common/base/clock.h"
+#include "fnmanager/body.h"
+#include "fnmanager/code.h"
+#include "fnmanager/entity.h"
+#include "fnmanager/lifecycle.h"
+#include "fnmanager/merge.h"
+#include "fnmanager/sweeper.h"
+
+#define MERGE_TRIES 16
+#define LIST_MAX 200
+
+static struct fn_key key_of(const struct fn_call *call)
+{
+    return (struct fn_key){nr_str_of(call->account->name), call->package, call->name};
+}
+
+static struct fn_actor actor_of(const struct fn_call *call)
+{
+    return (struct fn_actor){nr_str_of(call->account->name), nr_str_of(call->account->uuid)};
+}
+
+/* The sentence for what the registry said. */
+static int refuse(struct fn_call *call, int r)
+{
+    static const struct {
+        int code;
+        const char *text;
+    } texts[] = {
+        {NR_ENOENT, TEXT_NOT_FOUND},
+        {NR_EEXIST, TEXT_EXISTS},
+        {NR_ECONFLICT, TEXT_CONFLICT},
+        {NR_ENOSPC, TEXT_NO_SPACE},
+    };
+
+    for (size_t i = 0; i < nr_countof(texts); i++) {
+        if (texts[i].code == r)
+            return nr_err_set(&call->err, r, "%s", texts[i].text);
+    }
+    return nr_err_set(&call->err, r, "%s", TEXT_INTERNAL);
+}
+
+static int check_place(struct fnmanager *m, struct fn_call *call)
+{
+    struct nr_str account = nr_str_of(call->account->name);
+    int r;
+
+    if (call->package.n != 0) {
+        r = metadata_package(m->db, account, call->package);
+        return r < 0 ? refuse(call, r) : 0;
+    }
+    r = metadata_name_free(m->db, account, call->name);
+    if (r == NR_EEXIST)
+        return nr_err_set(&call->err, r, TEXT_OTHER_COLLECTION);
+    return r < 0 ? refuse(call, r) : 0;
+}
+
+/* One PUT on its way. */
+struct put {
+    struct action_body body;
+    struct fn_row old, row;
+    bool exists;
+    struct code_upload code;
+};
+
+/* Reads what is there and merges the body into it; p->row is what would be stored. */
+static int read_and_merge(struct fnmanager *m, struct fn_call *call, struct put *p)
+{
+    int r;
+
+    fn_row_fini(&p->old);
+    fn_row_fini(&p->row);
+    r = metadata_load(m->db, key_of(call), &p->old);
+    p->exists = r == 0;
+    if (r < 0 && r != NR_ENOENT)
+        return refuse(call, r);
+    if (p->exists && !call->overwrite)
+        return refuse(call, NR_EEXIST);
+    return action_merge(&p->body, p->exists ? &p->old : NULL, &p->row, &call->err);
+}
+
+/* Old uploads wait on disk for calls that may still need them; when the disk is full they go at once. */
+static int store_code(struct fnmanager *m, struct fn_call *call, struct put *p)
+{
+    struct nr_err why = {0};
+    int r = 0;
+
+    if (!p->body.has_exec || !p->body.has_code)
+        return 0;
+    for (int i = 0; i < 2; i++) {
+        why = (struct nr_err){0};
+        r = code_store(&m->storage, key_of(call), p->body.code, p->body.extension,
+                       fnmanager_next_revision(m), &p->code, &why);
+        if (r != NR_ENOSPC || sweep_garbage(&m->storage, m->db, 0) == 0)
+            break;
+    }
+    if (r == NR_EINVAL || r == NR_ETOOBIG || r == NR_ENOMEM)
+        return nr_err_set(&call->err, r, "%s", why.text);
+    if (r < 0)
+        nr_log(m->config.log, NR_LOG_ERROR, "fnmanager",
+               "the code of an action cannot be stored: %s", why.text);
+    return r < 0 ? refuse(call, r) : 0;
+}
+
+/* After trouble with the disk nobody knows whether the row will be there after a restart: then the file stays, and the sweeper judges. */
+static void discard_code(struct fnmanager *m, const struct put *p, int r)
+{
+    if (p->code.number != 0 && r != NR_EIO && r != NR_ECORRUPT)
+        storage_remove(&m->storage, p->code.folder);
+}
+
+static int commit(struct fnmanager *m, struct fn_call *call, struct put *p)
+{
+    int r = 0;
+
+    for (int i = 0; i < MERGE_TRIES; i++) {
+        if (i > 0 && (r = read_and_merge(m, call, p)) < 0)
+            return r;
+        if (p->body.has_exec)
+            code_into_row(&p->code, &p->row);
+        p->row.revision = fnmanager_next_revision(m);
+        p->row.updated_ms = nr_wall_ms();
+        r = metadata_commit(m->db, key_of(call), &p->row, p->exists ? p->old.revision : 0,
+                            actor_of(call));
+        if (r != NR_ECONFLICT && (r != NR_EEXIST || !call->overwrite))
+            break;
+    }
+    return r < 0 ? refuse(call, r) : 0;
+}
+
+static int put_parsed(struct fnmanager *m, struct fn_call *call, struct put *p)
+{
+    int r;
+
+    if ((r = read_and_merge(m, call, p)) < 0 || (r = store_code(m, call, p)) < 0)
+        return r;
+    if ((r = commit(m, call, p)) < 0)
+        discard_code(m, p, r);
+    return r;
+}
+
+static int write_action(struct fnmanager *m, struct fn_call *call, const struct fn_row *row,
+                        const struct nr_str *code, bool with_code)
+{
+    int r = 0;
+
+    nr_buf_init(&call->reply, ACTION_REPLY_MAX_BYTES);
+    with_code &= row->has_code;
+    entity_write_head(key_of(call), row, with_code, &call->reply);
+    if (with_code && code != NULL)
+        nr_buf_json(&call->reply, *code);
+    else if (with_code)
+        r = code_write_json(&m->storage, row, &call->reply, &call->err);
+    entity_write_tail(&call->reply);
+    return r;
+}
+
+/* With the code when it can be read: a damaged file is no reason not to change or delete the action. */
+static void write_readable(struct fnmanager *m, struct fn_call *call, const struct fn_row *row,
+                           const struct nr_str *code)
+{
+    if (write_action(m, call, row, code, true) == 0)
+        return;
+    nr_buf_fini(&call->reply);
+    call->err = (struct nr_err){0};
+    (void)write_action(m, call, row, NULL, false);
+}
+
+int action_put(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
+{
+    struct body_ranges ranges = {m->config.memory_max_mb, call->account->concurrent_invocations};
+    struct put p = {.body = {.image = "", .main = ""}};
+    int r;
+
+    if ((r = check_place(m, call)) == 0 &&
+        (r = action_body_parse(call->body, m->config.kinds, &ranges, &p.body, &call->err)) == 0 &&
+        (r = put_parsed(m, call, &p)) == 0) {
+        *ret_old = p.exists ? p.old.revision : 0;
+        write_readable(m, call, &p.row, p.body.has_exec ? &p.body.code : NULL);
+    }
+    fn_row_fini(&p.old);
+    fn_row_fini(&p.row);
+    action_body_fini(&p.body);
+    return r;
+}
+
+int action_get(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
+{
+    struct fn_row row = {0};
+    int r = metadata_load(m->db, key_of(call), &row);
+
+    *ret_old = 0;
+    r = r < 0 ? refuse(call, r) : write_action(m, call, &row, NULL, call->with_code);
+    fn_row_fini(&row);
+    return r;
+}
+
+static int delete_loaded(struct fnmanager *m, struct fn_call *call, const struct fn_row *row)
+{
+    int gone, r = lifecycle_move(row->state, MOVE_DELETE, row->state_before, &gone, &call->err);
+
+    if (r < 0)
+        return r;
+    /* First, for the file may go any moment after the row. */
+    write_readable(m, call, row, NULL);
+    return metadata_delete(m->db, key_of(call), row->revision, actor_of(call));
+}
+
+int action_delete(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
+{
+    int r = NR_ECONFLICT;
+
+    for (int i = 0; i < MERGE_TRIES && r == NR_ECONFLICT && call->err.code == 0; i++) {
+        struct fn_row row = {0};
+        nr_buf_fini(&call->reply);
+        if ((r = metadata_load(m->db, key_of(call), &row)) == 0)
+            r = delete_loaded(m, call, &row);
+        *ret_old = r == 0 ? row.revision : 0;
+        fn_row_fini(&row);
+    }
+    return r < 0 ? refuse(call, r) : 0;
+}
+
+int action_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
+{
+    struct fn_list q = {
+        .key = key_of(call),
+        .limit = call->limit > 0 ? call->limit : LIST_MAX,
+        .skip = call->skip,
+        .count = call->count,
+        .out = &call->reply,
+    };
+    int r = call->package.n != 0 ? metadata_package(m->db, q.key.account, call->package) : 0;
+
+    *ret_old = 0;
+    nr_buf_init(&call->reply, ACTION_REPLY_MAX_BYTES);
+    if (r == 0)
+        r = metadata_list(m->db, &q);
+    return r < 0 ? refuse(call, r) : 0;
+}

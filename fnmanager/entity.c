@@ -1,0 +1,111 @@
+/* Exactly the fields that clients know, in compact JSON: validators of clients refuse others. */
+#include "fnmanager/entity.h"
+
+#include <ctype.h>
+
+#include "ports/fnmanager.h"
+
+#define NAME_MAX_BYTES 256
+
+/* Word characters first, blanks only inside. */
+int entity_name_check(struct nr_str name, struct nr_err *err)
+{
+    bool good = name.n > 0;
+
+    if (name.n > NAME_MAX_BYTES)
+        return nr_err_set(err, NR_EINVAL, "Name segement longer than allowed: %zu > %d.", name.n,
+                          NAME_MAX_BYTES);
+    for (size_t i = 0; good && i < name.n; i++) {
+        unsigned char c = (unsigned char)name.p[i];
+        bool word = isascii(c) && (isalnum(c) || c == '_');
+        good = word || (i > 0 && c != '\0' && strchr("@.&-", c) != NULL) ||
+               (i > 0 && i + 1 < name.n && c == ' ');
+    }
+    if (!good)
+        return nr_err_set(err, NR_EINVAL, "The name of the entity contains illegal characters.");
+    return 0;
+}
+
+static void write_namespace(struct nr_str account, struct nr_str package, struct nr_buf *out)
+{
+    char both[2 * NAME_MAX_BYTES + 2];
+    int n;
+
+    if (package.n == 0) {
+        nr_buf_json(out, account);
+        return;
+    }
+    n = snprintf(both, sizeof(both), "%.*s/%.*s", (int)account.n, account.p, (int)package.n,
+                 package.p);
+    nr_buf_json(out, (struct nr_str){both, (size_t)n});
+}
+
+void entity_write_limits(const struct fn_limits *l, struct nr_buf *out)
+{
+    nr_buf_printf(out, "{\"timeout\":%lld,\"memory\":%lld,\"logs\":%lld,\"concurrency\":%lld",
+                  (long long)l->timeout_ms, (long long)l->memory_mb, (long long)l->logs_mb,
+                  (long long)l->concurrency);
+    if (l->instances >= 0)
+        nr_buf_printf(out, ",\"instances\":%lld", (long long)l->instances);
+    nr_buf_addc(out, '}');
+}
+
+/* What a list item and the whole entity begin with; the object stays open. */
+static void write_common(const struct entity_item *i, struct nr_buf *out)
+{
+    nr_buf_adds(out, "{\"namespace\":");
+    write_namespace(i->account, i->package, out);
+    nr_buf_adds(out, ",\"name\":");
+    nr_buf_json(out, i->name);
+    nr_buf_adds(out, ",\"version\":");
+    nr_buf_json(out, i->version);
+    nr_buf_printf(out, ",\"publish\":%s,\"updated\":%lld,\"annotations\":",
+                  i->publish ? "true" : "false", (long long)i->updated_ms);
+    nr_buf_add(out, i->annotations.p, i->annotations.n);
+    nr_buf_adds(out, ",\"limits\":");
+    entity_write_limits(&i->limits, out);
+}
+
+void entity_write_item(const struct entity_item *item, struct nr_buf *out)
+{
+    write_common(item, out);
+    nr_buf_printf(out, ",\"exec\":{\"binary\":%s}}", item->binary ? "true" : "false");
+}
+
+static void write_member(const char *head, const char *text, struct nr_buf *out)
+{
+    if (*text == '\0')
+        return;
+    nr_buf_adds(out, head);
+    nr_buf_json(out, nr_str_of(text));
+}
+
+void entity_write_head(struct fn_key key, const struct fn_row *row, bool with_code,
+                       struct nr_buf *out)
+{
+    struct entity_item common = {
+        .account = key.account,
+        .package = key.package,
+        .name = key.name,
+        .version = nr_str_of(row->version),
+        .publish = row->publish,
+        .annotations = nr_str_of(row->annotations),
+        .limits = row->limits,
+        .updated_ms = row->updated_ms,
+    };
+
+    write_common(&common, out);
+    nr_buf_adds(out, ",\"parameters\":");
+    nr_buf_adds(out, row->parameters);
+    nr_buf_adds(out, ",\"exec\":{\"kind\":");
+    nr_buf_json(out, nr_str_of(row->kind));
+    write_member(",\"image\":", row->image, out);
+    write_member(",\"main\":", row->main, out);
+    nr_buf_printf(out, ",\"binary\":%s%s", row->binary ? "true" : "false",
+                  with_code ? ",\"code\":" : "");
+}
+
+void entity_write_tail(struct nr_buf *out)
+{
+    nr_buf_adds(out, "}}");
+}

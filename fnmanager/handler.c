@@ -1,0 +1,278 @@
+/* A call is queued, taken by one of two threads, run by its row in the table of operations, and posted back to the loop it came
+ * from. When it changed a function, `on_change` runs on the platform's loop first, and `done` only after it: who reads the 2xx finds
+ * the new function everywhere.
+ */
+#include "fnmanager/handler.h"
+
+#include <malloc.h>
+
+#include "common/base/clock.h"
+#include "fnmanager/account_api.h"
+#include "fnmanager/action.h"
+#include "fnmanager/resolve.h"
+#include "fnmanager/sweeper.h"
+
+/* A PUT above this is an upload. */
+#define HEAVY_BODY_BYTES 65536
+#define SWEEP_EVERY_S 60
+#define AUDIT_LINES_MAX 100000
+
+static int op_resolve(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
+{
+    struct fn_key key = {nr_str_of(call->account->name), call->package, call->name};
+
+    *ret_old = 0;
+    return function_resolve(m, key, &call->fn, &call->err);
+}
+
+static const struct {
+    const char *name; /* label of the metric */
+    int (*run)(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old);
+} operations[] = {
+    [FN_RESOLVE] = {"resolve", op_resolve},
+    [FN_ACTION_PUT] = {"action_put", action_put},
+    [FN_ACTION_GET] = {"action_get", action_get},
+    [FN_ACTION_DELETE] = {"action_delete", action_delete},
+    [FN_ACTION_LIST] = {"action_list", action_list},
+    [FN_ACCOUNT_GET] = {"account_get", account_get},
+    [FN_ACCOUNT_LIMITS] = {"account_limits", account_limits},
+};
+
+/* A change on its way to the loops; freed when both have seen it. */
+struct change {
+    struct nr_mail mail;
+    struct fn_call *call;
+    struct nr_loop *loop;
+    void (*on_change)(void *arg, const char *account, const char *package, const char *name,
+                      uint64_t old_revision);
+    void *arg;
+    char *account, *package, *name;
+    uint64_t old_revision;
+};
+
+static void run_done(struct nr_mail *mail)
+{
+    struct fn_call *call = nr_container_of(mail, struct fn_call, mail);
+
+    call->done(call);
+}
+
+static void run_change(struct nr_mail *mail)
+{
+    struct change *c = nr_container_of(mail, struct change, mail);
+    struct fn_call *call = c->call;
+    bool here = call->loop == c->loop;
+
+    c->on_change(c->arg, c->account, c->package, c->name, c->old_revision);
+    free(c->account);
+    free(c->package);
+    free(c->name);
+    free(c);
+    call->mail.run = run_done;
+    if (here)
+        call->done(call);
+    else
+        nr_mailbox_post(call->loop, &call->mail);
+}
+
+static void post_back(struct fnmanager *m, struct fn_call *call, uint64_t old_revision)
+{
+    struct change *c;
+
+    if (old_revision == 0 || m->config.on_change == NULL) {
+        call->mail.run = run_done;
+        nr_mailbox_post(call->loop, &call->mail);
+        return;
+    }
+    c = nr_alloc(sizeof(*c));
+    *c = (struct change){.mail = {.run = run_change},
+                         .call = call,
+                         .loop = m->config.loop,
+                         .on_change = m->config.on_change,
+                         .arg = m->config.arg,
+                         .old_revision = old_revision};
+    c->account = nr_strdup(call->account->name);
+    c->package =
+        call->package.n != 0 ? nr_strndup(call->package.p, call->package.n) : nr_strdup("");
+    c->name = nr_strndup(call->name.p, call->name.n);
+    nr_mailbox_post(c->loop, &c->mail);
+}
+
+/* Runs the call and makes its status. A reply that grew past its ceiling is no reply. */
+static uint64_t run_call(struct handler *h, struct fn_call *call)
+{
+    uint64_t from_us = nr_mono_us(), old_revision = 0;
+    int r = operations[call->op].run(h->manager, call, &old_revision);
+
+    if (r == 0 && call->reply.failed)
+        r = nr_err_set(&call->err, NR_ENOMEM, "The answer is too long to be given at once.");
+    if (r < 0) {
+        nr_err_set(&call->err, r, "%s", TEXT_INTERNAL);
+        nr_buf_fini(&call->reply);
+        nr_count(nr_err_status(r) >= 500 ? &h->failed : &h->refused, 1);
+    }
+    if (call->op != FN_RESOLVE)
+        call->status = r < 0 ? nr_err_status(call->err.code) : 200;
+    nr_count(&h->calls[call->op], 1);
+    nr_hist_add_us(&h->times, nr_mono_us() - from_us);
+    return old_revision;
+}
+
+static struct fn_call *take(struct call_queue *q)
+{
+    struct fn_call *call = q->first;
+
+    if (call == NULL)
+        return NULL;
+    q->first = call->next;
+    if (q->first == NULL)
+        q->last = NULL;
+    call->next = NULL;
+    return call;
+}
+
+static struct fn_call *take_for(struct handler *h, enum handler_thread t)
+{
+    struct fn_call *call = t == THREAD_HEAVY ? take(&h->heavy) : NULL;
+
+    return call != NULL ? call : take(&h->quick);
+}
+
+static void sweep(struct fnmanager *m)
+{
+    int64_t n = sweep_garbage(&m->storage, m->db, SWEEP_AFTER_MS);
+
+    nr_count(&m->swept, (uint64_t)n);
+    (void)metadata_audit_trim(m->db, AUDIT_LINES_MAX);
+}
+
+static struct timespec in_seconds(time_t s)
+{
+    struct timespec at;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += s;
+    return at;
+}
+
+/* Waits for a call, or for the end (NULL); the heavy thread sweeps while it waits. */
+static struct fn_call *next_call(struct handler *h, enum handler_thread t)
+{
+    struct timespec sweep_at = in_seconds(SWEEP_EVERY_S);
+    struct fn_call *call;
+
+    pthread_mutex_lock(&h->lock);
+    while ((call = take_for(h, t)) == NULL && !h->stopping) {
+        int r = t == THREAD_HEAVY ? pthread_cond_timedwait(&h->wake, &h->lock, &sweep_at)
+                                  : pthread_cond_wait(&h->wake, &h->lock);
+        if (r == 0)
+            continue;
+        pthread_mutex_unlock(&h->lock);
+        sweep(h->manager);
+        sweep_at = in_seconds(SWEEP_EVERY_S);
+        pthread_mutex_lock(&h->lock);
+    }
+    pthread_mutex_unlock(&h->lock);
+    return call;
+}
+
+static void work(struct handler *h, enum handler_thread t)
+{
+    struct fn_call *call;
+
+    while ((call = next_call(h, t)) != NULL) {
+        bool heavy = call->op == FN_ACTION_PUT && call->body.n > HEAVY_BODY_BYTES;
+        uint64_t old_revision = run_call(h, call);
+        post_back(h->manager, call, old_revision);
+        if (heavy)
+            (void)malloc_trim(0);
+    }
+}
+
+static void *quick_main(void *arg)
+{
+    work(arg, THREAD_QUICK);
+    return NULL;
+}
+
+static void *heavy_main(void *arg)
+{
+    work(arg, THREAD_HEAVY);
+    return NULL;
+}
+
+int handler_init(struct handler *h, struct fnmanager *m, struct nr_err *err)
+{
+    static void *(*const mains[])(void *) = {
+        [THREAD_QUICK] = quick_main, [THREAD_HEAVY] = heavy_main};
+    static const char *const names[] = {[THREAD_QUICK] = "fn-quick", [THREAD_HEAVY] = "fn-heavy"};
+    pthread_condattr_t attr;
+    int r;
+
+    h->manager = m;
+    pthread_mutex_init(&h->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&h->wake, &attr);
+    pthread_condattr_destroy(&attr);
+    for (; h->started < HANDLER_THREADS; h->started++) {
+        r = pthread_create(&h->thread[h->started], NULL, mains[h->started], h);
+        if (r != 0)
+            return nr_err_set(err, nr_err_from_errno(r),
+                              "a thread of the function manager cannot be started: %s",
+                              strerror(r));
+        (void)pthread_setname_np(h->thread[h->started], names[h->started]);
+    }
+    return 0;
+}
+
+void handler_fini(struct handler *h)
+{
+    if (h->manager == NULL)
+        return;
+    pthread_mutex_lock(&h->lock);
+    h->stopping = true;
+    pthread_cond_broadcast(&h->wake);
+    pthread_mutex_unlock(&h->lock);
+    for (int i = 0; i < h->started; i++)
+        (void)pthread_join(h->thread[i], NULL);
+    pthread_cond_destroy(&h->wake);
+    pthread_mutex_destroy(&h->lock);
+    h->manager = NULL;
+}
+
+void fnmanager_post(struct fnmanager *m, struct fn_call *c)
+{
+    struct handler *h = &m->handler;
+    struct call_queue *q =
+        c->op == FN_ACTION_PUT && c->body.n > HEAVY_BODY_BYTES ? &h->heavy : &h->quick;
+
+    c->next = NULL;
+    pthread_mutex_lock(&h->lock);
+    if (q->last != NULL)
+        q->last->next = c;
+    else
+        q->first = c;
+    q->last = c;
+    pthread_cond_broadcast(&h->wake);
+    pthread_mutex_unlock(&h->lock);
+}
+
+void handler_metrics(struct handler *h, struct nr_buf *out)
+{
+    char label[64];
+
+    nr_metric_head(out, "narae_fnmanager_calls_total", "counter",
+                   "Calls to the function manager that were answered.");
+    for (size_t i = 0; i < nr_countof(operations); i++) {
+        (void)snprintf(label, sizeof(label), "op=\"%s\"", operations[i].name);
+        nr_metric_sample(out, "narae_fnmanager_calls_total", label, (double)h->calls[i]);
+    }
+    nr_metric_one(out, "narae_fnmanager_refused_total", "counter",
+                  "Calls refused for what the client sent.", (double)h->refused);
+    nr_metric_one(out, "narae_fnmanager_failed_total", "counter",
+                  "Calls that failed for reasons of the platform.", (double)h->failed);
+    nr_metric_head(out, "narae_fnmanager_call_seconds", "histogram",
+                   "Time a call took on its thread.");
+    nr_metric_hist(out, "narae_fnmanager_call_seconds", "", &h->times);
+}

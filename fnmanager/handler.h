@@ -1,0 +1,37 @@
+/* REST API Handler: the queue of calls and the two threads that work on them.
+ */
+#ifndef NR_FNMANAGER_HANDLER_H
+#define NR_FNMANAGER_HANDLER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "common/base/metric.h"
+#include "ports/fnmanager.h"
+
+/* The threads: one for quick calls only, so that no invocation waits behind an upload; one for uploads, which helps when it has none. */
+enum handler_thread { THREAD_QUICK, THREAD_HEAVY, HANDLER_THREADS };
+
+struct call_queue {
+    struct fn_call *first, *last;
+};
+
+struct handler {
+    struct fnmanager *manager;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct call_queue quick, heavy;
+    bool stopping;
+    int started; /* threads that run */
+    pthread_t thread[HANDLER_THREADS];
+    nr_counter calls[FN_ACCOUNT_LIMITS + 1], refused, failed;
+    struct nr_hist times;
+};
+
+/* Starts the threads. */
+int handler_init(struct handler *h, struct fnmanager *m, struct nr_err *err);
+/* Finishes what is queued and joins the threads. */
+void handler_fini(struct handler *h);
+void handler_metrics(struct handler *h, struct nr_buf *out);
+
+#endif

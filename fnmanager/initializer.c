@@ -1,0 +1,123 @@
+/* Fn Initializer. Start: data folder, meta.db (migrated and checked), buckets, accounts and keys, sweep what a crash left, the two
+ * threads. Each step that fails ends the start with one sentence, and what was opened is closed in the opposite order.
+ * Close: the threads finish what is queued, then the database.
+ */
+#include "common/base/file.h"
+#include "fnmanager/kinds.h"
+#include "fnmanager/manager.h"
+#include "fnmanager/schema.h"
+#include "fnmanager/sweeper.h"
+
+#define DB_PAGE_BYTES 4096
+#define DB_BUSY_MS 5000
+
+static int open_db(struct fnmanager *m, struct nr_err *err)
+{
+    struct nr_db_config c = {.steps = schema_steps,
+                             .page_bytes = DB_PAGE_BYTES,
+                             .readers = 1,
+                             .busy_timeout_ms = DB_BUSY_MS};
+    char path[4096];
+    int r;
+
+    if (snprintf(path, sizeof(path), "%s/meta.db", m->data_dir) >= (int)sizeof(path))
+        return nr_err_set(err, NR_EINVAL, "the path of the data folder is too long");
+    c.path = path;
+    if ((r = nr_db_open(&c, &m->db, err)) < 0)
+        return r;
+    uint64_t revision = 0;
+    if ((r = metadata_revision(m->db, &revision)) < 0)
+        return nr_err_set(err, r, "%s has no counter of revisions: %s", path, nr_err_text(r));
+    atomic_init(&m->revision, revision);
+    return 0;
+}
+
+static int open_parts(struct fnmanager *m, struct nr_err *err)
+{
+    struct accounts_config accounts = {m->data_dir, m->config.guest_profile, m->config.dev_keys,
+                                       m->config.log};
+    int64_t swept;
+    int r;
+
+    if ((r = nr_dir_make(m->data_dir, 0755, err)) < 0 || (r = open_db(m, err)) < 0)
+        return r;
+    if ((r = storage_init(&m->storage, m->data_dir, err)) < 0)
+        return r;
+    if ((r = accounts_open(&m->accounts, m->db, &accounts, err)) < 0)
+        return r;
+    swept = sweep_start(&m->storage, m->db);
+    nr_count(&m->swept, (uint64_t)swept);
+    if (swept > 0)
+        nr_log(m->config.log, NR_LOG_INFO, "fnmanager",
+               "swept=%lld files or folders that an earlier run left", (long long)swept);
+    return handler_init(&m->handler, m, err);
+}
+
+int fnmanager_open(const struct fnmanager_config *c, struct fnmanager **ret, struct nr_err *err)
+{
+    struct fnmanager *m = nr_alloc(sizeof(*m));
+    int r;
+
+    m->config = *c;
+    m->data_dir = nr_strdup(c->data_dir);
+    m->native_image = nr_strdup(c->native_image);
+    r = open_parts(m, err);
+    if (r < 0) {
+        fnmanager_close(m);
+        return r;
+    }
+    *ret = m;
+    return 0;
+}
+
+void fnmanager_close(struct fnmanager *m)
+{
+    if (m == NULL)
+        return;
+    handler_fini(&m->handler);
+    accounts_close(&m->accounts);
+    storage_fini(&m->storage);
+    nr_db_close(m->db);
+    free(m->data_dir);
+    free(m->native_image);
+    free(m);
+}
+
+uint64_t fnmanager_next_revision(struct fnmanager *m)
+{
+    return atomic_fetch_add_explicit(&m->revision, 1, memory_order_relaxed) + 1;
+}
+
+int fnmanager_authenticate(struct fnmanager *m, struct nr_str uuid, struct nr_str secret,
+                           struct account **ret)
+{
+    return accounts_authenticate(&m->accounts, uuid, secret, ret);
+}
+
+void fnmanager_runtimes(struct fnmanager *m, struct nr_buf *out)
+{
+    kinds_write(m->config.kinds, out);
+}
+
+void fnmanager_metrics(struct fnmanager *m, struct nr_buf *out)
+{
+    const struct {
+        const char *name, *help;
+        uint64_t value;
+    } counters[] = {
+        {"narae_fnmanager_auth_accepted_total", "Keys that were right.", m->accounts.accepted},
+        {"narae_fnmanager_auth_refused_total", "Keys that were unknown or wrong.",
+         m->accounts.refused},
+        {"narae_fnmanager_files_hashed_total", "Stored files whose hash was checked before use.",
+         m->storage.hashed},
+        {"narae_fnmanager_files_damaged_total",
+         "Stored files that were not what was uploaded; never run.", m->storage.damaged},
+        {"narae_fnmanager_swept_total", "Files and folders without a row that were removed.",
+         m->swept},
+    };
+
+    for (size_t i = 0; i < nr_countof(counters); i++)
+        nr_metric_one(out, counters[i].name, "counter", counters[i].help,
+                      (double)counters[i].value);
+    handler_metrics(&m->handler, out);
+}

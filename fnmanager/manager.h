@@ -1,0 +1,34 @@
+/* The function manager's own struct: what its modules share. Only files of this folder include it.
+ */
+#ifndef NR_FNMANAGER_MANAGER_H
+#define NR_FNMANAGER_MANAGER_H
+
+#include "fnmanager/accounts.h"
+#include "fnmanager/handler.h"
+#include "fnmanager/storage.h"
+#include "ports/fnmanager.h"
+
+/* Sentences of the API that several modules use. */
+#define TEXT_NOT_FOUND "The requested resource does not exist."
+#define TEXT_EXISTS "resource already exists"
+#define TEXT_CONFLICT "Concurrent modification to resource detected."
+#define TEXT_OTHER_COLLECTION "Resource by this name exists but is not in this collection."
+#define TEXT_FORBIDDEN "The supplied authentication is not authorized to access this resource."
+#define TEXT_INTERNAL "There was an internal server error."
+#define TEXT_NO_SPACE "There is no space left to store this."
+
+struct fnmanager {
+    struct fnmanager_config config; /* its texts are lent during open only; copies below */
+    char *data_dir, *native_image;
+    struct nr_db *db;
+    struct storage storage;
+    struct accounts accounts;
+    struct handler handler;
+    _Atomic uint64_t revision; /* the last one given out */
+    nr_counter swept;
+};
+
+/* A number that no change of this installation had before; also names the folder of an upload. Any thread. */
+uint64_t fnmanager_next_revision(struct fnmanager *m);
+
+#endif

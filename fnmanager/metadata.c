@@ -1,0 +1,365 @@
+/* Functions and versions in meta.db.
+ *
+ * A question is a read job, a change is one write job: what belongs together is in one transaction. Changes are optimistic: who
+ * writes names the revision that he read; when it is no longer the current one nothing happens and the caller reads again.
+ */
+#include "fnmanager/metadata.h"
+
+#include "common/base/clock.h"
+#include "fnmanager/lifecycle.h"
+
+struct load_job {
+    struct nr_db_job job;
+    struct fn_key key;
+    struct fn_row *row;
+};
+
+struct change_job {
+    struct nr_db_job job;
+    struct fn_key key;
+    const struct fn_row *row; /* NULL: delete */
+    uint64_t expected;
+    struct fn_actor actor;
+};
+
+void fn_row_fini(struct fn_row *r)
+{
+    char *const texts[] = {r->version, r->kind, r->image,      r->main,
+                           r->folder,  r->file, r->parameters, r->annotations};
+
+    for (size_t i = 0; i < nr_countof(texts); i++)
+        free(texts[i]);
+    *r = (struct fn_row){0};
+}
+
+static char *copy(sqlite3_stmt *s, int at)
+{
+    struct nr_str text = nr_db_column(s, at);
+
+    return nr_strndup(text.n != 0 ? text.p : "", text.n);
+}
+
+/* An absent package is the empty text: NULL would equal nothing. */
+static struct nr_str present(struct nr_str s)
+{
+    return s.n != 0 ? s : NR_STR("");
+}
+
+static void bind_key(sqlite3_stmt *s, struct fn_key key)
+{
+    nr_db_bind_text(s, 1, key.account);
+    nr_db_bind_text(s, 2, present(key.package));
+    nr_db_bind_text(s, 3, key.name);
+}
+
+/* Steps a statement that gives no rows. */
+static int run_once(sqlite3_stmt *s)
+{
+    int r = sqlite3_step(s);
+
+    (void)sqlite3_reset(s);
+    return r == SQLITE_DONE || r == SQLITE_ROW ? 0 : nr_db_err(r);
+}
+
+#define FROM_LATEST                                                                                \
+    " FROM functions f JOIN versions v ON v.function_id = f.id AND v.number = 0"                   \
+    " WHERE f.account = ?1 AND f.package = ?2 AND f.name = ?3"
+
+static void read_row(sqlite3_stmt *s, struct fn_row *r)
+{
+    struct nr_str sha = nr_db_column(s, 16);
+    char *state = copy(s, 3), *before = copy(s, 4);
+
+    r->function_id = sqlite3_column_int64(s, 0);
+    r->version_id = sqlite3_column_int64(s, 1);
+    r->revision = (uint64_t)sqlite3_column_int64(s, 2);
+    r->state = lifecycle_of_name(state);
+    r->state_before = lifecycle_of_name(before);
+    r->version = copy(s, 5);
+    r->kind = copy(s, 6);
+    r->image = copy(s, 7);
+    r->main = copy(s, 8);
+    r->publish = sqlite3_column_int(s, 9) != 0;
+    r->has_code = sqlite3_column_int(s, 10) != 0;
+    r->binary = sqlite3_column_int(s, 11) != 0;
+    r->upload = sqlite3_column_int64(s, 12);
+    r->folder = copy(s, 13);
+    r->file = copy(s, 14);
+    r->code_bytes = sqlite3_column_int64(s, 15);
+    if (sha.n == sizeof(r->sha256))
+        memcpy(r->sha256, sha.p, sha.n);
+    r->sent_bytes = sqlite3_column_int64(s, 17);
+    r->parameters = copy(s, 18);
+    r->annotations = copy(s, 19);
+    r->limits = (struct fn_limits){sqlite3_column_int64(s, 20), sqlite3_column_int64(s, 21),
+                                   sqlite3_column_int64(s, 22), sqlite3_column_int64(s, 23),
+                                   sqlite3_column_int64(s, 24)};
+    r->updated_ms = sqlite3_column_int64(s, 25);
+    free(state);
+    free(before);
+}
+
+static int load_run(sqlite3 *db, struct nr_db_job *job)
+{
+    struct load_job *j = nr_container_of(job, struct load_job, job);
+    sqlite3_stmt *s = nr_db_prepare(
+        db,
+        "SELECT f.id, v.id, v.revision, v.state, coalesce(v.state_before, 'LATEST'), v.version, v.kind, v.image, v.main,"
+        " v.publish, v.has_code, v.binary, v.upload, v.code_folder, v.file, v.code_bytes, v.sha256, v.sent_bytes, v.parameters,"
+        " v.annotations, v.timeout_ms, v.memory_mb, v.logs_mb, v.concurrency, v.instances, v.updated_ms" FROM_LATEST);
+    int r;
+
+    if (s == NULL)
+        return nr_db_err(sqlite3_errcode(db));
+    bind_key(s, j->key);
+    r = sqlite3_step(s);
+    if (r == SQLITE_ROW)
+        read_row(s, j->row);
+    (void)sqlite3_reset(s);
+    return r == SQLITE_ROW ? 0 : r == SQLITE_DONE ? NR_ENOENT : nr_db_err(r);
+}
+
+int metadata_load(struct nr_db *db, struct fn_key key, struct fn_row *ret)
+{
+    struct fn_row row = {0};
+    struct load_job j = {.job = {.run = load_run}, .key = key, .row = &row};
+    int r = nr_db_read_wait(db, &j.job);
+
+    if (r == 0)
+        *ret = row;
+    else
+        fn_row_fini(&row);
+    return r;
+}
+
+/* What a change finds in the transaction that makes it. */
+struct current {
+    int64_t function_id;
+    uint64_t revision; /* 0: there is no such function */
+    char *folder, *state;
+};
+
+static int find_current(sqlite3 *db, struct fn_key key, struct current *c)
+{
+    sqlite3_stmt *s =
+        nr_db_prepare(db, "SELECT f.id, v.revision, v.code_folder, v.state" FROM_LATEST);
+    int r;
+
+    if (s == NULL)
+        return nr_db_err(sqlite3_errcode(db));
+    bind_key(s, key);
+    r = sqlite3_step(s);
+    if (r == SQLITE_ROW) {
+        c->function_id = sqlite3_column_int64(s, 0);
+        c->revision = (uint64_t)sqlite3_column_int64(s, 1);
+        c->folder = copy(s, 2);
+        c->state = copy(s, 3);
+    }
+    (void)sqlite3_reset(s);
+    return r == SQLITE_ROW || r == SQLITE_DONE ? 0 : nr_db_err(r);
+}
+
+static int insert_function(sqlite3 *db, struct fn_key key, int64_t now_ms, struct current *c)
+{
+    sqlite3_stmt *s = nr_db_prepare(
+        db, "INSERT INTO functions(account, package, name, created_ms) VALUES(?1, ?2, ?3, ?4)");
+    int r;
+
+    if (s == NULL)
+        return nr_db_err(sqlite3_errcode(db));
+    bind_key(s, key);
+    sqlite3_bind_int64(s, 4, now_ms);
+    r = run_once(s);
+    c->function_id = sqlite3_last_insert_rowid(db);
+    return r;
+}
+
+static void bind_code(sqlite3_stmt *s, const struct fn_row *row)
+{
+    sqlite3_bind_int(s, 8, row->has_code);
+    sqlite3_bind_int(s, 9, row->binary);
+    sqlite3_bind_int64(s, 10, row->upload);
+    nr_db_bind_text(s, 11, nr_str_of(row->folder));
+    nr_db_bind_text(s, 12, nr_str_of(row->file));
+    sqlite3_bind_int64(s, 13, row->code_bytes);
+    sqlite3_bind_int64(s, 14, row->sent_bytes);
+    nr_db_bind_blob(s, 15, (struct nr_str){(const char *)row->sha256, sizeof(row->sha256)});
+}
+
+static int put_version(sqlite3 *db, int64_t function_id, const struct fn_row *row)
+{
+    sqlite3_stmt *s = nr_db_prepare(
+        db,
+        "INSERT INTO versions(function_id, number, revision, state, version, kind, image, main, has_code, binary, upload,"
+        " code_folder, file, code_bytes, sent_bytes, sha256, parameters, annotations, timeout_ms, memory_mb, logs_mb,"
+        " concurrency, instances, publish, updated_ms)"
+        " VALUES(?1, 0, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)"
+        " ON CONFLICT(function_id, number) DO UPDATE SET revision = excluded.revision, state = excluded.state,"
+        " version = excluded.version, kind = excluded.kind, image = excluded.image, main = excluded.main,"
+        " has_code = excluded.has_code, binary = excluded.binary, upload = excluded.upload, code_folder = excluded.code_folder,"
+        " file = excluded.file, code_bytes = excluded.code_bytes, sent_bytes = excluded.sent_bytes, sha256 = excluded.sha256,"
+        " parameters = excluded.parameters, annotations = excluded.annotations, timeout_ms = excluded.timeout_ms,"
+        " memory_mb = excluded.memory_mb, logs_mb = excluded.logs_mb, concurrency = excluded.concurrency,"
+        " instances = excluded.instances, publish = excluded.publish, updated_ms = excluded.updated_ms");
+
+    if (s == NULL)
+        return nr_db_err(sqlite3_errcode(db));
+    sqlite3_bind_int64(s, 1, function_id);
+    sqlite3_bind_int64(s, 2, (int64_t)row->revision);
+    nr_db_bind_text(s, 3, nr_str_of(lifecycle_name(row->state)));
+    nr_db_bind_text(s, 4, nr_str_of(row->version));
+    nr_db_bind_text(s, 5, nr_str_of(row->kind));
+    nr_db_bind_text(s, 6, nr_str_of(row->image));
+    nr_db_bind_text(s, 7, nr_str_of(row->main));
+    bind_code(s, row);
+    nr_db_bind_text(s, 16, nr_str_of(row->parameters));
+    nr_db_bind_text(s, 17, nr_str_of(row->annotations));
+    sqlite3_bind_int64(s, 18, row->limits.timeout_ms);
+    sqlite3_bind_int64(s, 19, row->limits.memory_mb);
+    sqlite3_bind_int64(s, 20, row->limits.logs_mb);
+    sqlite3_bind_int64(s, 21, row->limits.concurrency);
+    sqlite3_bind_int64(s, 22, row->limits.instances);
+    sqlite3_bind_int(s, 23, row->publish);
+    sqlite3_bind_int64(s, 24, row->updated_ms);
+    return run_once(s);
+}
+
+static int put_garbage(sqlite3 *db, const char *folder, int64_t now_ms)
+{
+    sqlite3_stmt *s =
+        nr_db_prepare(db, "INSERT OR REPLACE INTO garbage(code_folder, since_ms) VALUES(?1, ?2)");
+
+    if (s == NULL)
+        return nr_db_err(sqlite3_errcode(db));
+    nr_db_bind_text(s, 1, nr_str_of(folder));
+    sqlite3_bind_int64(s, 2, now_ms);
+    return run_once(s);
+}
+
+static int put_counter(sqlite3 *db, uint64_t revision)
+{
+    sqlite3_stmt *s =
+        nr_db_prepare(db, "UPDATE counters SET value = max(value, ?1) WHERE name = 'revision'");
+
+    if (s == NULL)
+        return nr_db_err(sqlite3_errcode(db));
+    sqlite3_bind_int64(s, 1, (int64_t)revision);
+    return run_once(s);
+}
+
+static int put_audit(sqlite3 *db, const struct change_job *j, const char *move, const char *from,
+                     const char *to, int64_t now_ms)
+{
+    sqlite3_stmt *s = nr_db_prepare(
+        db,
+        "INSERT INTO audit(at_ms, account, key_uuid, move, object, from_state, to_state)"
+        " VALUES(?1, ?2, ?3, ?4, ?5 || '/' || CASE ?6 WHEN '' THEN '' ELSE ?6 || '/' END || ?7, ?8, ?9)");
+
+    if (s == NULL)
+        return nr_db_err(sqlite3_errcode(db));
+    sqlite3_bind_int64(s, 1, now_ms);
+    nr_db_bind_text(s, 2, j->actor.account);
+    nr_db_bind_text(s, 3, j->actor.key_uuid);
+    nr_db_bind_text(s, 4, nr_str_of(move));
+    nr_db_bind_text(s, 5, j->key.account);
+    nr_db_bind_text(s, 6, present(j->key.package));
+    nr_db_bind_text(s, 7, j->key.name);
+    nr_db_bind_text(s, 8, nr_str_of(from));
+    nr_db_bind_text(s, 9, nr_str_of(to));
+    return run_once(s);
+}
+
+static int commit_found(sqlite3 *db, const struct change_job *j, struct current *c)
+{
+    int64_t now_ms = j->row->updated_ms;
+    bool is_new = c->revision == 0;
+    int r = 0;
+
+    if (c->revision != j->expected)
+        return j->expected == 0 ? NR_EEXIST : NR_ECONFLICT;
+    if (is_new)
+        r = insert_function(db, j->key, now_ms, c);
+    if (r == 0)
+        r = put_version(db, c->function_id, j->row);
+    if (r == 0 && !is_new && c->folder[0] != '\0' && strcmp(c->folder, j->row->folder) != 0)
+        r = put_garbage(db, c->folder, now_ms);
+    if (r == 0)
+        r = put_counter(db, j->row->revision);
+    if (r == 0)
+        r = put_audit(db, j, is_new ? "create" : "update", is_new ? "" : c->state,
+                      lifecycle_name(j->row->state), now_ms);
+    return r;
+}
+
+static int delete_by_id(sqlite3 *db, const char *literal, int64_t id)
+{
+    sqlite3_stmt *s = nr_db_prepare(db, literal);
+
+    if (s == NULL)
+        return nr_db_err(sqlite3_errcode(db));
+    sqlite3_bind_int64(s, 1, id);
+    return run_once(s);
+}
+
+static int delete_garbage(sqlite3 *db, int64_t function_id, int64_t now_ms)
+{
+    sqlite3_stmt *s = nr_db_prepare(
+        db, "INSERT OR REPLACE INTO garbage(code_folder, since_ms)"
+            " SELECT code_folder, ?2 FROM versions WHERE function_id = ?1 AND code_folder <> ''");
+
+    if (s == NULL)
+        return nr_db_err(sqlite3_errcode(db));
+    sqlite3_bind_int64(s, 1, function_id);
+    sqlite3_bind_int64(s, 2, now_ms);
+    return run_once(s);
+}
+
+static int delete_found(sqlite3 *db, const struct change_job *j, struct current *c)
+{
+    int64_t now_ms = nr_wall_ms();
+    int r;
+
+    if (c->revision == 0)
+        return NR_ENOENT;
+    if (c->revision != j->expected)
+        return NR_ECONFLICT;
+    if ((r = delete_garbage(db, c->function_id, now_ms)) == 0)
+        r = delete_by_id(db, "DELETE FROM aliases WHERE function_id = ?1", c->function_id);
+    if (r == 0)
+        r = delete_by_id(db, "DELETE FROM versions WHERE function_id = ?1", c->function_id);
+    if (r == 0)
+        r = delete_by_id(db, "DELETE FROM functions WHERE id = ?1", c->function_id);
+    if (r == 0)
+        r = put_audit(db, j, "delete", c->state, "", now_ms);
+    return r;
+}
+
+static int change_run(sqlite3 *db, struct nr_db_job *job)
+{
+    struct change_job *j = nr_container_of(job, struct change_job, job);
+    struct current c = {0};
+    int r = find_current(db, j->key, &c);
+
+    if (r == 0)
+        r = j->row != NULL ? commit_found(db, j, &c) : delete_found(db, j, &c);
+    free(c.folder);
+    free(c.state);
+    return r;
+}
+
+int metadata_commit(struct nr_db *db, struct fn_key key, const struct fn_row *row,
+                    uint64_t expected, struct fn_actor actor)
+{
+    struct change_job j = {
+        .job = {.run = change_run}, .key = key, .row = row, .expected = expected, .actor = actor};
+
+    return nr_db_write_wait(db, &j.job);
+}
+
+int metadata_delete(struct nr_db *db, struct fn_key key, uint64_t expected, struct fn_actor actor)
+{
+    struct change_job j = {
+        .job = {.run = change_run}, .key = key, .expected = expected, .actor = actor};
+
+    return nr_db_write_wait(db, &j.job);
+}

@@ -1,0 +1,104 @@
+/* Metadata Handler: the rows of meta.db as structs, and back. All functions block (manage plane); any thread.
+ */
+#ifndef NR_FNMANAGER_METADATA_H
+#define NR_FNMANAGER_METADATA_H
+
+#include "common/base/buf.h"
+#include "common/data/db.h"
+#include "common/data/digest.h"
+#include "ports/function.h"
+
+/* Limits of a version; instances -1: not set. */
+struct fn_limits {
+    int64_t timeout_ms, memory_mb, logs_mb, concurrency, instances;
+};
+
+/* Which function: lent texts. */
+struct fn_key {
+    struct nr_str account, package, name;
+};
+
+/* One version of a function as it is stored. Texts are made; fn_row_fini() frees them. */
+struct fn_row {
+    int64_t function_id, version_id;
+    uint64_t revision;
+    enum function_state state, state_before;
+    char *version, *kind, *image, *main;
+    bool publish, has_code, binary;
+    int64_t upload;      /* number of the upload that the code came with; 0: no file */
+    char *folder, *file; /* below the buckets; "" without a file */
+    int64_t code_bytes;
+    int64_t
+        sent_bytes; /* > 0: the text as the client sent it lies beside the file, for base64 would not give it back */
+    unsigned char sha256[NR_SHA256_BYTES];
+    char *parameters, *annotations; /* JSON array texts */
+    struct fn_limits limits;
+    int64_t updated_ms;
+};
+void fn_row_fini(struct fn_row *r);
+
+/* Who does it, for the audit log; lent. */
+struct fn_actor {
+    struct nr_str account, key_uuid;
+};
+
+/* LATEST of `key` into *ret (made); NR_ENOENT without a sentence. */
+int metadata_load(struct nr_db *db, struct fn_key key, struct fn_row *ret);
+/* Stores LATEST: replaces the row of revision `expected` (0: there must be none) and puts its code folder among the garbage when `row` has
+ * another one. NR_EEXIST when there is one already, NR_ECONFLICT when it changed or went meanwhile. */
+int metadata_commit(struct nr_db *db, struct fn_key key, const struct fn_row *row,
+                    uint64_t expected, struct fn_actor actor);
+/* Removes function, versions and aliases when LATEST is of revision `expected`; NR_ECONFLICT else, NR_ENOENT when it is gone. */
+int metadata_delete(struct nr_db *db, struct fn_key key, uint64_t expected, struct fn_actor actor);
+
+struct fn_list {
+    struct fn_key key; /* package "": all; the name does not matter */
+    int64_t limit, skip;
+    bool count;
+    struct nr_buf *out; /* lent: the JSON text is added here */
+};
+int metadata_list(struct nr_db *db, const struct fn_list *q);
+
+/* 0 when the package is there, else NR_ENOENT or an error. */
+int metadata_package(struct nr_db *db, struct nr_str account, struct nr_str package);
+/* 0 when no package, trigger or rule has this name, else NR_EEXIST or an error. */
+int metadata_name_free(struct nr_db *db, struct nr_str account, struct nr_str name);
+
+/* The last revision that was given out, into *ret. */
+int metadata_revision(struct nr_db *db, uint64_t *ret);
+
+/* Does a version use this folder? Its file's name goes into *ret_file (made); NR_ENOENT when none does. */
+int metadata_folder(struct nr_db *db, const char *folder, char **ret_file);
+/* The oldest folder among the garbage that lies there since before_ms or longer (made), or NR_ENOENT. */
+int metadata_garbage_first(struct nr_db *db, int64_t before_ms, char **ret_folder);
+int metadata_garbage_done(struct nr_db *db, const char *folder);
+/* Keeps the newest `keep` lines of the audit log. */
+int metadata_audit_trim(struct nr_db *db, int64_t keep);
+
+/* An account as stored; texts made. */
+struct account_row {
+    char *name, *profile;
+    int64_t invocations_per_minute, fires_per_minute, concurrent_invocations;
+};
+void account_row_fini(struct account_row *r);
+struct key_row {
+    struct nr_str uuid, account; /* lent during the call */
+    unsigned char mac[NR_SHA256_BYTES];
+    unsigned scopes;
+    int64_t expires_ms; /* 0: never */
+};
+
+/* NR_ENOENT when there is none. */
+int metadata_account(struct nr_db *db, struct nr_str name, struct account_row *ret);
+/* Inserts or replaces. */
+int metadata_account_put(struct nr_db *db, const struct account_row *row);
+int metadata_key_put(struct nr_db *db, const struct key_row *row);
+/* NR_ENOENT when there was none. */
+int metadata_key_delete(struct nr_db *db, struct nr_str uuid);
+/* Calls `each` for every key, in no order, on a thread of the database; it may not use the database. */
+int metadata_keys(struct nr_db *db,
+                  void (*each)(void *arg, const struct key_row *key,
+                               const struct account_row *account),
+                  void *arg);
+
+#endif

@@ -1,0 +1,88 @@
+/* Lists of functions, written as JSON while the rows are read: a list of any length costs one row of memory and its text. */
+#include "common/base/mem.h"
+#include "fnmanager/entity.h"
+#include "fnmanager/metadata.h"
+
+struct list_job {
+    struct nr_db_job job;
+    const struct fn_list *list;
+};
+
+static int list_count(sqlite3 *db, const struct fn_list *q)
+{
+    sqlite3_stmt *s = nr_db_prepare(
+        db, "SELECT count(*) FROM functions WHERE account = ?1 AND (?2 = '' OR package = ?2)");
+    int r;
+
+    if (s == NULL)
+        return nr_db_err(sqlite3_errcode(db));
+    nr_db_bind_text(s, 1, q->key.account);
+    nr_db_bind_text(s, 2, q->key.package.n != 0 ? q->key.package : NR_STR(""));
+    r = sqlite3_step(s);
+    if (r == SQLITE_ROW) {
+        int64_t n = sqlite3_column_int64(s, 0) - q->skip;
+        nr_buf_printf(q->out, "{\"actions\":%lld}", (long long)(n > 0 ? n : 0));
+    }
+    (void)sqlite3_reset(s);
+    return r == SQLITE_ROW ? 0 : nr_db_err(r);
+}
+
+static void list_item(sqlite3_stmt *s, const struct fn_list *q)
+{
+    struct entity_item item = {
+        .account = q->key.account,
+        .package = nr_db_column(s, 0),
+        .name = nr_db_column(s, 1),
+        .version = nr_db_column(s, 2),
+        .publish = sqlite3_column_int(s, 3) != 0,
+        .binary = sqlite3_column_int(s, 4) != 0,
+        .annotations = nr_db_column(s, 5),
+        .limits = {sqlite3_column_int64(s, 6), sqlite3_column_int64(s, 7),
+                   sqlite3_column_int64(s, 8), sqlite3_column_int64(s, 9),
+                   sqlite3_column_int64(s, 10)},
+        .updated_ms = sqlite3_column_int64(s, 11),
+    };
+
+    entity_write_item(&item, q->out);
+}
+
+static int list_items(sqlite3 *db, const struct fn_list *q)
+{
+    sqlite3_stmt *s = nr_db_prepare(
+        db,
+        "SELECT f.package, f.name, v.version, v.publish, v.binary, v.annotations, v.timeout_ms, v.memory_mb, v.logs_mb,"
+        " v.concurrency, v.instances, v.updated_ms FROM functions f JOIN versions v ON v.function_id = f.id AND v.number = 0"
+        " WHERE f.account = ?1 AND (?2 = '' OR f.package = ?2) ORDER BY v.updated_ms DESC, v.revision DESC LIMIT ?3 OFFSET ?4");
+    const char *between = "";
+    int r;
+
+    if (s == NULL)
+        return nr_db_err(sqlite3_errcode(db));
+    nr_db_bind_text(s, 1, q->key.account);
+    nr_db_bind_text(s, 2, q->key.package.n != 0 ? q->key.package : NR_STR(""));
+    sqlite3_bind_int64(s, 3, q->limit);
+    sqlite3_bind_int64(s, 4, q->skip);
+    nr_buf_addc(q->out, '[');
+    while ((r = sqlite3_step(s)) == SQLITE_ROW) {
+        nr_buf_adds(q->out, between);
+        between = ",";
+        list_item(s, q);
+    }
+    nr_buf_addc(q->out, ']');
+    (void)sqlite3_reset(s);
+    return r == SQLITE_DONE ? 0 : nr_db_err(r);
+}
+
+static int list_run(sqlite3 *db, struct nr_db_job *job)
+{
+    const struct fn_list *q = nr_container_of(job, struct list_job, job)->list;
+
+    return q->count ? list_count(db, q) : list_items(db, q);
+}
+
+int metadata_list(struct nr_db *db, const struct fn_list *q)
+{
+    struct list_job j = {.job = {.run = list_run}, .list = q};
+
+    return nr_db_read_wait(db, &j.job);
+}

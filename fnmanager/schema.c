@@ -1,0 +1,70 @@
+/* Tables of the Meta Registry. `number` 0 of a function is LATEST; 1, 2, 3… are published versions. `code_folder` names the
+ * folder of one upload below the buckets; folders that no version needs any more wait in `garbage` until calls that still hold an
+ * old snapshot have ended. `counters.revision` grows with every change and is never used twice.
+ */
+#include "fnmanager/schema.h"
+
+#include <stddef.h>
+
+static const char step_1[] =
+    "CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
+    "INSERT INTO counters VALUES('revision', 0);"
+
+    "CREATE TABLE accounts(name TEXT PRIMARY KEY, profile TEXT NOT NULL, invocations_per_minute INTEGER NOT NULL,"
+    " fires_per_minute INTEGER NOT NULL, concurrent_invocations INTEGER NOT NULL, created_ms INTEGER NOT NULL) WITHOUT ROWID;"
+
+    "CREATE TABLE keys(uuid TEXT PRIMARY KEY, account TEXT NOT NULL, mac BLOB NOT NULL, scopes INTEGER NOT NULL,"
+    " created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
+    "CREATE INDEX keys_by_account ON keys(account);"
+
+    "CREATE TABLE packages(id INTEGER PRIMARY KEY, account TEXT NOT NULL, name TEXT NOT NULL, revision INTEGER NOT NULL,"
+    " version TEXT NOT NULL, publish INTEGER NOT NULL DEFAULT 0, parameters TEXT NOT NULL DEFAULT '[]',"
+    " annotations TEXT NOT NULL DEFAULT '[]', binding_account TEXT, binding_name TEXT, updated_ms INTEGER NOT NULL,"
+    " UNIQUE(account, name));"
+
+    "CREATE TABLE functions(id INTEGER PRIMARY KEY, account TEXT NOT NULL, package TEXT NOT NULL DEFAULT '', name TEXT NOT NULL,"
+    " published INTEGER NOT NULL DEFAULT 0, created_ms INTEGER NOT NULL, UNIQUE(account, package, name));"
+
+    "CREATE TABLE versions(id INTEGER PRIMARY KEY, function_id INTEGER NOT NULL, number INTEGER NOT NULL DEFAULT 0,"
+    " revision INTEGER NOT NULL, state TEXT NOT NULL, state_before TEXT, state_reason TEXT, version TEXT NOT NULL,"
+    " kind TEXT NOT NULL, image TEXT NOT NULL DEFAULT '', main TEXT NOT NULL DEFAULT '', publish INTEGER NOT NULL DEFAULT 0,"
+    " has_code INTEGER NOT NULL DEFAULT 0, binary INTEGER NOT NULL DEFAULT 0, upload INTEGER NOT NULL DEFAULT 0,"
+    " code_folder TEXT NOT NULL DEFAULT '', file TEXT NOT NULL DEFAULT '', code_bytes INTEGER NOT NULL DEFAULT 0,"
+    " sent_bytes INTEGER NOT NULL DEFAULT 0, sha256 BLOB NOT NULL, parameters TEXT NOT NULL DEFAULT '[]',"
+    " annotations TEXT NOT NULL DEFAULT '[]', timeout_ms INTEGER NOT NULL, memory_mb INTEGER NOT NULL,"
+    " logs_mb INTEGER NOT NULL, concurrency INTEGER NOT NULL, instances INTEGER NOT NULL DEFAULT -1,"
+    " settings TEXT NOT NULL DEFAULT '{}', note TEXT, updated_ms INTEGER NOT NULL, UNIQUE(function_id, number));"
+    "CREATE INDEX versions_by_folder ON versions(code_folder);"
+
+    "CREATE TABLE aliases(id INTEGER PRIMARY KEY, function_id INTEGER NOT NULL, name TEXT NOT NULL, weights TEXT NOT NULL,"
+    " history TEXT NOT NULL DEFAULT '[]', protected INTEGER NOT NULL DEFAULT 0, updated_ms INTEGER NOT NULL,"
+    " UNIQUE(function_id, name));"
+
+    "CREATE TABLE triggers(id INTEGER PRIMARY KEY, account TEXT NOT NULL, name TEXT NOT NULL, revision INTEGER NOT NULL,"
+    " version TEXT NOT NULL, publish INTEGER NOT NULL DEFAULT 0, parameters TEXT NOT NULL DEFAULT '[]',"
+    " annotations TEXT NOT NULL DEFAULT '[]', updated_ms INTEGER NOT NULL, UNIQUE(account, name));"
+
+    "CREATE TABLE rules(id INTEGER PRIMARY KEY, account TEXT NOT NULL, name TEXT NOT NULL, revision INTEGER NOT NULL,"
+    " version TEXT NOT NULL, publish INTEGER NOT NULL DEFAULT 0, annotations TEXT NOT NULL DEFAULT '[]',"
+    " status TEXT NOT NULL, trigger_account TEXT NOT NULL, trigger_name TEXT NOT NULL, action_account TEXT NOT NULL,"
+    " action_package TEXT NOT NULL DEFAULT '', action_name TEXT NOT NULL, updated_ms INTEGER NOT NULL, UNIQUE(account, name));"
+    "CREATE INDEX rules_by_trigger ON rules(trigger_account, trigger_name);"
+
+    "CREATE TABLE routes(id INTEGER PRIMARY KEY, account TEXT NOT NULL, api_name TEXT NOT NULL, base_path TEXT NOT NULL,"
+    " path TEXT NOT NULL, method TEXT NOT NULL, action_package TEXT NOT NULL DEFAULT '', action_name TEXT NOT NULL,"
+    " settings TEXT NOT NULL DEFAULT '{}', updated_ms INTEGER NOT NULL, UNIQUE(account, base_path, path, method));"
+
+    "CREATE TABLE scaling_rules(id INTEGER PRIMARY KEY, account TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL,"
+    " enabled INTEGER NOT NULL DEFAULT 1, updated_ms INTEGER NOT NULL, UNIQUE(account, name));"
+
+    "CREATE TABLE preenv_runs(id TEXT PRIMARY KEY, function_id INTEGER NOT NULL, number INTEGER NOT NULL DEFAULT 0,"
+    " state TEXT NOT NULL, settings TEXT NOT NULL, result TEXT NOT NULL DEFAULT '{}', started_ms INTEGER NOT NULL,"
+    " ended_ms INTEGER) WITHOUT ROWID;"
+
+    "CREATE TABLE audit(id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, account TEXT NOT NULL, key_uuid TEXT NOT NULL,"
+    " move TEXT NOT NULL, object TEXT NOT NULL, from_state TEXT NOT NULL, to_state TEXT NOT NULL, note TEXT);"
+
+    "CREATE TABLE garbage(code_folder TEXT PRIMARY KEY, since_ms INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX garbage_by_age ON garbage(since_ms);";
+
+const char *const schema_steps[] = {step_1, NULL};
