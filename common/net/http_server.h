@@ -9,7 +9,11 @@
  *               and the connection closes after the reply when a body was announced)
  *   on_request  the whole body is there (r->body, lent until the reply is complete)
  *   on_gone     at most once, after on_head: the client went away; keep working or not, but reply
- *   on_end      the reply is written or dropped; release what the request holds; the object is gone after it
+ *   on_end      the reply is written or dropped; release what the request holds; the object is gone after it. Never comes from
+ *               inside nr_http_reply*(): r may still be touched after the call
+ *
+ * Between on_head and on_request the server itself may end a request: refused (too large, too slow, overload: it replies), or the
+ * client left in the middle of the body. Then on_end comes without on_request.
  *
  * Sources: RFC 9112 (framing, smuggling), RFC 9110 (statuses, Expect).
  */
@@ -72,8 +76,10 @@ struct nr_http_hooks {
     void (*on_request)(struct nr_http_req *r);
     void (*on_gone)(struct nr_http_req *r);
     void (*on_end)(struct nr_http_req *r);
+    /* For replies in parts: of the bytes that waited, above 64 KiB, fewer than that are left. May be NULL. */
+    void (*on_drained)(struct nr_http_req *r);
     /* The server itself refuses (bad syntax 400, too large 413/414/431, timeout 408, overload 503, expect 417): the owner makes
-     * the body of the error in `out`. May be NULL: an empty body. */
+     * the body of the error in `out`, as JSON. May be NULL: an empty body. */
     void (*error_body)(void *user, int status, const char *text, struct nr_buf *out);
 };
 
@@ -105,7 +111,8 @@ int nr_http_listen(struct nr_http_server *s, const char *address, int *ret_port,
 /* Stops accepting and closes idle connections; running requests go on, then their connections close. `idle` comes once, when the
  * last connection is gone (at once when there is none). */
 void nr_http_drain(struct nr_http_server *s, void (*idle)(void *arg), void *arg);
-/* Closes everything now; `closed` comes once all handles are closed and the server is freed. NULL server: closed is called at once. */
+/* Closes everything now; `closed` comes once all handles are closed and the server is freed. Requests in the owner's hands are told
+ * on_gone and still want their reply: closed waits for it. NULL server: closed is called at once. */
 void nr_http_close(struct nr_http_server *s, void (*closed)(void *arg), void *arg);
 struct nr_http_stats nr_http_stats(const struct nr_http_server *s);
 
