@@ -34,7 +34,8 @@ enum nr_json_kind nr_json_scan_key(struct nr_str text, const char *key, struct n
 /* As nr_json_scan; for a bad text also the offset of the first byte that cannot be, and a phrase (lent by the program). */
 enum nr_json_kind nr_json_scan_why(struct nr_str text, size_t *ret_at, const char **ret_why);
 
-/* Compact text (made, NUL-terminated) of a value; NULL without memory. Reals in the shortest form that reads back the same. */
+/* Compact text (made, NUL-terminated) of a value; NULL without memory. Reals with 15 to 17 digits, the
+ * fewest that read back the same. */
 char *nr_json_text(const json_t *j, size_t *ret_n);
 
 /* Object member by name and type, or NULL (absent or another type). */

@@ -211,7 +211,8 @@ static bool scan_key(struct scan *s)
         return bad(s, s->p, "a colon must stand here");
     s->p++;
     skip_blanks(s);
-    s->value = match ? s->p : NULL;
+    if (s->depth == 1)
+        s->value = match ? s->p : NULL;
     return true;
 }
 

@@ -158,10 +158,21 @@ static void test_table(void **state)
         agree(nr_str_of(texts[i].text), texts[i].kind);
 }
 
-/* Each prefix of each text, and each text with one byte changed to each of a few: whatever it is, both must agree. */
+/* Whatever the text is, both must say the same. At a number that fits no type jansson stops without looking further. */
+static void agree_on(const char *text, size_t n)
+{
+    struct nr_str s = {text, n};
+    json_error_t e;
+    nr_auto_json json_t *j = json_loadb(text, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
+
+    if (j || json_error_code(&e) != json_error_numeric_overflow)
+        agree(s, kind_of(j));
+}
+
+/* Each prefix of each text, and each text with one byte changed to each of a few. */
 static void test_agrees_with_jansson_on_damage(void **state)
 {
-    static const char changes[] = "\0\"\\{}[]:,0-.eu \n\x80\xC3\xFFt";
+    static const char changes[] = "\"\\{}[]:,0-.eu \n\x80\xC3\xFFt";
     char text[256];
 
     for (size_t i = 0; i < nr_countof(texts); i++) {
@@ -169,11 +180,15 @@ static void test_agrees_with_jansson_on_damage(void **state)
 
         for (size_t k = 0; k < n; k++) {
             memcpy(text, texts[i].text, n);
-            agree((struct nr_str){text, k}, by_jansson((struct nr_str){text, k}));
+            agree_on(text, k);
             for (size_t c = 0; c < sizeof(changes) - 1; c++) {
                 text[k] = changes[c];
-                agree((struct nr_str){text, n}, by_jansson((struct nr_str){text, n}));
+                agree_on(text, n);
             }
+            /* jansson reads over a NUL behind a number; it must never see one. */
+            text[k] = '\0';
+            assert_int_equal(scan_exact((struct nr_str){text, n}), NR_JSON_BAD);
+            assert_null(nr_json_parse((struct nr_str){text, n}, NULL));
         }
     }
 }
@@ -313,7 +328,7 @@ static void test_text(void **state)
 {
     static const char *const same[] = {
         "{\"z\":1,\"a\":[],\"b\":{},\"c\":[1,[2,{\"x\":null}]]}", "\"\\u0000\\n\xE2\x82\xAC\"", "0.1", "1.0", "-0.0", "3.3333333333333335",
-        "1e+300", "5e-324", "100000.0", "0.30000000000000004", "9223372036854775807", "-9223372036854775808", "true", "null",
+        "1e+300", "4.94065645841247e-324", "100000.0", "0.30000000000000004", "9223372036854775807", "-9223372036854775808", "true", "null",
     };
 
     for (size_t i = 0; i < nr_countof(same); i++) {
