@@ -13,9 +13,8 @@ enum { INPUT_BYTES_MAX = 16 << 20 };
 
 static void run(const char *bytes, size_t n)
 {
-    nr_auto_free uint8_t *exact = malloc(n ? n : 1);
+    nr_auto_free uint8_t *exact = nr_alloc(n);
 
-    nr_check(exact != NULL);
     if (n)
         memcpy(exact, bytes, n);
     nr_check(LLVMFuzzerTestOneInput(exact, n) == 0);
