@@ -136,7 +136,7 @@ static long torture(const char *dir, long times)
         bool reached = nr_mem_tries() >= n;
 
         nr_mem_fail_at(0, 0);
-        nr_check(all != reached);
+        nr_check(all || reached); /* a map that could not grow tries again, so both may hold */
         if (!reached)
             return n - 1;
     }
