@@ -1,4 +1,4 @@
-/* The out-of-memory counter of our own control group, version 1 or 2.
+/* The memory limit and the out-of-memory counter of our own control group, version 1 or 2.
  *
  * Inside a container the group is mounted read-only at the root of the hierarchy (private namespace, or the Engine's
  * bind mount); outside it stands at the path that /proc/self/cgroup names. The path is tried first.
@@ -22,24 +22,6 @@ static bool read_text(const char *path, char *text, size_t size)
     return n > 0;
 }
 
-/* The number behind "oom_kill " at the start of a line. */
-static bool find_kills(const char *path, uint64_t *ret)
-{
-    char text[4096];
-    if (!read_text(path, text, sizeof text))
-        return false;
-    for (const char *line = text; line; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        if (strncmp(line, "oom_kill ", 9) == 0) {
-            *ret = strtoull(line + 9, NULL, 10);
-            return true;
-        }
-        if (!*line)
-            break;
-    }
-    return false;
-}
-
 /* Our path in the hierarchy whose line of /proc/self/cgroup has this between its colons; "" when there is none. */
 static void own_path(const char *controller, char *ret, size_t size)
 {
@@ -58,25 +40,57 @@ static void own_path(const char *controller, char *ret, size_t size)
     }
 }
 
+/* Where a control group's files may be. The first that has the file counts. */
+static const struct place {
+    const char *controller, *mount, *oom_file, *limit_file;
+} places[] = {
+    { ":memory:", "/sys/fs/cgroup/memory", "memory.oom_control", "memory.limit_in_bytes" },
+    { "0::", "/sys/fs/cgroup", "memory.events", "memory.max" },
+    { "0::", "/sys/fs/cgroup/unified", "memory.events", "memory.max" },
+};
+
+static bool read_place(const struct place *p, const char *file, char *text, size_t size)
+{
+    char own[1024], path[1400];
+    own_path(p->controller, own, sizeof own);
+    snprintf(path, sizeof path, "%s%s/%s", p->mount, own, file);
+    if (read_text(path, text, size))
+        return true;
+    snprintf(path, sizeof path, "%s/%s", p->mount, file);
+    return read_text(path, text, size);
+}
+
+/* The number behind "oom_kill " at the start of a line, or 0. */
+static uint64_t find_kills(const char *text)
+{
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, "oom_kill ", 9) == 0)
+            return strtoull(line + 9, NULL, 10);
+        if (!*line)
+            break;
+    }
+    return 0;
+}
+
 uint64_t oom_kills(void)
 {
-    static const struct {
-        const char *controller, *mount, *file;
-    } places[] = {
-        { ":memory:", "/sys/fs/cgroup/memory", "/memory.oom_control" },
-        { "0::", "/sys/fs/cgroup", "/memory.events" },
-        { "0::", "/sys/fs/cgroup/unified", "/memory.events" },
-    };
-    char own[1024], path[1400];
-    uint64_t kills = 0;
+    char text[4096];
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        own_path(places[i].controller, own, sizeof own);
-        snprintf(path, sizeof path, "%s%s%s", places[i].mount, own, places[i].file);
-        if (find_kills(path, &kills))
-            return kills;
-        snprintf(path, sizeof path, "%s%s", places[i].mount, places[i].file);
-        if (find_kills(path, &kills))
-            return kills;
+        if (read_place(&places[i], places[i].oom_file, text, sizeof text))
+            return find_kills(text);
+    }
+    return 0;
+}
+
+uint64_t memory_limit_bytes(void)
+{
+    char text[64];
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        if (read_place(&places[i], places[i].limit_file, text, sizeof text)) {
+            uint64_t limit = strtoull(text, NULL, 10); /* "max" is 0 */
+            return limit >= UINT64_C(1) << 40 ? 0 : limit;
+        }
     }
     return 0;
 }

@@ -50,5 +50,7 @@ void env_add_call(struct env *e, const struct nr_frame *head, const char *payloa
 
 /* How many processes of our control group the kernel has killed for memory, so far; 0 when it does not tell. */
 uint64_t oom_kills(void);
+/* The memory limit of our control group; 0: none. */
+uint64_t memory_limit_bytes(void);
 
 #endif

@@ -66,12 +66,34 @@ static int start_launcher(struct agent *a, char *const *argv, char *const *env, 
     return status;
 }
 
+/* Replaces {heap_mb} in the launcher's arguments by three quarters of the container's memory; without a limit the whole
+ * argument goes. text is kept as long as argv. */
+static void fill_heap(char **argv, char *text, size_t size)
+{
+    static const char hole[] = "{heap_mb}";
+    unsigned long long mb = memory_limit_bytes() / 4 * 3 >> 20;
+    for (char **p = argv; *p; p++) {
+        char *at = strstr(*p, hole);
+        if (!at)
+            continue;
+        if (mb == 0) {
+            for (char **q = p; *q; q++)
+                q[0] = q[1];
+            return;
+        }
+        snprintf(text, size, "%.*s%llu%s", (int)(at - *p), *p, mb, at + sizeof hole - 1);
+        *p = text;
+        return;
+    }
+}
+
 static int direct_boot(struct agent *a)
 {
-    char *argv[32];
+    char *argv[32], heap[128];
     struct env env;
     if (split_words(a->profile.exec, argv, 32) == 0)
         return -EINVAL;
+    fill_heap(argv, heap, sizeof heap);
     int status = env_make(&env, NULL);
     if (status == 0 && a->profile.node_control) {
         env_set(&env, "NODE_CHANNEL_FD", "3");
