@@ -1,7 +1,7 @@
 /* Bytes -> request, in the order in which they come:
  *
  *   find_head()  looks for the empty line, line by line. Here are the ceilings and what llhttp would let pass or see in pieces:
- *                bare CR and LF, NUL, folded lines
+ *                bare CR and LF, NUL, folded lines, empty names
  *   take_head()  gives the whole head to llhttp at once, so that every name and value is one span of the buffer; checks what is
  *                ours to check; on_head
  *   take_body()  counts a body of known length where it lies, or lets llhttp unpack a chunked one; on_request
@@ -172,7 +172,7 @@ static int check_line(struct nr_http_conn *c)
             return 431;
         if (n == 0)
             return WHOLE;
-        if (line[0] == ' ' || line[0] == '\t')
+        if (line[0] == ' ' || line[0] == '\t' || line[0] == ':')
             return 400;
     }
     c->line_at = c->in_at;
@@ -240,12 +240,14 @@ static int split_target(struct nr_http_req *r)
     return 0;
 }
 
-/* The version at the end of the request line; llhttp also takes other protocols than HTTP there, and none. */
-static int check_version(const struct nr_http_conn *c)
+/* "METHOD target HTTP/1.x", one space each; llhttp also takes more spaces, other protocols, and no version. */
+static int check_request_line(const struct nr_http_conn *c)
 {
-    const char *end = c->in + c->lines_end - 2;
+    const char *line = c->in + c->head_at, *end = c->in + c->lines_end - 2, *space = memchr(line, ' ', (size_t)(end - line));
 
-    if (c->lines_end - c->head_at < 12 || memcmp(end - 9, " HTTP/", 6) != 0)
+    if (end - line < 12 || memcmp(end - 9, " HTTP/", 6) != 0)
+        return 400;
+    if (space == end - 9 || space + 1 == end - 9 || memchr(space + 1, ' ', (size_t)(end - space - 1)) != end - 9)
         return 400;
     return end[-3] == '1' && end[-2] == '.' && (end[-1] == '0' || end[-1] == '1') ? 0 : 505;
 }
@@ -292,7 +294,7 @@ static int check_headers(struct nr_http_conn *c)
 static int parse_head(struct nr_http_conn *c)
 {
     llhttp_errno_t e;
-    int status = check_version(c);
+    int status = check_request_line(c);
 
     if (status)
         return status;
