@@ -1,0 +1,112 @@
+"""Many calls at once, and what a kill leaves behind."""
+import collections
+import concurrent.futures
+import http.client
+import itertools
+import json
+import signal
+import threading
+
+from conftest import API, within
+
+SAYS_ITS_ID = """
+import os
+def main(args):
+    me = os.environ["__OW_ACTIVATION_ID"]
+    for i in range(5):
+        print("%d %s %d" % (args["n"], me, i))
+    return {"n": args["n"], "id": me}
+"""
+CLIENTS = 16
+
+
+def post(own, connection, body, query):
+    connection.request("POST", f"{API}/actions/f?{query}", json.dumps(body), {
+        "Authorization": own.basic(own.auth), "Content-Type": "application/json"})
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read())
+
+
+def each(own, numbers, query, take):
+    """CLIENTS keep-alive clients share the numbers; take(n, status, body) sees every answer."""
+    lock = threading.Lock()
+
+    def client():
+        connection = own.connect()
+        while True:
+            with lock:
+                n = next(numbers, None)
+            if n is None:
+                return connection.close()
+            try:
+                take(n, *post(own, connection, {"n": n}, query))
+            except (OSError, http.client.HTTPException, ValueError):
+                return None
+    with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
+        for done in [pool.submit(client) for _ in range(CLIENTS)]:
+            done.result()
+
+
+def lines_of(record):
+    return [line.split("stdout: ", 1)[1] for line in record["logs"]]
+
+
+def test_a_thousand_calls_of_sixteen_clients(start_platform):
+    own = start_platform()
+    own.put("f", SAYS_ITS_ID, limits={"memory": 128})
+    each(own, iter(range(200)), "blocking=true", lambda *_: None)
+    files = own.open_files()
+    answers = {}
+    each(own, iter(range(1000)), "blocking=true", lambda n, *answer: answers.update({n: answer}))
+    assert collections.Counter(status for status, _ in answers.values()) == {200: 1000}
+    assert len(own.containers()) > 0
+    ids = {body["activationId"]: n for n, (_, body) in answers.items()}
+    assert len(ids) == 1000
+    records = []
+    for skip in range(0, 1000, 200):
+        records += own.request("GET", f"activations?docs=true&limit=200&skip={skip}").json
+    assert {r["activationId"] for r in records} == set(ids)
+    for r in records:
+        n = ids[r["activationId"]]
+        assert r["response"] == {"status": "success", "success": True, "size": r["response"]["size"],
+                                 "result": {"n": n, "id": r["activationId"]}}
+        assert lines_of(r) == [f"{n} {r['activationId']} {i}" for i in range(5)]
+    within(10, "no growth of open files", lambda: own.open_files() <= files)
+    own.stop()
+
+
+def test_a_kill_loses_nothing_and_repeats_nothing(start_platform):
+    own = start_platform()
+    own.put("f", SAYS_ITS_ID, limits={"memory": 128})
+    own.invoke("f", {"n": -1})
+    accepted = {}
+
+    def take(n, status, body):
+        assert status == 202
+        accepted[body["activationId"]] = n
+        if len(accepted) == 300:
+            own.process.send_signal(signal.SIGKILL)
+
+    each(own, itertools.count(), "blocking=false", take)
+    own.process.wait()
+    left = set(own.containers())
+    assert len(accepted) >= 300 and left
+    own.start()
+
+    def unfinished():
+        return [i for i in accepted if own.request("GET", f"activations/{i}").status != 200]
+    within(120, "every accepted call has its record", lambda: not unfinished(), every=0.5)
+
+    cut = 0
+    for activation, n in accepted.items():
+        record = own.record(activation)
+        if record["response"]["status"] == "whisk internal error":
+            cut += 1
+            continue
+        assert record["response"]["status"] == "success", record
+        assert record["response"]["result"] == {"n": n, "id": activation}
+        assert lines_of(record) == [f"{n} {activation} {i}" for i in range(5)]
+    assert cut <= len(left), "only what ran at the kill may be lost"
+    assert own.request("GET", "activations?count=true&name=f").json["activations"] >= len(accepted)
+    within(30, "the killed platform's containers are gone", lambda: not left & set(own.containers()))
+    own.stop()
