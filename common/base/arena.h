@@ -26,6 +26,7 @@ void *nr_arena_get(struct nr_arena *a, size_t bytes) __attribute__((warn_unused_
 /* Copies with a NUL behind; {NULL, 0} when there is no room. */
 struct nr_str nr_arena_copy(struct nr_arena *a, struct nr_str s);
 /* printf into the arena; {NULL, 0} when there is no room. */
-struct nr_str nr_arena_printf(struct nr_arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+struct nr_str nr_arena_printf(struct nr_arena *a, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 #endif

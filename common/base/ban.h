@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#pragma GCC poison strcpy strcat strncat sprintf vsprintf strtok atoi atol atoll gets localtime gmtime ctime asctime system tmpnam mktemp
+#pragma GCC poison strcpy strcat strncat sprintf vsprintf strtok atoi atol atoll gets localtime    \
+    gmtime ctime asctime system tmpnam mktemp
 
 #endif

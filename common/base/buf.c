@@ -51,7 +51,8 @@ static bool grow(struct nr_buf *b, size_t need)
 
 char *nr_buf_room(struct nr_buf *b, size_t bytes)
 {
-    if (!b->failed && (bytes > b->max_bytes - b->n || ((b->p == NULL || bytes > b->cap - b->n) && !grow(b, b->n + bytes))))
+    if (!b->failed && (bytes > b->max_bytes - b->n ||
+                       ((b->p == NULL || bytes > b->cap - b->n) && !grow(b, b->n + bytes))))
         b->failed = true;
     return b->failed ? NULL : b->p + b->n;
 }
@@ -117,7 +118,8 @@ void nr_buf_printf(struct nr_buf *b, const char *fmt, ...)
         return;
     }
     /* vsnprintf writes a NUL, for which there is always room behind the ceiling. */
-    if (nr_buf_room(b, (size_t)n) == NULL || (b->cap - b->n <= (size_t)n && !grow(b, b->n + (size_t)n + 1))) {
+    if (nr_buf_room(b, (size_t)n) == NULL ||
+        (b->cap - b->n <= (size_t)n && !grow(b, b->n + (size_t)n + 1))) {
         b->failed = true;
         return;
     }
@@ -129,13 +131,14 @@ void nr_buf_printf(struct nr_buf *b, const char *fmt, ...)
 
 /* How a byte below 0x80 is written in a JSON string: 0 as it is, 'u' as \u00XX, else backslash and this letter. */
 static const char json_escapes[128] = {
-    [0x00 ... 0x07] = 'u', ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', [0x0B] = 'u', ['\f'] = 'f', ['\r'] = 'r',
-    [0x0E ... 0x1F] = 'u', ['"'] = '"', ['\\'] = '\\',
+    [0x00 ... 0x07] = 'u', ['\b'] = 'b', ['\t'] = 't',          ['\n'] = 'n', [0x0B] = 'u',
+    ['\f'] = 'f',          ['\r'] = 'r', [0x0E ... 0x1F] = 'u', ['"'] = '"',  ['\\'] = '\\',
 };
 
 static void json_escape(struct nr_buf *b, unsigned char c)
 {
-    char text[6] = {'\\', json_escapes[c], '0', '0', "0123456789abcdef"[c >> 4], "0123456789abcdef"[c & 15]};
+    char text[6] = {
+        '\\', json_escapes[c], '0', '0', "0123456789abcdef"[c >> 4], "0123456789abcdef"[c & 15]};
 
     nr_buf_add(b, text, text[1] == 'u' ? 6 : 2);
 }

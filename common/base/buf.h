@@ -10,11 +10,11 @@
 #include "common/base/str.h"
 
 struct nr_buf {
-    char *p;        /* content, not terminated; read-only for users */
-    size_t n;       /* bytes of content */
-    size_t cap;     /* private */
+    char *p;    /* content, not terminated; read-only for users */
+    size_t n;   /* bytes of content */
+    size_t cap; /* private */
     size_t max_bytes;
-    bool failed;    /* an add did not fit; content is incomplete */
+    bool failed; /* an add did not fit; content is incomplete */
 };
 
 void nr_buf_init(struct nr_buf *b, size_t max_bytes);

@@ -24,7 +24,8 @@ static int64_t read_us(clockid_t id)
 
 uint64_t nr_mono_us(void)
 {
-    return (uint64_t)(read_us(CLOCK_MONOTONIC) + atomic_load_explicit(&faked.mono_us, memory_order_relaxed));
+    return (uint64_t)(read_us(CLOCK_MONOTONIC) +
+                      atomic_load_explicit(&faked.mono_us, memory_order_relaxed));
 }
 
 uint64_t nr_mono_ms(void)
@@ -34,7 +35,8 @@ uint64_t nr_mono_ms(void)
 
 int64_t nr_wall_ms(void)
 {
-    return read_us(CLOCK_REALTIME) / 1000 + atomic_load_explicit(&faked.wall_ms, memory_order_relaxed);
+    return read_us(CLOCK_REALTIME) / 1000 +
+           atomic_load_explicit(&faked.wall_ms, memory_order_relaxed);
 }
 
 uint64_t nr_thread_cpu_us(void)

@@ -77,7 +77,8 @@ int nr_err_wrap(struct nr_err *err, int code, const char *fmt, ...)
     int n = snprintf(err->text, sizeof(err->text), "%s: ", prefix);
 
     if (n > 0 && (size_t)n < sizeof(err->text) - 1)
-        (void)snprintf(err->text + n, sizeof(err->text) - (size_t)n, "%.*s", (int)(sizeof(err->text) - (size_t)n - 1), old);
+        (void)snprintf(err->text + n, sizeof(err->text) - (size_t)n, "%.*s",
+                       (int)(sizeof(err->text) - (size_t)n - 1), old);
     return err->code;
 }
 
@@ -87,16 +88,26 @@ enum { UV_EOF_NUMBER = 4095, UV_EAI_FIRST = 3000, UV_EAI_CANCELED = 3003, UV_EAI
 static const struct {
     int errnum, code;
 } errnos[] = {
-    {EINVAL, NR_EINVAL},          {ENAMETOOLONG, NR_EINVAL},    {ENOTDIR, NR_EINVAL},        {EISDIR, NR_EINVAL},
-    {EPERM, NR_EFORBIDDEN},       {EACCES, NR_EFORBIDDEN},      {EROFS, NR_EFORBIDDEN},      {ENOENT, NR_ENOENT},
-    {ESRCH, NR_ENOENT},           {ENXIO, NR_ENOENT},           {EEXIST, NR_EEXIST},         {EADDRINUSE, NR_EEXIST},
-    {ENOTEMPTY, NR_ECONFLICT},    {EFBIG, NR_ETOOBIG},          {EMSGSIZE, NR_ETOOBIG},      {E2BIG, NR_ETOOBIG},
-    {EDQUOT, NR_ENOSPC},          {ENOSPC, NR_ENOSPC},          {EAGAIN, NR_EBUSY},          {EBUSY, NR_EBUSY},
-    {EMFILE, NR_EBUSY},           {ENFILE, NR_EBUSY},           {ENOBUFS, NR_EBUSY},         {ETXTBSY, NR_EBUSY},
-    {ECONNREFUSED, NR_EUNAVAIL},  {EHOSTUNREACH, NR_EUNAVAIL},  {ENETUNREACH, NR_EUNAVAIL},  {ENETDOWN, NR_EUNAVAIL},
-    {EADDRNOTAVAIL, NR_EUNAVAIL}, {ETIMEDOUT, NR_ETIMEOUT},     {ENOMEM, NR_ENOMEM},         {EPROTO, NR_EPROTO},
-    {ECONNRESET, NR_ECLOSED},     {EPIPE, NR_ECLOSED},          {ENOTCONN, NR_ECLOSED},      {ESHUTDOWN, NR_ECLOSED},
-    {ECONNABORTED, NR_ECLOSED},   {UV_EOF_NUMBER, NR_ECLOSED},  {ECANCELED, NR_ECANCELED},   {UV_EAI_CANCELED, NR_ECANCELED},
+    {EINVAL, NR_EINVAL},          {ENAMETOOLONG, NR_EINVAL},
+    {ENOTDIR, NR_EINVAL},         {EISDIR, NR_EINVAL},
+    {EPERM, NR_EFORBIDDEN},       {EACCES, NR_EFORBIDDEN},
+    {EROFS, NR_EFORBIDDEN},       {ENOENT, NR_ENOENT},
+    {ESRCH, NR_ENOENT},           {ENXIO, NR_ENOENT},
+    {EEXIST, NR_EEXIST},          {EADDRINUSE, NR_EEXIST},
+    {ENOTEMPTY, NR_ECONFLICT},    {EFBIG, NR_ETOOBIG},
+    {EMSGSIZE, NR_ETOOBIG},       {E2BIG, NR_ETOOBIG},
+    {EDQUOT, NR_ENOSPC},          {ENOSPC, NR_ENOSPC},
+    {EAGAIN, NR_EBUSY},           {EBUSY, NR_EBUSY},
+    {EMFILE, NR_EBUSY},           {ENFILE, NR_EBUSY},
+    {ENOBUFS, NR_EBUSY},          {ETXTBSY, NR_EBUSY},
+    {ECONNREFUSED, NR_EUNAVAIL},  {EHOSTUNREACH, NR_EUNAVAIL},
+    {ENETUNREACH, NR_EUNAVAIL},   {ENETDOWN, NR_EUNAVAIL},
+    {EADDRNOTAVAIL, NR_EUNAVAIL}, {ETIMEDOUT, NR_ETIMEOUT},
+    {ENOMEM, NR_ENOMEM},          {EPROTO, NR_EPROTO},
+    {ECONNRESET, NR_ECLOSED},     {EPIPE, NR_ECLOSED},
+    {ENOTCONN, NR_ECLOSED},       {ESHUTDOWN, NR_ECLOSED},
+    {ECONNABORTED, NR_ECLOSED},   {UV_EOF_NUMBER, NR_ECLOSED},
+    {ECANCELED, NR_ECANCELED},    {UV_EAI_CANCELED, NR_ECANCELED},
     {EUCLEAN, NR_ECORRUPT},       {EIO, NR_EIO},
 };
 

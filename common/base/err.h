@@ -11,31 +11,31 @@
 #include <stdbool.h>
 
 /* code, number, HTTP status, may the caller try again unchanged, text */
-#define NR_ERR_TABLE(X)                                                                              \
-    X(EINVAL, 1, 400, false, "invalid argument")                                                     \
-    X(EAUTH, 2, 401, false, "not authenticated")                                                     \
-    X(EFORBIDDEN, 3, 403, false, "not allowed")                                                      \
-    X(ENOENT, 4, 404, false, "does not exist")                                                       \
-    X(EMETHOD, 5, 405, false, "method not allowed")                                                  \
-    X(EEXIST, 6, 409, false, "exists already")                                                       \
-    X(ECONFLICT, 7, 409, true, "conflicting change")                                                 \
-    X(EGONE, 8, 410, false, "retired")                                                               \
-    X(ETOOBIG, 9, 413, false, "larger than allowed")                                                 \
-    X(EMEDIA, 10, 415, false, "content type not supported")                                          \
-    X(EBLOCKED, 11, 423, false, "blocked")                                                           \
-    X(EQUOTA, 12, 429, true, "over a limit")                                                         \
-    X(EINTERNAL, 13, 500, false, "internal error")                                                   \
-    X(EFUNCTION, 14, 502, false, "the function failed")                                              \
-    X(EBUSY, 15, 503, true, "overloaded")                                                            \
-    X(EUNAVAIL, 16, 503, true, "not available")                                                      \
-    X(ESTOPPING, 17, 503, true, "shutting down")                                                     \
-    X(ETIMEOUT, 18, 504, true, "timed out")                                                          \
-    X(ENOSPC, 19, 507, true, "no space left")                                                        \
-    X(ENOMEM, 20, 503, true, "out of memory")                                                        \
-    X(EIO, 21, 500, false, "input or output failed")                                                 \
-    X(EPROTO, 22, 502, false, "the peer broke the protocol")                                         \
-    X(ECLOSED, 23, 503, true, "the connection was closed")                                           \
-    X(ECANCELED, 24, 503, true, "canceled")                                                          \
+#define NR_ERR_TABLE(X)                                                                            \
+    X(EINVAL, 1, 400, false, "invalid argument")                                                   \
+    X(EAUTH, 2, 401, false, "not authenticated")                                                   \
+    X(EFORBIDDEN, 3, 403, false, "not allowed")                                                    \
+    X(ENOENT, 4, 404, false, "does not exist")                                                     \
+    X(EMETHOD, 5, 405, false, "method not allowed")                                                \
+    X(EEXIST, 6, 409, false, "exists already")                                                     \
+    X(ECONFLICT, 7, 409, true, "conflicting change")                                               \
+    X(EGONE, 8, 410, false, "retired")                                                             \
+    X(ETOOBIG, 9, 413, false, "larger than allowed")                                               \
+    X(EMEDIA, 10, 415, false, "content type not supported")                                        \
+    X(EBLOCKED, 11, 423, false, "blocked")                                                         \
+    X(EQUOTA, 12, 429, true, "over a limit")                                                       \
+    X(EINTERNAL, 13, 500, false, "internal error")                                                 \
+    X(EFUNCTION, 14, 502, false, "the function failed")                                            \
+    X(EBUSY, 15, 503, true, "overloaded")                                                          \
+    X(EUNAVAIL, 16, 503, true, "not available")                                                    \
+    X(ESTOPPING, 17, 503, true, "shutting down")                                                   \
+    X(ETIMEOUT, 18, 504, true, "timed out")                                                        \
+    X(ENOSPC, 19, 507, true, "no space left")                                                      \
+    X(ENOMEM, 20, 503, true, "out of memory")                                                      \
+    X(EIO, 21, 500, false, "input or output failed")                                               \
+    X(EPROTO, 22, 502, false, "the peer broke the protocol")                                       \
+    X(ECLOSED, 23, 503, true, "the connection was closed")                                         \
+    X(ECANCELED, 24, 503, true, "canceled")                                                        \
     X(ECORRUPT, 25, 500, false, "stored data are damaged")
 
 enum nr_errno {
@@ -51,10 +51,12 @@ struct nr_err {
 };
 
 /* Fills *err (lent, may be NULL) and returns `code`. A text that is already there is kept: the first error wins. */
-int nr_err_set(struct nr_err *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int nr_err_set(struct nr_err *err, int code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Puts "prefix: " in front of the sentence in *err (lent, may be NULL) and returns err's code. */
-int nr_err_wrap(struct nr_err *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int nr_err_wrap(struct nr_err *err, int code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Name ("EBUSY"), text, HTTP status and retryability of a code; an unknown code reads as EINTERNAL. */
 const char *nr_err_name(int code);

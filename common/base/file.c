@@ -49,7 +49,8 @@ static int write_all(int fd, struct nr_str bytes)
 
 static int write_synced(int dirfd, const char *name, struct nr_str bytes, mode_t mode)
 {
-    nr_auto_close int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    nr_auto_close int fd =
+        openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
     if (fd < 0 || write_all(fd, bytes) < 0 || fchmod(fd, mode) < 0 || fsync(fd) < 0)
         return -1;
@@ -57,7 +58,8 @@ static int write_synced(int dirfd, const char *name, struct nr_str bytes, mode_t
     return close(nr_steal_fd(&fd));
 }
 
-int nr_file_write(const char *dir, const char *name, struct nr_str bytes, mode_t mode, struct nr_err *err)
+int nr_file_write(const char *dir, const char *name, struct nr_str bytes, mode_t mode,
+                  struct nr_err *err)
 {
     char temporary[TEMPORARY_BYTES];
     nr_auto_close int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -65,11 +67,13 @@ int nr_file_write(const char *dir, const char *name, struct nr_str bytes, mode_t
     if (dirfd < 0)
         return fail(err, dir, "cannot be opened");
     temporary_name(temporary);
-    if (write_synced(dirfd, temporary, bytes, mode) < 0 || renameat(dirfd, temporary, dirfd, name) < 0) {
+    if (write_synced(dirfd, temporary, bytes, mode) < 0 ||
+        renameat(dirfd, temporary, dirfd, name) < 0) {
         int errnum = errno;
 
         (void)unlinkat(dirfd, temporary, 0);
-        return nr_err_set(err, nr_err_from_errno(errnum), "%s/%s: cannot be written: %s", dir, name, strerror(errnum));
+        return nr_err_set(err, nr_err_from_errno(errnum), "%s/%s: cannot be written: %s", dir, name,
+                          strerror(errnum));
     }
     return fsync(dirfd) < 0 ? fail(err, dir, "cannot be synced") : 0;
 }
@@ -106,7 +110,8 @@ static void buf_cleanup(struct nr_buf *b)
     nr_buf_fini(b);
 }
 
-int nr_file_read(const char *path, size_t max_bytes, char **ret_bytes, size_t *ret_n, struct nr_err *err)
+int nr_file_read(const char *path, size_t max_bytes, char **ret_bytes, size_t *ret_n,
+                 struct nr_err *err)
 {
     struct stat st;
     struct nr_buf b __attribute__((cleanup(buf_cleanup)));
@@ -118,14 +123,15 @@ int nr_file_read(const char *path, size_t max_bytes, char **ret_bytes, size_t *r
     if (fd < 0 || fstat(fd, &st) < 0)
         return fail(err, path, "cannot be opened");
     if (S_ISREG(st.st_mode) && (uint64_t)st.st_size > max_bytes)
-        return nr_err_set(err, NR_ETOOBIG, "%s: %llu bytes, at most %zu are allowed", path, (unsigned long long)st.st_size,
-                          max_bytes);
+        return nr_err_set(err, NR_ETOOBIG, "%s: %llu bytes, at most %zu are allowed", path,
+                          (unsigned long long)st.st_size, max_bytes);
     int r = read_all(fd, &b, S_ISREG(st.st_mode) ? (size_t)st.st_size + 1 : READ_BYTES);
 
     if (r < 0)
         return nr_err_set(err, r, "%s: cannot be read: %s", path, nr_err_text(r));
     if (b.n > max_bytes)
-        return nr_err_set(err, NR_ETOOBIG, "%s: more than the %zu bytes that are allowed", path, max_bytes);
+        return nr_err_set(err, NR_ETOOBIG, "%s: more than the %zu bytes that are allowed", path,
+                          max_bytes);
     char *bytes = nr_buf_detach(&b, &n);
 
     if (bytes == NULL)

@@ -90,7 +90,7 @@ static void add_object(struct nr_buf *b, const json_t *j)
     bool first = true;
 
     nr_buf_addc(b, '{');
-    json_object_foreach (writable(j), key, value) {
+    json_object_foreach(writable(j), key, value) {
         if (!first)
             nr_buf_addc(b, ',');
         first = false;
@@ -106,7 +106,9 @@ static void add_value(struct nr_buf *b, const json_t *j)
     switch (json_typeof(j)) {
     case JSON_OBJECT: add_object(b, j); break;
     case JSON_ARRAY: add_array(b, j); break;
-    case JSON_STRING: nr_buf_json(b, (struct nr_str){json_string_value(j), json_string_length(j)}); break;
+    case JSON_STRING:
+        nr_buf_json(b, (struct nr_str){json_string_value(j), json_string_length(j)});
+        break;
     case JSON_INTEGER: nr_buf_addi(b, json_integer_value(j)); break;
     case JSON_REAL: add_real(b, json_real_value(j)); break;
     case JSON_TRUE: nr_buf_adds(b, "true"); break;

@@ -25,7 +25,16 @@ static inline void nr_json_cleanup(json_t **j)
 
 /* What a whole text is, by its first byte after white space; NR_JSON_BAD when the text is not valid JSON (RFC 8259, UTF-8,
  * depth <= 64, nothing behind it). Allocates nothing; about 1 ns a byte. */
-enum nr_json_kind { NR_JSON_BAD, NR_JSON_OBJECT, NR_JSON_ARRAY, NR_JSON_STRING, NR_JSON_NUMBER, NR_JSON_TRUE, NR_JSON_FALSE, NR_JSON_NULL };
+enum nr_json_kind {
+    NR_JSON_BAD,
+    NR_JSON_OBJECT,
+    NR_JSON_ARRAY,
+    NR_JSON_STRING,
+    NR_JSON_NUMBER,
+    NR_JSON_TRUE,
+    NR_JSON_FALSE,
+    NR_JSON_NULL
+};
 enum nr_json_kind nr_json_scan(struct nr_str text);
 /* As nr_json_scan; for an object also finds the raw text of the value of a top-level key (last one wins; absent: {NULL, 0}).
  * An escaped key is compared after decoding when it holds a backslash. */

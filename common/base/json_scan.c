@@ -20,12 +20,14 @@ struct scan {
 
 /* First byte -> what value begins there. */
 static const unsigned char starts[256] = {
-    ['{'] = NR_JSON_OBJECT, ['['] = NR_JSON_ARRAY, ['"'] = NR_JSON_STRING, ['-'] = NR_JSON_NUMBER,
-    ['0' ... '9'] = NR_JSON_NUMBER, ['t'] = NR_JSON_TRUE, ['f'] = NR_JSON_FALSE, ['n'] = NR_JSON_NULL,
+    ['{'] = NR_JSON_OBJECT, ['['] = NR_JSON_ARRAY,          ['"'] = NR_JSON_STRING,
+    ['-'] = NR_JSON_NUMBER, ['0' ... '9'] = NR_JSON_NUMBER, ['t'] = NR_JSON_TRUE,
+    ['f'] = NR_JSON_FALSE,  ['n'] = NR_JSON_NULL,
 };
 
 /* Bytes in a string that end the quick run. */
-static const bool special[256] = {[0x00 ... 0x1F] = true, ['"'] = true, ['\\'] = true, [0x80 ... 0xFF] = true};
+static const bool special[256] = {
+    [0x00 ... 0x1F] = true, ['"'] = true, ['\\'] = true, [0x80 ... 0xFF] = true};
 
 static bool bad(struct scan *s, const char *at, const char *why)
 {
@@ -66,7 +68,9 @@ static int hex4(const char *p, const char *end)
         return -1;
     for (int i = 0; i < 4; i++) {
         char c = p[i];
-        int digit = c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+        int digit = c >= '0' && c <= '9'                 ? c - '0'
+                    : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+                                                         : -1;
 
         if (digit < 0)
             return -1;
@@ -79,7 +83,8 @@ static int hex4(const char *p, const char *end)
 static const char *unescape(const char *p, const char *end, uint32_t *ret_char)
 {
     static const char plain[256] = {
-        ['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b', ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t',
+        ['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+        ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t',
     };
 
     if (p >= end)
@@ -95,7 +100,8 @@ static const char *unescape(const char *p, const char *end, uint32_t *ret_char)
     *ret_char = (uint32_t)hi;
     if (hi < 0xD800 || hi > 0xDFFF)
         return p + 5;
-    if (end - p < 11 || p[5] != '\\' || p[6] != 'u' || (lo = hex4(p + 7, end)) < 0xDC00 || lo > 0xDFFF)
+    if (end - p < 11 || p[5] != '\\' || p[6] != 'u' || (lo = hex4(p + 7, end)) < 0xDC00 ||
+        lo > 0xDFFF)
         return NULL;
     *ret_char = 0x10000 + ((uint32_t)(hi - 0xD800) << 10) + (uint32_t)(lo - 0xDC00);
     return p + 11;
@@ -204,7 +210,8 @@ static bool scan_key(struct scan *s)
         return bad(s, s->p, "a key in quotes must stand here");
     if (!scan_string(s))
         return false;
-    bool match = s->key && s->depth == 1 && is_key((struct nr_str){start, (size_t)(s->p - 1 - start)}, s->key);
+    bool match = s->key && s->depth == 1 &&
+                 is_key((struct nr_str){start, (size_t)(s->p - 1 - start)}, s->key);
 
     skip_blanks(s);
     if (s->p >= s->end || *s->p != ':')
@@ -269,7 +276,8 @@ static bool scan_after(struct scan *s, enum state *state)
         return true;
     }
     if (*s->p != (object ? '}' : ']'))
-        return bad(s, s->p, object ? "a comma or } must stand here" : "a comma or ] must stand here");
+        return bad(s, s->p,
+                   object ? "a comma or } must stand here" : "a comma or ] must stand here");
     close_bracket(s);
     return true;
 }
@@ -316,7 +324,8 @@ static enum nr_json_kind run(struct scan *s, struct nr_str text)
     s->p = text.p ? text.p : "";
     s->end = s->p + text.n;
     skip_blanks(s);
-    enum nr_json_kind kind = s->p < s->end ? (enum nr_json_kind)starts[(unsigned char)*s->p] : NR_JSON_BAD;
+    enum nr_json_kind kind =
+        s->p < s->end ? (enum nr_json_kind)starts[(unsigned char)*s->p] : NR_JSON_BAD;
 
     return scan_text(s) ? kind : NR_JSON_BAD;
 }

@@ -12,7 +12,10 @@
 enum { MESSAGE_BYTES = 4096, LINE_BYTES = 6 * MESSAGE_BYTES + 512 };
 
 static const char *const level_names[] = {
-    [NR_LOG_ERROR] = "error", [NR_LOG_WARN] = "warn", [NR_LOG_INFO] = "info", [NR_LOG_DEBUG] = "debug",
+    [NR_LOG_ERROR] = "error",
+    [NR_LOG_WARN] = "warn",
+    [NR_LOG_INFO] = "info",
+    [NR_LOG_DEBUG] = "debug",
 };
 
 int nr_log_level_of(const char *name)
@@ -37,13 +40,15 @@ static void add_visible(struct nr_buf *b, const char *s)
     }
 }
 
-static void text_line(struct nr_buf *b, const char *when, const char *level, const char *component, const char *message)
+static void text_line(struct nr_buf *b, const char *when, const char *level, const char *component,
+                      const char *message)
 {
     nr_buf_printf(b, "%s %-5s %-8s ", when, level, component);
     add_visible(b, message);
 }
 
-static void json_line(struct nr_buf *b, const char *when, const char *level, const char *component, const char *message)
+static void json_line(struct nr_buf *b, const char *when, const char *level, const char *component,
+                      const char *message)
 {
     nr_buf_printf(b, "{\"time\":\"%s\",\"level\":\"%s\",\"component\":", when, level);
     nr_buf_json(b, nr_str_of(component));
@@ -52,7 +57,8 @@ static void json_line(struct nr_buf *b, const char *when, const char *level, con
     nr_buf_addc(b, '}');
 }
 
-void nr_log_write(struct nr_log *l, enum nr_log_level level, const char *component, const char *fmt, ...)
+void nr_log_write(struct nr_log *l, enum nr_log_level level, const char *component, const char *fmt,
+                  ...)
 {
     char message[MESSAGE_BYTES], when[25];
     struct nr_buf line;

@@ -15,7 +15,7 @@ enum nr_log_level { NR_LOG_ERROR, NR_LOG_WARN, NR_LOG_INFO, NR_LOG_DEBUG };
 
 /* Shared by all threads; level may be changed at any time (relaxed atomic). */
 struct nr_log {
-    FILE *out;      /* kept; writes are one fwrite under its lock each */
+    FILE *out; /* kept; writes are one fwrite under its lock each */
     bool json;
     _Atomic int level;
 };
@@ -27,12 +27,12 @@ static inline bool nr_log_on(const struct nr_log *l, enum nr_log_level level)
 {
     return l && (int)level <= l->level;
 }
-void nr_log_write(struct nr_log *l, enum nr_log_level level, const char *component, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
-#define nr_log(l, level, component, ...)                                                             \
-    do {                                                                                             \
-        if (nr_log_on(l, level))                                                                     \
-            nr_log_write(l, level, component, __VA_ARGS__);                                          \
+void nr_log_write(struct nr_log *l, enum nr_log_level level, const char *component, const char *fmt,
+                  ...) __attribute__((format(printf, 4, 5)));
+#define nr_log(l, level, component, ...)                                                           \
+    do {                                                                                           \
+        if (nr_log_on(l, level))                                                                   \
+            nr_log_write(l, level, component, __VA_ARGS__);                                        \
     } while (0)
 
 #endif

@@ -53,8 +53,10 @@ uint64_t nr_hash(struct nr_str s)
 
     (void)pthread_once(&seed.once, draw_seed);
     uint64_t v[4] = {
-        seed.key[0] ^ 0x736f6d6570736575u, seed.key[1] ^ 0x646f72616e646f6du,
-        seed.key[0] ^ 0x6c7967656e657261u, seed.key[1] ^ 0x7465646279746573u,
+        seed.key[0] ^ 0x736f6d6570736575u,
+        seed.key[1] ^ 0x646f72616e646f6du,
+        seed.key[0] ^ 0x6c7967656e657261u,
+        seed.key[1] ^ 0x7465646279746573u,
     };
 
     for (; left >= 8; left -= 8, p += 8) {

@@ -40,11 +40,11 @@ static inline void nr_cleanup_close(int *fd)
 #define nr_auto_close __attribute__((cleanup(nr_cleanup_close)))
 
 /* Takes the value out of an automatic variable, so that its cleanup finds nothing: `return nr_steal(&p);`, nr_steal_fd(&fd). */
-#define nr_steal(pp)                                                                                 \
-    ({                                                                                               \
-        __typeof__(*(pp)) nr_stolen_ = *(pp);                                                        \
-        *(pp) = NULL;                                                                                \
-        nr_stolen_;                                                                                  \
+#define nr_steal(pp)                                                                               \
+    ({                                                                                             \
+        __typeof__(*(pp)) nr_stolen_ = *(pp);                                                      \
+        *(pp) = NULL;                                                                              \
+        nr_stolen_;                                                                                \
     })
 static inline int nr_steal_fd(int *fd)
 {

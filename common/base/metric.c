@@ -9,9 +9,10 @@ static const struct {
     uint64_t us;
     const char *le;
 } ends[NR_HIST_BUCKETS] = {
-    {100, "0.0001"},  {250, "0.00025"},  {500, "0.0005"},   {1000, "0.001"},   {2500, "0.0025"}, {5000, "0.005"},
-    {10000, "0.01"},  {25000, "0.025"},  {50000, "0.05"},   {100000, "0.1"},   {250000, "0.25"}, {500000, "0.5"},
-    {1000000, "1"},   {2500000, "2.5"},  {5000000, "5"},    {10000000, "10"},  {30000000, "30"}, {60000000, "60"},
+    {100, "0.0001"},  {250, "0.00025"}, {500, "0.0005"},  {1000, "0.001"},  {2500, "0.0025"},
+    {5000, "0.005"},  {10000, "0.01"},  {25000, "0.025"}, {50000, "0.05"},  {100000, "0.1"},
+    {250000, "0.25"}, {500000, "0.5"},  {1000000, "1"},   {2500000, "2.5"}, {5000000, "5"},
+    {10000000, "10"}, {30000000, "30"}, {60000000, "60"},
 };
 
 void nr_hist_add_us(struct nr_hist *h, uint64_t us)
@@ -54,14 +55,16 @@ void nr_metric_sample(struct nr_buf *out, const char *name, const char *labels, 
     add_value(out, value);
 }
 
-void nr_metric_one(struct nr_buf *out, const char *name, const char *type, const char *help, double value)
+void nr_metric_one(struct nr_buf *out, const char *name, const char *type, const char *help,
+                   double value)
 {
     nr_metric_head(out, name, type, help);
     nr_metric_sample(out, name, "", value);
 }
 
 /* Counters run on while we read: the total is what the buckets say, so that +Inf and _count agree. */
-void nr_metric_hist(struct nr_buf *out, const char *name, const char *labels, const struct nr_hist *h)
+void nr_metric_hist(struct nr_buf *out, const char *name, const char *labels,
+                    const struct nr_hist *h)
 {
     const char *comma = *labels ? "," : "";
     const char *open = *labels ? "{" : "", *close = *labels ? "}" : "";

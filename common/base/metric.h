@@ -29,7 +29,9 @@ void nr_metric_head(struct nr_buf *out, const char *name, const char *type, cons
 /* One sample; labels as `key="value",...` or "". */
 void nr_metric_sample(struct nr_buf *out, const char *name, const char *labels, double value);
 /* Head and the one sample without labels. */
-void nr_metric_one(struct nr_buf *out, const char *name, const char *type, const char *help, double value);
-void nr_metric_hist(struct nr_buf *out, const char *name, const char *labels, const struct nr_hist *h);
+void nr_metric_one(struct nr_buf *out, const char *name, const char *type, const char *help,
+                   double value);
+void nr_metric_hist(struct nr_buf *out, const char *name, const char *labels,
+                    const struct nr_hist *h);
 
 #endif

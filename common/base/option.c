@@ -19,7 +19,8 @@ struct pair {
     bool bare; /* a flag without `=` */
 };
 
-static const struct nr_option *find(const struct nr_option_set *sets, struct nr_str name, void **ret_config)
+static const struct nr_option *find(const struct nr_option_set *sets, struct nr_str name,
+                                    void **ret_config)
 {
     for (; sets->options; sets++)
         for (const struct nr_option *o = sets->options; o->name; o++)
@@ -44,16 +45,18 @@ static int bad_value(const struct nr_option *o, const struct pair *p, struct nr_
     char allowed[256];
 
     nr_option_allowed(o, allowed, sizeof(allowed));
-    return nr_err_set(err, NR_EINVAL, "%s=%.*s: must be %s", p->where, (int)(p->value.n < 80 ? p->value.n : 80), p->value.p,
-                      allowed);
+    return nr_err_set(err, NR_EINVAL, "%s=%.*s: must be %s", p->where,
+                      (int)(p->value.n < 80 ? p->value.n : 80), p->value.p, allowed);
 }
 
-static int store_bool(const struct nr_option *o, bool *field, const struct pair *p, struct nr_err *err)
+static int store_bool(const struct nr_option *o, bool *field, const struct pair *p,
+                      struct nr_err *err)
 {
     static const struct {
         const char *word;
         bool means;
-    } words[] = {{"true", true}, {"yes", true}, {"1", true}, {"false", false}, {"no", false}, {"0", false}};
+    } words[] = {{"true", true},   {"yes", true}, {"1", true},
+                 {"false", false}, {"no", false}, {"0", false}};
 
     for (size_t i = 0; i < nr_countof(words); i++)
         if (nr_str_ieqz(p->value, words[i].word)) {
@@ -63,7 +66,8 @@ static int store_bool(const struct nr_option *o, bool *field, const struct pair 
     return bad_value(o, p, err);
 }
 
-static int store_choice(const struct nr_option *o, void *field, const struct pair *p, struct nr_err *err)
+static int store_choice(const struct nr_option *o, void *field, const struct pair *p,
+                        struct nr_err *err)
 {
     struct nr_str rest = nr_str_of(o->choices), word;
 
@@ -80,12 +84,14 @@ static int store(const struct nr_option *o, void *config, const struct pair *p, 
     void *field = (char *)config + o->offset;
 
     if (p->bare && o->type != NR_OPT_BOOL)
-        return nr_err_set(err, NR_EINVAL, "%s: needs a value: %s=%s", p->where, p->where, nr_option_word(o));
+        return nr_err_set(err, NR_EINVAL, "%s: needs a value: %s=%s", p->where, p->where,
+                          nr_option_word(o));
     if (memchr(p->value.p, '\0', p->value.n))
         return nr_err_set(err, NR_EINVAL, "%s: the value holds a NUL byte", p->where);
     switch (o->type) {
     case NR_OPT_STRING: set_string(field, p->value); return 0;
-    case NR_OPT_INT: return nr_str_to_i64(p->value, o->min, o->max, field) ? 0 : bad_value(o, p, err);
+    case NR_OPT_INT:
+        return nr_str_to_i64(p->value, o->min, o->max, field) ? 0 : bad_value(o, p, err);
     case NR_OPT_BOOL: return store_bool(o, field, p, err);
     case NR_OPT_CHOICE: return store_choice(o, field, p, err);
     }
@@ -109,7 +115,8 @@ static int take_presets(const struct nr_option_set *sets, struct nr_err *err)
 {
     for (const struct nr_option_set *s = sets; s->options; s++)
         for (const struct nr_option *o = s->options; o->name; o++) {
-            struct pair p = {.where = o->name, .name = nr_str_of(o->name), .value = nr_str_of(o->preset)};
+            struct pair p = {
+                .where = o->name, .name = nr_str_of(o->name), .value = nr_str_of(o->preset)};
             int r = o->preset ? store(o, s->config, &p, err) : 0;
 
             if (r < 0)
@@ -129,7 +136,8 @@ static struct nr_str trim(struct nr_str s)
     return s;
 }
 
-static int take_line(const struct nr_option_set *sets, const char *path, unsigned number, struct nr_str line, struct nr_err *err)
+static int take_line(const struct nr_option_set *sets, const char *path, unsigned number,
+                     struct nr_str line, struct nr_err *err)
 {
     char where[256];
     struct nr_str name;
@@ -139,7 +147,8 @@ static int take_line(const struct nr_option_set *sets, const char *path, unsigne
         return 0;
     (void)nr_str_split(&line, '=', &name);
     name = trim(name);
-    (void)snprintf(where, sizeof(where), "%.120s:%u: %.*s", path, number, (int)(name.n < NAME_BYTES ? name.n : NAME_BYTES), name.p);
+    (void)snprintf(where, sizeof(where), "%.120s:%u: %.*s", path, number,
+                   (int)(name.n < NAME_BYTES ? name.n : NAME_BYTES), name.p);
     if (line.p == NULL)
         return nr_err_set(err, NR_EINVAL, "%s: a line must be `name = value`", where);
     struct pair p = {.where = where, .name = name, .value = trim(line)};
@@ -185,11 +194,14 @@ static int take_flag(const struct nr_option_set *sets, const char *arg, struct n
     void *config;
 
     if (strncmp(arg, "--", 2) != 0 || arg[2] == '\0')
-        return nr_err_set(err, NR_EINVAL, "%.80s: unexpected; an option is written --name=value", arg);
+        return nr_err_set(err, NR_EINVAL, "%.80s: unexpected; an option is written --name=value",
+                          arg);
     (void)nr_str_split(&value, '=', &name);
-    (void)snprintf(where, sizeof(where), "--%.*s", (int)(name.n < NAME_BYTES ? name.n : NAME_BYTES), name.p);
+    (void)snprintf(where, sizeof(where), "--%.*s", (int)(name.n < NAME_BYTES ? name.n : NAME_BYTES),
+                   name.p);
     bool bare = value.p == NULL;
-    struct pair p = {.where = where, .name = name, .value = bare ? NR_STR("true") : value, .bare = bare};
+    struct pair p = {
+        .where = where, .name = name, .value = bare ? NR_STR("true") : value, .bare = bare};
 
     if (nr_str_eqz(name, "config") && find(sets, name, &config) == NULL)
         return bare ? nr_err_set(err, NR_EINVAL, "--config: needs a value: --config=FILE") : 0;
@@ -210,7 +222,8 @@ static int load(const struct nr_option_set *sets, int argc, char **argv, struct 
     return r;
 }
 
-int nr_options_load(const struct nr_option_set *sets, int argc, char **argv, bool *ret_help, struct nr_err *err)
+int nr_options_load(const struct nr_option_set *sets, int argc, char **argv, bool *ret_help,
+                    struct nr_err *err)
 {
     bool help = false;
 

@@ -20,12 +20,13 @@ enum nr_option_type {
 };
 
 struct nr_option {
-    const char *name; /* "data", "drain-s": flag --data, file word data, environment NARAE_DATA, NARAE_DRAIN_S */
+    const char *
+        name; /* "data", "drain-s": flag --data, file word data, environment NARAE_DATA, NARAE_DRAIN_S */
     enum nr_option_type type;
-    size_t offset;    /* of the field in the component's config struct */
+    size_t offset;      /* of the field in the component's config struct */
     const char *preset; /* as text; NULL: none (string stays NULL) */
-    int64_t min, max; /* INT */
-    const char *unit; /* "ms", "s", "MB"; for people */
+    int64_t min, max;   /* INT */
+    const char *unit;   /* "ms", "s", "MB"; for people */
     const char *choices;
     bool reloadable;
     const char *help;
@@ -42,7 +43,8 @@ struct nr_option_set {
  * NR_EINVAL with a sentence that names the option, the value and what is allowed (nearest known word for a typo).
  * The structs must be zeroed before; after a failure their strings are freed and NULL. `config` is no option of a table unless
  * the program wants the path itself. *ret_help is set when --help or -h was given: then only presets are filled. */
-int nr_options_load(const struct nr_option_set *sets, int argc, char **argv, bool *ret_help, struct nr_err *err);
+int nr_options_load(const struct nr_option_set *sets, int argc, char **argv, bool *ret_help,
+                    struct nr_err *err);
 void nr_options_fini(const struct nr_option_set *sets);
 void nr_options_help(const struct nr_option_set *sets, const char *usage, FILE *out);
 /* The table of docs/configuration.md. */

@@ -19,7 +19,10 @@ void nr_option_environment(const struct nr_option *o, char *out, size_t out_byte
 const char *nr_option_word(const struct nr_option *o)
 {
     static const char *const words[] = {
-        [NR_OPT_STRING] = "TEXT", [NR_OPT_INT] = "N", [NR_OPT_BOOL] = "", [NR_OPT_CHOICE] = "WORD",
+        [NR_OPT_STRING] = "TEXT",
+        [NR_OPT_INT] = "N",
+        [NR_OPT_BOOL] = "",
+        [NR_OPT_CHOICE] = "WORD",
     };
 
     return words[o->type];
@@ -38,7 +41,8 @@ void nr_option_allowed(const struct nr_option *o, char *out, size_t out_bytes)
     switch (o->type) {
     case NR_OPT_STRING: (void)snprintf(out, out_bytes, "a text"); break;
     case NR_OPT_INT:
-        (void)snprintf(out, out_bytes, "a whole number from %" PRId64 " to %" PRId64 "%s", o->min, o->max, unit);
+        (void)snprintf(out, out_bytes, "a whole number from %" PRId64 " to %" PRId64 "%s", o->min,
+                       o->max, unit);
         break;
     case NR_OPT_BOOL: (void)snprintf(out, out_bytes, "true or false"); break;
     case NR_OPT_CHOICE: (void)snprintf(out, out_bytes, "one of %s", o->choices); break;
@@ -62,7 +66,8 @@ static unsigned distance(struct nr_str a, struct nr_str b, unsigned limit)
 
             best = last[j] + 1 < best ? last[j] + 1 : best;
             best = now[j - 1] + 1 < best ? now[j - 1] + 1 : best;
-            if (i > 1 && j > 1 && a.p[i - 1] == b.p[j - 2] && a.p[i - 2] == b.p[j - 1] && before[j - 2] + 1 < best)
+            if (i > 1 && j > 1 && a.p[i - 1] == b.p[j - 2] && a.p[i - 2] == b.p[j - 1] &&
+                before[j - 2] + 1 < best)
                 best = before[j - 2] + 1;
             now[j] = best;
         }
@@ -75,7 +80,8 @@ static unsigned distance(struct nr_str a, struct nr_str b, unsigned limit)
     return last[b.n];
 }
 
-bool nr_option_nearest(const struct nr_option_set *sets, struct nr_str name, char *out, size_t out_bytes)
+bool nr_option_nearest(const struct nr_option_set *sets, struct nr_str name, char *out,
+                       size_t out_bytes)
 {
     unsigned limit = name.n < 6 ? 2 : (unsigned)(name.n / 3), best = limit + 1;
     const char *nearest = NULL;
@@ -119,8 +125,9 @@ void nr_options_help(const struct nr_option_set *sets, const char *usage, FILE *
         for (const struct nr_option *o = sets->options; o->name; o++)
             help_option(o, out);
     }
-    (void)fprintf(out, "\n  %-*s %s\n  %-*s %s\n", FLAG_COLUMN, "--config=FILE", "lines `name = value`, under environment and flags",
-                  FLAG_COLUMN, "-h, --help", "this text");
+    (void)fprintf(out, "\n  %-*s %s\n  %-*s %s\n", FLAG_COLUMN, "--config=FILE",
+                  "lines `name = value`, under environment and flags", FLAG_COLUMN, "-h, --help",
+                  "this text");
 }
 
 static void markdown_cell(const char *text, FILE *out)
@@ -138,8 +145,8 @@ static void markdown_option(const struct nr_option *o, FILE *out)
 
     nr_option_environment(o, environment, sizeof(environment));
     nr_option_allowed(o, allowed, sizeof(allowed));
-    (void)fprintf(out, "| `--%s` | `%s` | %s%s%s | ", o->name, environment, o->preset ? "`" : "", o->preset ? o->preset : "none",
-                  o->preset ? "`" : "");
+    (void)fprintf(out, "| `--%s` | `%s` | %s%s%s | ", o->name, environment, o->preset ? "`" : "",
+                  o->preset ? o->preset : "none", o->preset ? "`" : "");
     markdown_cell(allowed, out);
     (void)fprintf(out, " | %s | ", o->reloadable ? "yes" : "no");
     markdown_cell(o->help, out);
@@ -149,8 +156,10 @@ static void markdown_option(const struct nr_option *o, FILE *out)
 void nr_options_markdown(const struct nr_option_set *sets, FILE *out)
 {
     for (; sets->options; sets++) {
-        (void)fprintf(out, "## %s\n\n| option | environment | default | value | reload | meaning |\n|---|---|---|---|---|---|\n",
-                      sets->title);
+        (void)fprintf(
+            out,
+            "## %s\n\n| option | environment | default | value | reload | meaning |\n|---|---|---|---|---|---|\n",
+            sets->title);
         for (const struct nr_option *o = sets->options; o->name; o++)
             markdown_option(o, out);
         (void)fputc('\n', out);

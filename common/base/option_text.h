@@ -13,6 +13,7 @@ void nr_option_allowed(const struct nr_option *o, char *out, size_t out_bytes);
 /* The word that stands for a value in help: "FILE"-like, "N", "" for a switch. Lent by the program. */
 const char *nr_option_word(const struct nr_option *o);
 /* The known name nearest to a mistyped one into out (lent); false when none is near. */
-bool nr_option_nearest(const struct nr_option_set *sets, struct nr_str name, char *out, size_t out_bytes);
+bool nr_option_nearest(const struct nr_option_set *sets, struct nr_str name, char *out,
+                       size_t out_bytes);
 
 #endif

@@ -82,7 +82,8 @@ bool nr_str_to_i64(struct nr_str s, int64_t min, int64_t max, int64_t *ret)
 }
 
 /* What may follow a lead byte: the range of the second byte; the others are 0x80..0xBF. */
-static inline size_t sequence(const unsigned char *p, size_t left, size_t n, unsigned lo, unsigned hi)
+static inline size_t sequence(const unsigned char *p, size_t left, size_t n, unsigned lo,
+                              unsigned hi)
 {
     if (left < n || p[1] < lo || p[1] > hi)
         return 0;

@@ -177,7 +177,9 @@ static int start_thread(pthread_t *t, void *(*run)(void *), void *arg, struct nr
     int errnum = pthread_create(t, &a, run, arg);
 
     (void)pthread_attr_destroy(&a);
-    return errnum == 0 ? 0 : nr_err_set(err, NR_EBUSY, "no thread for the database: %s", strerror(errnum));
+    return errnum == 0
+               ? 0
+               : nr_err_set(err, NR_EBUSY, "no thread for the database: %s", strerror(errnum));
 }
 
 static int start_threads(struct nr_db *d, struct nr_err *err)

@@ -31,10 +31,14 @@ struct nr_db_config {
 
 struct nr_db_job {
     /* in */
-    int (*run)(sqlite3 *db, struct nr_db_job *job); /* on the database's thread; 0 or NR_E* (a write is then rolled back) */
-    void (*done)(struct nr_db_job *job);            /* once; on `loop`; when loop is NULL on the database's thread. May be NULL. */
+    int (*run)(sqlite3 *db,
+               struct nr_db_job
+                   *job); /* on the database's thread; 0 or NR_E* (a write is then rolled back) */
+    void (*done)(
+        struct nr_db_job
+            *job); /* once; on `loop`; when loop is NULL on the database's thread. May be NULL. */
     struct nr_loop *loop;
-    bool lazy;                                      /* may wait up to 5 ms for company */
+    bool lazy; /* may wait up to 5 ms for company */
     /* out */
     int status;
     /* private */

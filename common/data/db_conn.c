@@ -9,9 +9,14 @@ static _Thread_local struct nr_db_conn *current;
 
 /* Every connection. The memory of a page cache is taken page by page, up to 1 MiB. */
 static const char *const pragmas[] = {
-    "PRAGMA synchronous=FULL",        "PRAGMA wal_autocheckpoint=0", "PRAGMA journal_size_limit=4194304",
-    "PRAGMA cache_size=-1024",        "PRAGMA foreign_keys=ON",      "PRAGMA trusted_schema=OFF",
-    "PRAGMA cell_size_check=ON",      NULL,
+    "PRAGMA synchronous=FULL",
+    "PRAGMA wal_autocheckpoint=0",
+    "PRAGMA journal_size_limit=4194304",
+    "PRAGMA cache_size=-1024",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA trusted_schema=OFF",
+    "PRAGMA cell_size_check=ON",
+    NULL,
 };
 
 static int on_commit(void *conn, sqlite3 *db, const char *name, int pages)
@@ -29,12 +34,15 @@ int nr_db_conn_fail(struct nr_db_conn *c, const char *path, const char *what, st
     const char *text = c->db ? sqlite3_errmsg(c->db) : "out of memory";
 
     if (code == NR_ECORRUPT)
-        return nr_err_set(err, code, "%s: the database is damaged (%s): restore it from a backup, or move it away to start empty",
-                          path, text);
+        return nr_err_set(
+            err, code,
+            "%s: the database is damaged (%s): restore it from a backup, or move it away to start empty",
+            path, text);
     return nr_err_set(err, code < 0 ? code : NR_EIO, "%s: %s: %s", path, what, text);
 }
 
-int nr_db_conn_open(struct nr_db_conn *c, const char *path, uint32_t busy_timeout_ms, enum nr_db_role role, struct nr_err *err)
+int nr_db_conn_open(struct nr_db_conn *c, const char *path, uint32_t busy_timeout_ms,
+                    enum nr_db_role role, struct nr_err *err)
 {
     *c = (struct nr_db_conn){0};
     int result = sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
@@ -184,7 +192,8 @@ void nr_db_bind_blob(sqlite3_stmt *s, int at, struct nr_str bytes)
 struct nr_str nr_db_column(sqlite3_stmt *s, int at)
 {
     int type = sqlite3_column_type(s, at);
-    const void *p = type == SQLITE_BLOB ? sqlite3_column_blob(s, at) : (const void *)sqlite3_column_text(s, at);
+    const void *p =
+        type == SQLITE_BLOB ? sqlite3_column_blob(s, at) : (const void *)sqlite3_column_text(s, at);
 
     if (p == NULL)
         return (struct nr_str){type == SQLITE_BLOB ? "" : NULL, 0};

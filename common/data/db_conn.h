@@ -25,7 +25,8 @@ struct nr_db_conn {
 enum nr_db_role { NR_DB_WRITER, NR_DB_READER };
 
 /* Opens the file (which must exist) and sets what holds for a connection. NR_ECORRUPT, NR_EIO with a sentence. */
-int nr_db_conn_open(struct nr_db_conn *c, const char *path, uint32_t busy_timeout_ms, enum nr_db_role role, struct nr_err *err);
+int nr_db_conn_open(struct nr_db_conn *c, const char *path, uint32_t busy_timeout_ms,
+                    enum nr_db_role role, struct nr_err *err);
 /* Zeroed is fine. */
 void nr_db_conn_close(struct nr_db_conn *c);
 /* Makes c the connection whose statements nr_db_prepare() finds on this thread. */

@@ -21,7 +21,8 @@ static int create(const char *path, bool *ret_new, struct nr_err *err)
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) < 0)
-        return nr_err_set(err, nr_err_from_errno(errno), "%s: the database cannot be opened: %s", path, strerror(errno));
+        return nr_err_set(err, nr_err_from_errno(errno), "%s: the database cannot be opened: %s",
+                          path, strerror(errno));
     *ret_new = st.st_size == 0;
     return 0;
 }
@@ -68,8 +69,10 @@ static int check_all(struct nr_db_conn *c, const char *path, struct nr_err *err)
     for (char *p = verdict; *p; p++)
         if (*p == '\n')
             *p = ' ';
-    return nr_err_set(err, NR_ECORRUPT, "%s: the database is damaged (%s): restore it from a backup, or move it away to start empty",
-                      path, verdict);
+    return nr_err_set(
+        err, NR_ECORRUPT,
+        "%s: the database is damaged (%s): restore it from a backup, or move it away to start empty",
+        path, verdict);
 }
 
 static int check(struct nr_db_conn *c, const char *path, bool cut, struct nr_err *err)
@@ -87,7 +90,8 @@ static int begin_file(struct nr_db_conn *c, const struct nr_db_config *config, s
 {
     char pragma[STATEMENT_BYTES];
 
-    (void)snprintf(pragma, sizeof(pragma), "PRAGMA page_size=%d", config->page_bytes ? config->page_bytes : 4096);
+    (void)snprintf(pragma, sizeof(pragma), "PRAGMA page_size=%d",
+                   config->page_bytes ? config->page_bytes : 4096);
     if (sqlite3_exec(c->db, pragma, NULL, NULL, NULL) != SQLITE_OK ||
         sqlite3_exec(c->db, "PRAGMA auto_vacuum=INCREMENTAL", NULL, NULL, NULL) != SQLITE_OK)
         return nr_db_conn_fail(c, config->path, "the database cannot be made", err);
@@ -107,7 +111,8 @@ static int use_wal(struct nr_db_conn *c, const char *path, struct nr_err *err)
 }
 
 /* One step in one transaction. The version is read inside it: what another process did meanwhile is not done twice. */
-static int step(struct nr_db_conn *c, const struct nr_db_config *config, int64_t n, struct nr_err *err)
+static int step(struct nr_db_conn *c, const struct nr_db_config *config, int64_t n,
+                struct nr_err *err)
 {
     char pragma[STATEMENT_BYTES], what[STATEMENT_BYTES];
 
@@ -137,8 +142,10 @@ static int migrate(struct nr_db_conn *c, const struct nr_db_config *config, stru
     if (version < 0)
         return nr_db_conn_fail(c, config->path, "the schema's version cannot be read", err);
     if (version > known + 1)
-        return nr_err_set(err, NR_EINVAL, "%s: its schema is version %d, this program knows %d: start a newer release", config->path,
-                          (int)version, (int)known);
+        return nr_err_set(
+            err, NR_EINVAL,
+            "%s: its schema is version %d, this program knows %d: start a newer release",
+            config->path, (int)version, (int)known);
     for (; r == 0 && version < known; version++)
         r = step(c, config, version, err);
     return r;

@@ -56,7 +56,9 @@ static int run_job(struct nr_db_conn *c, struct nr_db_job *job)
 /* Opens the connection when the last failure closed it, and begins. */
 static int begin(struct nr_db *d)
 {
-    int r = d->writer.db ? 0 : nr_db_conn_open(&d->writer, d->path, d->busy_timeout_ms, NR_DB_WRITER, NULL);
+    int r = d->writer.db
+                ? 0
+                : nr_db_conn_open(&d->writer, d->path, d->busy_timeout_ms, NR_DB_WRITER, NULL);
 
     return r < 0 ? r : nr_db_err(nr_db_conn_do(&d->writer, "BEGIN IMMEDIATE"));
 }
@@ -137,8 +139,9 @@ static void checkpoint(struct nr_db *d)
 
     if (restart)
         (void)sqlite3_busy_timeout(c->db, RESTART_WAIT_MS);
-    int result = sqlite3_wal_checkpoint_v2(c->db, NULL, restart ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, &in_log,
-                                           &copied);
+    int result = sqlite3_wal_checkpoint_v2(
+        c->db, NULL, restart ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, &in_log,
+        &copied);
 
     if (restart)
         (void)sqlite3_busy_timeout(c->db, (int)d->busy_timeout_ms);
@@ -163,7 +166,8 @@ static bool await_work(struct nr_db *d)
     struct timespec quiet_at = nr_db_from_now(QUIET_MS);
 
     (void)pthread_mutex_lock(&d->lock);
-    while (!d->closing && q->eager == 0 && q->count < NR_DB_BATCH_JOBS && !(q->count && is_past(&q->lazy_until))) {
+    while (!d->closing && q->eager == 0 && q->count < NR_DB_BATCH_JOBS &&
+           !(q->count && is_past(&q->lazy_until))) {
         if (q->count) {
             (void)pthread_cond_timedwait(&q->wake, &d->lock, &q->lazy_until);
         } else if (!d->quiet_work) {

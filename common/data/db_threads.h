@@ -32,7 +32,8 @@ struct nr_db {
     struct nr_db_queue writes, reads;
     struct nr_db_stats stats;
     bool closing;
-    struct nr_db_conn writer; /* the writer's, as is quiet_work: there is something to do when it is quiet */
+    struct nr_db_conn
+        writer; /* the writer's, as is quiet_work: there is something to do when it is quiet */
     bool quiet_work;
     pthread_t writer_thread;
     bool writer_started;

@@ -40,7 +40,8 @@ static void finish(EVP_MD_CTX *c, unsigned char out[NR_SHA256_BYTES])
 }
 
 /* Hash of two pieces. */
-static void hash2(const void *a, size_t a_bytes, const void *b, size_t b_bytes, unsigned char out[NR_SHA256_BYTES])
+static void hash2(const void *a, size_t a_bytes, const void *b, size_t b_bytes,
+                  unsigned char out[NR_SHA256_BYTES])
 {
     EVP_MD_CTX *c = start();
 
@@ -72,7 +73,8 @@ bool nr_sha256_fd(int fd, unsigned char out[NR_SHA256_BYTES])
     return true;
 }
 
-void nr_hmac(const unsigned char key[KEY_BYTES], struct nr_str bytes, unsigned char out[NR_SHA256_BYTES])
+void nr_hmac(const unsigned char key[KEY_BYTES], struct nr_str bytes,
+             unsigned char out[NR_SHA256_BYTES])
 {
     unsigned char inner[BLOCK_BYTES], outer[BLOCK_BYTES], digest[NR_SHA256_BYTES];
 

@@ -17,7 +17,8 @@ static void judge(struct nr_str text, enum nr_json_kind kind)
     const char *why = "";
 
     if (kind != NR_JSON_BAD && j == NULL)
-        nr_check(json_error_code(&e) == json_error_numeric_overflow || json_error_code(&e) == json_error_null_byte_in_key);
+        nr_check(json_error_code(&e) == json_error_numeric_overflow ||
+                 json_error_code(&e) == json_error_null_byte_in_key);
     if (kind == NR_JSON_BAD && j != NULL) {
         nr_check(nr_json_scan_why(text, &at, &why) == NR_JSON_BAD);
         nr_check(strstr(why, "deeper") || memchr(text.p, '\0', text.n));

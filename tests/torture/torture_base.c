@@ -91,9 +91,11 @@ static bool use_map(void)
 
 static bool use_json(void)
 {
-    static const char source[] = "{\"readings\":[1,2.5,-3e10,null,true,\"\\u20ac\"],\"meta\":{\"board\":\"b1\",\"list\":[[],[{}]]}}";
-    static const char expected[] = "{\"readings\":[1,2.5,-30000000000.0,null,true,\"\xE2\x82\xAC\"],"
-                                   "\"meta\":{\"board\":\"b1\",\"list\":[[],[{}]]}}";
+    static const char source[] =
+        "{\"readings\":[1,2.5,-3e10,null,true,\"\\u20ac\"],\"meta\":{\"board\":\"b1\",\"list\":[[],[{}]]}}";
+    static const char expected[] =
+        "{\"readings\":[1,2.5,-30000000000.0,null,true,\"\xE2\x82\xAC\"],"
+        "\"meta\":{\"board\":\"b1\",\"list\":[[],[{}]]}}";
     struct nr_err err = {0};
     nr_auto_json json_t *j = nr_json_parse(nr_str_of(source), &err);
     size_t n = 0;
@@ -122,7 +124,8 @@ static bool use_file(const char *dir)
 
 static bool workload(const char *dir)
 {
-    bool buf = use_buf(), arena = use_arena(), map = use_map(), json = use_json(), file = use_file(dir);
+    bool buf = use_buf(), arena = use_arena(), map = use_map(), json = use_json(),
+         file = use_file(dir);
 
     return buf && arena && map && json && file;
 }

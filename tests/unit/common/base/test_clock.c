@@ -76,8 +76,11 @@ static void test_random_fills_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_faked), cmocka_unit_test(test_cpu_time_grows_with_work), cmocka_unit_test(test_text),
-        cmocka_unit_test(test_ids),   cmocka_unit_test(test_random_fills_all),
+        cmocka_unit_test(test_faked),
+        cmocka_unit_test(test_cpu_time_grows_with_work),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_random_fills_all),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

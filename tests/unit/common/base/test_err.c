@@ -81,9 +81,10 @@ static void test_errno(void **state)
     static const struct {
         int errnum, code;
     } cases[] = {
-        {ENOENT, NR_ENOENT}, {-ENOENT, NR_ENOENT},     {ENOSPC, NR_ENOSPC},  {-ECANCELED, NR_ECANCELED},
-        {-4095, NR_ECLOSED}, {EPIPE, NR_ECLOSED},      {-3008, NR_EUNAVAIL}, {-3003, NR_ECANCELED},
-        {12345, NR_EIO},     {ETIMEDOUT, NR_ETIMEOUT},
+        {ENOENT, NR_ENOENT},        {-ENOENT, NR_ENOENT},  {ENOSPC, NR_ENOSPC},
+        {-ECANCELED, NR_ECANCELED}, {-4095, NR_ECLOSED},   {EPIPE, NR_ECLOSED},
+        {-3008, NR_EUNAVAIL},       {-3003, NR_ECANCELED}, {12345, NR_EIO},
+        {ETIMEDOUT, NR_ETIMEOUT},
     };
 
     for (size_t i = 0; i < nr_countof(cases); i++)

@@ -190,9 +190,12 @@ static void test_removal_of_a_deep_tree(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_write_and_read),          cmocka_unit_test(test_failed_write_leaves_nothing),
-        cmocka_unit_test(test_read_ceiling),            cmocka_unit_test(test_empty_file),
-        cmocka_unit_test(test_make_folders),            cmocka_unit_test(test_removal_follows_no_link),
+        cmocka_unit_test(test_write_and_read),
+        cmocka_unit_test(test_failed_write_leaves_nothing),
+        cmocka_unit_test(test_read_ceiling),
+        cmocka_unit_test(test_empty_file),
+        cmocka_unit_test(test_make_folders),
+        cmocka_unit_test(test_removal_follows_no_link),
         cmocka_unit_test(test_removal_of_a_deep_tree),
     };
 

@@ -107,15 +107,18 @@ static const struct {
     {"nul", NR_JSON_BAD},
     {"[true,fals]", NR_JSON_BAD},
     {"\v1", NR_JSON_BAD},
-    {"\xC2\xA0""1", NR_JSON_BAD},
+    {"\xC2\xA0"
+     "1",
+     NR_JSON_BAD},
 };
 
 static enum nr_json_kind kind_of(const json_t *j)
 {
     static const enum nr_json_kind kinds[] = {
-        [JSON_OBJECT] = NR_JSON_OBJECT, [JSON_ARRAY] = NR_JSON_ARRAY, [JSON_STRING] = NR_JSON_STRING,
-        [JSON_INTEGER] = NR_JSON_NUMBER, [JSON_REAL] = NR_JSON_NUMBER, [JSON_TRUE] = NR_JSON_TRUE,
-        [JSON_FALSE] = NR_JSON_FALSE, [JSON_NULL] = NR_JSON_NULL,
+        [JSON_OBJECT] = NR_JSON_OBJECT, [JSON_ARRAY] = NR_JSON_ARRAY,
+        [JSON_STRING] = NR_JSON_STRING, [JSON_INTEGER] = NR_JSON_NUMBER,
+        [JSON_REAL] = NR_JSON_NUMBER,   [JSON_TRUE] = NR_JSON_TRUE,
+        [JSON_FALSE] = NR_JSON_FALSE,   [JSON_NULL] = NR_JSON_NULL,
     };
 
     return j ? kinds[json_typeof(j)] : NR_JSON_BAD;
@@ -201,12 +204,14 @@ static void test_every_escape(void **state)
     for (unsigned c = 0; c < 0x10000; c++) {
         int n = snprintf(text, sizeof(text), "\"\\u%04x\"", c);
 
-        assert_int_equal(nr_json_scan((struct nr_str){text, (size_t)n}), c >= 0xD800 && c <= 0xDFFF ? NR_JSON_BAD : NR_JSON_STRING);
+        assert_int_equal(nr_json_scan((struct nr_str){text, (size_t)n}),
+                         c >= 0xD800 && c <= 0xDFFF ? NR_JSON_BAD : NR_JSON_STRING);
     }
     for (unsigned c = 0xD700; c < 0xE100; c++) {
         int n = snprintf(text, sizeof(text), "\"\\u%04X\\uDC%02X\"", c, c & 0xFF);
 
-        assert_int_equal(nr_json_scan((struct nr_str){text, (size_t)n}), c >= 0xD800 && c <= 0xDBFF ? NR_JSON_STRING : NR_JSON_BAD);
+        assert_int_equal(nr_json_scan((struct nr_str){text, (size_t)n}),
+                         c >= 0xD800 && c <= 0xDBFF ? NR_JSON_STRING : NR_JSON_BAD);
     }
 }
 
@@ -236,11 +241,13 @@ static void test_depth(void **state)
 
     for (size_t i = 0; i < nr_countof(shapes); i++) {
         int inner = shapes[i].middle[0] == '{';
-        size_t n = nest(text, shapes[i].open, shapes[i].middle, shapes[i].close, NR_JSON_DEPTH_MAX - inner);
+        size_t n = nest(text, shapes[i].open, shapes[i].middle, shapes[i].close,
+                        NR_JSON_DEPTH_MAX - inner);
         struct nr_err err = {0};
 
         agree((struct nr_str){text, n}, shapes[i].kind);
-        n = nest(text, shapes[i].open, shapes[i].middle, shapes[i].close, NR_JSON_DEPTH_MAX - inner + 1);
+        n = nest(text, shapes[i].open, shapes[i].middle, shapes[i].close,
+                 NR_JSON_DEPTH_MAX - inner + 1);
         assert_int_equal(nr_json_scan((struct nr_str){text, n}), NR_JSON_BAD);
         assert_null(nr_json_parse((struct nr_str){text, n}, &err));
         assert_says(&err, "nested deeper than 64");
@@ -327,8 +334,20 @@ static void test_sentences(void **state)
 static void test_text(void **state)
 {
     static const char *const same[] = {
-        "{\"z\":1,\"a\":[],\"b\":{},\"c\":[1,[2,{\"x\":null}]]}", "\"\\u0000\\n\xE2\x82\xAC\"", "0.1", "1.0", "-0.0", "3.3333333333333335",
-        "1e+300", "4.94065645841247e-324", "100000.0", "0.30000000000000004", "9223372036854775807", "-9223372036854775808", "true", "null",
+        "{\"z\":1,\"a\":[],\"b\":{},\"c\":[1,[2,{\"x\":null}]]}",
+        "\"\\u0000\\n\xE2\x82\xAC\"",
+        "0.1",
+        "1.0",
+        "-0.0",
+        "3.3333333333333335",
+        "1e+300",
+        "4.94065645841247e-324",
+        "100000.0",
+        "0.30000000000000004",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "true",
+        "null",
     };
 
     for (size_t i = 0; i < nr_countof(same); i++) {
@@ -364,10 +383,10 @@ static void test_members(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),     cmocka_unit_test(test_agrees_with_jansson_on_damage),
+        cmocka_unit_test(test_table),        cmocka_unit_test(test_agrees_with_jansson_on_damage),
         cmocka_unit_test(test_every_escape), cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_find_key),  cmocka_unit_test(test_sentences),
-        cmocka_unit_test(test_text),      cmocka_unit_test(test_members),
+        cmocka_unit_test(test_find_key),     cmocka_unit_test(test_sentences),
+        cmocka_unit_test(test_text),         cmocka_unit_test(test_members),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,15 +48,14 @@ static void test_removal_inside_a_walk(void **state)
         items[i].n = i;
         nr_list_add(&head, &items[i].link);
     }
-    NR_LIST_EACH(&head, it)
-    {
+    NR_LIST_EACH(&head, it) {
         assert_int_equal(number(it), seen++);
         if (number(it) % 2 == 0)
             nr_list_del(it);
     }
     assert_int_equal(seen, 6);
     NR_LIST_EACH(&head, it)
-    left += number(it);
+        left += number(it);
     assert_int_equal(left, 1 + 3 + 5);
 }
 

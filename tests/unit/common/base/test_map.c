@@ -45,7 +45,8 @@ static void test_put_get_del(void **state)
 static void test_keys_are_bytes(void **state)
 {
     struct nr_map m;
-    struct value a = {.node.key = NR_STR("a\0b")}, b = {.node.key = NR_STR("a")}, c = {.node.key = NR_STR("")};
+    struct value a = {.node.key = NR_STR("a\0b")}, b = {.node.key = NR_STR("a")},
+                 c = {.node.key = NR_STR("")};
 
     nr_map_init(&m);
     assert_null(nr_map_put(&m, &a.node));
@@ -161,8 +162,9 @@ static void test_hash(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_put_get_del), cmocka_unit_test(test_keys_are_bytes),    cmocka_unit_test(test_ten_thousand),
-        cmocka_unit_test(test_walks),       cmocka_unit_test(test_no_memory_to_grow), cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_put_get_del),       cmocka_unit_test(test_keys_are_bytes),
+        cmocka_unit_test(test_ten_thousand),      cmocka_unit_test(test_walks),
+        cmocka_unit_test(test_no_memory_to_grow), cmocka_unit_test(test_hash),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,7 +48,7 @@ static void test_countdown(void **state)
         long at, times;
         const char *outcome;
     } cases[] = {
-        {0, 0, ".........."}, {1, 1, "x........."}, {3, 2, "..xx......"},
+        {0, 0, ".........."},  {1, 1, "x........."},  {3, 2, "..xx......"},
         {9, -1, "........xx"}, {11, 1, ".........."},
     };
     char got[11];

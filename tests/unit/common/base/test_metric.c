@@ -16,9 +16,11 @@ static void test_one(void **state)
     nr_metric_sample(&b, "narae_x", "", 9007199254740991.0 / 10);
     nr_metric_sample(&b, "narae_x", "", NAN);
     nr_metric_sample(&b, "narae_x", "", -INFINITY);
-    assert_str_is(nr_buf_str(&b), "# HELP narae_up Is it \\\\ up?\\nYes.\n# TYPE narae_up gauge\nnarae_up 1\n"
-                                  "narae_x{account=\"guest\"} 0.25\nnarae_x 1767323045.123\nnarae_x 900719925474099\n"
-                                  "narae_x NaN\nnarae_x -Inf\n");
+    assert_str_is(
+        nr_buf_str(&b),
+        "# HELP narae_up Is it \\\\ up?\\nYes.\n# TYPE narae_up gauge\nnarae_up 1\n"
+        "narae_x{account=\"guest\"} 0.25\nnarae_x 1767323045.123\nnarae_x 900719925474099\n"
+        "narae_x NaN\nnarae_x -Inf\n");
     nr_buf_fini(&b);
 }
 
@@ -37,9 +39,12 @@ static void test_histogram(void **state)
     nr_buf_addc(&b, '\0');
     assert_false(b.failed);
     static const char *const lines[] = {
-        "narae_wait_seconds_bucket{kind=\"a\",le=\"0.0001\"} 2\n", "narae_wait_seconds_bucket{kind=\"a\",le=\"0.00025\"} 3\n",
-        "narae_wait_seconds_bucket{kind=\"a\",le=\"30\"} 3\n",     "narae_wait_seconds_bucket{kind=\"a\",le=\"60\"} 4\n",
-        "narae_wait_seconds_bucket{kind=\"a\",le=\"+Inf\"} 5\n",   "narae_wait_seconds_sum{kind=\"a\"} 120.000202\n",
+        "narae_wait_seconds_bucket{kind=\"a\",le=\"0.0001\"} 2\n",
+        "narae_wait_seconds_bucket{kind=\"a\",le=\"0.00025\"} 3\n",
+        "narae_wait_seconds_bucket{kind=\"a\",le=\"30\"} 3\n",
+        "narae_wait_seconds_bucket{kind=\"a\",le=\"60\"} 4\n",
+        "narae_wait_seconds_bucket{kind=\"a\",le=\"+Inf\"} 5\n",
+        "narae_wait_seconds_sum{kind=\"a\"} 120.000202\n",
         "narae_wait_seconds_count{kind=\"a\"} 5\n",
     };
 
@@ -54,7 +59,8 @@ static void test_histogram(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_one), cmocka_unit_test(test_histogram)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_one),
+                                       cmocka_unit_test(test_histogram)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,9 +15,11 @@ struct config {
 
 static const struct nr_option options[] = {
     {"data", NR_OPT_STRING, offsetof(struct config, data), NULL, .help = "folder of all state"},
-    {"drain-s", NR_OPT_INT, offsetof(struct config, drain_s), "65", 0, 600, "s", .reloadable = true, .help = "time to finish"},
+    {"drain-s", NR_OPT_INT, offsetof(struct config, drain_s), "65", 0, 600, "s", .reloadable = true,
+     .help = "time to finish"},
     {"keep-containers", NR_OPT_BOOL, offsetof(struct config, keep), "false", .help = "leave them"},
-    {"log-level", NR_OPT_CHOICE, offsetof(struct config, level), "info", .choices = "error|warn|info|debug", .help = "how much"},
+    {"log-level", NR_OPT_CHOICE, offsetof(struct config, level), "info",
+     .choices = "error|warn|info|debug", .help = "how much"},
     {NULL},
 };
 
@@ -84,7 +86,8 @@ static void test_order_of_strength(void **state)
     bool help;
 
     (void)snprintf(flag, sizeof(flag), "--config=%s", path);
-    write_file("# a comment\n\n data =  /from file \n drain-s=1\r\nkeep-containers = yes\nlog-level=warn");
+    write_file(
+        "# a comment\n\n data =  /from file \n drain-s=1\r\nkeep-containers = yes\nlog-level=warn");
     assert_int_equal(setenv("NARAE_DRAIN_S", "2", 1), 0);
     assert_int_equal(setenv("NARAE_LOG_LEVEL", "error", 1), 0);
     assert_int_equal(load(&help, NULL, "--log-level=debug", flag, NULL), 0);
@@ -216,14 +219,17 @@ static void test_help_text(void **state)
     nr_auto_free char *help = printed(print_help);
     nr_auto_free char *markdown = printed(print_markdown);
 
-    assert_string_equal(help, "usage: naraed [--name=value ...]\n\nTest\n"
-                              "  --data=TEXT                    folder of all state\n"
-                              "  --drain-s=N                    time to finish (0 to 600 s) [65 s]\n"
-                              "  --keep-containers              leave them [false]\n"
-                              "  --log-level=WORD               how much (error|warn|info|debug) [info]\n\n"
-                              "  --config=FILE                  lines `name = value`, under environment and flags\n"
-                              "  -h, --help                     this text\n");
-    assert_non_null(strstr(markdown, "| `--drain-s` | `NARAE_DRAIN_S` | `65` | a whole number from 0 to 600 s | yes | time to finish |\n"));
+    assert_string_equal(
+        help, "usage: naraed [--name=value ...]\n\nTest\n"
+              "  --data=TEXT                    folder of all state\n"
+              "  --drain-s=N                    time to finish (0 to 600 s) [65 s]\n"
+              "  --keep-containers              leave them [false]\n"
+              "  --log-level=WORD               how much (error|warn|info|debug) [info]\n\n"
+              "  --config=FILE                  lines `name = value`, under environment and flags\n"
+              "  -h, --help                     this text\n");
+    assert_non_null(strstr(
+        markdown,
+        "| `--drain-s` | `NARAE_DRAIN_S` | `65` | a whole number from 0 to 600 s | yes | time to finish |\n"));
     assert_non_null(strstr(markdown, "one of error\\|warn\\|info\\|debug"));
     assert_non_null(strstr(markdown, "| `--data` | `NARAE_DATA` | none |"));
 }
@@ -231,10 +237,13 @@ static void test_help_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_presets),   cmocka_unit_test(test_order_of_strength),
-        cmocka_unit_test(test_flags),     cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_presets),
+        cmocka_unit_test(test_order_of_strength),
+        cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_refusals_of_a_file_and_the_environment),
-        cmocka_unit_test(test_help_wins), cmocka_unit_test(test_help_text),
+        cmocka_unit_test(test_help_wins),
+        cmocka_unit_test(test_help_text),
     };
 
     return cmocka_run_group_tests(tests, make_file, remove_file);

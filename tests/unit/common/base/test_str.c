@@ -98,9 +98,22 @@ static void test_utf8_all_characters(void **state)
 static void test_utf8_bad(void **state)
 {
     static const char *const bad[] = {
-        "\x80", "\xC0\x80", "\xC1\xBF", "\xC2", "\xC2\x41", "\xE0\x80\x80", "\xE0\x9F\xBF", "\xE2\x82",
-        "\xED\xA0\x80", "\xF0\x80\x80\x80", "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF",
-        "long enough for words \xFF and more", "12345678\xC2",
+        "\x80",
+        "\xC0\x80",
+        "\xC1\xBF",
+        "\xC2",
+        "\xC2\x41",
+        "\xE0\x80\x80",
+        "\xE0\x9F\xBF",
+        "\xE2\x82",
+        "\xED\xA0\x80",
+        "\xF0\x80\x80\x80",
+        "\xF0\x8F\xBF\xBF",
+        "\xF4\x90\x80\x80",
+        "\xF5\x80\x80\x80",
+        "\xFF",
+        "long enough for words \xFF and more",
+        "12345678\xC2",
     };
 
     for (size_t i = 0; i < nr_countof(bad); i++)
@@ -114,11 +127,19 @@ static void test_base64_vectors(void **state)
     static const struct {
         const char *text, *plain;
     } good[] = {
-        {"", ""},           {"Zg==", "f"},          {"Zg", "f"},          {"Zm8=", "fo"},
-        {"Zm8", "fo"},      {"Zm9v", "foo"},        {"Zm9vYg==", "foob"}, {"Zm9vYmFy", "foobar"},
-        {"+/+/", "\xFB\xFF\xBF"}, {" Zm9v\r\n", "foo"},
+        {"", ""},
+        {"Zg==", "f"},
+        {"Zg", "f"},
+        {"Zm8=", "fo"},
+        {"Zm8", "fo"},
+        {"Zm9v", "foo"},
+        {"Zm9vYg==", "foob"},
+        {"Zm9vYmFy", "foobar"},
+        {"+/+/", "\xFB\xFF\xBF"},
+        {" Zm9v\r\n", "foo"},
     };
-    static const char *const bad[] = {"Z", "Zg=", "Zg===", "=", "====", "Z===", "Zm9v=", "Zm9vZ", "Zm 9v", "Zm9v-_-_", "Zg==Zg=="};
+    static const char *const bad[] = {"Z",     "Zg=",   "Zg===", "=",        "====",    "Z===",
+                                      "Zm9v=", "Zm9vZ", "Zm 9v", "Zm9v-_-_", "Zg==Zg=="};
     unsigned char out[32];
 
     for (size_t i = 0; i < nr_countof(good); i++) {
@@ -159,7 +180,8 @@ static void test_base64_alphabet(void **state)
     for (int place = 0; place < 4; place++)
         for (int c = 0; c < 256; c++) {
             char text[5] = "AAAA";
-            bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
+            bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+                          (c >= '0' && c <= '9') || c == '+' || c == '/';
 
             text[place] = (char)c;
             if (c == '=' || c <= ' ')
@@ -202,9 +224,10 @@ static void test_percent(void **state)
         bool plus;
         const char *plain; /* NULL: refused */
     } cases[] = {
-        {"a%20b", false, "a b"}, {"a+b", true, "a b"}, {"a+b", false, "a+b"}, {"%2f%2F", false, "//"},
-        {"%", false, NULL},      {"%2", false, NULL},  {"a%2", false, NULL},  {"%zz", false, NULL},
-        {"%2z", false, NULL},    {"%00", false, NULL}, {"", false, ""},       {"%e2%82%ac", false, "\xE2\x82\xAC"},
+        {"a%20b", false, "a b"}, {"a+b", true, "a b"}, {"a+b", false, "a+b"},
+        {"%2f%2F", false, "//"}, {"%", false, NULL},   {"%2", false, NULL},
+        {"a%2", false, NULL},    {"%zz", false, NULL}, {"%2z", false, NULL},
+        {"%00", false, NULL},    {"", false, ""},      {"%e2%82%ac", false, "\xE2\x82\xAC"},
     };
     char out[64], back[64];
 
@@ -216,7 +239,8 @@ static void test_percent(void **state)
             assert_memory_equal(out, cases[i].plain, (size_t)n);
     }
     assert_int_equal(nr_pct_decode(NR_STR("a\0b"), false, out), -1);
-    assert_int_equal(nr_pct_encode(NR_STR("a b/_.-%\0\xC3\xA9Z"), out), strlen("a%20b%2F_.-%25%00%C3%A9Z"));
+    assert_int_equal(nr_pct_encode(NR_STR("a b/_.-%\0\xC3\xA9Z"), out),
+                     strlen("a%20b%2F_.-%25%00%C3%A9Z"));
     assert_string_equal(out, "a%20b%2F_.-%25%00%C3%A9Z");
     nr_pct_encode(NR_STR("caf\xC3\xA9 +1"), out);
     assert_int_equal(nr_pct_decode(nr_str_of(out), true, back), 8);
@@ -226,11 +250,11 @@ static void test_percent(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_compare),        cmocka_unit_test(test_split),
-        cmocka_unit_test(test_numbers),        cmocka_unit_test(test_utf8_all_characters),
-        cmocka_unit_test(test_utf8_bad),       cmocka_unit_test(test_base64_vectors),
+        cmocka_unit_test(test_compare),           cmocka_unit_test(test_split),
+        cmocka_unit_test(test_numbers),           cmocka_unit_test(test_utf8_all_characters),
+        cmocka_unit_test(test_utf8_bad),          cmocka_unit_test(test_base64_vectors),
         cmocka_unit_test(test_base64_round_trip), cmocka_unit_test(test_base64_alphabet),
-        cmocka_unit_test(test_base64_looks),   cmocka_unit_test(test_hex),
+        cmocka_unit_test(test_base64_looks),      cmocka_unit_test(test_hex),
         cmocka_unit_test(test_percent),
     };
 

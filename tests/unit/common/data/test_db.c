@@ -31,11 +31,13 @@ static int remove_root(void **state)
     return nr_dir_remove(root, NULL);
 }
 
-static const char *const steps[] = {"CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE, bytes BLOB)", NULL};
+static const char *const steps[] = {
+    "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE, bytes BLOB)", NULL};
 
 static struct nr_db *open_steps(const char *const *list)
 {
-    struct nr_db_config c = {.path = path, .steps = list, .page_bytes = 4096, .readers = 2, .busy_timeout_ms = 2000};
+    struct nr_db_config c = {
+        .path = path, .steps = list, .page_bytes = 4096, .readers = 2, .busy_timeout_ms = 2000};
     struct nr_err err = {0};
     struct nr_db *d = NULL;
 
@@ -133,7 +135,8 @@ static void test_write_then_read(void **state)
 
 static int run_values(sqlite3 *db, struct nr_db_job *job)
 {
-    sqlite3_stmt *s = nr_db_prepare(db, "SELECT name, bytes, NULL, '', zeroblob(0), 42 FROM t WHERE id = ?1");
+    sqlite3_stmt *s =
+        nr_db_prepare(db, "SELECT name, bytes, NULL, '', zeroblob(0), 42 FROM t WHERE id = ?1");
 
     (void)sqlite3_bind_int64(s, 1, job_of(job)->number);
     if (sqlite3_step(s) != SQLITE_ROW)
@@ -146,7 +149,8 @@ static int run_values(sqlite3 *db, struct nr_db_job *job)
     assert_str_is(nr_db_column(s, 4), "");
     assert_str_is(nr_db_column(s, 5), "42");
     /* The same literal again is the same statement, reset and without its values. */
-    sqlite3_stmt *again = nr_db_prepare(db, "SELECT name, bytes, NULL, '', zeroblob(0), 42 FROM t WHERE id = ?1");
+    sqlite3_stmt *again =
+        nr_db_prepare(db, "SELECT name, bytes, NULL, '', zeroblob(0), 42 FROM t WHERE id = ?1");
 
     assert_int_equal(sqlite3_step(again), SQLITE_DONE);
     assert_null(nr_db_prepare(db, "no such words"));
@@ -156,7 +160,8 @@ static int run_values(sqlite3 *db, struct nr_db_job *job)
 static void test_values(void **state)
 {
     struct nr_db *d = open_steps(steps);
-    struct job in = {.job.run = run_insert, .number = 1, .name = NR_STR("caf\xC3\xA9")}, out = {.job.run = run_values, .number = 1};
+    struct job in = {.job.run = run_insert, .number = 1, .name = NR_STR("caf\xC3\xA9")},
+               out = {.job.run = run_values, .number = 1};
     struct job none = {.job.run = run_values, .number = 2};
 
     assert_int_equal(nr_db_write_wait(d, &in.job), 0);
@@ -206,7 +211,8 @@ static void test_group_commit_and_savepoints(void **state)
 
     hold_writer(d, &h, 1000);
     for (int i = 0; i < COUNT; i++) {
-        jobs[i] = (struct job){.job.run = run_insert, .number = i, .fail = i % 10 == 3 ? NR_EQUOTA : 0};
+        jobs[i] =
+            (struct job){.job.run = run_insert, .number = i, .fail = i % 10 == 3 ? NR_EQUOTA : 0};
         if (i % 10 == 7)
             jobs[i].number = 1000; /* there already */
         nr_db_write(d, &jobs[i].job);
@@ -272,9 +278,11 @@ static void test_loop(void **state)
 
     assert_ok(nr_loop_init(&loop, &err), &err);
     for (int i = 0; i < COUNT; i++) {
-        jobs[i] = (struct looped){.j = {.job = {.run = run_insert, .done = on_done, .loop = &loop, .lazy = i % 4 != 0}, .number = i},
-                                  .left = &left,
-                                  .thread = pthread_self()};
+        jobs[i] = (struct looped){
+            .j = {.job = {.run = run_insert, .done = on_done, .loop = &loop, .lazy = i % 4 != 0},
+                  .number = i},
+            .left = &left,
+            .thread = pthread_self()};
         nr_db_write(d, &jobs[i].j.job);
     }
     while (left)
@@ -401,11 +409,13 @@ static int try_open(const char *const *list, struct nr_err *err)
 
 static void test_migration(void **state)
 {
-    static const char *const two[] = {"CREATE TABLE t (id INTEGER PRIMARY KEY)", "ALTER TABLE t ADD COLUMN name TEXT DEFAULT 'x'", NULL};
+    static const char *const two[] = {"CREATE TABLE t (id INTEGER PRIMARY KEY)",
+                                      "ALTER TABLE t ADD COLUMN name TEXT DEFAULT 'x'", NULL};
     static const char *const one[] = {"CREATE TABLE t (id INTEGER PRIMARY KEY)", NULL};
     static const char *const none[] = {NULL};
-    static const char *const broken[] = {"CREATE TABLE t (id INTEGER PRIMARY KEY)", "ALTER TABLE t ADD COLUMN name TEXT DEFAULT 'x'",
-                                         "CREATE TABLE u (id INTEGER); ALTER TABLE nothing ADD COLUMN x", NULL};
+    static const char *const broken[] = {
+        "CREATE TABLE t (id INTEGER PRIMARY KEY)", "ALTER TABLE t ADD COLUMN name TEXT DEFAULT 'x'",
+        "CREATE TABLE u (id INTEGER); ALTER TABLE nothing ADD COLUMN x", NULL};
     struct nr_err err = {0}, err2 = {0};
     struct nr_db *d = open_steps(one);
 
@@ -467,7 +477,8 @@ static void test_damage(void **state)
 static void test_unopenable(void **state)
 {
     struct nr_err err = {0}, err2 = {0};
-    struct nr_db_config c = {.path = root, .steps = steps, .readers = 1}, absent = {.path = "/nowhere/t.db", .steps = steps};
+    struct nr_db_config c = {.path = root, .steps = steps, .readers = 1},
+                        absent = {.path = "/nowhere/t.db", .steps = steps};
     struct nr_db *d = NULL;
 
     assert_int_not_equal(nr_db_open(&c, &d, &err), 0);
@@ -541,7 +552,8 @@ static void test_failed_commit_gives_all_jobs_the_error(void **state)
     assert_int_equal(insert(d, 5000), 0);
     hold_writer(d, &h, 1000);
     for (int i = 0; i < COUNT; i++) {
-        jobs[i] = (struct job){.job.run = i == 4 ? run_insert : run_big, .number = i == 4 ? 5000 : i};
+        jobs[i] =
+            (struct job){.job.run = i == 4 ? run_insert : run_big, .number = i == 4 ? 5000 : i};
         nr_db_write(d, &jobs[i].job);
     }
     jobs[COUNT - 1].job.done = on_done_chain;
@@ -569,7 +581,7 @@ static int full_disk_child(void)
 {
     int r = 0, rows = 0;
 
-    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
         mount("narae-test", root, "tmpfs", 0, "size=1m") != 0)
         return 77;
     struct nr_db *d = open_steps(steps);
@@ -639,7 +651,8 @@ static void test_close_finishes_what_is_queued(void **state)
 
     hold_writer(d, &h, 1000);
     for (int i = 0; i < COUNT; i++) {
-        jobs[i] = (struct job){.job = {.run = run_insert, .done = on_done_chain, .lazy = i % 2}, .number = i};
+        jobs[i] = (struct job){.job = {.run = run_insert, .done = on_done_chain, .lazy = i % 2},
+                               .number = i};
         nr_db_write(d, &jobs[i].job);
     }
     release_writer(&h);
