@@ -9,7 +9,8 @@
 #include "common/net/http_conn.h"
 
 #include <arpa/inet.h>
-#include <stdio.h>
+
+#include "common/net/address.h"
 
 #define BACKLOG 1024
 #define POOL_MAX 256 /* free buffers and requests that are kept */
@@ -291,27 +292,6 @@ int nr_http_open(struct nr_loop *l, const struct nr_http_config *c, const struct
     return 0;
 }
 
-/* "host:port" or "[host]:port", addresses only. */
-static int parse_address(const char *address, struct sockaddr_storage *ret)
-{
-    const char *colon = strrchr(address, ':');
-    size_t n = colon ? (size_t)(colon - address) : 0;
-    char host[64];
-    int64_t port;
-
-    if (n >= 2 && address[0] == '[' && address[n - 1] == ']') {
-        address++;
-        n -= 2;
-    }
-    if (n == 0 || n >= sizeof(host) || !nr_str_to_i64(nr_str_of(colon + 1), 0, 65535, &port))
-        return NR_EINVAL;
-    memcpy(host, address, n);
-    host[n] = '\0';
-    if (uv_ip4_addr(host, (int)port, (struct sockaddr_in *)(void *)ret) == 0)
-        return 0;
-    return uv_ip6_addr(host, (int)port, (struct sockaddr_in6 *)(void *)ret) == 0 ? 0 : NR_EINVAL;
-}
-
 static int bind_and_listen(struct listener *l, const struct sockaddr_storage *addr, int *ret_port)
 {
     struct sockaddr_storage bound;
@@ -335,7 +315,7 @@ int nr_http_listen(struct nr_http_server *s, const char *address, int *ret_port,
     struct listener *l;
     int r, port;
 
-    if (parse_address(address, &addr) < 0)
+    if (nr_net_address(address, &addr) < 0)
         return nr_err_set(err, NR_EINVAL, "cannot listen on %s: not an address and a port, as in 127.0.0.1:3233", address);
     l = nr_alloc(sizeof(*l));
     l->server = s;
