@@ -57,7 +57,7 @@ static inline struct nr_link *nr_list_pop(struct nr_link *head)
 }
 /* Safe against removal of `it` inside the loop. */
 #define NR_LIST_EACH(head, it)                                                                     \
-    for (struct nr_link *it = (head)->next, *nr_next_##it = it->next; it != (head);                    \
+    for (struct nr_link *it = (head)->next, *nr_next_##it = it->next; it != (head);                \
          it = nr_next_##it, nr_next_##it = it->next)
 
 #endif
