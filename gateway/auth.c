@@ -14,12 +14,13 @@
 #define ADDRESSES_MAX 4096
 #define ADDRESS_BYTES 48
 #define CREDENTIALS_MAX_BYTES 512
+#define ATTEMPT 60000 /* so that each millisecond brings `per_minute`, without a remainder */
 
 struct login_bucket {
     struct nr_map_node node;
     struct nr_link lru;
     char address[ADDRESS_BYTES];
-    uint64_t tokens; /* thousandths of an attempt */
+    uint64_t tokens; /* ATTEMPT of them pay for one attempt */
     uint64_t filled_ms;
 };
 
@@ -75,7 +76,7 @@ static struct login_bucket *bucket_of(struct logins *l, struct nr_str address, u
         b = nr_alloc(sizeof(*b));
         memcpy(b->address, key, n);
         b->node.key = (struct nr_str){b->address, n};
-        b->tokens = l->per_minute * 1000ull;
+        b->tokens = (uint64_t)l->per_minute * ATTEMPT;
         b->filled_ms = now_ms;
         (void)nr_map_put(&l->by_address, &b->node);
     }
@@ -86,18 +87,16 @@ static struct login_bucket *bucket_of(struct logins *l, struct nr_str address, u
 bool logins_failed(struct logins *l, struct nr_str address, uint64_t now_ms, uint64_t *ret_wait_s)
 {
     struct login_bucket *b = bucket_of(l, address, now_ms);
-    uint64_t full = l->per_minute * 1000ull;
-    uint64_t gained = (now_ms - b->filled_ms) * l->per_minute / 60;
+    uint64_t full = (uint64_t)l->per_minute * ATTEMPT;
+    uint64_t gained = (now_ms - b->filled_ms) * l->per_minute;
 
-    if (gained > 0) {
-        b->tokens = gained > full - b->tokens ? full : b->tokens + gained;
-        b->filled_ms = now_ms;
-    }
-    if (b->tokens >= 1000) {
-        b->tokens -= 1000;
+    b->tokens = gained > full - b->tokens ? full : b->tokens + gained;
+    b->filled_ms = now_ms;
+    if (b->tokens >= ATTEMPT) {
+        b->tokens -= ATTEMPT;
         return true;
     }
-    *ret_wait_s = (1000 - b->tokens) * 60 / (l->per_minute * 1000ull) + 1;
+    *ret_wait_s = (ATTEMPT - b->tokens) / l->per_minute / 1000 + 1;
     return false;
 }
 
