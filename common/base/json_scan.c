@@ -202,7 +202,9 @@ static bool is_key(struct nr_str raw, const char *key)
     return left == 0;
 }
 
-static bool scan_key(struct scan *s)
+enum state { VALUE, FIRST_KEY, KEY, FIRST_ITEM, AFTER };
+
+static bool scan_key(struct scan *s, enum state *state)
 {
     const char *start = s->p + 1;
 
@@ -220,6 +222,7 @@ static bool scan_key(struct scan *s)
     skip_blanks(s);
     if (s->depth == 1)
         s->value = match ? s->p : NULL;
+    *state = VALUE;
     return true;
 }
 
@@ -240,7 +243,15 @@ static void close_bracket(struct scan *s)
     s->open >>= 1;
 }
 
-enum state { VALUE, FIRST_KEY, KEY, FIRST_ITEM, AFTER };
+/* The bracket that was just opened is closed at once. */
+static bool close_empty(struct scan *s, char bracket, enum state *state)
+{
+    if (*s->p != bracket)
+        return false;
+    close_bracket(s);
+    *state = AFTER;
+    return true;
+}
 
 static bool scan_value(struct scan *s, enum state *state)
 {
@@ -295,24 +306,13 @@ static bool scan_text(struct scan *s)
             return bad(s, s->p, "the text ends too early");
         switch (state) {
         case FIRST_KEY:
-            if (*s->p == '}') {
-                close_bracket(s);
-                state = AFTER;
-                break;
-            }
-            /* fall through */
         case KEY:
-            ok = scan_key(s);
-            state = VALUE;
+            ok = (state == FIRST_KEY && close_empty(s, '}', &state)) || scan_key(s, &state);
             break;
         case FIRST_ITEM:
-            if (*s->p == ']') {
-                close_bracket(s);
-                state = AFTER;
-                break;
-            }
-            /* fall through */
-        case VALUE: ok = scan_value(s, &state); break;
+        case VALUE:
+            ok = (state == FIRST_ITEM && close_empty(s, ']', &state)) || scan_value(s, &state);
+            break;
         case AFTER: ok = scan_after(s, &state); break;
         }
     }
