@@ -17,9 +17,9 @@ struct cli {
     /* of the command */
     const char *name, *kind, *main, *network, *exec, *image;
     int64_t memory_mb, timeout_ms, logs_mb, concurrency, limit, skip; /* -1: not given */
-    bool non_blocking, record, no_overwrite;
-    json_t *parameters; /* made */
-    int argc;           /* words behind the verb */
+    bool non_blocking, record, result, no_overwrite; /* result wins over record, as -br of wsk */
+    json_t *parameters;                              /* made */
+    int argc;                                        /* words behind the verb */
     char **argv;
 };
 

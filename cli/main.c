@@ -7,8 +7,9 @@
 #include "common/base/file.h"
 
 static const struct cli_verb verbs[] = {
-    {"deploy", "action create", "FILE|FOLDER", "create or update a function; the kind is guessed",
-     "narae deploy hello.py --memory 128", 1, 1, verb_deploy},
+    {"deploy", "action create", "[NAME] FILE|FOLDER",
+     "create or update a function; the kind is guessed", "narae deploy hello.py --memory 128", 1, 2,
+     verb_deploy},
     {"invoke", "action invoke", "FUNCTION", "call a function and print its result",
      "narae invoke hello -p name you", 1, 1, verb_invoke},
     {"functions", "action list", "", "list functions", "narae functions --limit 100", 0, 0,
@@ -77,6 +78,8 @@ static const struct {
     {{"no-overwrite", no_argument, NULL, OPT_NO_OVERWRITE}, "deploy: fail when it exists"},
     {{"async", no_argument, NULL, OPT_ASYNC}, "invoke: print the activation id and do not wait"},
     {{"record", no_argument, NULL, OPT_RECORD}, "invoke: print the whole record"},
+    {{"blocking", no_argument, NULL, 'b'}, "as wsk has it: --record (-b)"},
+    {{"result", no_argument, NULL, 'r'}, "as wsk has it: print the result, which is the rule (-r)"},
     {{"limit", required_argument, NULL, OPT_LIMIT}, "N   lists: at most (30; 0 is 200)"},
     {{"skip", required_argument, NULL, OPT_SKIP}, "N   lists: leave out the first"},
     {{"help", no_argument, NULL, 'h'}, "this text (-h)"},
@@ -190,7 +193,9 @@ static int take_option(struct cli *c, int option, int argc, char **argv)
     case OPT_LIMIT: return take_number("limit", &c->limit);
     case OPT_SKIP: return take_number("skip", &c->skip);
     case OPT_ASYNC: c->non_blocking = true; return 0;
+    case 'b':
     case OPT_RECORD: c->record = true; return 0;
+    case 'r': c->result = true; return 0;
     case OPT_NO_OVERWRITE: c->no_overwrite = true; return 0;
     default: return cli_fail("narae --help lists what there is");
     }
@@ -205,7 +210,7 @@ static int read_options(struct cli *c, int argc, char **argv, char **words, int 
 
     for (size_t i = 0; i < nr_countof(options); i++)
         table[i] = options[i].option;
-    while ((option = getopt_long(argc, argv, "-io:p:P:h", table, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "-io:p:P:hbr", table, NULL)) != -1) {
         if (option == 1)
             words[n++] = optarg;
         else if (option == 'h')

@@ -57,7 +57,7 @@ static void add_annotation(json_t *body, const char *key, const char *value)
 
 static json_t *deployment(const struct cli *c, struct nr_err *err)
 {
-    json_t *exec = cli_source_exec(c, c->argv[0], err), *body, *value;
+    json_t *exec = cli_source_exec(c, c->argv[c->argc - 1], err), *body, *value;
     const char *key;
 
     if (exec == NULL)
@@ -87,7 +87,9 @@ int verb_deploy(struct cli *c)
 
     if (body == NULL)
         return cli_fail("%s", err.text);
-    cli_source_name(c->argv[0], name, sizeof(name));
+    if (c->argc > 1 && c->name == NULL) /* as wsk: NAME FILE */
+        c->name = c->argv[0];
+    cli_source_name(c->argv[c->argc - 1], name, sizeof(name));
     if (!cli_path_name(c->name ? c->name : name, encoded, sizeof(encoded)))
         return cli_fail("the name is too long");
     (void)snprintf(path, sizeof(path), ACTIONS "/%s?overwrite=%s", encoded,
@@ -138,7 +140,9 @@ int verb_invoke(struct cli *c)
                                                   ? nr_json_string(answer, "error")
                                                   : "the call failed")
                              : e;
-    cli_print_json(c->record || response == NULL ? answer : json_object_get(response, "result"));
+    cli_print_json((c->record && !c->result) || response == NULL
+                       ? answer
+                       : json_object_get(response, "result"));
     if (status == 502) {
         (void)fprintf(stderr, "narae: %s; its logs: narae logs %s\n",
                       nr_json_string(response, "status"), nr_json_string(answer, "activationId"));

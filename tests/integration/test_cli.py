@@ -1,0 +1,329 @@
+"""narae, the command line, against a real platform: what it prints, what it exits with."""
+import json
+import os
+import re
+import subprocess
+import zipfile
+
+import pytest
+
+from conftest import BUILD, SLOW
+from functions import HELLO, TROUBLE
+
+ID = re.compile(r"[0-9a-f]{32}")
+
+
+@pytest.fixture
+def narae(platform, tmp_path):
+    """Runs narae as a person who has set address and key in the environment."""
+    def run(*words, env=None, **expected):
+        variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LC_ALL": "C.UTF-8",
+                     "NARAE_APIHOST": platform.url, "NARAE_AUTH": platform.auth, **(env or {})}
+        done = subprocess.run([BUILD / "narae", *words], capture_output=True, text=True,
+                              cwd=tmp_path, timeout=120 * SLOW, check=False,
+                              env={k: v for k, v in variables.items() if v is not None})
+        status = expected.get("status", 0)
+        assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
+        return done
+    return run
+
+
+def write(folder, name, text, mode=0o644):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def annotation(document, key):
+    return {a["key"]: a["value"] for a in document["annotations"]}.get(key)
+
+
+@pytest.fixture
+def hello(narae, platform, name, tmp_path):
+    """A deployed function that greets."""
+    narae("deploy", write(tmp_path, "hello.py", HELLO["python:3"]), "--name", name)
+    return name
+
+
+# ---- deploy
+
+@pytest.mark.parametrize("file, code, kind", [
+    ("greet.py", HELLO["python:3"], "python:3"),
+    ("greet.js", HELLO["nodejs:18"], "nodejs:18"),
+    ("greet.sh", HELLO["native"], "blackbox"),
+    ("greet", HELLO["native"], "blackbox"),
+])
+def test_a_file(narae, platform, name, tmp_path, file, code, kind):
+    done = narae("deploy", write(tmp_path, file, code), "--name", name)
+    assert done.stdout.startswith(f"deployed {name} 0.0.1 ({kind})\n")
+    assert json.loads(narae("get", name).stdout)["exec"]["kind"] == kind
+    result = narae("invoke", name, "-p", "name", "Ada")
+    assert json.loads(result.stdout) == {"greeting": "Hello, Ada!"}
+
+
+def test_the_name_is_the_file_s(narae, platform, tmp_path):
+    narae("deploy", write(tmp_path, "named-by-file.py", HELLO["python:3"]))
+    assert "deleted named-by-file" in narae("delete", "named-by-file").stdout
+
+
+def test_an_executable(narae, name):
+    narae("deploy", BUILD / "hello-echo" if (BUILD / "hello-echo").exists()
+          else BUILD / "examples/hello-echo", "--name", name)
+    assert json.loads(narae("invoke", name, "-p", "n", "5").stdout) == {"n": 5}
+
+
+def test_a_folder(narae, name, tmp_path):
+    write(tmp_path, "app/__main__.py", "from parts.greeting import text\n\n"
+          "def main(args):\n    return {'greeting': text(args['name'])}\n")
+    write(tmp_path, "app/parts/__init__.py", "")
+    write(tmp_path, "app/parts/greeting.py", "def text(name):\n    return 'Hello, ' + name\n")
+    done = narae("deploy", "app/", "--name", name)
+    assert "(python:3)" in done.stdout
+    assert json.loads(narae("invoke", name, "-p", "name", "Ada").stdout) == \
+        {"greeting": "Hello, Ada"}
+
+
+def test_a_folder_with_an_executable(narae, name, tmp_path):
+    write(tmp_path, "app/exec", "#!/bin/sh\n. ./words\necho \"{\\\"said\\\": \\\"$word\\\"}\"\n", 0o755)
+    write(tmp_path, "app/words", "word=hello\n")
+    assert "(blackbox)" in narae("deploy", "app", "--name", name).stdout
+    assert json.loads(narae("invoke", name).stdout) == {"said": "hello"}
+
+
+def test_a_zip(narae, name, tmp_path):
+    with zipfile.ZipFile(tmp_path / "app.zip", "w") as archive:
+        archive.writestr("package.json", '{"main": "app.js"}')
+        archive.writestr("app.js", "exports.main = args => ({greeting: 'Hello, ' + args.name})\n")
+    assert "(nodejs:18)" in narae("deploy", "app.zip", "--name", name).stdout
+    assert json.loads(narae("invoke", name, "-p", "name", "Ada").stdout) == \
+        {"greeting": "Hello, Ada"}
+
+
+def test_settings(narae, name, tmp_path):
+    file = write(tmp_path, "f.py", HELLO["python:3"])
+    done = narae("deploy", file, "--name", name, "--memory", "128", "--timeout", "5000",
+                 "--logsize", "1", "--concurrency", "2", "--network", "none", "-p", "name", "Bob",
+                 "-o", "json")
+    document = json.loads(done.stdout)
+    assert document["limits"] == {"memory": 128, "timeout": 5000, "logs": 1, "concurrency": 2}
+    assert annotation(document, "narae.network") == "none"
+    assert document["parameters"] == [{"key": "name", "value": "Bob"}]
+    assert "code" not in document["exec"]
+    assert json.loads(narae("invoke", name).stdout) == {"greeting": "Hello, Bob!"}
+
+
+def test_another_entry(narae, name, tmp_path):
+    file = write(tmp_path, "f.py", "def start(args):\n    return {'started': True}\n")
+    narae("deploy", file, "--name", name, "--main", "start")
+    assert json.loads(narae("invoke", name).stdout) == {"started": True}
+
+
+def test_an_update_and_no_overwrite(narae, hello, tmp_path):
+    again = narae("deploy", tmp_path / "hello.py", "--name", hello)
+    assert again.stdout.startswith(f"deployed {hello} 0.0.2 ")
+    refused = narae("deploy", tmp_path / "hello.py", "--name", hello, "--no-overwrite", status=1)
+    assert "(HTTP 409)" in refused.stderr and "--no-overwrite" in refused.stderr
+    assert refused.stdout == ""
+
+
+@pytest.mark.parametrize("words, said", [
+    (["missing.py"], "missing.py: No such file"),
+    (["odd.txt"], "give --kind"),
+    (["empty"], "empty holds no file"),
+    (["odd.txt", "--kind", "cobol:60"], "(HTTP 400)"),
+    (["odd.txt", "--kind", "python:3", "--memory", "much"], "--memory much"),
+    (["odd.txt", "--kind", "python:3", "--memory", "1"], "(HTTP 400)"),
+])
+def test_what_cannot_be_deployed(narae, tmp_path, words, said):
+    write(tmp_path, "odd.txt", "def main(args):\n    return args\n")
+    (tmp_path / "empty").mkdir()
+    done = narae("deploy", *words, status=1)
+    assert said in done.stderr and done.stdout == ""
+
+
+# ---- invoke
+
+def test_parameters(narae, name, tmp_path):
+    narae("deploy", write(tmp_path, "echo.py", "def main(args):\n    return args\n"), "--name",
+          name)
+    write(tmp_path, "p.json", '{"from": "file", "n": 1}')
+    done = narae("invoke", name, "-P", "p.json", "-p", "n", "2", "--param", "text", "two words",
+                 "-p", "minus", "-3", "-p", "list", '[1, {"a": null}]', "-p", "yes", "true")
+    assert json.loads(done.stdout) == {"from": "file", "n": 2, "text": "two words", "minus": -3,
+                                       "list": [1, {"a": None}], "yes": True}
+
+
+@pytest.mark.parametrize("words, said", [
+    (["-p", "lonely"], "-p lonely"),
+    (["-P", "absent.json"], "absent.json"),
+    (["-P", "list.json"], "not one JSON object"),
+    (["--unknown"], "--help"),
+])
+def test_bad_parameters(narae, tmp_path, words, said):
+    write(tmp_path, "list.json", "[1]")
+    assert said in narae("invoke", "any", *words, status=1).stderr
+
+
+def test_the_whole_record(narae, hello):
+    record = json.loads(narae("invoke", hello, "--record").stdout)
+    assert record["response"]["result"] == {"greeting": "Hello, nobody!"}
+    assert ID.fullmatch(record["activationId"])
+
+
+def test_not_waiting(narae, platform, hello):
+    done = narae("invoke", hello, "--async", "-p", "name", "Ada")
+    activation = done.stdout.strip()
+    assert ID.fullmatch(activation)
+    platform.record(activation)
+    assert json.loads(narae("result", activation).stdout) == {"greeting": "Hello, Ada!"}
+    answer = json.loads(narae("invoke", hello, "--async", "-o", "json").stdout)
+    assert list(answer) == ["activationId"]
+
+
+def test_a_function_that_fails(narae, name, tmp_path):
+    narae("deploy", write(tmp_path, "trouble.py", TROUBLE["python:3"]), "--name", name)
+    thrown = narae("invoke", name, "-p", "do", "throw", status=2)
+    assert "error" in json.loads(thrown.stdout)
+    activation = re.search(r"narae logs ([0-9a-f]{32})", thrown.stderr).group(1)
+    assert "boom" in narae("logs", activation).stdout
+    asked = narae("invoke", name, "-p", "do", "error", status=2)
+    assert json.loads(asked.stdout) == {"error": "as asked", "other": 1}
+    assert "application error" in asked.stderr
+
+
+# ---- lists and records
+
+def test_functions(narae, hello):
+    lines = narae("functions", "--limit", "200").stdout.splitlines()
+    assert lines[0].split() == ["NAME", "KIND", "VERSION", "MEMORY", "TIMEOUT", "UPDATED"]
+    row = next(line for line in lines if line.split()[0] == hello)
+    assert re.search(r" python:3 +0\.0\.1 +256 MB +60000 ms  \d{4}-\d\d-\d\d ", row)
+    listed = json.loads(narae("functions", "-o", "json", "--limit", "200").stdout)
+    assert hello in [f["name"] for f in listed]
+    assert narae("functions", "--limit", "1").stdout.count("\n") == 2
+
+
+def test_no_functions_yet(narae, start_platform):
+    own = start_platform()
+    done = narae("functions", env={"NARAE_APIHOST": own.url, "NARAE_AUTH": own.auth})
+    assert (done.stdout, "narae deploy FILE" in done.stderr) == ("", True)
+    none = narae("logs", env={"NARAE_APIHOST": own.url, "NARAE_AUTH": own.auth}, status=1)
+    assert "narae invoke FUNCTION" in none.stderr
+
+
+def test_records(narae, hello):
+    narae("invoke", hello, "-p", "name", "Ada")
+    narae("invoke", hello, "-p", "name", "Bob")
+    lines = narae("activations", hello).stdout.splitlines()
+    assert len(lines) == 3
+    warm, cold = lines[1:]  # the latest first
+    assert re.search(r"[0-9a-f]{32}.* python:3 +warm .* success +" + hello, warm)
+    assert re.search(r"[0-9a-f]{32}.* python:3 +cold .* success +" + hello, cold)
+    listed = json.loads(narae("activations", hello, "-o", "json").stdout)
+    first = listed[1]["activationId"]
+    assert first in cold
+    assert json.loads(narae("activation", first).stdout)["activationId"] == first
+    assert json.loads(narae("result", first).stdout) == {"greeting": "Hello, Ada!"}
+    assert json.loads(narae("result", first, "-o", "json").stdout)["success"] is True
+    assert narae("logs", first).stdout.rstrip().endswith("stdout: greeting Ada")
+    assert len(json.loads(narae("logs", first, "-o", "json").stdout)["logs"]) == 1
+
+
+def test_the_latest(narae, hello):
+    narae("invoke", hello, "-p", "name", "Zoe")
+    assert json.loads(narae("result").stdout) == {"greeting": "Hello, Zoe!"}
+    assert "greeting Zoe" in narae("logs").stdout
+    assert json.loads(narae("activation").stdout)["name"] == hello
+
+
+def test_what_is_not_there(narae):
+    for verb in ("get", "delete", "invoke"):
+        done = narae(verb, "no-such-function", status=1)
+        assert "(HTTP 404)" in done.stderr and "narae functions" in done.stderr
+    assert "(HTTP 404)" in narae("logs", "0" * 32, status=1).stderr
+    assert "32 hex digits" in narae("logs", "latest", status=1).stderr
+
+
+def test_delete(narae, hello):
+    assert narae("delete", hello).stdout == f"deleted {hello}\n"
+    assert "(HTTP 404)" in narae("get", hello, status=1).stderr
+
+
+def test_doctor(narae, platform):
+    lines = narae("doctor").stdout.splitlines()
+    assert lines and all(re.match(r"(yes|no)  +\S", line) for line in lines)
+    assert json.loads(narae("doctor", "-o", "json").stdout)
+
+
+# ---- hands used to wsk
+
+def test_the_words_of_wsk(narae, platform, name, tmp_path):
+    file = write(tmp_path, "hello.py", HELLO["python:3"])
+    assert f"deployed {name} 0.0.1" in narae("action", "create", name, file).stdout
+    assert f"deployed {name} 0.0.2" in narae("action", "update", name, file).stdout
+    assert name in narae("action", "list", "--limit", "200").stdout
+    assert json.loads(narae("action", "get", name).stdout)["name"] == name
+    result = {"greeting": "Hello, Ada!"}
+    assert json.loads(narae("action", "invoke", name, "-r", "-p", "name", "Ada").stdout) == result
+    record = json.loads(narae("action", "invoke", "-b", f"/_/{name}", "-p", "name", "Ada").stdout)
+    assert record["response"]["result"] == result
+    activation = record["activationId"]
+    assert activation in narae("activation", "list", name).stdout
+    assert json.loads(narae("activation", "get", activation).stdout)["name"] == name
+    assert "greeting Ada" in narae("activation", "logs", activation).stdout
+    assert json.loads(narae("activation", "result", activation).stdout) == result
+    assert narae("action", "delete", name).stdout == f"deleted {name}\n"
+
+
+def test_the_properties_of_wsk(narae, platform, hello, tmp_path):
+    bare = {"NARAE_APIHOST": None, "NARAE_AUTH": None}
+    text = f"APIHOST={platform.url}\nAUTH={platform.auth}\n"
+    write(tmp_path, ".wskprops", text)
+    assert hello in narae("functions", "--limit", "200", env=bare).stdout
+    write(tmp_path, ".wskprops", "APIHOST=http://127.0.0.1:1\nAUTH=a:b\n")
+    elsewhere = str(write(tmp_path, "other", text))
+    assert hello in narae("functions", "--limit", "200",
+                          env={**bare, "WSK_CONFIG_FILE": elsewhere}).stdout
+    owns = {"__OW_API_HOST": platform.url, "__OW_API_KEY": platform.auth}
+    assert hello in narae("functions", "--limit", "200", env={**bare, **owns}).stdout
+    flags = ["--apihost", platform.url, "--auth", platform.auth]
+    assert hello in narae("functions", "--limit", "200", *flags, env=bare).stdout
+
+
+# ---- what goes wrong
+
+def test_a_wrong_key(narae):
+    done = narae("functions", env={"NARAE_AUTH": "nobody:nothing"}, status=1)
+    assert "(HTTP 401)" in done.stderr and "not known there" in done.stderr
+
+
+def test_no_key(narae):
+    done = narae("functions", env={"NARAE_AUTH": None}, status=1)
+    assert "(HTTP 401)" in done.stderr and "guest.key" in done.stderr
+
+
+def test_nobody_there(narae):
+    done = narae("functions", env={"NARAE_APIHOST": "http://127.0.0.1:1"}, status=1)
+    assert "no answer from http://127.0.0.1:1" in done.stderr and "scripts/run" in done.stderr
+
+
+@pytest.mark.parametrize("words, said", [
+    (["deplyo", "x.py"], "deplyo is no verb"),
+    (["invoke"], "narae invoke FUNCTION"),
+    (["get", "a", "b"], "narae get FUNCTION"),
+    (["functions", "-o", "xml"], "-o xml"),
+    ([], "Verbs"),
+])
+def test_a_mistaken_command(narae, words, said):
+    done = narae(*words, status=1)
+    assert said in done.stderr and done.stdout == ""
+
+
+def test_help(narae):
+    text = narae("--help").stdout
+    for verb in ("deploy", "invoke", "functions", "get", "delete", "activations", "activation",
+                 "logs", "result", "doctor"):
+        assert re.search(rf"^  {verb} ", text, re.M)
+    assert "Exit status" in text
