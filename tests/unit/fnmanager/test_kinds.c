@@ -1,0 +1,201 @@
+/* Kinds, versions, states and names: tables of words in, words out. */
+#include "fnmanager/kinds.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "common/base/mem.h"
+#include "fnmanager/lifecycle.h"
+#include "fnmanager/version.h"
+#include "tests/unit/fnmanager/rig.h"
+
+static void test_words(void **state)
+{
+    static const struct {
+        const char *word, *kind;
+    } words[] = {
+        {"python:3", "python:3"},
+        {"PYTHON:3", "python:3"},
+        {"python:3.11", "python:3"},
+        {"python:default", "python:3"},
+        {"nodejs:DEFAULT", "nodejs:18"},
+        {"nodejs:18", "nodejs:18"},
+        {"python", NULL},
+        {"python:", NULL},
+        {":default", NULL},
+        {"py:default", NULL},
+        {"", NULL},
+        {"cobol:1", NULL},
+    };
+
+    for (size_t i = 0; i < nr_countof(words); i++) {
+        struct nr_err err = {0};
+        const struct runtime_kind *k = kinds_resolve(rig_kinds, words[i].word, &err);
+        if (words[i].kind == NULL)
+            assert_null(k);
+        else
+            assert_string_equal(k->kind, words[i].kind);
+        assert_int_equal(err.code, words[i].kind == NULL ? NR_EINVAL : 0);
+    }
+}
+
+static void test_unknown_kind_text(void **state)
+{
+    struct nr_err err = {0};
+
+    assert_null(kinds_resolve(rig_kinds, "ruby:2", &err));
+    assert_string_equal(
+        err.text,
+        "The specified runtime 'ruby:2' is not supported by this platform. Valid values are: "
+        "'nodejs:18', 'python:3', 'python:3.11'.");
+}
+
+static void test_images(void **state)
+{
+    static const struct {
+        const char *image;
+        bool valid, native;
+    } images[] = {
+        {"openwhisk/dockerskeleton", true, true},
+        {"openwhisk/dockerskeleton:1.3.2", true, true},
+        {"docker.io/openwhisk/dockerskeleton:nightly", true, true},
+        {"openwhisk/dockerskeleton2", true, false},
+        {"registry.example:5000/team/reader:1", true, false},
+        {"alpine", true, false},
+        {"me/app@sha256:0123456789abcdef", true, false},
+        {"", false, false},
+        {"-v", false, false},
+        {"a b", false, false},
+        {"a//b", false, false},
+        {"a/../b", false, false},
+        {"a\"b", false, false},
+    };
+
+    for (size_t i = 0; i < nr_countof(images); i++) {
+        assert_int_equal(kinds_image_valid(images[i].image), images[i].valid);
+        assert_int_equal(kinds_image_is_native(images[i].image), images[i].native);
+    }
+}
+
+static void test_runtimes_document(void **state)
+{
+    struct nr_buf out;
+
+    nr_buf_init(&out, 8192);
+    kinds_write(rig_kinds, &out);
+    nr_buf_addc(&out, '\0');
+    assert_string_equal(
+        out.p,
+        "{\"nodejs\":[{\"kind\":\"nodejs:18\",\"image\":\"narae/nodejs:0123456789ab\",\"deprecated\":false,\"default\":true,"
+        "\"attached\":false,\"requireMain\":false}],\"python\":[{\"kind\":\"python:3\",\"image\":\"narae/python:ba9876543210\","
+        "\"deprecated\":false,\"default\":true,\"attached\":false,\"requireMain\":false},{\"kind\":\"python:3.11\","
+        "\"image\":\"narae/python:ba9876543210\",\"deprecated\":false,\"default\":false,\"attached\":false,"
+        "\"requireMain\":false}]}");
+    nr_buf_fini(&out);
+}
+
+static void test_versions(void **state)
+{
+    static const struct {
+        const char *text, *next; /* NULL: not valid */
+    } versions[] = {
+        {"0.0.1", "0.0.2"}, {"1.2.9", "1.2.10"}, {"10.20.30", "10.20.31"},
+        {"0.0", NULL},      {"0.0.0.1", NULL},   {"1.2.x", NULL},
+        {"", NULL},         {"01.0.0", NULL},    {"1.0.-1", NULL},
+        {"1.0.0.", NULL},   {"0..1", NULL},      {"0.0.99999999999", NULL},
+    };
+
+    for (size_t i = 0; i < nr_countof(versions); i++) {
+        char next[VERSION_TEXT_BYTES];
+        assert_int_equal(version_valid(versions[i].text), versions[i].next != NULL);
+        if (versions[i].next == NULL)
+            continue;
+        version_bump(versions[i].text, next);
+        assert_string_equal(next, versions[i].next);
+    }
+}
+
+static void test_lifecycle(void **state)
+{
+    static const struct {
+        enum function_state from;
+        enum lifecycle_move move;
+        int to; /* -2: refused */
+    } moves[] = {
+        {FN_LATEST, MOVE_UPDATE, FN_LATEST},
+        {FN_LATEST, MOVE_UPDATE_BEGIN, FN_UPDATING},
+        {FN_UPDATING, MOVE_UPDATE_END, FN_LATEST},
+        {FN_UPDATING, MOVE_UPDATE, -2},
+        {FN_UPDATING, MOVE_UPDATE_BEGIN, -2},
+        {FN_UPDATING, MOVE_DELETE, -2},
+        {FN_UPDATING, MOVE_BLOCK, -2},
+        {FN_UPDATING, MOVE_RETIRE, -2},
+        {FN_BLOCKED, MOVE_UPDATE, FN_BLOCKED},
+        {FN_BLOCKED, MOVE_PUBLISH, -2},
+        {FN_BLOCKED, MOVE_UNBLOCK, FN_PUBLISHED},
+        {FN_PUBLISHED, MOVE_UPDATE, -2},
+        {FN_RETIRED, MOVE_UPDATE, -2},
+        {FN_RETIRED, MOVE_PURGE, LIFECYCLE_GONE},
+        {FN_LATEST, MOVE_PURGE, -2},
+        {FN_LATEST, MOVE_DELETE, LIFECYCLE_GONE},
+        {FN_LATEST, MOVE_UNBLOCK, -2},
+        {FN_RETIRED, MOVE_RETIRE, -2},
+    };
+
+    for (size_t i = 0; i < nr_countof(moves); i++) {
+        struct nr_err err = {0};
+        int to = -2, r = lifecycle_move(moves[i].from, moves[i].move, FN_PUBLISHED, &to, &err);
+        assert_int_equal(to, moves[i].to);
+        assert_int_equal(r, moves[i].to == -2 ? NR_ECONFLICT : 0);
+        assert_int_equal(err.text[0] != '\0', moves[i].to == -2);
+    }
+    assert_int_equal(lifecycle_may_run(FN_LATEST, NULL), 0);
+    assert_int_equal(lifecycle_may_run(FN_UPDATING, NULL), 0);
+    assert_int_equal(lifecycle_may_run(FN_BLOCKED, NULL), NR_EBLOCKED);
+    assert_int_equal(lifecycle_may_run(FN_RETIRED, NULL), NR_EGONE);
+    for (int s = FN_LATEST; s <= FN_RETIRED; s++)
+        assert_int_equal(lifecycle_of_name(lifecycle_name((enum function_state)s)), s);
+}
+
+static void test_names(void **state)
+{
+    static const struct {
+        const char *name;
+        bool good;
+    } names[] = {
+        {"a", true},    {"_", true},      {"hello world", true}, {"a@b.c&d-e", true}, {"9", true},
+        {"a.", true},   {"", false},      {".a", false},         {" a", false},       {"a ", false},
+        {"a/b", false}, {"a+b", false},   {"\xc3\xa9", false},   {"a\nb", false},     {"-a", false},
+        {"..", false},  {"a%20b", false}, {"&", false},
+    };
+    char longest[258];
+    struct nr_err err = {0};
+
+    for (size_t i = 0; i < nr_countof(names); i++) {
+        struct nr_err e = {0};
+        assert_int_equal(entity_name_check(nr_str_of(names[i].name), &e),
+                         names[i].good ? 0 : NR_EINVAL);
+        if (!names[i].good)
+            assert_string_equal(e.text, "The name of the entity contains illegal characters.");
+    }
+    memset(longest, 'a', sizeof(longest));
+    assert_int_equal(entity_name_check((struct nr_str){longest, 256}, &err), 0);
+    assert_int_equal(entity_name_check((struct nr_str){longest, 257}, &err), NR_EINVAL);
+    assert_string_equal(err.text, "Name segement longer than allowed: 257 > 256.");
+    assert_int_equal(entity_name_check((struct nr_str){"a\0b", 3}, NULL), NR_EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_words),    cmocka_unit_test(test_unknown_kind_text),
+        cmocka_unit_test(test_images),   cmocka_unit_test(test_runtimes_document),
+        cmocka_unit_test(test_versions), cmocka_unit_test(test_lifecycle),
+        cmocka_unit_test(test_names),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
