@@ -1,0 +1,47 @@
+/* The body of the Engine's create call. It is made from a struct of numbers, choices and texts of ours; the only texts from outside
+ * are the image's reference and, for own images, the command that the image itself names. Pure. Any thread.
+ */
+#ifndef NR_INVOKER_CREATE_H
+#define NR_INVOKER_CREATE_H
+
+#include <jansson.h>
+
+#include "common/base/buf.h"
+#include "ports/function.h"
+
+/* The uid and gid of every function. */
+#define CONTAINER_UID 65534
+#define CONTAINER_MEMORY_STEP_MB 64
+
+enum create_network { CREATE_NET_DISABLED, CREATE_NET_BRIDGE };
+
+/* All that can be said about a container. Texts are lent. */
+struct create_spec {
+    const char *image;
+    const char *id;           /* 8 hex; ours */
+    const char *socket_dir;   /* on the host, mounted read-only at /.narae/s */
+    const char *agent_path;   /* on the host, mounted at /.narae/agent */
+    const char *hosts_path;   /* on the host, mounted at /etc/hosts without network */
+    const char *installation; /* labels */
+    const char *invoker;
+    const char *kind;
+    const json_t
+        *command; /* own images: array of the image's entry point and command; NULL: none */
+    enum create_network network;
+    int64_t memory_mb;
+    int64_t node_memory_mb; /* CPU weight is the share of it */
+    int64_t code_tmpfs_mb;  /* /action */
+    bool many_files;        /* code is an archive */
+    bool concurrent;        /* more than one call at a time */
+    bool swappiness;        /* the Engine takes MemorySwappiness (cgroup v1) */
+    const char *seccomp;    /* JSON of a profile; NULL: the Engine's default */
+};
+
+/* What the function's snapshot says about its container: image, kind, network, sizes. The places and labels stay as they are. */
+void create_spec_of(const struct function *f, bool has_bridge, struct create_spec *s);
+/* The body (made), or NULL without memory. */
+char *create_body(const struct create_spec *s, size_t *ret_n);
+/* What the container of a function with this limit takes from the node: rounded up to the step. */
+int64_t container_memory_mb(int64_t memory_mb);
+
+#endif

@@ -1,0 +1,90 @@
+/* The Docker Engine: worker threads that make its HTTP calls over the unix socket, fed from one ranked queue.
+ *
+ * A job is submitted on the loop's thread, runs on a worker (blocking, top to bottom) and comes back to the loop. Not for
+ * policy: what to start or to remove is the pool's business.
+ */
+#ifndef NR_INVOKER_ENGINE_H
+#define NR_INVOKER_ENGINE_H
+
+#include "common/base/buf.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "common/base/metric.h"
+#include "common/net/loop.h"
+
+struct engine;
+struct engine_worker;
+
+/* Best first. Jobs of equal rank go in order. Pulls have a worker of their own, for they may take minutes. */
+enum engine_rank { RANK_START, RANK_PREWARM, RANK_REMOVE, RANK_PULL, RANK_COUNT };
+
+/* Deadlines of calls. */
+enum {
+    ENGINE_START_MS = 30000, /* create, start */
+    ENGINE_ASK_MS = 10000,   /* inspect, remove, lists */
+    ENGINE_PING_MS = 2000,
+    ENGINE_PULL_MS = 300000,
+};
+
+/* Embedded by who submits it; lent until done. */
+struct engine_job {
+    /* in */
+    enum engine_rank rank;
+    void (*work)(struct engine_worker *w, struct engine_job *j); /* on a worker's thread */
+    void (*done)(struct engine_job *j);                          /* on the loop */
+    /* private */
+    struct nr_mail mail;
+    struct nr_link link;
+};
+
+/* What an Engine call answered; nr_buf_fini(&body) by the caller, also after a failure. */
+struct engine_reply {
+    int status;
+    struct nr_buf body;
+};
+
+struct engine_metrics {
+    nr_counter calls, failures;
+    struct nr_hist seconds;
+};
+
+struct engine_config {
+    struct nr_loop *loop;
+    const char *socket_path;
+    int workers;
+    struct nr_log *log; /* kept */
+};
+
+/* Asks the Engine for its version (API 1.41 at least) and starts the workers. Blocking. NR_EUNAVAIL with a sentence that says what
+ * to do when it does not answer. */
+int engine_open(const struct engine_config *c, struct engine **ret, struct nr_err *err);
+/* From now on calls that are not under way fail with NR_ECANCELED. */
+void engine_cancel(struct engine *e);
+/* Jobs that wait are run to their end with canceled calls; `closed` comes on the loop once the last worker has gone and the engine is
+ * freed. NULL is fine: closed is called at once. */
+void engine_close(struct engine *e, void (*closed)(void *arg), void *arg);
+
+/* A worker for the calling thread, before the loop runs (start-up probe). */
+struct engine_worker *engine_own_worker(struct engine *e);
+
+/* Queues a job; loop's thread. */
+void engine_submit(struct engine *e, struct engine_job *j);
+
+/* One HTTP call on a worker's thread: path without the version ("/containers/json"), body JSON or {NULL,0}. 0 when an answer came,
+ * whatever its status. A connection that had gone stale is tried again once; names make that safe. NR_EUNAVAIL at once for
+ * a second after the third failure to reach the Engine in a row. */
+int engine_call(struct engine_worker *w, const char *method, const char *path, struct nr_str body,
+                uint32_t timeout_ms, struct engine_reply *ret, struct nr_err *err);
+/* As engine_call, and a status of 300 or above becomes NR_E* with the Engine's own message; 304 is fine. */
+int engine_want(struct engine_worker *w, const char *method, const char *path, struct nr_str body,
+                uint32_t timeout_ms, struct engine_reply *ret, struct nr_err *err);
+
+/* "1.41": the API version in use; the version text of the Engine. */
+const char *engine_api(const struct engine *e);
+const char *engine_version(const struct engine *e);
+/* Did the last call reach it? */
+bool engine_reachable(const struct engine *e);
+unsigned engine_waiting(struct engine *e);
+const struct engine_metrics *engine_figures(const struct engine *e);
+
+#endif

@@ -1,0 +1,52 @@
+/* Pure parts of the pool. */
+#include "invoker/pool_rules.h"
+
+/* Slots that did not dial in this long after the code was loaded are not counted on any more. */
+enum { LATE_SLOT_US = 1000000 };
+
+unsigned slots_coming(const struct container *ct, uint64_t now_us)
+{
+    if (ct->retired)
+        return 0;
+    switch (ct->state) {
+    case CT_STARTING: return ct->slot_count;
+    case CT_FRESH:
+    case CT_INIT:
+        return ct->slot_count -
+               1; /* the first slot loads the code; the others dial in after that */
+    case CT_BUSY:
+    case CT_IDLE:
+        return span_us(ct->loaded_us, now_us) < LATE_SLOT_US ? ct->slot_count - ct->connected : 0;
+    default: return 0;
+    }
+}
+
+enum cold_cause cold_cause_of(const struct pool *p)
+{
+    if (p->container_count > 0)
+        return COLD_SCALE_OUT;
+    if (p->past->revision == 0)
+        return COLD_FIRST_CALL;
+    return p->past->revision != p->revision ? COLD_UPDATED : p->past->last_end;
+}
+
+bool memory_reserve(struct node *n, int64_t mb)
+{
+    int64_t used = atomic_load(&n->memory_used_mb);
+
+    do {
+        if (used + mb > n->memory_max_mb)
+            return false;
+    } while (!atomic_compare_exchange_weak(&n->memory_used_mb, &used, used + mb));
+    return true;
+}
+
+void memory_release(struct node *n, int64_t mb)
+{
+    (void)atomic_fetch_sub(&n->memory_used_mb, mb);
+}
+
+int64_t memory_missing_mb(struct node *n, int64_t mb)
+{
+    return atomic_load(&n->memory_used_mb) + mb - n->memory_max_mb;
+}

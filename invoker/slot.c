@@ -1,0 +1,247 @@
+/* One connection of a container: who dials, its hello, the frames that come in.
+ *
+ * conn_open() accepts and checks the peer. The first frame must be HELLO, which says which slot it is. From then on every frame must
+ * belong to the slot's call; it is stored in slot->got and the call is ticked. An ANSWER that lies whole in what was read is lent to
+ * that tick where it lies.
+ * A broken rule or a broken connection is the same: the slot's call, and no other, learns that it is lost, and the container
+ * takes no further calls.
+ */
+#include "invoker/conn.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "common/base/json.h"
+
+/* ---- opening and closing ------------------------------------------------------------------------------------ */
+
+static void on_closed(uv_handle_t *h)
+{
+    struct conn *c = nr_container_of((uv_pipe_t *)h, struct conn, pipe);
+    struct container *ct = c->ct;
+
+    frame_reader_fini(&c->reader);
+    free(c);
+    container_unref(ct);
+}
+
+void conn_close(struct conn *c)
+{
+    if (c->closing)
+        return;
+    c->closing = true;
+    nr_list_del(&c->in_ct);
+    c->ct->conn_count--;
+    if (c->slot) {
+        c->slot->conn = NULL;
+        c->ct->connected--;
+        c->slot = NULL;
+    }
+    uv_close((uv_handle_t *)&c->pipe, on_closed);
+}
+
+void slot_close(struct slot *s)
+{
+    if (s->conn)
+        conn_close(s->conn);
+}
+
+void slot_cut(struct slot *s)
+{
+    uv_os_fd_t fd;
+
+    if (s->conn && !s->shut && uv_fileno((uv_handle_t *)&s->conn->pipe, &fd) == 0) {
+        s->shut = true;
+        (void)shutdown(fd, SHUT_WR);
+    }
+}
+
+/* The connection is of no use any more; its call learns of it. */
+static void lost(struct conn *c, const char *why)
+{
+    struct container *ct = c->ct;
+    struct slot *s = c->slot;
+
+    if (c->closing)
+        return;
+    nr_log(ct->v->log, s && s->a ? NR_LOG_INFO : NR_LOG_DEBUG, "invoker",
+           "container=%s slot=%d lost: %s", ct->name, s ? (int)s->index : -1, why);
+    conn_close(c);
+    if (ct->state == CT_STARTING) /* not greeted yet: it may dial again */
+        return;
+    nr_count(&ct->v->m.lost, 1);
+    (void)container_ref(ct);
+    container_retire(ct, COLD_CRASHED);
+    if (s && s->a) {
+        s->got.lost = true;
+        invoker_tick(s->a);
+    }
+    container_unref(ct);
+}
+
+/* ---- who dials ---------------------------------------------------------------------------------------------- */
+
+static bool is_ours(struct conn *c)
+{
+    struct ucred peer;
+    socklen_t n = sizeof(peer);
+    uv_os_fd_t fd;
+    const struct peer_rule *rule = &c->ct->v->peer;
+
+    if (uv_fileno((uv_handle_t *)&c->pipe, &fd) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0)
+        return false;
+    if (peer.uid == rule->uid && peer.pid > 0 && rule->inside(peer.pid, c->ct->id))
+        return true;
+    nr_log(
+        c->ct->v->log, NR_LOG_ERROR, "invoker",
+        "container=%s: a connection of uid %u, pid %d was refused: it is not from inside this container",
+        c->ct->name, (unsigned)peer.uid, (int)peer.pid);
+    return false;
+}
+
+/* ---- frames in ---------------------------------------------------------------------------------------------- */
+
+static bool on_hello(struct conn *c, const struct nr_frame *head, struct nr_str payload)
+{
+    struct container *ct = c->ct;
+    nr_auto_json json_t *j = head->type == NR_FRAME_HELLO ? nr_json_parse(payload, NULL) : NULL;
+    const char *id = j ? nr_json_string(j, "id") : NULL;
+    json_int_t protocol = json_integer_value(json_object_get(j, "protocol"));
+    json_int_t index = json_integer_value(json_object_get(j, "slot"));
+
+    if (id == NULL || strcmp(id, ct->name) != 0 || protocol != NR_FRAME_PROTOCOL || index < 0 ||
+        index >= (json_int_t)ct->slot_count || ct->slots[index].conn || ct->slots[index].a ||
+        ct->retired) {
+        nr_count(&ct->v->m.protocol_errors, 1);
+        lost(c, "its hello is not the one expected");
+        return false;
+    }
+    c->slot = &ct->slots[index];
+    c->slot->conn = c;
+    container_greeted(ct, c->slot);
+    return !c->closing;
+}
+
+static bool take_init_done(struct slot *s, const struct nr_frame *head, struct nr_str payload)
+{
+    if (!s->init_sent || s->run_sent || s->got.init_done)
+        return false;
+    s->got.init_done = true;
+    s->got.flags = head->flags;
+    nr_buf_reset(&s->parts, 0);
+    nr_buf_add(&s->parts, payload.p, payload.n);
+    s->got.bytes = nr_buf_str(&s->parts);
+    return !s->parts.failed;
+}
+
+static bool take_answer(struct slot *s, const struct nr_frame *head, struct nr_str payload)
+{
+    if (!s->run_sent || s->got.answered)
+        return false;
+    s->got.flags |= head->flags;
+    s->got.bytes = payload;
+    if ((head->flags & NR_FRAME_MORE) || s->parts.n) {
+        nr_buf_add(&s->parts, payload.p, payload.n);
+        s->got.bytes = nr_buf_str(&s->parts);
+    }
+    if (s->parts.failed)
+        return false;
+    s->got.answered = !(head->flags & NR_FRAME_MORE);
+    if (s->got.answered)
+        invoker_tick(s->a);
+    return true;
+}
+
+static bool take_log(struct slot *s, const struct nr_frame *head, struct nr_str payload)
+{
+    s->log_bytes += payload.n;
+    if (s->log_bytes > NR_FRAME_LOG_MAX_BYTES)
+        return false;
+    if (s->ct->fn->log_max_bytes > 0)
+        nr_buf_add(&s->a->logs, payload.p, payload.n);
+    return true;
+}
+
+static bool take_end(struct slot *s, const struct nr_frame *head, struct nr_str payload)
+{
+    struct nr_frame_end end;
+
+    memcpy(&end, payload.p, sizeof(end));
+    if (s->got.ended || end.verdict > NR_VERDICT_TAINTED)
+        return false;
+    s->got.ended = true;
+    s->got.verdict = end.verdict;
+    invoker_tick(s->a);
+    return true;
+}
+
+static bool on_frame(void *arg, const struct nr_frame *head, struct nr_str payload)
+{
+    static bool (*const takers[])(struct slot *, const struct nr_frame *, struct nr_str) = {
+        [NR_FRAME_INIT_DONE] = take_init_done,
+        [NR_FRAME_ANSWER] = take_answer,
+        [NR_FRAME_LOG] = take_log,
+        [NR_FRAME_END] = take_end,
+    };
+    struct conn *c = arg;
+    struct slot *s = c->slot;
+
+    if (s == NULL)
+        return on_hello(c, head, payload);
+    bool known = head->type < nr_countof(takers) && takers[head->type];
+
+    if (!known || s->a == NULL || s->call == 0 || head->call != s->call ||
+        !takers[head->type](s, head, payload)) {
+        nr_count(&c->ct->v->m.protocol_errors, 1);
+        lost(c, "a frame came that does not belong here");
+    }
+    return !c->closing;
+}
+
+/* ---- bytes in ----------------------------------------------------------------------------------------------- */
+
+static void on_room(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
+{
+    struct conn *c = h->data;
+    char *at;
+    size_t n;
+
+    if (frame_reader_room(&c->reader, &at, &n))
+        *buf = uv_buf_init(at, (unsigned)n);
+    else
+        *buf = uv_buf_init(c->ct->v->read_buf, READ_BUF_BYTES);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct conn *c = stream->data;
+
+    if (n < 0) {
+        lost(c, uv_strerror((int)n));
+    } else if (n > 0) {
+        int r = frame_reader_feed(&c->reader, buf->base, (size_t)n, on_frame, c);
+
+        if (r < 0) {
+            nr_count(&c->ct->v->m.protocol_errors, 1);
+            lost(c, nr_err_text(r));
+        }
+    }
+}
+
+void conn_open(struct container *ct)
+{
+    struct conn *c = nr_alloc(sizeof(*c));
+
+    c->ct = container_ref(ct);
+    frame_reader_init(&c->reader);
+    nr_check(uv_pipe_init(&ct->v->loop->uv, &c->pipe, 0) == 0);
+    c->pipe.data = c;
+    nr_list_add(&ct->conns, &c->in_ct);
+    ct->conn_count++;
+    if (uv_accept((uv_stream_t *)&ct->server, (uv_stream_t *)&c->pipe) < 0 ||
+        ct->conn_count > ct->slot_count || !is_ours(c) ||
+        uv_read_start((uv_stream_t *)&c->pipe, on_room, on_read) < 0)
+        conn_close(c);
+}

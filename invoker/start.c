@@ -1,0 +1,289 @@
+/* Engine work for one container, top to bottom on a worker's thread:
+ *
+ *   start    (own images: ask for the image's command) create, write whose it is, tell the loop the id, start
+ *   pull     for an own image that is not there: pull it, then as above; on the worker for pulls
+ *   look     does it still run? asked while no hello came
+ *   remove   by force, whatever state it is in; then its folder and its identity file
+ *
+ * Names are ours and unique, so a call that was cut can be made again: a second create is a conflict, a second start or removal is fine.
+ */
+#include "invoker/start.h"
+
+#include "common/base/clock.h"
+#include "common/base/json.h"
+#include "invoker/identity.h"
+#include "invoker/internal.h"
+
+enum { PATH_MAX_BYTES = 1024, INSTALLATION_HEAD = 8 };
+
+static const struct nr_str no_body = {NULL, 0};
+
+/* ---- create and start --------------------------------------------------------------------------------------- */
+
+/* References and ids go into paths: letters that need no escape only. */
+static bool safe_in_path(const char *s)
+{
+    return s[0] != '\0' &&
+           s[strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/@-")] ==
+               '\0' &&
+           strstr(s, "..") == NULL;
+}
+
+/* Entry point and command of an own image, for the agent to start. */
+static int read_command(struct engine_worker *w, struct start_job *j, json_t **ret)
+{
+    char path[PATH_MAX_BYTES];
+    struct engine_reply reply = {0};
+
+    if (!safe_in_path(j->spec.image))
+        return nr_err_set(&j->err, NR_EINVAL, "image reference '%s' is not valid", j->spec.image);
+    (void)snprintf(path, sizeof(path), "/images/%s/json", j->spec.image);
+    int r = engine_want(w, "GET", path, no_body, ENGINE_ASK_MS, &reply, &j->err);
+    nr_auto_json json_t *o = r == 0 ? nr_json_parse(nr_buf_str(&reply.body), &j->err) : NULL;
+    json_t *config = o ? json_object_get(o, "Config") : NULL;
+    json_t *command = json_array();
+
+    nr_buf_fini(&reply.body);
+    if (config) {
+        (void)json_array_extend(command, json_object_get(config, "Entrypoint"));
+        (void)json_array_extend(command, json_object_get(config, "Cmd"));
+    }
+    if (r == 0 && json_array_size(command) == 0)
+        r = nr_err_set(&j->err, NR_EPROTO, "image '%s' names no command", j->spec.image);
+    if (r < 0)
+        json_decref(command);
+    else
+        *ret = command;
+    return r;
+}
+
+static int create(struct engine_worker *w, struct start_job *j)
+{
+    char path[PATH_MAX_BYTES];
+    struct engine_reply reply = {0};
+    size_t n = 0;
+    nr_auto_free char *body = create_body(&j->spec, &n);
+
+    if (body == NULL)
+        return nr_err_set(&j->err, NR_ENOMEM, "no memory for the create body");
+    (void)snprintf(path, sizeof(path), "/containers/create?name=narae-%.*s-%s", INSTALLATION_HEAD,
+                   j->spec.installation, j->name);
+    uint64_t begun_us = nr_mono_us();
+    int r =
+        engine_want(w, "POST", path, (struct nr_str){body, n}, ENGINE_START_MS, &reply, &j->err);
+    nr_auto_json json_t *o = r == 0 ? nr_json_parse(nr_buf_str(&reply.body), &j->err) : NULL;
+    const char *id = o ? nr_json_string(o, "Id") : NULL;
+
+    nr_buf_fini(&reply.body);
+    if (r == 0 && (id == NULL || strlen(id) >= sizeof(j->id) || !safe_in_path(id)))
+        r = nr_err_set(&j->err, NR_EPROTO, "the Engine named no container id");
+    if (r == 0)
+        (void)snprintf(j->id, sizeof(j->id), "%s", id);
+    j->created_us = nr_mono_us();
+    j->create_us = j->created_us - begun_us;
+    return r;
+}
+
+static void start_work(struct engine_worker *w, struct engine_job *job)
+{
+    struct start_job *j = nr_container_of(job, struct start_job, job);
+    struct engine_reply reply = {0};
+    char path[PATH_MAX_BYTES];
+    json_t *command = NULL;
+    int r = 0;
+
+    j->err = (struct nr_err){0};
+    if (j->fn->relay)
+        r = read_command(w, j, &command);
+    j->spec.command = command;
+    if (r == 0)
+        r = create(w, j);
+    j->spec.command = NULL;
+    json_decref(command);
+    j->image_missing = r == NR_ENOENT;
+    if (r < 0 || identity_write(j->folder, j->name, j->id, j->fn, &j->err) < 0)
+        return;
+    nr_mailbox_post(j->loop, &j->created);
+    (void)snprintf(path, sizeof(path), "/containers/%s/start", j->id);
+    (void)engine_want(w, "POST", path, no_body, ENGINE_START_MS, &reply, &j->err);
+    nr_buf_fini(&reply.body);
+}
+
+/* ---- pull --------------------------------------------------------------------------------------------------- */
+
+/* The reference with a tag, for without one every tag would come. */
+static void pull_work(struct engine_worker *w, struct engine_job *job)
+{
+    struct start_job *j = nr_container_of(job, struct start_job, job);
+    const char *image = j->spec.image, *last = strrchr(image, '/');
+    bool tagged = strchr(last ? last : image, ':') || strchr(image, '@');
+    struct engine_reply reply = {0};
+    char path[PATH_MAX_BYTES], encoded[3 * 256 + 1];
+    size_t n = strlen(image) <= 256 ? nr_pct_encode(nr_str_of(image), encoded) : 0;
+
+    (void)snprintf(path, sizeof(path), "/images/create?fromImage=%.*s%s", (int)n, encoded,
+                   tagged ? "" : "%3Alatest");
+    (void)engine_call(w, "POST", path, no_body, ENGINE_PULL_MS, &reply, NULL);
+    nr_buf_fini(&reply.body);
+    start_work(w, job); /* says so when it is still not there */
+}
+
+/* ---- the job's way ------------------------------------------------------------------------------------------ */
+
+static void on_created(struct nr_mail *m)
+{
+    struct start_job *j = nr_container_of(m, struct start_job, created);
+
+    container_created(j->ct, j);
+}
+
+static void on_start_done(struct engine_job *job)
+{
+    struct start_job *j = nr_container_of(job, struct start_job, job);
+    struct container *ct = j->ct;
+
+    if (j->image_missing && j->fn->relay && job->rank != RANK_PULL && ct->state == CT_STARTING) {
+        job->rank = RANK_PULL;
+        job->work = pull_work;
+        engine_submit(ct->v->engine, job);
+        return;
+    }
+    if (j->image_missing && !j->fn->relay)
+        nr_log(ct->v->log, NR_LOG_ERROR, "invoker", "image %s is missing: build it with %s",
+               j->spec.image, ct->v->image_hint);
+    container_started(ct, j);
+    container_unref(ct);
+    function_unref(j->fn);
+    free(j->folder);
+    free(j->socket_dir);
+    free(j);
+}
+
+void start_container(struct container *ct, enum engine_rank rank)
+{
+    struct invoker *v = ct->v;
+    struct start_job *j = nr_alloc(sizeof(*j));
+
+    *j = (struct start_job){
+        .job = {.rank = rank, .work = start_work, .done = on_start_done},
+        .created = {.run = on_created},
+        .ct = container_ref(ct),
+        .loop = v->loop,
+        .fn = function_ref(ct->fn),
+        .folder = nr_strdup(v->folder),
+        .socket_dir = nr_alloc(strlen(v->folder) + sizeof(ct->name) + 1),
+    };
+    memcpy(j->name, ct->name, sizeof(j->name));
+    (void)snprintf(j->socket_dir, strlen(v->folder) + sizeof(ct->name) + 1, "%s/%s", v->folder,
+                   ct->name);
+    j->spec = create_spec_here(v);
+    j->spec.id = j->name;
+    j->spec.socket_dir = j->socket_dir;
+    create_spec_of(ct->fn, v->probe.has_bridge, &j->spec);
+    ct->start = j;
+    engine_submit(v->engine, &j->job);
+}
+
+/* ---- look and remove ---------------------------------------------------------------------------------------- */
+
+static void look_work(struct engine_worker *w, struct engine_job *job)
+{
+    struct remove_job *j = nr_container_of(job, struct remove_job, job);
+    struct engine_reply reply = {0};
+    char path[PATH_MAX_BYTES];
+
+    (void)snprintf(path, sizeof(path), "/containers/%s/json", j->id);
+    int r = engine_want(w, "GET", path, no_body, ENGINE_ASK_MS, &reply, &j->err);
+    nr_auto_json json_t *o = r == 0 ? nr_json_parse(nr_buf_str(&reply.body), &j->err) : NULL;
+    const json_t *state = o ? json_object_get(o, "State") : NULL;
+
+    j->running = json_is_true(json_object_get(state, "Running"));
+    j->exit_code = (int)json_integer_value(json_object_get(state, "ExitCode"));
+    nr_buf_fini(&reply.body);
+}
+
+static void remove_work(struct engine_worker *w, struct engine_job *job)
+{
+    struct remove_job *j = nr_container_of(job, struct remove_job, job);
+    struct engine_reply reply = {0};
+    char path[PATH_MAX_BYTES];
+
+    (void)snprintf(path, sizeof(path), "/containers/%s?force=1&v=1", j->id);
+    int r = engine_want(w, "DELETE", path, no_body, ENGINE_ASK_MS, &reply, &j->err);
+
+    nr_buf_fini(&reply.body);
+    if (r == NR_ENOENT)
+        j->err = (struct nr_err){0};
+    if (j->err.code == 0 && j->name[0])
+        (void)identity_remove(j->folder, j->name, NULL);
+}
+
+static void free_remove_job(struct remove_job *j)
+{
+    free(j->folder);
+    free(j);
+}
+
+static void on_removed(struct engine_job *job)
+{
+    struct remove_job *j = nr_container_of(job, struct remove_job, job);
+
+    if (j->ct) {
+        struct container *ct = j->ct;
+
+        container_removed(ct, j);
+        container_unref(ct);
+    }
+    free_remove_job(j);
+}
+
+static void on_looked(struct engine_job *job)
+{
+    struct remove_job *j = nr_container_of(job, struct remove_job, job);
+    struct container *ct = j->ct;
+
+    container_looked(ct, j);
+    container_unref(ct);
+    free_remove_job(j);
+}
+
+static struct remove_job *remove_job_make(struct invoker *v, struct container *ct, const char *id,
+                                          const char *name)
+{
+    struct remove_job *j = nr_alloc(sizeof(*j));
+
+    j->ct = ct ? container_ref(ct) : NULL;
+    j->folder = nr_strdup(v->folder);
+    (void)snprintf(j->id, sizeof(j->id), "%s", id);
+    (void)snprintf(j->name, sizeof(j->name), "%s", name);
+    return j;
+}
+
+void remove_container(struct container *ct)
+{
+    struct invoker *v = ct->v;
+    struct remove_job *j = remove_job_make(v, ct, ct->id, ct->name);
+
+    if (j->id[0] ==
+        '\0') /* its create failed, or its answer was lost: the name is known all the same */
+        (void)snprintf(j->id, sizeof(j->id), "narae-%.*s-%s", INSTALLATION_HEAD, v->installation,
+                       ct->name);
+    j->job = (struct engine_job){.rank = RANK_REMOVE, .work = remove_work, .done = on_removed};
+    engine_submit(v->engine, &j->job);
+}
+
+void remove_orphan(struct invoker *v, const char *id, const char *name)
+{
+    struct remove_job *j = remove_job_make(v, NULL, id, name);
+
+    j->job = (struct engine_job){.rank = RANK_REMOVE, .work = remove_work, .done = on_removed};
+    engine_submit(v->engine, &j->job);
+}
+
+void look_at_container(struct container *ct)
+{
+    struct remove_job *j = remove_job_make(ct->v, ct, ct->id, ct->name);
+
+    j->job = (struct engine_job){.rank = RANK_START, .work = look_work, .done = on_looked};
+    engine_submit(ct->v->engine, &j->job);
+}

@@ -1,0 +1,59 @@
+/* What Engine workers do for one container: create and start it, look whether it still runs, remove it. The work functions run on a
+ * worker's thread and touch the job only; what they need is copied into it.
+ */
+#ifndef NR_INVOKER_START_H
+#define NR_INVOKER_START_H
+
+#include "invoker/create.h"
+#include "invoker/engine.h"
+
+struct container;
+struct invoker;
+
+/* Made by start_container(); freed after `done`. */
+struct start_job {
+    struct engine_job job;
+    struct nr_mail created; /* the id is there, the start goes on */
+    struct container *ct;   /* loop's thread only */
+    struct nr_loop *loop;
+    struct function *fn; /* shared */
+    struct create_spec spec;
+    char *folder, *socket_dir; /* <run>/c, <run>/c/<name> */
+    char name[9];
+    /* out */
+    char id[65];
+    uint64_t create_us, created_us;
+    bool image_missing;
+    struct nr_err err;
+};
+
+/* Made by remove_container() or look_at_container(); freed after `done`. */
+struct remove_job {
+    struct engine_job job;
+    struct container *ct; /* loop's thread only; NULL: an orphan */
+    char *folder;
+    char name[9], id[65];
+    /* out */
+    bool running; /* look */
+    int exit_code;
+    struct nr_err err;
+};
+
+/* What is the same for all containers of this invoker. */
+struct create_spec create_spec_here(const struct invoker *v);
+/* Submits create + start for ct; container_created() and container_started() come on the loop. */
+void start_container(struct container *ct, enum engine_rank rank);
+/* Submits the removal; container_removed() comes. */
+void remove_container(struct container *ct);
+/* Submits a look at its state; container_looked() comes. */
+void look_at_container(struct container *ct);
+/* Removes what an earlier run left, by the Engine's id and the folder's name; no answer. */
+void remove_orphan(struct invoker *v, const char *id, const char *name);
+
+/* container.c; the job is lent. */
+void container_created(struct container *ct, const struct start_job *j);
+void container_started(struct container *ct, struct start_job *j);
+void container_removed(struct container *ct, const struct remove_job *j);
+void container_looked(struct container *ct, const struct remove_job *j);
+
+#endif

@@ -1,0 +1,120 @@
+/* What people and machines may know of the invoker: the probe's table and the pool as JSON, and the metrics.
+ */
+#include "common/base/clock.h"
+#include "invoker/internal.h"
+
+static void count_states(const struct invoker *v, unsigned counts[CT_STATES])
+{
+    for (struct nr_link *l = v->containers.next; l != &v->containers; l = l->next)
+        counts[nr_container_of(l, struct container, in_all)->state]++;
+}
+
+static unsigned waiting(const struct invoker *v)
+{
+    struct nr_map_node *n = NULL;
+    unsigned sum = 0;
+    size_t at = 0;
+
+    while ((n = nr_map_next(&v->pools, &at, n)) != NULL)
+        sum += nr_container_of(n, struct pool, node)->waiting_count;
+    return sum;
+}
+
+static void one_container(const struct container *ct, uint64_t now_ms, struct nr_buf *out)
+{
+    nr_buf_printf(out, "{\"name\":\"%s\",\"id\":\"%.12s\",\"state\":\"%s\",\"function\":", ct->name,
+                  ct->id, container_state_name(ct->state));
+    nr_buf_json(out, nr_str_of(ct->fn->path));
+    nr_buf_adds(out, ",\"version\":");
+    nr_buf_json(out, nr_str_of(ct->fn->version));
+    nr_buf_adds(out, ",\"kind\":");
+    nr_buf_json(out, nr_str_of(ct->fn->kind));
+    nr_buf_printf(out, ",\"memory_mb\":%lld,\"slots\":%u,\"calls\":%u,\"idle_ms\":%lld}",
+                  (long long)ct->memory_mb, ct->slot_count, ct->calls,
+                  nr_list_linked(&ct->idle) ? (long long)(now_ms - ct->idle_since_ms) : 0);
+}
+
+void invoker_status(struct invoker *v, struct nr_buf *out)
+{
+    unsigned counts[CT_STATES] = {0};
+    const char *comma = "";
+
+    count_states(v, counts);
+    nr_buf_printf(out, "{\"name\":\"0\",\"state\":\"%s\",\"engine\":%s,",
+                  v->stopping ? "draining" : "up",
+                  engine_reachable(v->engine) ? "\"up\"" : "\"down\"");
+    probe_status(&v->probe, out);
+    nr_buf_printf(
+        out,
+        ",\"memory_used_mb\":%lld,\"memory_max_mb\":%lld,\"waiting\":%u,\"containers_by_state\":{",
+        (long long)atomic_load(&v->node->memory_used_mb), (long long)v->node->memory_max_mb,
+        waiting(v));
+    for (int s = 0; s < CT_GONE; s++)
+        nr_buf_printf(out, "%s\"%s\":%u", s ? "," : "",
+                      container_state_name((enum container_state)s), counts[s]);
+    nr_buf_adds(out, "},\"containers\":[");
+    for (struct nr_link *l = v->containers.next; l != &v->containers; l = l->next) {
+        nr_buf_adds(out, comma);
+        one_container(nr_container_of(l, struct container, in_all), v->loop->now_ms, out);
+        comma = ",";
+    }
+    nr_buf_adds(out, "]}");
+}
+
+static void counters(const struct invoker *v, struct nr_buf *out)
+{
+    const struct engine_metrics *e = engine_figures(v->engine);
+    const struct {
+        const char *name, *help;
+        const nr_counter *value;
+    } table[] = {
+        {"narae_container_starts_total", "Containers asked of the Engine.", &v->m.starts},
+        {"narae_container_start_failures_total", "Containers that did not come up.",
+         &v->m.start_failures},
+        {"narae_container_evictions_total", "Idle containers that went because memory was short.",
+         &v->m.evictions},
+        {"narae_container_expirations_total", "Idle containers whose keep-alive time was over.",
+         &v->m.expirations},
+        {"narae_slots_borrowed_warm_total", "Calls that found their code loaded.",
+         &v->m.borrowed_warm},
+        {"narae_slots_borrowed_cold_total", "Calls that loaded their code first.",
+         &v->m.borrowed_cold},
+        {"narae_slots_lost_total", "Connections of containers that broke.", &v->m.lost},
+        {"narae_protocol_errors_total", "Frames that did not belong where they came.",
+         &v->m.protocol_errors},
+        {"narae_engine_calls_total", "Calls to the Docker Engine.", &e->calls},
+        {"narae_engine_failures_total", "Calls that did not reach the Docker Engine.",
+         &e->failures},
+    };
+
+    for (size_t i = 0; i < nr_countof(table); i++)
+        nr_metric_one(out, table[i].name, "counter", table[i].help,
+                      (double)atomic_load(table[i].value));
+}
+
+void invoker_metrics(struct invoker *v, struct nr_buf *out)
+{
+    unsigned counts[CT_STATES] = {0};
+    char label[64];
+
+    count_states(v, counts);
+    nr_metric_head(out, "narae_containers", "gauge", "Containers by state.");
+    for (int s = 0; s < CT_GONE; s++) {
+        (void)snprintf(label, sizeof(label), "state=\"%s\"",
+                       container_state_name((enum container_state)s));
+        nr_metric_sample(out, "narae_containers", label, counts[s]);
+    }
+    counters(v, out);
+    nr_metric_one(out, "narae_engine_up", "gauge",
+                  "1 when the last call reached the Docker Engine.", engine_reachable(v->engine));
+    nr_metric_one(out, "narae_engine_jobs_waiting", "gauge", "Jobs that wait for an Engine worker.",
+                  engine_waiting(v->engine));
+    nr_metric_one(out, "narae_calls_waiting", "gauge", "Calls that wait for a slot.", waiting(v));
+    nr_metric_one(out, "narae_containers_memory_bytes", "gauge", "Memory reserved for containers.",
+                  (double)(atomic_load(&v->node->memory_used_mb) << 20));
+    nr_metric_head(out, "narae_container_start_seconds", "histogram",
+                   "From the wish to have a container to its hello.");
+    nr_metric_hist(out, "narae_container_start_seconds", "", &v->m.start_seconds);
+    nr_metric_head(out, "narae_engine_call_seconds", "histogram", "Calls to the Docker Engine.");
+    nr_metric_hist(out, "narae_engine_call_seconds", "", &engine_figures(v->engine)->seconds);
+}
