@@ -155,7 +155,7 @@ build_packages="build-essential meson ninja-build pkg-config python3 ca-certific
     libllhttp-dev|node-llhttp nettle-dev liblzma-dev libzstd-dev libbz2-dev zlib1g-dev"
 
 # need_node: node and npm from wherever the machine has them; Debian's only when there are none,
-# for Debian's npm does not install beside another vendor's nodejs. npm is to trust what the machine
+# for Debian's npm does not install beside another vendor's nodejs (which brings its own). npm is to trust what the machine
 # trusts.
 need_node() {
     local authorities=/etc/ssl/certs/ca-certificates.crt
@@ -163,7 +163,7 @@ need_node() {
         export NODE_EXTRA_CA_CERTS=$authorities
     fi
     have node && have npm && return 0
-    if have node; then
+    if have node && ! installed nodejs; then
         die "node is here but npm is not: install the npm that belongs to $(command -v node)"
     fi
     apt_need nodejs npm
