@@ -136,15 +136,15 @@ static bool awaits_body(struct gateway_request *q)
 
 bool payload_is_object(struct nr_str text, struct nr_err *err)
 {
-    enum nr_json_kind kind = nr_json_scan(text);
+    const char *why = "";
+    size_t at = 0;
+    enum nr_json_kind kind = nr_json_scan_why(text, &at, &why);
 
-    if (kind == NR_JSON_OBJECT)
-        return true;
     if (kind == NR_JSON_BAD)
-        json_decref(nr_json_parse(text, err)); /* for line and column */
-    (void)nr_err_set(err, NR_EINVAL,
-                     kind == NR_JSON_BAD ? "not valid JSON" : "the payload must be a JSON object");
-    return false;
+        (void)nr_err_set(err, NR_EINVAL, "%s at byte %zu", why, at);
+    else if (kind != NR_JSON_OBJECT)
+        (void)nr_err_set(err, NR_EINVAL, "the payload must be a JSON object");
+    return kind == NR_JSON_OBJECT;
 }
 
 static void scan_work(struct nr_work *w)
