@@ -353,8 +353,8 @@ int verb_doctor(struct cli *c)
     json_t *list = json_is_array(answer) ? json_incref(answer) : json_pack("[O]", answer);
     json_array_foreach(list, i, invoker) {
         json_array_foreach(json_object_get(invoker, "capabilities"), k, row) {
-            bool ok = json_is_true(json_object_get(row, "ok"));
-            const char *detail = nr_json_string(row, "detail");
+            bool ok = json_is_true(json_object_get(row, "yes"));
+            const char *detail = nr_json_string(row, "value");
 
             bad += !ok;
             printf("%-4s %-24s %s\n", ok ? "yes" : "no", nr_json_string(row, "name"),
