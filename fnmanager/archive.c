@@ -70,7 +70,7 @@ static int check_name(struct walk *w, const char *path)
             w->err, NR_ETOOBIG,
             "The archive holds a path of %zu bytes, more than the allowed %d: '%.64s...'.",
             strlen(path), ARCHIVE_PATH_MAX_BYTES, path);
-    if (*path == '/' || *path == '\\' || (path[1] == ':' && path[2] == '\\'))
+    if (*path == '/' || *path == '\\' || (path[1] == ':' && (path[2] == '\\' || path[2] == '/')))
         return nr_err_set(w->err, NR_EINVAL, "The archive holds an absolute path: '%.200s'.", path);
     if (has_dotdot(path))
         return nr_err_set(w->err, NR_EINVAL,
