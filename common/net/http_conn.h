@@ -80,6 +80,7 @@ struct nr_http_server {
     void *user;
     struct nr_http_stats stats;
     struct nr_link conns, listeners, ended;
+    struct nr_deadline retry; /* of an accept for which there was no memory */
     uv_prepare_t prepare;
     int handles; /* open: listeners and prepare */
     size_t in_bytes; /* size of an input buffer */

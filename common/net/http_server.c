@@ -2,7 +2,7 @@
  *
  * Happy: a listener is readable, a connection is made (http_conn.c), its requests end at the turn's end (on_prepare).
  * Full: above connections_max a connection is not taken: libuv then holds the one it has and does not poll the listener, until
- * uv_accept() is called when another one ends (also when there is no memory for one). Out of descriptors: libuv gives up its reserve, closes what waits, and goes on.
+ * uv_accept() is called when another one ends; without memory for one it is tried again soon. Out of descriptors: libuv gives up its reserve, closes what waits, and goes on.
  * Drain: no listener, idle connections closed, the rest close after their reply. Close: everything now; the server is freed in the
  * close callback of its last own handle, which is closed after the last connection.
  */
@@ -17,6 +17,7 @@
 #define ARENA_MAX_BYTES (8 << 20)
 #define IN_BYTES (64 << 10)
 #define IN_SLACK_BYTES (4 << 10)
+#define ACCEPT_RETRY_MS 20
 #define SCRATCH_MAX_BYTES (1 << 20)
 
 struct listener {
@@ -152,6 +153,7 @@ static void stop_listening(struct nr_http_server *s)
 {
     struct nr_link *it;
 
+    nr_deadline_cancel(&s->retry);
     while ((it = nr_list_pop(&s->listeners))) {
         struct listener *l = nr_container_of(it, struct listener, link);
 
@@ -213,26 +215,41 @@ struct nr_http_stats nr_http_stats(const struct nr_http_server *s)
 
 /* ---- accepting ---- */
 
-static void accept_held(struct nr_http_server *s)
+/* False: the connection stays with the listener. */
+static bool take(struct nr_http_server *s, struct listener *l)
+{
+    if (s->stats.connections >= s->config.connections_max)
+        return false;
+    if (nr_http_conn_open(s, (uv_stream_t *)&l->tcp))
+        return true;
+    nr_deadline_set(s->loop, &s->retry, ACCEPT_RETRY_MS);
+    return false;
+}
+
+static void take_held(struct nr_http_server *s)
 {
     NR_LIST_EACH(&s->listeners, it)
     {
         struct listener *l = nr_container_of(it, struct listener, link);
 
-        if (l->holds && s->stats.connections < s->config.connections_max)
-            l->holds = !nr_http_conn_open(s, (uv_stream_t *)&l->tcp);
+        if (l->holds)
+            l->holds = !take(s, l);
     }
+}
+
+static void on_retry(struct nr_deadline *d)
+{
+    take_held(nr_container_of(d, struct nr_http_server, retry));
 }
 
 static void on_connection(uv_stream_t *listener, int status)
 {
     struct listener *l = listener->data;
-    struct nr_http_server *s = l->server;
 
     if (status < 0)
         return; /* the client gave up before we took it */
-    nr_loop_enter(s->loop);
-    l->holds = s->stats.connections >= s->config.connections_max || !nr_http_conn_open(s, listener);
+    nr_loop_enter(l->server->loop);
+    l->holds = !take(l->server, l);
 }
 
 void nr_http_conn_free(struct nr_http_conn *c)
@@ -249,7 +266,7 @@ void nr_http_conn_free(struct nr_http_conn *c)
         nr_http_in_give(s, c->in);
     free(c);
     s->stats.connections--;
-    accept_held(s);
+    take_held(s);
     tell_if_empty(s);
 }
 
@@ -276,6 +293,7 @@ int nr_http_open(struct nr_loop *l, const struct nr_http_config *c, const struct
     s->config = *c;
     s->hooks = *h;
     s->user = user;
+    s->retry.fire = on_retry;
     s->in_bytes = head_bytes > IN_BYTES ? head_bytes : IN_BYTES;
     nr_buf_init(&s->scratch, SCRATCH_MAX_BYTES);
     nr_list_init(&s->conns);
