@@ -71,6 +71,8 @@ void worker_gone(struct worker *w, int status)
     bool oom = kills > a->oom_kills ||
                (w->heap_full && WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL);
     a->oom_kills = kills;
+    if (w->pid > 1)
+        kill(-w->pid, SIGKILL); /* what it left running */
     w->pid = 0;
     a->mode->ended(w, status, oom);
 }

@@ -365,7 +365,11 @@ static inline void narae_one_call(struct narae_slot *s, const struct narae_frame
     int status = fn(&call, context);
     if (getpid() != pid)
         _exit(0); /* a child that the function forked does not answer in its parent's place */
-    if (status == 0 && call.reply) {
+    while (call.reply_length > 0 && strchr(" \t\r\n", *call.reply) && *call.reply) {
+        call.reply++;
+        call.reply_length--;
+    }
+    if (status == 0 && call.reply_length > 0 && (*call.reply == '{' || *call.reply == '[')) {
         narae_answer(s, head->call, call.reply, call.reply_length, 0, activity);
         return;
     }

@@ -133,6 +133,8 @@ function owner() {
 
 function redirect(stream, name) {
   const write = stream.write;
+  // Else what does not fit into the pipe would be written after the call, or never.
+  if (stream._handle && stream._handle.setBlocking) stream._handle.setBlocking(true);
   stream.write = function (chunk, encoding, callback) {
     const context = owner();
     if (context) {

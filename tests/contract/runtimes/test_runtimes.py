@@ -1,0 +1,193 @@
+"""What only some runtimes have."""
+import json
+import time
+
+import host
+import pytest
+from conftest import NO_BINARY, NOT_COMPOSITE, archive, compiled, flavours, tar_gz
+
+BY_NAME = {f.name: f for f in flavours()}
+PYTHON, NODE, ONCE, LOOP, DIRECT = (BY_NAME[n] for n in ("python", "nodejs", "once", "loop", "direct"))
+
+
+def loaded(start, flavour, file, code, **more):
+    c = start(flavour)
+    r = flavour.init(c, file=file, code=code, **more)
+    assert not r.failed and r.verdict == host.OK, r.init_done or r.log
+    return c.slot
+
+
+@pytest.mark.parametrize("pack", [lambda f: archive(**f), tar_gz], ids=["zip", "tar.gz"])
+def test_python_archive(start, pack):
+    files = {"__main__.py": b"import helper\ndef enter(a):\n    return {'n': helper.twice(a['n'])}\n",
+             "helper.py": b"def twice(n):\n    return 2 * n\n"}
+    kind = "zip" if pack is not tar_gz else "tar.gz"
+    slot = loaded(start, PYTHON, "code." + kind, pack(files), main="enter")
+    assert slot.run({"n": 21}).value == {"n": 42}
+
+
+def test_python_virtualenv(start):
+    files = {"__main__.py": b"import dep\ndef main(a):\n    return {'v': dep.V}\n",
+             "virtualenv/lib/python3.11/site-packages/dep.py": b"V = 7\n"}
+    slot = loaded(start, PYTHON, "code.tar.gz", tar_gz(files))
+    assert slot.run({}).value == {"v": 7}
+
+
+def test_python_archive_without_main(start):
+    c = start(PYTHON)
+    r = PYTHON.init(c, file="code.zip", code=archive(other=b"x"))
+    assert r.failed and json.loads(r.init_done) == {"error": NO_BINARY}
+    assert ("stderr", "Zip file does not include __main__.py.") in r.lines
+
+
+def test_python_missing_entry(start):
+    c = start(PYTHON)
+    r = PYTHON.init(c, code=b"x = 1\n")
+    assert r.failed and json.loads(r.init_done) == {"error": "Cannot start action. Check logs for details."}
+    assert any("has no attribute 'main'" in text for text in r.texts("stderr"))
+
+
+def test_python_sys_exit_and_result_that_cannot_be_json(start):
+    slot = loaded(start, PYTHON, "code.py", b"def main(a):\n    return {'x': {1, 2}}\n")
+    r = slot.run({})
+    assert r.failed and "not JSON serializable" in r.value["error"] and r.verdict == host.TAINTED
+    slot = loaded(start, PYTHON, "code.py", b"import sys\ndef main(a):\n    print('bye')\n    sys.exit(4)\n")
+    r = slot.run({})
+    assert r.answer is None and r.verdict == host.EXITED and r.exit_status == 4 << 8
+    assert r.lines == [("stdout", "bye")]
+
+
+def test_python_traceback_has_the_functions_lines_only(start):
+    slot = loaded(start, PYTHON, "code.py", b"def main(a):\n    return f(a)\ndef f(a):\n    return 1 / 0\n")
+    texts = slot.run({}).texts("stderr")
+    assert any("return 1 / 0" in t for t in texts) and not any("launcher" in t for t in texts)
+
+
+def test_python_forked_child_does_not_answer(start):
+    slot = loaded(start, PYTHON, "code.py",
+                  b"import os\ndef main(a):\n    pid = os.fork()\n    if pid:\n        os.waitpid(pid, 0)\n"
+                  b"    return {'parent': pid != 0}\n")
+    for _ in range(20):
+        assert slot.run({}).value == {"parent": True}
+
+
+def test_python_result_of_2_gb(start):
+    slot = loaded(start, PYTHON, "code.py", b"def main(a):\n    return {'x': 'a' * (2 << 30)}\n")
+    r = slot.run({})
+    assert r.answer is None and r.verdict == host.OOM
+
+
+def test_output_between_calls_is_nobodys(start):
+    code = (b"import threading, time\n"
+            b"def late():\n    time.sleep(0.05)\n    print('late')\n"
+            b"def main(a):\n    if a.get('late'):\n        threading.Thread(target=late).start()\n    print('now')\n"
+            b"    return {}\n")
+    slot = loaded(start, PYTHON, "code.py", code)
+    assert slot.run({"late": True}).lines == [("stdout", "now")]
+    time.sleep(0.3)
+    assert slot.run({}).lines == [("stdout", "now")]
+
+
+def test_node_archives_and_entries(start):
+    files = {"index.js": b"exports.main = (a) => ({ n: a.n + 1 });"}
+    assert loaded(start, NODE, "code.tar.gz", tar_gz(files)).run({"n": 1}).value == {"n": 2}
+    files = {"package.json": b'{"main": "lib/start.js"}', "lib/start.js": b"exports.go = async (a) => ({ go: a.n });"}
+    assert loaded(start, NODE, "code.tar.gz", tar_gz(files), main="go").run({"n": 1}).value == {"go": 1}
+    files = {"index.js": b"", "lib/other.js": b"exports.fn = () => ({ other: true });"}
+    slot = loaded(start, NODE, "code.tar.gz", tar_gz(files), main="lib/other.fn")
+    assert slot.run({}).value == {"other": True}
+    assert loaded(start, NODE, "code.js", b"exports.main = () => ({ exported: 1 });").run({}).value == {"exported": 1}
+
+
+def test_node_promises(start):
+    slot = loaded(start, NODE, "code.js", NODE.code())
+    r = slot.run({"do": "reject"})
+    assert not r.failed and r.value["error"]["message"] == "boom" and r.verdict == host.OK
+    assert slot.run({"do": "nothing"}).value == {}
+    assert slot.run({"do": "client"}).value == {"overwhisk": "function"}
+    assert slot.run({"do": "child"}).lines == [("stdout", "from a child")]
+
+
+def test_node_late_exception_ends_the_worker(start):
+    slot = loaded(start, NODE, "code.js",
+                  b"function main() { console.log('before'); return new Promise(() => setTimeout(() => "
+                  b"{ throw new Error('late'); }, 10)); }")
+    r = slot.run({})
+    assert r.answer is None and r.verdict == host.EXITED
+    assert ("stdout", "before") in r.lines and any("late" in t for t in r.texts("stderr"))
+
+
+def test_node_result_of_2_gb(start):
+    slot = loaded(start, NODE, "code.js",
+                  b"function main() { const x = []; for (let i = 0; i < 2048; i++) x.push('a'.repeat(1 << 20) + i); "
+                  b"return { x }; }")
+    r = slot.run({})
+    assert r.verdict == host.OOM or r.value == {"error": "The action exhausted its memory and was aborted."}
+
+
+def test_script_gets_its_parameters_twice(start):
+    slot = loaded(start, ONCE, "exec", b"#!/bin/sh\nread line\necho log\necho \"[$1,$line]\"\n\n")
+    r = slot.run({"a": 1})
+    assert r.value == [{"a": 1}, {"a": 1}] and r.lines == [("stdout", "log")]
+    big = loaded(start, ONCE, "exec", b"#!/bin/sh\necho \"[$#,$(wc -c)]\"\n")
+    assert big.run({"x": "a" * 131071 * 2}).value == [0, 131071 * 2 + 8]
+    edge = "a" * (131071 - 8)
+    assert big.run({"x": edge}).value == [1, 131071]
+    assert big.run({"x": edge + "a"}).value == [0, 131072]
+
+
+def test_once_result_of_2_gb_is_cut_and_counted(start):
+    slot = loaded(start, ONCE, "exec",
+                  b"#!/bin/sh\nprintf '{\"x\":\"'\nhead -c 2147483648 /dev/zero | tr '\\0' a\nprintf '\"}'\n")
+    r = slot.run({})
+    assert r.truncated and r.true_length == (2 << 30) + 8 and len(r.answer) == 1 << 20
+    assert r.answer.startswith(b'{"x":"aaa') and r.verdict == host.OK
+
+
+def test_log_flood_of_1_gb_costs_no_memory(start):
+    slot = loaded(start, ONCE, "exec", b"#!/bin/sh\nyes | head -c 1073741824 >&2\necho '{}'\n",
+                  log_max_bytes=1 << 20)
+    r = slot.run({})
+    assert r.value == {} and r.log_truncated and len(r.log) < (1 << 20) + 256 and r.verdict == host.TAINTED
+
+
+def test_once_without_a_result(start):
+    slot = loaded(start, ONCE, "exec", b"#!/bin/sh\necho not json\nexit 3\n")
+    r = slot.run({})
+    assert r.failed and r.value == {"error": NOT_COMPOSITE} and r.lines == [("stdout", "not json")]
+
+
+def test_once_leaves_no_process(start):
+    slot = loaded(start, ONCE, "exec",
+                  b"#!/bin/sh\nif [ \"$1\" = '{\"start\":1}' ]; then sleep 1000 & fi\n"
+                  b"n=0; for c in /proc/[0-9]*/comm; do [ \"$(cat $c)\" = sleep ] && n=$((n+1)); done\necho \"{\\\"n\\\":$n}\"\n")
+    assert slot.run({"start": 1}).value == {"n": 1}
+    left = [slot.run({}).value["n"] for _ in range(50)]
+    assert left[-1] == 0 and 0 in left[:20]  # killed at once; its burial takes a moment
+
+
+@pytest.mark.parametrize("flavour", [ONCE, LOOP, DIRECT], ids=lambda f: f.name)
+def test_native_archive(start, flavour):
+    code = archive(exec=compiled(flavour.name), data__slash__x=b"1")
+    slot = loaded(start, flavour, "code.zip", code)
+    assert slot.run({"do": "echo", "x": 1}).value == {"do": "echo", "x": 1}
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil"])
+def test_archive_that_climbs_out(start, name):
+    c = start(ONCE)
+    r = ONCE.init(c, file="code.tar.gz", code=tar_gz({"exec": b"#!/bin/sh\n", name: b"x"}))
+    assert r.failed and json.loads(r.init_done)["error"].startswith("The archive could not be unpacked:")
+
+
+def test_archive_that_is_damaged(start):
+    c = start(PYTHON)
+    r = PYTHON.init(c, file="code.zip", code=b"PK\3\4 nothing of the kind")
+    assert r.failed and json.loads(r.init_done)["error"].startswith("The archive could not be unpacked:")
+
+
+def test_archive_larger_than_memory(start):
+    c = start(ONCE, memory_mb=64)
+    r = ONCE.init(c, file="code.tar.gz", code=tar_gz({"exec": b"#!/bin/sh\n", "big": bytes(80 << 20)}))
+    assert r.verdict in (host.OOM, host.TAINTED)
+    assert r.init_done is None or r.failed
