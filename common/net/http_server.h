@@ -124,7 +124,8 @@ bool nr_http_query(struct nr_http_req *r, const char *name, struct nr_str *ret);
 /* The whole reply at once: status, headers ("Name: value\r\n" lines, lent, may be empty), body (lent, copied when it cannot be
  * written at once). Adds Content-Length, Connection when needed and config.extra_headers. HEAD: body left out. 204/304: no body. */
 void nr_http_reply(struct nr_http_req *r, int status, struct nr_str headers, struct nr_str body);
-/* A reply in parts (chunked): begin, any number of parts, end. nr_http_reply_part returns how many bytes wait to be written. */
+/* A reply in parts (chunked): begin, any number of parts, end. nr_http_reply_part returns how many bytes wait to be written
+ * (and only that with no bytes). */
 void nr_http_reply_begin(struct nr_http_req *r, int status, struct nr_str headers);
 size_t nr_http_reply_part(struct nr_http_req *r, struct nr_str bytes);
 void nr_http_reply_end(struct nr_http_req *r);

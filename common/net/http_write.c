@@ -293,8 +293,10 @@ size_t nr_http_reply_part(struct nr_http_req *r, struct nr_str bytes)
     struct nr_buf *out = &c->server->scratch;
 
     nr_check(r->stage == NR_HTTP_R_PARTS);
-    if (c->phase == NR_HTTP_P_CLOSING || r->method == NR_HTTP_HEAD || bytes.n == 0)
+    if (c->phase == NR_HTTP_P_CLOSING || r->method == NR_HTTP_HEAD)
         return 0;
+    if (bytes.n == 0) /* would be the chunk that ends a body */
+        return nr_http_unsent(c);
     if (!c->chunked_reply) {
         nr_http_send(c, bytes, (struct nr_str){NULL, 0});
         return nr_http_unsent(c);

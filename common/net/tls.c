@@ -200,8 +200,3 @@ void nr_tls_conn_shutdown(struct nr_tls_conn *c)
     (void)SSL_shutdown(c->ssl);
     ERR_clear_error();
 }
-
-bool nr_tls_conn_ready(const struct nr_tls_conn *c)
-{
-    return SSL_is_init_finished(c->ssl) == 1;
-}

@@ -4,8 +4,6 @@
 #ifndef NR_COMMON_NET_TLS_CONN_H
 #define NR_COMMON_NET_TLS_CONN_H
 
-#include <stdbool.h>
-
 #include "common/base/str.h"
 #include "common/net/tls.h"
 
@@ -25,6 +23,5 @@ struct nr_str nr_tls_conn_pending(struct nr_tls_conn *c);
 void nr_tls_conn_sent(struct nr_tls_conn *c);
 /* Our close, to be sent. */
 void nr_tls_conn_shutdown(struct nr_tls_conn *c);
-bool nr_tls_conn_ready(const struct nr_tls_conn *c);
 
 #endif

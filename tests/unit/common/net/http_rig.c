@@ -7,7 +7,7 @@
 
 #include "common/base/clock.h"
 
-#define PATIENCE_MS 10000
+#define PATIENCE_MS 30000
 #define GOT_MAX_BYTES (64 << 20)
 #define BIG_BYTES (8 << 20)
 

@@ -44,7 +44,7 @@ void rig_config(struct rig *rig);
 void rig_open(struct rig *rig);
 /* Closes the server, waits, asserts that every request seen had one end and that the loop closes clean. */
 void rig_close(struct rig *rig);
-/* Turns the loop until `done(arg)`; fails the test after 10 s. */
+/* Turns the loop until `done(arg)`; fails the test after 30 s. */
 void rig_until(struct rig *rig, bool (*done)(void *arg), void *arg);
 /* Turns the loop for that long. */
 void rig_turn(struct rig *rig, unsigned ms);
