@@ -69,6 +69,7 @@ struct nr_http_conn {
     bool keep; /* another request may follow this one */
     bool seen; /* the owner knows of the request: on_head was called */
     bool http10, chunked_reply, expect, message_done, reading, writing, running;
+    bool crowded; /* the owner was told that more than 64 KiB wait, and wants to hear when they do not */
     bool eof, closed, gone_told;
     char peer[46];
 };

@@ -517,5 +517,5 @@ void nr_http_parse_reset(struct nr_http_conn *c)
     c->in_n = ahead;
     c->in_at = c->head_at = c->line_at = c->lines_end = 0;
     c->body_n = c->body_bytes = 0;
-    c->message_done = c->gone_told = c->expect = c->chunked_reply = false;
+    c->message_done = c->gone_told = c->expect = c->chunked_reply = c->crowded = false;
 }

@@ -9,7 +9,7 @@
 
 #include "common/base/clock.h"
 
-#define DRAIN_HIGH_BYTES (64 << 10) /* above it the owner wants to hear when fewer wait */
+#define CROWDED_BYTES (64 << 10) /* above it the owner wants to hear when fewer wait */
 #define DATE_EVERY_MS 500
 
 static const struct {
@@ -98,7 +98,6 @@ static void write_out(struct nr_http_conn *c)
 static void on_written(uv_write_t *write, int status)
 {
     struct nr_http_conn *c = write->handle->data;
-    size_t before = nr_http_unsent(c) + c->out.n;
     struct nr_buf written = c->out;
 
     c->writing = false;
@@ -115,9 +114,11 @@ static void on_written(uv_write_t *write, int status)
         write_out(c);
     else if (c->phase == NR_HTTP_P_WORK)
         nr_http_conn_limit(c, 0);
-    if (c->r && c->r->stage == NR_HTTP_R_PARTS && c->server->hooks.on_drained && before > DRAIN_HIGH_BYTES &&
-        nr_http_unsent(c) < DRAIN_HIGH_BYTES)
-        c->server->hooks.on_drained(c->r);
+    if (c->crowded && nr_http_unsent(c) < CROWDED_BYTES) {
+        c->crowded = false;
+        if (c->r && c->r->stage == NR_HTTP_R_PARTS && c->server->hooks.on_drained)
+            c->server->hooks.on_drained(c->r);
+    }
     look_if_over(c);
 }
 
@@ -291,21 +292,22 @@ size_t nr_http_reply_part(struct nr_http_req *r, struct nr_str bytes)
 {
     struct nr_http_conn *c = r->conn;
     struct nr_buf *out = &c->server->scratch;
+    size_t waits;
 
     nr_check(r->stage == NR_HTTP_R_PARTS);
     if (c->phase == NR_HTTP_P_CLOSING || r->method == NR_HTTP_HEAD)
         return 0;
-    if (bytes.n == 0) /* would be the chunk that ends a body */
-        return nr_http_unsent(c);
     if (!c->chunked_reply) {
         nr_http_send(c, bytes, (struct nr_str){NULL, 0});
-        return nr_http_unsent(c);
+    } else if (bytes.n > 0) { /* a chunk of none would be the last one */
+        nr_buf_reset(out, 64 << 10);
+        nr_buf_printf(out, "%zx\r\n", bytes.n);
+        nr_http_send(c, nr_buf_str(out), bytes);
+        nr_http_send(c, NR_STR("\r\n"), (struct nr_str){NULL, 0});
     }
-    nr_buf_reset(out, 64 << 10);
-    nr_buf_printf(out, "%zx\r\n", bytes.n);
-    nr_http_send(c, nr_buf_str(out), bytes);
-    nr_http_send(c, NR_STR("\r\n"), (struct nr_str){NULL, 0});
-    return c->phase == NR_HTTP_P_CLOSING ? 0 : nr_http_unsent(c);
+    waits = c->phase == NR_HTTP_P_CLOSING ? 0 : nr_http_unsent(c);
+    c->crowded = c->crowded || waits > CROWDED_BYTES;
+    return waits;
 }
 
 void nr_http_reply_end(struct nr_http_req *r)
