@@ -214,7 +214,8 @@ struct invoker {
     struct nr_map pools, pasts;
     struct nr_link containers, idle, hungry;
     unsigned container_count; /* not gone yet */
-    unsigned alive;           /* structs that something still refers to */
+    struct nr_link orphans;   /* containers of nobody that are being removed */
+    unsigned alive;           /* containers and orphans that something still refers to */
     unsigned wishes;
     int64_t dying_mb;
     uint64_t next_call;
@@ -236,7 +237,7 @@ enum { READ_BUF_BYTES = 64 << 10 };
 /* run.c: the story of one call; every event stores, then ticks. */
 void invoker_tick(struct activation *a);
 
-/* invoker.c: a container is gone; ends a drain that waits for the last one. */
+/* invoker.c: a container or an orphan is gone; ends a drain that waits for the last one. */
 void invoker_container_gone(struct invoker *v);
 /* The last reference to a container is gone; ends a close that waits for the last one. */
 void invoker_container_freed(struct invoker *v);

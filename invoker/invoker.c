@@ -88,6 +88,7 @@ static struct invoker *invoker_make(const struct invoker_config *c)
     nr_list_init(&v->containers);
     nr_list_init(&v->idle);
     nr_list_init(&v->hungry);
+    nr_list_init(&v->orphans);
     v->tidy.fire = on_tidy;
     return v;
 }
@@ -209,7 +210,7 @@ static void on_drain_deadline(struct nr_deadline *d)
 
 void invoker_container_gone(struct invoker *v)
 {
-    if (v->stopping && v->container_count == 0 && v->drained)
+    if (v->stopping && v->container_count == 0 && nr_list_empty(&v->orphans) && v->drained)
         drained(v);
 }
 
@@ -293,6 +294,7 @@ void invoker_close(struct invoker *v, void (*closed)(void *arg), void *arg)
             remove_container(ct);
         }
     }
+    hurry_orphans(v);
     v->alive--;
     invoker_container_freed(v);
 }

@@ -227,14 +227,49 @@ static void free_remove_job(struct remove_job *j)
 static void on_removed(struct engine_job *job)
 {
     struct remove_job *j = nr_container_of(job, struct remove_job, job);
+    struct container *ct = j->ct;
 
-    if (j->ct) {
-        struct container *ct = j->ct;
-
-        container_removed(ct, j);
-        container_unref(ct);
-    }
+    container_removed(ct, j);
     free_remove_job(j);
+    container_unref(ct);
+}
+
+static void on_orphan_again(struct nr_deadline *d)
+{
+    struct remove_job *j = nr_container_of(d, struct remove_job, again);
+
+    j->err = (struct nr_err){0};
+    engine_submit(j->v->engine, &j->job);
+}
+
+static void on_orphan_removed(struct engine_job *job)
+{
+    struct remove_job *j = nr_container_of(job, struct remove_job, job);
+    struct invoker *v = j->v;
+
+    if (j->err.code != 0 && v->closed == NULL) {
+        nr_log(v->log, NR_LOG_WARN, "invoker", "container %.12s is still there: %s", j->id,
+               j->err.text);
+        nr_deadline_set(v->loop, &j->again, RETRY_MS);
+        return;
+    }
+    nr_list_del(&j->orphan);
+    free_remove_job(j);
+    v->alive--;
+    invoker_container_gone(v);
+    invoker_container_freed(v);
+}
+
+void hurry_orphans(struct invoker *v)
+{
+    NR_LIST_EACH(&v->orphans, l) {
+        struct remove_job *j = nr_container_of(l, struct remove_job, orphan);
+
+        if (nr_deadline_armed(&j->again)) {
+            nr_deadline_cancel(&j->again);
+            on_orphan_again(&j->again);
+        }
+    }
 }
 
 static void on_looked(struct engine_job *job)
@@ -252,6 +287,7 @@ static struct remove_job *remove_job_make(struct invoker *v, struct container *c
 {
     struct remove_job *j = nr_alloc(sizeof(*j));
 
+    j->v = v;
     j->ct = ct ? container_ref(ct) : NULL;
     j->folder = nr_strdup(v->folder);
     (void)snprintf(j->id, sizeof(j->id), "%s", id);
@@ -276,7 +312,11 @@ void remove_orphan(struct invoker *v, const char *id, const char *name)
 {
     struct remove_job *j = remove_job_make(v, NULL, id, name);
 
-    j->job = (struct engine_job){.rank = RANK_REMOVE, .work = remove_work, .done = on_removed};
+    v->alive++;
+    nr_list_add(&v->orphans, &j->orphan);
+    j->again.fire = on_orphan_again;
+    j->job =
+        (struct engine_job){.rank = RANK_REMOVE, .work = remove_work, .done = on_orphan_removed};
     engine_submit(v->engine, &j->job);
 }
 

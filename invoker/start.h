@@ -30,7 +30,10 @@ struct start_job {
 /* Made by remove_container() or look_at_container(); freed after `done`. */
 struct remove_job {
     struct engine_job job;
-    struct container *ct; /* loop's thread only; NULL: an orphan */
+    struct invoker *v;
+    struct container *ct;     /* loop's thread only; NULL: an orphan */
+    struct nr_link orphan;    /* in v->orphans */
+    struct nr_deadline again; /* of an orphan that could not be removed */
     char *folder;
     char name[9], id[65];
     /* out */
@@ -47,8 +50,10 @@ void start_container(struct container *ct, enum engine_rank rank);
 void remove_container(struct container *ct);
 /* Submits a look at its state; container_looked() comes. */
 void look_at_container(struct container *ct);
-/* Removes what an earlier run left, by the Engine's id and the folder's name; no answer. */
+/* Removes what an earlier run left, or the probe: by the Engine's id and the folder's name; tried until it is gone. Part of a drain. */
 void remove_orphan(struct invoker *v, const char *id, const char *name);
+/* Orphans that wait for another try get their last one now. */
+void hurry_orphans(struct invoker *v);
 
 /* container.c; the job is lent. */
 void container_created(struct container *ct, const struct start_job *j);

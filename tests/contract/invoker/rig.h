@@ -1,0 +1,53 @@
+/* What the invoker's contract tests share: a loop with a real invoker over the real Engine, functions made by hand, calls that run to
+ * their end.
+ */
+#ifndef NR_TESTS_CONTRACT_INVOKER_RIG_H
+#define NR_TESTS_CONTRACT_INVOKER_RIG_H
+
+#include "ports/invoker.h"
+
+struct rig {
+    struct nr_loop loop;
+    struct node node;
+    struct invoker *invoker;
+    struct nr_log log;
+    char run_dir[64], installation[17], native[64], python[64];
+    uint64_t revisions;
+    bool stopped;
+    int running; /* calls of rig_start() that have not ended */
+};
+
+/* One call and what became of it. */
+struct rig_call {
+    struct rig *rig;
+    struct activation *a;
+    int answers, ends; /* how often on_step came */
+    uint64_t begun_us, answer_us, end_us;
+};
+
+/* Opens everything; memory_mb: the node's budget. false: there is no Engine or no image (the test is skipped). */
+bool rig_open(struct rig *r, int64_t memory_mb);
+/* Drains, closes, and asserts that the loop is empty and that no container is left. */
+void rig_close(struct rig *r);
+
+/* A function snapshot (one reference) with `code` as its file. kind: "python:3", or "blackbox" with exec once|loop|direct. */
+struct function *rig_function(struct rig *r, const char *name, const char *kind, const char *exec,
+                              const char *code);
+
+/* Starts a call; rig_wait() runs the loop until all have ended. input is JSON text and must live until then. */
+void rig_start(struct rig *r, struct rig_call *c, struct function *f, const char *input);
+void rig_start_claimed(struct rig *r, struct rig_call *c, struct function *f, const char *input,
+                       int (*claim)(struct activation *a));
+void rig_wait(struct rig *r);
+/* Runs the loop for a while. */
+void rig_pass(struct rig *r, uint64_t ms);
+/* Start, wait, and check that each step came once. */
+void rig_run(struct rig *r, struct rig_call *c, struct function *f, const char *input);
+void rig_free(struct rig_call *c);
+
+/* Number inside the invoker's JSON status, like rig_status(r, "containers_by_state", "idle"). */
+int64_t rig_status(struct rig *r, const char *a, const char *b);
+/* Ids of the containers of this rig that the Engine knows, one a line (made). */
+char *rig_containers(struct rig *r);
+
+#endif

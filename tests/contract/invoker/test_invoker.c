@@ -1,0 +1,560 @@
+/* The invoker's contract over the real Engine: every way a call can end, and what becomes of its container.
+ * Skipped where no Engine answers or the runtime images are missing.
+ */
+#include "tests/contract/invoker/rig.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "common/base/clock.h"
+#include "common/base/json.h"
+#include "common/net/fetch.h"
+
+static const char hello[] = "def main(args):\n"
+                            "    print('hi', args.get('name'))\n"
+                            "    return {'greeting': 'hello ' + args.get('name', 'nobody')}\n";
+static const char native_echo[] = "#!/bin/sh\necho noise\nprintf '%s\\n' \"$1\"\n";
+
+static int setup(void **state)
+{
+    struct rig *r = nr_alloc(sizeof(*r));
+
+    *state = r;
+    return rig_open(r, 4096) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    rig_close(*state);
+    free(*state);
+    return 0;
+}
+
+static void expect(const struct rig_call *c, enum outcome_status status, const char *result)
+{
+    assert_int_equal(c->a->err, 0);
+    assert_int_equal(c->a->outcome.status, status);
+    nr_auto_free char *got = nr_strndup(c->a->outcome.result.p, c->a->outcome.result.n);
+
+    assert_string_equal(got, result);
+}
+
+static bool logged(const struct rig_call *c, const char *text)
+{
+    return c->a->logs.n && memmem(c->a->logs.p, c->a->logs.n, text, strlen(text)) != NULL;
+}
+
+/* ---- cold, warm --------------------------------------------------------------------------------------------- */
+
+static void cold_then_warm(void **state)
+{
+    struct rig *r = *state;
+    struct function *f = rig_function(r, "hello", "python:3", "", hello);
+    struct rig_call c;
+
+    rig_run(r, &c, f, "{\"name\":\"a\"}");
+    expect(&c, OUTCOME_SUCCESS, "{\"greeting\":\"hello a\"}");
+    assert_int_equal(c.a->start, START_COLD);
+    assert_int_equal(c.a->cold, COLD_FIRST_CALL);
+    assert_true(c.a->init_us > 0 && c.a->create_us > 0 && c.a->boot_us > 0);
+    assert_true(logged(&c, "stdout: hi a\n"));
+    rig_free(&c);
+
+    rig_run(r, &c, f, "{\"name\":\"b\"}");
+    expect(&c, OUTCOME_SUCCESS, "{\"greeting\":\"hello b\"}");
+    assert_int_equal(c.a->start, START_WARM);
+    assert_true(c.a->init_us == 0);
+    assert_true(c.answer_us - c.begun_us < 100000);
+    rig_free(&c);
+    assert_int_equal(rig_status(r, "containers_by_state", "idle"), 1);
+    function_unref(f);
+}
+
+static void native_once(void **state)
+{
+    struct rig *r = *state;
+    struct function *f = rig_function(r, "echo", "blackbox", "once", native_echo);
+    struct rig_call c;
+
+    rig_run(r, &c, f, "{\"a\":[1,2]}");
+    expect(&c, OUTCOME_SUCCESS, "{\"a\":[1,2]}");
+    assert_true(logged(&c, "stdout: noise\n"));
+    rig_free(&c);
+    function_unref(f);
+}
+
+static void bound_parameters_are_merged(void **state)
+{
+    static const struct {
+        const char *bound, *input, *result;
+    } table[] = {
+        {"{\"x\":1}", "{}", "{\"x\":1}"},
+        {"{}", " {\"y\":2} ", "{\"y\":2}"},
+        {"{\"x\":1,\"y\":1}", "{ \"y\":2 }", "{\"x\":1,\"y\":2}"},
+        {"{ }", "{}", "{}"},
+    };
+    struct rig *r = *state;
+    struct rig_call c;
+
+    for (size_t i = 0; i < nr_countof(table); i++) {
+        struct function *f =
+            rig_function(r, "merge", "python:3", "", "import json\ndef main(a):\n    return a\n");
+
+        free(f->parameters);
+        f->parameters = nr_strdup(table[i].bound);
+        rig_run(r, &c, f, table[i].input);
+        nr_auto_json json_t *got = nr_json_parse(c.a->outcome.result, NULL);
+        nr_auto_json json_t *want = nr_json_parse(nr_str_of(table[i].result), NULL);
+
+        assert_true(json_equal(got, want));
+        rig_free(&c);
+        function_unref(f);
+    }
+}
+
+/* ---- the function fails ------------------------------------------------------------------------------------- */
+
+static void endings(void **state)
+{
+    static const struct {
+        const char *name, *code, *result; /* NULL: any text */
+        enum outcome_status status;
+        bool kept; /* the container serves on */
+    } table[] = {
+        {"own-error", "def main(a):\n    return {'error': 'mine', 'x': 1}\n",
+         "{\"error\":\"mine\"}", OUTCOME_APPLICATION_ERROR, true},
+        {"array", "def main(a):\n    return [1, 2]\n", "[1,2]", OUTCOME_SUCCESS, true},
+        {"no-object", "def main(a):\n    return 7\n", NULL, OUTCOME_DEVELOPER_ERROR, false},
+        {"throws", "def main(a):\n    raise Exception('oh')\n", NULL, OUTCOME_DEVELOPER_ERROR,
+         false},
+        {"bad-code", "def main(a:\n", NULL, OUTCOME_DEVELOPER_ERROR, false},
+        {"exits", "import os\ndef main(a):\n    os._exit(3)\n",
+         "{\"error\":\"The action did not produce a valid response and exited unexpectedly.\"}",
+         OUTCOME_DEVELOPER_ERROR, false},
+        {"exits-in-init", "import os\nos._exit(3)\ndef main(a):\n    return {}\n",
+         "{\"error\":\"The action did not initialize and exited unexpectedly.\"}",
+         OUTCOME_DEVELOPER_ERROR, false},
+        {"eats-memory",
+         "def main(a):\n    x = []\n    while True:\n        x.append(bytearray(1 << 20))\n",
+         "{\"error\":\"The action exhausted its memory and was aborted.\"}",
+         OUTCOME_DEVELOPER_ERROR, false},
+    };
+    struct rig *r = *state;
+    struct rig_call c;
+
+    for (size_t i = 0; i < nr_countof(table); i++) {
+        struct function *f = rig_function(r, table[i].name, "python:3", "", table[i].code);
+
+        rig_run(r, &c, f, "{}");
+        if (c.a->outcome.status != table[i].status)
+            fail_msg("%s: status %d, %.*s", table[i].name, c.a->outcome.status,
+                     (int)c.a->outcome.result.n, c.a->outcome.result.p);
+        if (table[i].result)
+            expect(&c, table[i].status, table[i].result);
+        rig_free(&c);
+        if (table[i].kept) {
+            rig_run(r, &c, f, "{}");
+            if (c.a->start != START_WARM)
+                fail_msg("%s: its container was not used again", table[i].name);
+            rig_free(&c);
+        } else if (rig_status(r, "containers_by_state", "idle") != 0) {
+            fail_msg("%s: its container may be used again", table[i].name);
+        }
+        invoker_forget(r->invoker, f->revision);
+        function_unref(f);
+    }
+}
+
+static void time_limits(void **state)
+{
+    struct rig *r = *state;
+    struct function *run = rig_function(
+        r, "hangs", "python:3", "",
+        "import time\ndef main(a):\n    print('before', flush=True)\n    time.sleep(60)\n");
+    struct function *init =
+        rig_function(r, "hangs-in-init", "python:3", "", "import time\ntime.sleep(60)\n");
+    struct rig_call c;
+
+    run->timeout_ms = init->timeout_ms = 500;
+    rig_run(r, &c, run, "{}");
+    expect(&c, OUTCOME_DEVELOPER_ERROR,
+           "{\"error\":\"The action exceeded its time limits of 500 milliseconds.\"}");
+    assert_true(c.a->outcome.timed_out);
+    assert_true(c.a->answered_us - c.a->started_us < 1000000);
+    rig_free(&c);
+    rig_run(r, &c, init, "{}");
+    expect(
+        &c, OUTCOME_DEVELOPER_ERROR,
+        "{\"error\":\"The action exceeded its time limits of 500 milliseconds during initialization.\"}");
+    assert_true(c.a->outcome.timed_out && c.a->started_us == 0);
+    rig_free(&c);
+    assert_int_equal(rig_status(r, "containers_by_state", "idle"), 0);
+    function_unref(run);
+    function_unref(init);
+}
+
+static void floods(void **state)
+{
+    struct rig *r = *state;
+    struct function *f = rig_function(
+        r, "flood", "python:3", "",
+        "def main(a):\n    for i in range(400000):\n        print('0123456789012345678901234567890123456789')\n    return {}\n");
+    struct function *big =
+        rig_function(r, "big", "python:3", "", "def main(a):\n    return {'x': 'y' * a['n']}\n");
+    struct rig_call c;
+    char input[64];
+
+    f->log_max_bytes = 1 << 20;
+    rig_run(r, &c, f, "{}");
+    expect(&c, OUTCOME_SUCCESS, "{}");
+    assert_true(c.a->logs.n <= (1 << 20) + 512 && c.a->logs.n > 900000);
+    assert_true(logged(
+        &c,
+        "Logs were truncated because the total bytes size exceeds the limit of 1048576 bytes."));
+    rig_free(&c);
+    assert_int_equal(rig_status(r, "containers_by_state", "idle"), 0);
+
+    (void)snprintf(input, sizeof(input), "{\"n\":%d}", NR_RESULT_MAX_BYTES - 8); /* {"x":"..."} */
+    rig_run(r, &c, big, input);
+    assert_int_equal(c.a->outcome.status, OUTCOME_SUCCESS);
+    assert_int_equal(c.a->outcome.result.n, NR_RESULT_MAX_BYTES);
+    rig_free(&c);
+    (void)snprintf(input, sizeof(input), "{\"n\":%d}", NR_RESULT_MAX_BYTES - 7);
+    rig_run(r, &c, big, input);
+    assert_int_equal(c.a->outcome.status, OUTCOME_APPLICATION_ERROR);
+    assert_non_null(memmem(
+        c.a->outcome.result.p, c.a->outcome.result.n,
+        "exceeded the allowed length: 1048577 > 1048576 bytes. The truncated response was: {", 82));
+    rig_free(&c);
+    function_unref(f);
+    function_unref(big);
+}
+
+/* ---- the container fails ------------------------------------------------------------------------------------ */
+
+/* Kills the one container of the rig through the Engine. */
+static void kill_container(struct rig *r)
+{
+    nr_auto_free char *ids = rig_containers(r);
+    char url[256];
+    struct nr_fetch *f = nr_fetch_make("/var/run/docker.sock");
+    struct nr_fetch_req req = {.method = "POST", .url = url};
+
+    (void)snprintf(url, sizeof(url), "http://engine/v1.41/containers/%.64s/kill", ids);
+    assert_int_equal(nr_fetch_call(f, &req, NULL), 0);
+    assert_int_equal(req.status, 204);
+    nr_buf_fini(&req.reply);
+    nr_fetch_free(f);
+}
+
+static void killed_from_outside(void **state)
+{
+    struct rig *r = *state;
+    struct function *f = rig_function(
+        r, "victim", "python:3", "",
+        "import time\ndef main(a):\n    time.sleep(a.get('s', 0))\n    return {'ok': 1}\n");
+    struct rig_call c;
+
+    rig_run(r, &c, f, "{}");
+    rig_free(&c);
+    kill_container(r); /* idle: the next call is not told */
+    rig_run(r, &c, f, "{}");
+    expect(&c, OUTCOME_SUCCESS, "{\"ok\":1}");
+    assert_int_equal(c.a->start, START_COLD);
+    assert_int_equal(c.a->cold, COLD_CRASHED);
+    rig_free(&c);
+
+    rig_pass(r, 500); /* the removal of the first one */
+    rig_start(r, &c, f, "{\"s\":30}");
+    rig_pass(r, 200);
+    kill_container(r);
+    rig_wait(r);
+    expect(&c, OUTCOME_DEVELOPER_ERROR,
+           "{\"error\":\"The action did not produce a valid response and exited unexpectedly.\"}");
+    rig_free(&c);
+    function_unref(f);
+}
+
+static void damaged_code_never_runs(void **state)
+{
+    struct rig *r = *state;
+    struct function *f = rig_function(r, "damaged", "python:3", "", hello);
+    struct rig_call c;
+
+    f->sha256[0] ^= 1;
+    r->log.level = -1;
+    rig_run(r, &c, f, "{}");
+    expect(&c, OUTCOME_INTERNAL_ERROR, "{\"error\":\"Action could not be fetched.\"}");
+    rig_free(&c);
+    function_unref(f);
+}
+
+static void missing_image(void **state)
+{
+    struct rig *r = *state;
+    struct function *f = rig_function(r, "nowhere", "python:3", "", hello);
+    struct rig_call c;
+
+    free(f->image);
+    f->image = nr_strdup("narae/none:000000000000");
+    r->log.level = -1;
+    rig_run(r, &c, f, "{}");
+    expect(&c, OUTCOME_INTERNAL_ERROR,
+           "{\"error\":\"Failed to provision resources to run the action.\"}");
+    rig_free(&c);
+    function_unref(f);
+}
+
+/* ---- many --------------------------------------------------------------------------------------------------- */
+
+static void one_container_many_slots(void **state)
+{
+    enum { N = 64 };
+    struct rig *r = *state;
+    struct function *f =
+        rig_function(r, "slots", "python:3", "",
+                     "import time\ndef main(a):\n    time.sleep(0.3)\n    return {'i': a['i']}\n");
+    struct rig_call c[N];
+    char input[N][32];
+
+    f->concurrency = N;
+    f->memory_mb = 1024;
+    for (int i = 0; i < N; i++) {
+        (void)snprintf(input[i], sizeof(input[i]), "{\"i\":%d}", i);
+        rig_start(r, &c[i], f, input[i]);
+    }
+    rig_wait(r);
+    for (int i = 0; i < N; i++) {
+        char want[32];
+
+        (void)snprintf(want, sizeof(want), "{\"i\":%d}", i);
+        expect(&c[i], OUTCOME_SUCCESS, want);
+        rig_free(&c[i]);
+    }
+    assert_int_equal(rig_status(r, "containers_by_state", "idle"), 1);
+    uint64_t begun_us = nr_mono_us();
+
+    for (int i = 0; i < N; i++)
+        rig_start(r, &c[i], f, input[i]);
+    rig_wait(r);
+    assert_true(nr_mono_us() - begun_us < 3000000); /* one after the other they would take 19 s */
+    for (int i = 0; i < N; i++)
+        rig_free(&c[i]);
+    function_unref(f);
+}
+
+static void memory_is_shared_out(void **state)
+{
+    enum { N = 6 };
+    struct rig *r = *state;
+    struct function *f[N];
+    struct rig_call c[N];
+
+    r->node.memory_max_mb = 256; /* two containers of 128 */
+    for (int i = 0; i < N; i++) {
+        char name[16];
+
+        (void)snprintf(name, sizeof(name), "share%d", i);
+        f[i] = rig_function(r, name, "blackbox", "once", native_echo);
+        rig_start(r, &c[i], f[i], "{}");
+        assert_true(atomic_load(&r->node.memory_used_mb) <= 256);
+    }
+    rig_wait(r);
+    for (int i = 0; i < N; i++) {
+        expect(&c[i], OUTCOME_SUCCESS, "{}");
+        rig_free(&c[i]);
+    }
+    rig_run(r, &c[0], f[0], "{}");
+    assert_int_equal(c[0].a->cold, COLD_EVICTED);
+    rig_free(&c[0]);
+    struct function *huge = rig_function(r, "huge", "blackbox", "once", native_echo);
+
+    huge->memory_mb = 300;
+    rig_run(r, &c[0], huge, "{}");
+    expect(&c[0], OUTCOME_INTERNAL_ERROR,
+           "{\"error\":\"Failed to provision resources to run the action.\"}");
+    rig_free(&c[0]);
+    function_unref(huge);
+    for (int i = 0; i < N; i++)
+        function_unref(f[i]);
+}
+
+/* At most one start per waiting call, and a call takes whatever becomes free first. */
+static void waiting_calls_take_what_is_free(void **state)
+{
+    enum { N = 8 };
+    struct rig *r = *state;
+    struct function *f = rig_function(r, "burst", "blackbox", "once", native_echo);
+    struct rig_call c[N];
+    int cold = 0;
+
+    for (int i = 0; i < N; i++)
+        rig_start(r, &c[i], f, "{}");
+    rig_wait(r);
+    for (int i = 0; i < N; i++) {
+        expect(&c[i], OUTCOME_SUCCESS, "{}");
+        cold += c[i].a->start == START_COLD;
+        rig_free(&c[i]);
+    }
+    assert_true(cold >= 1 && cold < N);
+    function_unref(f);
+}
+
+static void updates_and_wishes(void **state)
+{
+    struct rig *r = *state;
+    struct function *one = rig_function(r, "same", "blackbox", "once", native_echo);
+    struct function *two = rig_function(r, "same", "blackbox", "once", native_echo);
+    struct rig_call c;
+
+    rig_run(r, &c, one, "{}");
+    rig_free(&c);
+    invoker_forget(r->invoker, one->revision);
+    rig_run(r, &c, two, "{}");
+    assert_int_equal(c.a->cold, COLD_UPDATED);
+    rig_free(&c);
+    rig_pass(r, 500);
+    assert_int_equal(rig_status(r, "containers_by_state", "idle"), 1);
+
+    struct scaler_wish wish = {.account = "guest",
+                               .package = "",
+                               .name = "same",
+                               .desired = 3,
+                               .maximum = -1,
+                               .keep_alive_ms = 0};
+
+    invoker_wish(r->invoker, &wish);
+    rig_pass(r, 2500);
+    assert_int_equal(rig_status(r, "containers_by_state", "idle"), 1);
+    assert_int_equal(rig_status(r, "containers_by_state", "fresh"), 2);
+    wish.desired = 0;
+    invoker_wish(r->invoker, &wish);
+    rig_pass(r, 2000);
+    assert_int_equal(rig_status(r, "containers_by_state", "idle"), 0);
+    assert_int_equal(rig_status(r, "containers_by_state", "fresh"), 0);
+    function_unref(one);
+    function_unref(two);
+}
+
+/* ---- claims and cuts ---------------------------------------------------------------------------------------- */
+
+static int claim_refused(struct activation *a)
+{
+    return NR_ECONFLICT;
+}
+
+static int claim_later(struct activation *a)
+{
+    return 1;
+}
+
+static void claims(void **state)
+{
+    struct rig *r = *state;
+    struct function *f = rig_function(r, "claimed", "blackbox", "once", native_echo);
+    struct rig_call c;
+
+    rig_run(r, &c, f, "{}");
+    rig_free(&c);
+
+    /* asked while the slot is held; answered later */
+    rig_start_claimed(r, &c, f, "{}", claim_later);
+    rig_pass(r, 50);
+    assert_int_equal(c.a->i, I_CLAIM);
+    assert_non_null(c.a->slot);
+    invoker_claimed(c.a, 0);
+    rig_wait(r);
+    expect(&c, OUTCOME_SUCCESS, "{}");
+    assert_int_equal(c.a->start, START_WARM);
+    rig_free(&c);
+
+    rig_start_claimed(r, &c, f, "{}", claim_refused);
+    rig_wait(r);
+    assert_int_equal(c.a->err, NR_ECONFLICT);
+    assert_true(c.a->started_us == 0);
+    assert_int_equal(c.answers, 1);
+    assert_int_equal(c.ends, 1);
+    rig_free(&c);
+    assert_int_equal(rig_status(r, "containers_by_state", "idle"), 1); /* the slot came back */
+    function_unref(f);
+}
+
+static void cuts(void **state)
+{
+    struct rig *r = *state;
+    struct function *f =
+        rig_function(r, "cut", "python:3", "",
+                     "import time\ndef main(a):\n    time.sleep(a.get('s', 0))\n    return {}\n");
+    struct rig_call c;
+
+    rig_start(r, &c, f, "{}"); /* while it waits for its container */
+    invoker_cut(c.a, NR_ECANCELED);
+    rig_wait(r);
+    assert_int_equal(c.a->err, NR_ECANCELED);
+    rig_free(&c);
+    rig_run(r, &c, f, "{}");
+    rig_free(&c);
+    rig_start(r, &c, f, "{\"s\":60}");
+    rig_pass(r, 100);
+    invoker_cut(c.a, NR_ECANCELED);
+    rig_wait(r);
+    assert_int_equal(c.a->err, NR_ECANCELED);
+    assert_int_equal(c.answers, 1);
+    rig_free(&c);
+    assert_int_equal(rig_status(r, "containers_by_state", "idle"), 0);
+    function_unref(f);
+}
+
+/* A drain with calls that wait, start and run: each gets its answer and its end. */
+static void drain_in_the_middle(void **state)
+{
+    struct rig *r = *state;
+    struct function *f = rig_function(r, "drained", "python:3", "",
+                                      "import time\ndef main(a):\n    time.sleep(60)\n");
+    struct rig_call c[4];
+
+    rig_start(r, &c[0], f, "{}");
+    rig_pass(r, 1000);
+    rig_start(r, &c[1], f, "{}");
+    rig_start(r, &c[2], f, "{}");
+    rig_close(r);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(c[i].answers, 1);
+        assert_int_equal(c[i].ends, 1);
+        assert_int_equal(c[i].a->err, NR_ESTOPPING);
+        rig_free(&c[i]);
+    }
+    function_unref(f);
+    assert_true(rig_open(r, 4096));
+}
+
+int main(void)
+{
+    struct rig probe;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(cold_then_warm, setup, teardown),
+        cmocka_unit_test_setup_teardown(native_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(bound_parameters_are_merged, setup, teardown),
+        cmocka_unit_test_setup_teardown(endings, setup, teardown),
+        cmocka_unit_test_setup_teardown(time_limits, setup, teardown),
+        cmocka_unit_test_setup_teardown(floods, setup, teardown),
+        cmocka_unit_test_setup_teardown(killed_from_outside, setup, teardown),
+        cmocka_unit_test_setup_teardown(damaged_code_never_runs, setup, teardown),
+        cmocka_unit_test_setup_teardown(missing_image, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_container_many_slots, setup, teardown),
+        cmocka_unit_test_setup_teardown(memory_is_shared_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(waiting_calls_take_what_is_free, setup, teardown),
+        cmocka_unit_test_setup_teardown(updates_and_wishes, setup, teardown),
+        cmocka_unit_test_setup_teardown(claims, setup, teardown),
+        cmocka_unit_test_setup_teardown(cuts, setup, teardown),
+        cmocka_unit_test_setup_teardown(drain_in_the_middle, setup, teardown),
+    };
+
+    if (!rig_open(&probe, 4096))
+        return 77;
+    rig_close(&probe);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
