@@ -13,8 +13,6 @@ const struct nr_option daemon_options[] = {
          "folder of sockets; its path must be short (default /run/narae/<8 hex of the data folder's inode>)"},
     {"docker", NR_OPT_STRING, AT(docker), "/var/run/docker.sock",
      .help = "socket of the Docker Engine"},
-    {"config", NR_OPT_STRING, AT(config), NULL,
-     .help = "file of `name = value` lines; weaker than environment and flags"},
     {"guest-profile", NR_OPT_CHOICE, AT(guest_profile), "local", .choices = "local|default|iot",
      .help = "limits of the account guest that a first start makes"},
     {"dev-keys", NR_OPT_BOOL, AT(dev_keys), "false",
