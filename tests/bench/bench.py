@@ -147,12 +147,20 @@ class Platform:
         self.process, self.label = None, None
 
     def __enter__(self):
-        return self.start()
+        try:
+            return self.start()
+        except BaseException as failed:
+            self.__exit__(type(failed), failed, None)
+            raise
 
     def __exit__(self, kind, value, trace):
         try:
             if self.process and self.process.poll() is None:
-                self.stop()
+                if kind:
+                    self.process.kill()
+                    self.process.wait()
+                else:
+                    self.stop()
         finally:
             if kind:
                 sys.stderr.write(self.said()[-3000:])
@@ -173,7 +181,7 @@ class Platform:
         self.skip = len(self.said())
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [BUILD / "naraed", "--listen=127.0.0.1:0", f"--data={self.data}",
+                [program("naraed"), "--listen=127.0.0.1:0", f"--data={self.data}",
                  f"--run={self.run}", f"--docker={self.docker}", "--log-level=warn",
                  *self.options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=on_cpus(self.cpus))
