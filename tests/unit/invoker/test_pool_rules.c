@@ -1,0 +1,79 @@
+/* How many slots are coming, why a start is cold, and the node's memory. */
+#include "invoker/pool_rules.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+static void coming(void **state)
+{
+    static const struct {
+        enum container_state state;
+        bool retired;
+        unsigned slots, connected;
+        uint64_t loaded_us, now_us;
+        unsigned want;
+    } table[] = {
+        {CT_STARTING, false, 1, 0, 0, 5, 1},    {CT_STARTING, false, 8, 0, 0, 5, 8},
+        {CT_STARTING, true, 8, 0, 0, 5, 0},     {CT_FRESH, false, 8, 1, 0, 5, 7},
+        {CT_INIT, false, 1, 1, 0, 5, 0},        {CT_BUSY, false, 8, 3, 10, 20, 5},
+        {CT_IDLE, false, 8, 3, 10, 2000000, 0}, {CT_DYING, false, 8, 0, 10, 20, 0},
+    };
+
+    for (size_t i = 0; i < nr_countof(table); i++) {
+        const struct container ct = {.state = table[i].state,
+                                     .retired = table[i].retired,
+                                     .slot_count = table[i].slots,
+                                     .connected = table[i].connected,
+                                     .loaded_us = table[i].loaded_us};
+
+        assert_int_equal(slots_coming(&ct, table[i].now_us), table[i].want);
+    }
+}
+
+static void causes(void **state)
+{
+    static const struct {
+        unsigned containers;
+        uint64_t past, now;
+        enum cold_cause last, want;
+    } table[] = {
+        {0, 0, 1, COLD_EVICTED, COLD_FIRST_CALL}, {1, 1, 1, COLD_EVICTED, COLD_SCALE_OUT},
+        {0, 1, 2, COLD_EVICTED, COLD_UPDATED},    {0, 2, 2, COLD_EVICTED, COLD_EVICTED},
+        {0, 2, 2, COLD_CRASHED, COLD_CRASHED},
+    };
+
+    for (size_t i = 0; i < nr_countof(table); i++) {
+        struct past past = {.revision = table[i].past, .last_end = table[i].last};
+        const struct pool p = {
+            .past = &past, .revision = table[i].now, .container_count = table[i].containers};
+
+        assert_int_equal(cold_cause_of(&p), table[i].want);
+    }
+}
+
+static void memory(void **state)
+{
+    struct node n = {.memory_max_mb = 256};
+
+    assert_true(memory_reserve(&n, 128));
+    assert_int_equal(memory_missing_mb(&n, 128), 0);
+    assert_true(memory_reserve(&n, 128));
+    assert_false(memory_reserve(&n, 64));
+    assert_int_equal(memory_missing_mb(&n, 64), 64);
+    memory_release(&n, 128);
+    assert_true(memory_reserve(&n, 64));
+    assert_int_equal(atomic_load(&n.memory_used_mb), 192);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(coming),
+        cmocka_unit_test(causes),
+        cmocka_unit_test(memory),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
