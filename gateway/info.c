@@ -104,9 +104,12 @@ void info_options(struct gateway_request *q)
     answer(q, 200);
 }
 
+/* The state of the host is everybody's to read, the list of containers only the administrator's. */
 void info_invokers(struct gateway_request *q)
 {
-    invoker_status(q->g->config.invoker, &q->text);
+    bool admin = q->account->scopes & SCOPE_ADMIN;
+
+    invoker_status(q->g->config.invoker, admin ? NULL : q->account->name, &q->text);
     answer(q, 200);
 }
 

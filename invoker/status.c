@@ -34,7 +34,7 @@ static void one_container(const struct container *ct, uint64_t now_ms, struct nr
                   nr_list_linked(&ct->idle) ? (long long)(now_ms - ct->idle_since_ms) : 0);
 }
 
-void invoker_status(struct invoker *v, struct nr_buf *out)
+void invoker_status(struct invoker *v, const char *account, struct nr_buf *out)
 {
     unsigned counts[CT_STATES] = {0};
     const char *comma = "";
@@ -54,8 +54,12 @@ void invoker_status(struct invoker *v, struct nr_buf *out)
                       container_state_name((enum container_state)s), counts[s]);
     nr_buf_adds(out, "},\"containers\":[");
     for (struct nr_link *l = v->containers.next; l != &v->containers; l = l->next) {
+        const struct container *ct = nr_container_of(l, struct container, in_all);
+
+        if (account && strcmp(account, ct->fn->account) != 0)
+            continue;
         nr_buf_adds(out, comma);
-        one_container(nr_container_of(l, struct container, in_all), v->loop->now_ms, out);
+        one_container(ct, v->loop->now_ms, out);
         comma = ",";
     }
     nr_buf_adds(out, "]}");

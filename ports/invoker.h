@@ -48,8 +48,9 @@ void invoker_drain(struct invoker *v, uint64_t max_ms, void (*done)(void *arg), 
 /* Closes handles (asynchronously, on the loop) and, once `closed` came, joins the workers and frees. */
 void invoker_close(struct invoker *v, void (*closed)(void *arg), void *arg);
 
-/* The probe's table and the pool as JSON (docs: /narae/v1/invokers, `narae doctor`). */
-void invoker_status(struct invoker *v, struct nr_buf *out);
+/* The probe's table and the pool as JSON (docs: /narae/v1/invokers, `narae doctor`). Of the containers those of one account
+ * (lent; NULL: all) are listed: a tenant does not read what another one runs. */
+void invoker_status(struct invoker *v, const char *account, struct nr_buf *out);
 void invoker_metrics(struct invoker *v, struct nr_buf *out);
 
 #endif

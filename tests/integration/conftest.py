@@ -53,14 +53,14 @@ class EngineConnection(http.client.HTTPConnection):
         self.sock.connect(DOCKER)
 
 
-def engine(path):
+def engine(path, method="GET"):
     connection = EngineConnection()
-    connection.request("GET", path)
+    connection.request(method, path)
     answer = connection.getresponse()
     text = answer.read()
     connection.close()
-    assert answer.status == 200, text
-    return json.loads(text)
+    assert answer.status in (200, 204, 404, 409), text
+    return json.loads(text or "null")
 
 
 class Reply:
@@ -101,7 +101,7 @@ class Platform:
         self.data, self.run = self.folder / "data", self.folder / "run"
         self.options = options
         self.log = self.folder / "log"
-        self.process = None
+        self.process = self.label = None
 
     # ---- life
 
@@ -151,10 +151,17 @@ class Platform:
         self.process = None
 
     def discard(self):
-        """The end of a test, whatever it did."""
-        if self.process and self.process.poll() is None:
-            self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """The end of a test, whatever it did: nothing of it stays behind."""
+        try:
+            if self.process and self.process.poll() is None:
+                self.stop()
+        finally:
+            if self.process and self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+            for container in self.containers() if self.label else []:
+                engine(f"/containers/{container}?force=1", "DELETE")
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     # ---- what is there
 

@@ -89,7 +89,7 @@ array) echo '[1, {"two": 2}]'; exit ;;
 nothing) exit ;;
 exit) exit 3 ;;
 sleep) sleep "$(value seconds)" ;;
-memory) tail /dev/zero ;;
+memory) exec tail /dev/zero ;;
 log) seq "$(value lines)" | sed "s/.*/line &  $(printf 'x%.0s' $(seq 80))/" ;;
 big) printf '{"big": "'; head -c "$(value bytes)" /dev/zero | tr '\\0' x; echo '"}'; exit ;;
 both) echo "to stdout"; echo "to stderr" >&2 ;;

@@ -77,7 +77,9 @@ def test_delete_returns_the_document_and_frees_the_name(platform, name):
 
 
 def test_fields_of_the_body_that_the_path_decides(platform, name):
-    created = platform.put(name, "x", namespace="somebody", updated=5, **{"name": "pkg/other"})
+    created = platform.request("PUT", f"actions/{name}", {
+        "namespace": "somebody", "name": "pkg/other", "updated": 5,
+        "exec": {"kind": "python:3", "code": "x"}}).json
     assert (created["namespace"], created["name"]) == ("guest", name)
     assert created["updated"] > 5
 

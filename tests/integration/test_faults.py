@@ -173,7 +173,7 @@ def test_keys_are_private(platform):
     for key in ("guest.key", "admin.key"):
         path = platform.data / key
         assert path.stat().st_mode & 0o777 == 0o600
-        assert re.fullmatch(r"[^:\s]+:[0-9A-Za-z]{64}\n?", path.read_text())
+        assert re.fullmatch(r"[^:\s]+:[\w-]{64}\n?", path.read_text())
 
 
 # ---- limits of an account

@@ -281,7 +281,7 @@ int64_t rig_status(struct rig *r, const char *a, const char *b)
     struct nr_buf out;
 
     nr_buf_init(&out, 1 << 20);
-    invoker_status(r->invoker, &out);
+    invoker_status(r->invoker, NULL, &out);
     nr_auto_json json_t *j = nr_json_parse(nr_buf_str(&out), NULL);
 
     nr_buf_fini(&out);

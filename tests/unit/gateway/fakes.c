@@ -212,9 +212,9 @@ void invoker_metrics(struct invoker *v, struct nr_buf *out)
     nr_metric_one(out, "narae_invoker_fake", "gauge", "A neighbour's.", 3);
 }
 
-void invoker_status(struct invoker *v, struct nr_buf *out)
+void invoker_status(struct invoker *v, const char *account, struct nr_buf *out)
 {
-    nr_buf_adds(out, "{\"capabilities\":[]}");
+    nr_buf_printf(out, "{\"capabilities\":[],\"of\":\"%s\"}", account ? account : "all");
 }
 
 /* ---- requests ---- */

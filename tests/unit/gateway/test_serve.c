@@ -387,7 +387,7 @@ static void test_information(void **state)
         {"/api/v1/namespaces/guest/limits", "\"minActionMemory\":64,\"maxActionMemory\":4096"},
         {"/api/v1/namespaces/_/limits",
          "\"maxActionInstances\":30,\"maxParameterSize\":\"1048576 B\"}"},
-        {"/narae/v1/invokers", "{\"capabilities\":[]}"},
+        {"/narae/v1/invokers", "{\"capabilities\":[],\"of\":\"guest\"}"},
         {"/metrics", "narae_gateway_connections 3"},
         {"/metrics", "narae_invoker_fake 3"},
         {"/metrics", "narae_process_open_fds "},
@@ -402,6 +402,9 @@ static void test_information(void **state)
             print_error("%s\n", a->body);
         assert_non_null(strstr(a->body, rows[i].part));
     }
+    f->scopes |= SCOPE_ADMIN;
+    assert_non_null(
+        strstr(asked(f, NR_HTTP_GET, "/narae/v1/invokers", NULL)->body, "\"of\":\"all\""));
     const struct answer *a = asked(f, NR_HTTP_OPTIONS, "/api/v1/any/thing", NULL);
     assert_int_equal(a->status, 200);
     assert_string_equal(a->body, "");
