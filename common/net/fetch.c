@@ -122,8 +122,11 @@ static void set_up(struct nr_fetch *f, struct transfer *t, struct curl_slist *he
     (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     (void)curl_easy_setopt(curl, CURLOPT_TCP_NODELAY, 1L);
-    (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)(r->connect_timeout_ms ? r->connect_timeout_ms : CONNECT_TIMEOUT_MS));
-    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)(r->timeout_ms ? r->timeout_ms : TIMEOUT_MS));
+    (void)curl_easy_setopt(
+        curl, CURLOPT_CONNECTTIMEOUT_MS,
+        (long)(r->connect_timeout_ms ? r->connect_timeout_ms : CONNECT_TIMEOUT_MS));
+    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
+                           (long)(r->timeout_ms ? r->timeout_ms : TIMEOUT_MS));
     (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, t);
     (void)curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
@@ -182,16 +185,19 @@ static int code_of(const struct nr_fetch *f, CURLcode e)
     return NR_ECLOSED;
 }
 
-static int judge(const struct nr_fetch *f, const struct transfer *t, CURLcode e, const char *detail, struct nr_err *err)
+static int judge(const struct nr_fetch *f, const struct transfer *t, CURLcode e, const char *detail,
+                 struct nr_err *err)
 {
     const struct nr_fetch_req *r = t->r;
 
     if (e == CURLE_OK)
         return 0;
     if (t->stopped)
-        return nr_err_set(err, NR_ECANCELED, "%s %s: stopped while the reply came", r->method, r->url);
+        return nr_err_set(err, NR_ECANCELED, "%s %s: stopped while the reply came", r->method,
+                          r->url);
     if (t->too_big)
-        return nr_err_set(err, NR_ETOOBIG, "%s %s: the reply is larger than %zu bytes", r->method, r->url, t->max_bytes);
+        return nr_err_set(err, NR_ETOOBIG, "%s %s: the reply is larger than %zu bytes", r->method,
+                          r->url, t->max_bytes);
     if (t->no_memory)
         return nr_err_set(err, NR_ENOMEM, "%s %s: no memory for the reply", r->method, r->url);
     return nr_err_set(err, code_of(f, e), "%s %s: %.*s", r->method, r->url, TEXT_MAX_BYTES,
@@ -200,7 +206,8 @@ static int judge(const struct nr_fetch *f, const struct transfer *t, CURLcode e,
 
 int nr_fetch_call(struct nr_fetch *f, struct nr_fetch_req *r, struct nr_err *err)
 {
-    struct transfer t = {.r = r, .max_bytes = r->reply_max_bytes ? r->reply_max_bytes : REPLY_MAX_BYTES};
+    struct transfer t = {.r = r,
+                         .max_bytes = r->reply_max_bytes ? r->reply_max_bytes : REPLY_MAX_BYTES};
     struct curl_slist *headers = make_headers(r);
     char detail[CURL_ERROR_SIZE] = "";
     long status = 0;

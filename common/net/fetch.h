@@ -14,21 +14,21 @@ struct nr_fetch; /* one easy handle */
 
 struct nr_fetch_req {
     /* in */
-    const char *method, *url;      /* lent; with a unix socket "http://engine/v1.41/..." */
-    const char *user_password;     /* Basic auth "uuid:key"; may be NULL */
-    const char *const *headers;    /* "Name: value", ends with NULL; may be NULL */
+    const char *method, *url;   /* lent; with a unix socket "http://engine/v1.41/..." */
+    const char *user_password;  /* Basic auth "uuid:key"; may be NULL */
+    const char *const *headers; /* "Name: value", ends with NULL; may be NULL */
     struct nr_str body;
-    const char *content_type;      /* NULL: none */
+    const char *content_type;                /* NULL: none */
     uint32_t connect_timeout_ms, timeout_ms; /* total; 0: 5 s, 60 s */
-    size_t reply_max_bytes;        /* NR_ETOOBIG above; 0: 16 MiB */
-    bool insecure;                 /* no certificate check */
+    size_t reply_max_bytes;                  /* NR_ETOOBIG above; 0: 16 MiB */
+    bool insecure;                           /* no certificate check */
     /* A stream of bytes instead of `reply`; return false to stop. May be NULL. */
     bool (*on_bytes)(void *arg, struct nr_str bytes);
     void *arg;
     /* out */
     int status;
-    struct nr_buf reply;           /* made by init of the call; nr_buf_fini by the caller */
-    char activation_id[40];        /* x-openwhisk-activation-id, or "" */
+    struct nr_buf reply;    /* made by init of the call; nr_buf_fini by the caller */
+    char activation_id[40]; /* x-openwhisk-activation-id, or "" */
     double seconds;
 };
 

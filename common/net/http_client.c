@@ -240,7 +240,8 @@ static int send_call(struct nr_http_client *c)
         const char *lent;
         char *base; /* libuv's type is not const; it only reads */
     } head = {call->head.p}, body = {call->body.p};
-    uv_buf_t bufs[2] = {{.base = head.base, .len = call->head.n}, {.base = body.base, .len = call->body.n}};
+    uv_buf_t bufs[2] = {{.base = head.base, .len = call->head.n},
+                        {.base = body.base, .len = call->body.n}};
     int sent;
 
     llhttp_init(&c->parser, HTTP_RESPONSE, &settings);
@@ -277,7 +278,8 @@ static void on_connect(uv_connect_t *connect, int status)
 static int connect_wire(struct nr_http_client *c)
 {
     struct wire *w = nr_alloc(sizeof(*w));
-    int r = c->socket_path ? uv_pipe_init(&c->loop->uv, &w->h.pipe, 0) : uv_tcp_init(&c->loop->uv, &w->h.tcp);
+    int r = c->socket_path ? uv_pipe_init(&c->loop->uv, &w->h.pipe, 0)
+                           : uv_tcp_init(&c->loop->uv, &w->h.tcp);
 
     if (r < 0) {
         free(w);
@@ -299,18 +301,20 @@ static int connect_wire(struct nr_http_client *c)
 
 /* ---- the port ---- */
 
-int nr_http_client_open(struct nr_loop *l, const char *address, size_t reply_max_bytes, struct nr_http_client **ret,
-                        struct nr_err *err)
+int nr_http_client_open(struct nr_loop *l, const char *address, size_t reply_max_bytes,
+                        struct nr_http_client **ret, struct nr_err *err)
 {
     static const char unix_prefix[] = "unix:";
     bool is_unix = nr_str_starts(nr_str_of(address), unix_prefix);
     struct sockaddr_storage addr = {0};
     struct nr_http_client *c;
 
-    if (is_unix && strlen(address + strlen(unix_prefix)) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+    if (is_unix &&
+        strlen(address + strlen(unix_prefix)) >= sizeof(((struct sockaddr_un *)0)->sun_path))
         return nr_err_set(err, NR_EINVAL, "path of a unix socket is too long: %s", address);
     if (!is_unix && nr_net_address(address, &addr) < 0)
-        return nr_err_set(err, NR_EINVAL, "not an address and a port, as in 127.0.0.1:3233: %s", address);
+        return nr_err_set(err, NR_EINVAL, "not an address and a port, as in 127.0.0.1:3233: %s",
+                          address);
     c = nr_alloc(sizeof(*c));
     c->loop = l;
     c->address = addr;
@@ -359,11 +363,12 @@ void nr_http_client_close(struct nr_http_client *c, void (*closed)(void *arg), v
     free_if_unused(c);
 }
 
-void nr_http_call_head(struct nr_buf *out, const char *method, const char *target, const char *host, const char *extra_lines,
-                       size_t body_bytes)
+void nr_http_call_head(struct nr_buf *out, const char *method, const char *target, const char *host,
+                       const char *extra_lines, size_t body_bytes)
 {
     nr_buf_printf(out, "%s %s HTTP/1.1\r\nHost: %s\r\n", method, target, host);
-    if (body_bytes > 0 || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0)
+    if (body_bytes > 0 || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
+        strcmp(method, "PATCH") == 0)
         nr_buf_printf(out, "Content-Length: %zu\r\n", body_bytes);
     nr_buf_adds(out, extra_lines ? extra_lines : "");
     nr_buf_adds(out, "\r\n");

@@ -129,7 +129,8 @@ static void part(struct nr_http_conn *c)
         nr_tls_conn_shutdown(c->tls);
         nr_http_send_tls(c);
     }
-    if (c->message_done || c->eof || c->server->closing || uv_fileno((uv_handle_t *)&c->tcp, &fd) < 0) {
+    if (c->message_done || c->eof || c->server->closing ||
+        uv_fileno((uv_handle_t *)&c->tcp, &fd) < 0) {
         nr_http_conn_close(c);
         return;
     }

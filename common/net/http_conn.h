@@ -17,11 +17,11 @@
 
 /* Where a connection stands. Every phase but WORK has a time limit; WORK has one only while a reply waits to be written. */
 enum nr_http_phase {
-    NR_HTTP_P_IDLE,    /* between requests: not one byte of the next */
-    NR_HTTP_P_HEAD,    /* the head has begun */
-    NR_HTTP_P_BODY,    /* on_head was called */
-    NR_HTTP_P_WORK,    /* the owner has it, or the reply is on its way */
-    NR_HTTP_P_LINGER,  /* replied without having read all: what still comes is dropped, so that the reply is not lost to a reset */
+    NR_HTTP_P_IDLE,   /* between requests: not one byte of the next */
+    NR_HTTP_P_HEAD,   /* the head has begun */
+    NR_HTTP_P_BODY,   /* on_head was called */
+    NR_HTTP_P_WORK,   /* the owner has it, or the reply is on its way */
+    NR_HTTP_P_LINGER, /* replied without having read all: what still comes is dropped, so that the reply is not lost to a reset */
     NR_HTTP_P_CLOSING, /* uv_close() was called */
 };
 
@@ -41,23 +41,25 @@ struct nr_http_conn {
     struct nr_link link;
     struct nr_link ended; /* in server->ended: the request is over and its end not yet told */
     struct nr_deadline deadline;
-    uint64_t due_ms; /* 0: no limit now. The deadline is armed at or before it and looks here when it fires */
+    uint64_t
+        due_ms; /* 0: no limit now. The deadline is armed at or before it and looks here when it fires */
     enum nr_http_phase phase;
     struct nr_http_req *r;
     struct nr_tls_conn *tls;
 
     /* Input: one buffer from the server's pool holds a head, a body that fits behind it and what the client sends ahead. */
-    char *in; /* NULL between requests */
+    char *in;           /* NULL between requests */
     size_t in_at, in_n; /* taken up to; filled up to */
-    size_t head_at, line_at, lines_end; /* start of the head; of the line that is looked for; end of the request line (0: not yet) */
-    size_t body_at; /* start of a body in `in` */
-    char *body; /* a body that does not fit into `in` */
+    size_t head_at, line_at,
+        lines_end; /* start of the head; of the line that is looked for; end of the request line (0: not yet) */
+    size_t body_at;            /* start of a body in `in` */
+    char *body;                /* a body that does not fit into `in` */
     size_t body_n, body_bytes; /* there; announced (SIZE_MAX: chunked) */
-    struct nr_buf chunks; /* a chunked body */
-    size_t framing_bytes; /* of the chunked form: sizes, extensions, trailers */
-    const char *framing; /* up to here they are checked, while llhttp runs */
-    char framing_last; /* the byte before */
-    size_t reserved_bytes; /* of server->stats.inflight_bytes */
+    struct nr_buf chunks;      /* a chunked body */
+    size_t framing_bytes;      /* of the chunked form: sizes, extensions, trailers */
+    const char *framing;       /* up to here they are checked, while llhttp runs */
+    char framing_last;         /* the byte before */
+    size_t reserved_bytes;     /* of server->stats.inflight_bytes */
     uint64_t body_start_ms;
     llhttp_t parser;
     int refuse; /* status, set inside a callback of the parser */
@@ -69,7 +71,8 @@ struct nr_http_conn {
     bool keep; /* another request may follow this one */
     bool seen; /* the owner knows of the request: on_head was called */
     bool http10, chunked_reply, expect, message_done, reading, writing, running;
-    bool crowded; /* the owner was told that more than 64 KiB wait, and wants to hear when they do not */
+    bool
+        crowded; /* the owner was told that more than 64 KiB wait, and wants to hear when they do not */
     bool eof, closed, gone_told;
     char peer[46];
 };
@@ -83,12 +86,12 @@ struct nr_http_server {
     struct nr_link conns, listeners, ended;
     struct nr_deadline retry; /* of an accept for which there was no memory */
     uv_prepare_t prepare;
-    int handles; /* open: listeners and prepare */
-    size_t in_bytes; /* size of an input buffer */
+    int handles;                        /* open: listeners and prepare */
+    size_t in_bytes;                    /* size of an input buffer */
     struct nr_link free_ins, free_reqs; /* pools; the links lie inside the free memory */
     unsigned free_in_count, free_req_count;
     struct nr_buf scratch; /* heads of replies are made here */
-    char *tls_in; /* ciphertext of one read, made at the first TLS connection */
+    char *tls_in;          /* ciphertext of one read, made at the first TLS connection */
     char date[40];
     uint64_t date_ms;
     bool draining, closing;

@@ -12,7 +12,8 @@
 
 #include "common/base/clock.h"
 
-#define FRAMING_MAX_BYTES (16 << 10) /* of a chunked body beside its bytes, and 8 more for each of these */
+#define FRAMING_MAX_BYTES                                                                          \
+    (16 << 10) /* of a chunked body beside its bytes, and 8 more for each of these */
 
 /* ---- callbacks of llhttp ---- */
 
@@ -45,7 +46,8 @@ static int on_header_field(llhttp_t *p, const char *at, size_t n)
         return cut(c, 431);
     for (size_t i = 0; i < n; i++)
         name[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] | 0x20 : name[i]);
-    r->headers[r->header_count++] = (struct nr_http_header){.name = {name, n}, .value = {name + n, 0}};
+    r->headers[r->header_count++] =
+        (struct nr_http_header){.name = {name, n}, .value = {name + n, 0}};
     return 0;
 }
 
@@ -81,7 +83,8 @@ static bool reserve(struct nr_http_conn *c, size_t n)
 {
     struct nr_http_server *s = c->server;
 
-    if (n > s->config.inflight_max_bytes || s->stats.inflight_bytes > s->config.inflight_max_bytes - n)
+    if (n > s->config.inflight_max_bytes ||
+        s->stats.inflight_bytes > s->config.inflight_max_bytes - n)
         return false;
     s->stats.inflight_bytes += n;
     c->reserved_bytes += n;
@@ -203,14 +206,16 @@ static int find_head(struct nr_http_conn *c)
 static enum nr_http_method method_of(unsigned llhttp_method)
 {
     static const unsigned char methods[] = {
-        [HTTP_DELETE] = NR_HTTP_DELETE,   [HTTP_GET] = NR_HTTP_GET,         [HTTP_HEAD] = NR_HTTP_HEAD,
-        [HTTP_POST] = NR_HTTP_POST,       [HTTP_PUT] = NR_HTTP_PUT,         [HTTP_CONNECT] = NR_HTTP_OTHER,
-        [HTTP_OPTIONS] = NR_HTTP_OPTIONS, [HTTP_TRACE ... HTTP_PATCH] = NR_HTTP_OTHER,
+        [HTTP_DELETE] = NR_HTTP_DELETE,   [HTTP_GET] = NR_HTTP_GET,
+        [HTTP_HEAD] = NR_HTTP_HEAD,       [HTTP_POST] = NR_HTTP_POST,
+        [HTTP_PUT] = NR_HTTP_PUT,         [HTTP_CONNECT] = NR_HTTP_OTHER,
+        [HTTP_OPTIONS] = NR_HTTP_OPTIONS, [HTTP_TRACE... HTTP_PATCH] = NR_HTTP_OTHER,
     };
 
     if (llhttp_method == HTTP_PATCH)
         return NR_HTTP_PATCH;
-    return llhttp_method < nr_countof(methods) ? (enum nr_http_method)methods[llhttp_method] : NR_HTTP_OTHER;
+    return llhttp_method < nr_countof(methods) ? (enum nr_http_method)methods[llhttp_method]
+                                               : NR_HTTP_OTHER;
 }
 
 /* Path and query out of the target: "/path?query", "http://host/path?query" or "*" for OPTIONS. */
@@ -220,7 +225,9 @@ static int split_target(struct nr_http_req *r)
     const char *mark;
 
     if (!nr_str_starts(target, "/") && !(nr_str_eqz(target, "*") && r->method == NR_HTTP_OPTIONS)) {
-        size_t skip = nr_str_starts(target, "http://") ? 7 : nr_str_starts(target, "https://") ? 8 : 0;
+        size_t skip = nr_str_starts(target, "http://")    ? 7
+                      : nr_str_starts(target, "https://") ? 8
+                                                          : 0;
 
         if (skip == 0 || target.n == skip)
             return 400;
@@ -233,7 +240,8 @@ static int split_target(struct nr_http_req *r)
     if (target.n > 0 && memchr(target.p, '#', target.n))
         return 400;
     mark = target.n ? memchr(target.p, '?', target.n) : NULL;
-    r->query = mark ? (struct nr_str){mark + 1, target.n - (size_t)(mark + 1 - target.p)} : (struct nr_str){NULL, 0};
+    r->query = mark ? (struct nr_str){mark + 1, target.n - (size_t)(mark + 1 - target.p)}
+                    : (struct nr_str){NULL, 0};
     r->path = mark ? (struct nr_str){target.p, (size_t)(mark - target.p)} : target;
     if (r->path.n == 0)
         r->path = NR_STR("/");
@@ -243,11 +251,13 @@ static int split_target(struct nr_http_req *r)
 /* "METHOD target HTTP/1.x", one space each; llhttp also takes more spaces, other protocols, and no version. */
 static int check_request_line(const struct nr_http_conn *c)
 {
-    const char *line = c->in + c->head_at, *end = c->in + c->lines_end - 2, *space = memchr(line, ' ', (size_t)(end - line));
+    const char *line = c->in + c->head_at, *end = c->in + c->lines_end - 2,
+               *space = memchr(line, ' ', (size_t)(end - line));
 
     if (end - line < 12 || memcmp(end - 9, " HTTP/", 6) != 0)
         return 400;
-    if (space == end - 9 || space + 1 == end - 9 || memchr(space + 1, ' ', (size_t)(end - space - 1)) != end - 9)
+    if (space == end - 9 || space + 1 == end - 9 ||
+        memchr(space + 1, ' ', (size_t)(end - space - 1)) != end - 9)
         return 400;
     return end[-3] == '1' && end[-2] == '.' && (end[-1] == '0' || end[-1] == '1') ? 0 : 505;
 }
@@ -264,7 +274,8 @@ static bool host_valid(struct nr_str host)
 }
 
 /* A header's name against a literal: lengths first, and no call. */
-#define is(h, literal) ((h)->name.n == sizeof(literal) - 1 && memcmp((h)->name.p, literal, sizeof(literal) - 1) == 0)
+#define is(h, literal)                                                                             \
+    ((h)->name.n == sizeof(literal) - 1 && memcmp((h)->name.p, literal, sizeof(literal) - 1) == 0)
 
 static int check_headers(struct nr_http_conn *c)
 {
@@ -344,7 +355,8 @@ static int begin_body(struct nr_http_conn *c)
     c->body = nr_try_realloc(NULL, c->body_bytes);
     if (c->body == NULL)
         return 503;
-    memcpy(c->body, c->in + c->in_at, here); /* `here` is less: the body does not fit into what `in` has room for */
+    memcpy(c->body, c->in + c->in_at,
+           here); /* `here` is less: the body does not fit into what `in` has room for */
     c->body_n = here;
     c->in_at = c->in_n;
     return 0;

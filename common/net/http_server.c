@@ -182,8 +182,7 @@ void nr_http_drain(struct nr_http_server *s, void (*idle)(void *arg), void *arg)
     s->idle = idle;
     s->idle_arg = arg;
     stop_listening(s);
-    NR_LIST_EACH(&s->conns, it)
-    {
+    NR_LIST_EACH(&s->conns, it) {
         struct nr_http_conn *c = nr_container_of(it, struct nr_http_conn, link);
 
         if (c->phase == NR_HTTP_P_IDLE)
@@ -228,8 +227,7 @@ static bool take(struct nr_http_server *s, struct listener *l)
 
 static void take_held(struct nr_http_server *s)
 {
-    NR_LIST_EACH(&s->listeners, it)
-    {
+    NR_LIST_EACH(&s->listeners, it) {
         struct listener *l = nr_container_of(it, struct listener, link);
 
         if (l->holds)
@@ -280,14 +278,17 @@ static void on_prepare(uv_prepare_t *prepare)
 
 /* ---- opening ---- */
 
-int nr_http_open(struct nr_loop *l, const struct nr_http_config *c, const struct nr_http_hooks *h, void *user,
-                 struct nr_http_server **ret, struct nr_err *err)
+int nr_http_open(struct nr_loop *l, const struct nr_http_config *c, const struct nr_http_hooks *h,
+                 void *user, struct nr_http_server **ret, struct nr_err *err)
 {
     struct nr_http_server *s;
     size_t head_bytes = c->line_max_bytes + c->headers_max_bytes + IN_SLACK_BYTES;
 
-    if (c->request_bytes < sizeof(struct nr_http_req) || c->connections_max == 0 || !h->on_head || !h->on_request)
-        return nr_err_set(err, NR_EINVAL, "http server: request_bytes, connections_max, on_head and on_request must be set");
+    if (c->request_bytes < sizeof(struct nr_http_req) || c->connections_max == 0 || !h->on_head ||
+        !h->on_request)
+        return nr_err_set(
+            err, NR_EINVAL,
+            "http server: request_bytes, connections_max, on_head and on_request must be set");
     s = nr_alloc(sizeof(*s));
     s->loop = l;
     s->config = *c;
@@ -334,18 +335,22 @@ int nr_http_listen(struct nr_http_server *s, const char *address, int *ret_port,
     int r, port;
 
     if (nr_net_address(address, &addr) < 0)
-        return nr_err_set(err, NR_EINVAL, "cannot listen on %s: not an address and a port, as in 127.0.0.1:3233", address);
+        return nr_err_set(err, NR_EINVAL,
+                          "cannot listen on %s: not an address and a port, as in 127.0.0.1:3233",
+                          address);
     l = nr_alloc(sizeof(*l));
     l->server = s;
     if ((r = uv_tcp_init_ex(&s->loop->uv, &l->tcp, addr.ss_family)) < 0) {
         free(l);
-        return nr_err_set(err, nr_err_from_errno(r), "cannot listen on %s: %s", address, uv_strerror(r));
+        return nr_err_set(err, nr_err_from_errno(r), "cannot listen on %s: %s", address,
+                          uv_strerror(r));
     }
     l->tcp.data = l;
     s->handles++;
     if ((r = bind_and_listen(l, &addr, &port)) < 0) {
         uv_close((uv_handle_t *)&l->tcp, on_listener_closed);
-        return nr_err_set(err, nr_err_from_errno(r), "cannot listen on %s: %s", address, uv_strerror(r));
+        return nr_err_set(err, nr_err_from_errno(r), "cannot listen on %s: %s", address,
+                          uv_strerror(r));
     }
     nr_list_add(&s->listeners, &l->link);
     if (ret_port)

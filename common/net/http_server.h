@@ -57,15 +57,15 @@ struct nr_http_req {
     int64_t content_length; /* -1: chunked or none */
     bool has_body;          /* announced by Content-Length > 0 or chunked */
     struct nr_str body;
-    struct nr_str peer;     /* address as text, without the port */
-    void *user;             /* of the server */
+    struct nr_str peer; /* address as text, without the port */
+    void *user;         /* of the server */
     struct nr_loop *loop;
-    uint64_t received_us;   /* monotonic: first byte of the request seen */
+    uint64_t received_us; /* monotonic: first byte of the request seen */
     /* set by the owner in on_head */
-    size_t body_max_bytes;  /* default: config.body_max_bytes */
+    size_t body_max_bytes; /* default: config.body_max_bytes */
     /* state, read-only */
-    bool gone;              /* the client went away */
-    struct nr_arena arena;  /* for the owner too; freed after on_end */
+    bool gone;             /* the client went away */
+    struct nr_arena arena; /* for the owner too; freed after on_end */
     /* private */
     struct nr_http_conn *conn;
     int stage;
@@ -84,16 +84,17 @@ struct nr_http_hooks {
 };
 
 struct nr_http_config {
-    size_t request_bytes;        /* sizeof the owner's struct, zeroed before on_head */
-    size_t line_max_bytes;       /* 8 KiB: 414 */
-    size_t headers_max_bytes;    /* 32 KiB and 100 lines: 431 */
-    size_t body_max_bytes;       /* default of a route: 413 */
-    size_t inflight_max_bytes;   /* all bodies together: 503 with Retry-After */
-    unsigned connections_max;    /* accept stops above it and goes on below */
-    uint32_t header_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms; /* 10 s, 30 s, 70 s, 30 s */
+    size_t request_bytes;      /* sizeof the owner's struct, zeroed before on_head */
+    size_t line_max_bytes;     /* 8 KiB: 414 */
+    size_t headers_max_bytes;  /* 32 KiB and 100 lines: 431 */
+    size_t body_max_bytes;     /* default of a route: 413 */
+    size_t inflight_max_bytes; /* all bodies together: 503 with Retry-After */
+    unsigned connections_max;  /* accept stops above it and goes on below */
+    uint32_t header_timeout_ms, body_timeout_ms, idle_timeout_ms,
+        write_timeout_ms;           /* 10 s, 30 s, 70 s, 30 s */
     uint32_t body_min_rate_bytes_s; /* after the first 5 s of a body; 0: off */
-    struct nr_tls *tls;          /* kept; NULL: plain */
-    const char *extra_headers;   /* "Name: value\r\n..." on every reply; may be NULL */
+    struct nr_tls *tls;             /* kept; NULL: plain */
+    const char *extra_headers;      /* "Name: value\r\n..." on every reply; may be NULL */
 };
 
 struct nr_http_stats {
@@ -104,10 +105,11 @@ struct nr_http_stats {
 void nr_http_config_init(struct nr_http_config *c);
 
 /* Makes a server; config and hooks are copied, user is kept. */
-int nr_http_open(struct nr_loop *l, const struct nr_http_config *c, const struct nr_http_hooks *h, void *user,
-                 struct nr_http_server **ret, struct nr_err *err);
+int nr_http_open(struct nr_loop *l, const struct nr_http_config *c, const struct nr_http_hooks *h,
+                 void *user, struct nr_http_server **ret, struct nr_err *err);
 /* Listens on "127.0.0.1:3233" or "[::1]:0"; may be called more than once. *ret_port (may be NULL) tells the port taken. */
-int nr_http_listen(struct nr_http_server *s, const char *address, int *ret_port, struct nr_err *err);
+int nr_http_listen(struct nr_http_server *s, const char *address, int *ret_port,
+                   struct nr_err *err);
 /* Stops accepting and closes idle connections; running requests go on, then their connections close. `idle` comes once, when the
  * last connection is gone (at once when there is none). */
 void nr_http_drain(struct nr_http_server *s, void (*idle)(void *arg), void *arg);

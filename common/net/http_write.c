@@ -122,7 +122,8 @@ static void on_written(uv_write_t *write, int status)
     look_if_over(c);
 }
 
-static void keep_rest(struct nr_http_conn *c, struct nr_buf *where, const uv_buf_t bufs[2], size_t sent)
+static void keep_rest(struct nr_http_conn *c, struct nr_buf *where, const uv_buf_t bufs[2],
+                      size_t sent)
 {
     for (int i = 0; i < 2; i++) {
         size_t skip = sent < bufs[i].len ? sent : bufs[i].len;
@@ -194,14 +195,16 @@ static void add_date(struct nr_http_server *s, struct nr_buf *out)
 {
     if (s->date[0] == '\0' || s->loop->now_ms - s->date_ms >= DATE_EVERY_MS) {
         static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-        static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+        static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
         time_t now = (time_t)(nr_wall_ms() / 1000);
         struct tm t;
 
         (void)gmtime_r(&now, &t);
-        (void)snprintf(s->date, sizeof(s->date), "Date: %s, %02u %s %04u %02u:%02u:%02u GMT\r\n", days[t.tm_wday % 7],
-                       (unsigned)t.tm_mday % 100, months[t.tm_mon % 12], (unsigned)(t.tm_year + 1900) % 10000,
-                       (unsigned)t.tm_hour % 100, (unsigned)t.tm_min % 100, (unsigned)t.tm_sec % 100);
+        (void)snprintf(s->date, sizeof(s->date), "Date: %s, %02u %s %04u %02u:%02u:%02u GMT\r\n",
+                       days[t.tm_wday % 7], (unsigned)t.tm_mday % 100, months[t.tm_mon % 12],
+                       (unsigned)(t.tm_year + 1900) % 10000, (unsigned)t.tm_hour % 100,
+                       (unsigned)t.tm_min % 100, (unsigned)t.tm_sec % 100);
         s->date_ms = s->loop->now_ms;
     }
     nr_buf_adds(out, s->date);
@@ -213,7 +216,8 @@ static bool bodiless(int status)
 }
 
 /* body_bytes: SIZE_MAX for a reply in parts. */
-static struct nr_str make_head(struct nr_http_conn *c, int status, struct nr_str headers, size_t body_bytes)
+static struct nr_str make_head(struct nr_http_conn *c, int status, struct nr_str headers,
+                               size_t body_bytes)
 {
     struct nr_http_server *s = c->server;
     struct nr_buf *out = &s->scratch;

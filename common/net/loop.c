@@ -72,7 +72,8 @@ static void on_prepare(uv_prepare_t *prepare)
     struct nr_loop *l = prepare->data;
     uint64_t next_ms = nr_wheel_next_ms(l->wheel), now_ms;
 
-    if (l->mark_us == 0) { /* the first turn, and this is the loop's thread: what was spent before is not the loop's */
+    if (l->mark_us ==
+        0) { /* the first turn, and this is the loop's thread: what was spent before is not the loop's */
         l->mark_us = nr_mono_us();
         l->mark_cpu_us = nr_thread_cpu_us();
     }
@@ -109,7 +110,8 @@ void nr_mailbox_post(struct nr_loop *l, struct nr_mail *m)
 
 static bool run_mails(struct nr_loop *l)
 {
-    struct nr_mail *m = atomic_exchange_explicit(&l->inbox, NULL, memory_order_acquire), *in_order = NULL;
+    struct nr_mail *m = atomic_exchange_explicit(&l->inbox, NULL, memory_order_acquire),
+                   *in_order = NULL;
     bool any = m != NULL;
 
     while (m) {
@@ -151,7 +153,8 @@ int nr_loop_init(struct nr_loop *l, struct nr_err *err)
 
     memset(l, 0, sizeof(*l));
     if ((r = uv_loop_init(&l->uv)) < 0)
-        return nr_err_set(err, nr_err_from_errno(r), "cannot make an event loop: %s", uv_strerror(r));
+        return nr_err_set(err, nr_err_from_errno(r), "cannot make an event loop: %s",
+                          uv_strerror(r));
     if ((r = uv_async_init(&l->uv, &l->wake, on_wake)) < 0) {
         (void)uv_loop_close(&l->uv);
         return nr_err_set(err, nr_err_from_errno(r), "cannot make a mailbox: %s", uv_strerror(r));

@@ -34,15 +34,15 @@ struct nr_mail {
 struct nr_wheel;
 
 struct nr_loop_stats {
-    uint64_t callbacks_over_20_ms;  /* of the thread's own CPU time */
-    uint64_t longest_cpu_us;        /* up to 1 ms too long: marks closer than that are taken together */
-    uint64_t cpu_us;                /* of the loop's thread in all */
+    uint64_t callbacks_over_20_ms; /* of the thread's own CPU time */
+    uint64_t longest_cpu_us; /* up to 1 ms too long: marks closer than that are taken together */
+    uint64_t cpu_us;         /* of the loop's thread in all */
 };
 
 /* Embedded by the owner of the thread; only the parts named public may be read. */
 struct nr_loop {
-    uv_loop_t uv;        /* public: for handles of the components */
-    uint64_t now_ms;     /* public: monotonic, refreshed once per turn */
+    uv_loop_t uv;    /* public: for handles of the components */
+    uint64_t now_ms; /* public: monotonic, refreshed once per turn */
     /* private */
     struct nr_wheel *wheel;
     uint64_t timer_at_ms; /* when `timer` fires; UINT64_MAX: off */

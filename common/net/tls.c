@@ -30,13 +30,14 @@ static int fail(struct nr_err *err, const char *what, const char *path)
     return nr_err_set(err, NR_EINVAL, "%s %s: %s", what, path, e ? text : "unknown error");
 }
 
-static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_n, const unsigned char *in, unsigned in_n,
-                           void *arg)
+static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_n,
+                           const unsigned char *in, unsigned in_n, void *arg)
 {
     static const unsigned char ours[] = "\x08http/1.1";
     unsigned char *chosen;
 
-    if (SSL_select_next_proto(&chosen, out_n, ours, sizeof(ours) - 1, in, in_n) != OPENSSL_NPN_NEGOTIATED)
+    if (SSL_select_next_proto(&chosen, out_n, ours, sizeof(ours) - 1, in, in_n) !=
+        OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     *out = chosen;
     return SSL_TLSEXT_ERR_OK;
@@ -50,9 +51,11 @@ static int load(const char *cert_path, const char *key_path, SSL_CTX **ret, stru
     if (ctx == NULL)
         return nr_err_set(err, NR_ENOMEM, "cannot make a TLS context");
     (void)SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
-    (void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
-                                       SSL_OP_PRIORITIZE_CHACHA | SSL_OP_IGNORE_UNEXPECTED_EOF);
-    (void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    (void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                       SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
+                                       SSL_OP_IGNORE_UNEXPECTED_EOF);
+    (void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     (void)SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"narae", 5);
     SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
     if (SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1)
@@ -71,7 +74,8 @@ static int load(const char *cert_path, const char *key_path, SSL_CTX **ret, stru
     return 0;
 }
 
-int nr_tls_open(const char *cert_path, const char *key_path, struct nr_tls **ret, struct nr_err *err)
+int nr_tls_open(const char *cert_path, const char *key_path, struct nr_tls **ret,
+                struct nr_err *err)
 {
     SSL_CTX *ctx;
     struct nr_tls *t;

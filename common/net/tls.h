@@ -9,11 +9,13 @@
 struct nr_tls;
 
 /* Loads a PEM chain and key; both are checked to belong together. */
-int nr_tls_open(const char *cert_path, const char *key_path, struct nr_tls **ret, struct nr_err *err);
+int nr_tls_open(const char *cert_path, const char *key_path, struct nr_tls **ret,
+                struct nr_err *err);
 /* Loads both files again; connections that stand keep the old ones. On failure nothing changes. */
 int nr_tls_reload(struct nr_tls *t, struct nr_err *err);
 void nr_tls_close(struct nr_tls *t);
 /* Writes a self-signed P-256 certificate for `names` (comma separated DNS names and addresses), valid 825 days; key 0600. */
-int nr_tls_self_signed(const char *cert_path, const char *key_path, const char *names, struct nr_err *err);
+int nr_tls_self_signed(const char *cert_path, const char *key_path, const char *names,
+                       struct nr_err *err);
 
 #endif

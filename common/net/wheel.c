@@ -6,7 +6,9 @@
 #include "common/net/wheel.h"
 
 #define SLOT_BITS 6
-#define FAR_MS ((uint64_t)1 << 40) /* 34 years: beyond it a deadline is cut to it, so that seven rings are enough */
+#define FAR_MS                                                                                     \
+    ((uint64_t)1                                                                                   \
+     << 40) /* 34 years: beyond it a deadline is cut to it, so that seven rings are enough */
 
 void nr_wheel_init(struct nr_wheel *w, uint64_t now_ms)
 {
@@ -52,7 +54,8 @@ static bool first(struct nr_wheel *w, unsigned *ret_ring, unsigned *ret_slot, ui
             if (!nr_list_empty(&w->slots[ring][slot])) {
                 *ret_ring = ring;
                 *ret_slot = slot;
-                *ret_ms = (w->at_ms >> (shift + SLOT_BITS) << (shift + SLOT_BITS)) | (uint64_t)slot << shift;
+                *ret_ms = (w->at_ms >> (shift + SLOT_BITS) << (shift + SLOT_BITS)) | (uint64_t)slot
+                                                                                         << shift;
                 return true;
             }
             w->marked[ring] &= ~((uint64_t)1 << slot);

@@ -11,8 +11,9 @@
 
 /* Fields are private. */
 struct nr_wheel {
-    uint64_t at_ms;                    /* everything up to here has fired */
-    uint64_t marked[NR_WHEEL_RINGS];   /* one bit per slot that may hold a deadline; stale bits are dropped when met */
+    uint64_t at_ms; /* everything up to here has fired */
+    uint64_t marked
+        [NR_WHEEL_RINGS]; /* one bit per slot that may hold a deadline; stale bits are dropped when met */
     struct nr_link slots[NR_WHEEL_RINGS][NR_WHEEL_SLOTS];
 };
 

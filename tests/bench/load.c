@@ -212,10 +212,12 @@ static void report(struct load *l)
 {
     double seconds = l->last_us > l->begin_us ? (double)(l->last_us - l->begin_us) / 1e6 : 0;
     double rate = seconds > 0 ? (double)l->sample_count / seconds : 0, sum = 0;
-    const char *form = l->o.json ? "{\"requests\":%zu,\"seconds\":%.3f,\"rate\":%.1f,\"mean_us\":%.1f,\"p50_us\":%u,\"p90_us\":%u,"
-                                   "\"p99_us\":%u,\"p999_us\":%u,\"max_us\":%u,\"reply_bytes\":%" PRId64 ",\"errors\":{"
-                                 : "requests %zu in %.3f s: %.1f/s\nlatency us: mean %.1f  p50 %u  p90 %u  p99 %u  p99.9 %u  max %u\n"
-                                   "reply bytes %" PRId64 "\n";
+    const char *form =
+        l->o.json
+            ? "{\"requests\":%zu,\"seconds\":%.3f,\"rate\":%.1f,\"mean_us\":%.1f,\"p50_us\":%u,\"p90_us\":%u,"
+              "\"p99_us\":%u,\"p999_us\":%u,\"max_us\":%u,\"reply_bytes\":%" PRId64 ",\"errors\":{"
+            : "requests %zu in %.3f s: %.1f/s\nlatency us: mean %.1f  p50 %u  p90 %u  p99 %u  p99.9 %u  max %u\n"
+              "reply bytes %" PRId64 "\n";
 
     for (size_t i = 0; i < l->sample_count; i++)
         sum += l->samples[i];
@@ -223,7 +225,8 @@ static void report(struct load *l)
         qsort(l->samples, l->sample_count, sizeof(*l->samples), by_size);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    printf(form, l->sample_count, seconds, rate, l->sample_count ? sum / (double)l->sample_count : 0, percentile(l, 50),
+    printf(form, l->sample_count, seconds, rate,
+           l->sample_count ? sum / (double)l->sample_count : 0, percentile(l, 50),
            percentile(l, 90), percentile(l, 99), percentile(l, 99.9), percentile(l, 100), l->bytes);
 #pragma GCC diagnostic pop
     for (size_t i = 0; i < KINDS_MAX && l->kinds[i].count; i++) {
@@ -239,13 +242,20 @@ static void report(struct load *l)
 /* ---- setting up ---- */
 
 static const struct option longs[] = {
-    {"url", required_argument, NULL, 'u'},         {"target", required_argument, NULL, 't'},
-    {"method", required_argument, NULL, 'm'},      {"auth", required_argument, NULL, 'a'},
-    {"body", required_argument, NULL, 'b'},        {"header", required_argument, NULL, 'H'},
-    {"connections", required_argument, NULL, 'c'}, {"seconds", required_argument, NULL, 's'},
-    {"requests", required_argument, NULL, 'n'},    {"rate", required_argument, NULL, 'r'},
-    {"warmup-ms", required_argument, NULL, 'w'},   {"timeout-ms", required_argument, NULL, 'T'},
-    {"expect-status", required_argument, NULL, 'e'}, {"json", no_argument, NULL, 'j'},
+    {"url", required_argument, NULL, 'u'},
+    {"target", required_argument, NULL, 't'},
+    {"method", required_argument, NULL, 'm'},
+    {"auth", required_argument, NULL, 'a'},
+    {"body", required_argument, NULL, 'b'},
+    {"header", required_argument, NULL, 'H'},
+    {"connections", required_argument, NULL, 'c'},
+    {"seconds", required_argument, NULL, 's'},
+    {"requests", required_argument, NULL, 'n'},
+    {"rate", required_argument, NULL, 'r'},
+    {"warmup-ms", required_argument, NULL, 'w'},
+    {"timeout-ms", required_argument, NULL, 'T'},
+    {"expect-status", required_argument, NULL, 'e'},
+    {"json", no_argument, NULL, 'j'},
     {NULL, 0, NULL, 0},
 };
 
@@ -300,7 +310,8 @@ static int make_request(struct load *l, char *address, size_t address_bytes, str
         (void)snprintf(host_text, sizeof(host_text), "localhost");
     } else {
         (void)snprintf(host_text, sizeof(host_text), "%.*s", host_bytes, host);
-        (void)snprintf(address, address_bytes, "%s%s", host_text, strchr(host_text, ':') ? "" : ":80");
+        (void)snprintf(address, address_bytes, "%s%s", host_text,
+                       strchr(host_text, ':') ? "" : ":80");
         if (host[host_bytes] == '/' && o->target == NULL)
             o->target = host + host_bytes;
     }
@@ -320,8 +331,11 @@ static int make_request(struct load *l, char *address, size_t address_bytes, str
     if (l->body.n > 0)
         nr_buf_adds(&o->headers, "Content-Type: application/json\r\n");
     nr_buf_add(&o->headers, "", 1);
-    nr_http_call_head(&l->head, o->method ? o->method : l->body.n > 0 ? "POST" : "GET", o->target ? o->target : "/", host_text,
-                      o->headers.p, l->body.n);
+    nr_http_call_head(&l->head,
+                      o->method       ? o->method
+                      : l->body.n > 0 ? "POST"
+                                      : "GET",
+                      o->target ? o->target : "/", host_text, o->headers.p, l->body.n);
     return 0;
 }
 
@@ -365,7 +379,8 @@ static int run(struct load *l, struct nr_err *err)
 
 int main(int argc, char **argv)
 {
-    struct load l = {.o = {.connections = 1, .expect_status = 200, .warmup_ms = 500, .timeout_ms = 70000}};
+    struct load l = {
+        .o = {.connections = 1, .expect_status = 200, .warmup_ms = 500, .timeout_ms = 70000}};
     struct nr_err err = {0};
     int name, r;
 

@@ -34,10 +34,11 @@ static void on_head(struct nr_http_req *r)
         struct nr_str name = r->headers[i].name, value = r->headers[i].value;
 
         nr_check(name.n > 0 && value.p != NULL);
-        nr_check(!memchr(name.p, ' ', name.n) && !memchr(value.p, '\r', value.n) && !memchr(value.p, '\n', value.n) &&
-                 !memchr(value.p, '\0', value.n));
+        nr_check(!memchr(name.p, ' ', name.n) && !memchr(value.p, '\r', value.n) &&
+                 !memchr(value.p, '\n', value.n) && !memchr(value.p, '\0', value.n));
     }
-    nr_check(r->path.n > 0 && !memchr(r->path.p, '?', r->path.n) && !memchr(r->path.p, ' ', r->path.n));
+    nr_check(r->path.n > 0 && !memchr(r->path.p, '?', r->path.n) &&
+             !memchr(r->path.p, ' ', r->path.n));
     if (r->path.n % 7 == 3)
         nr_http_reply(r, 403, (struct nr_str){NULL, 0}, NR_STR("at once"));
 }
@@ -73,7 +74,8 @@ static void on_end(struct nr_http_req *r)
 
 static void open_world(void)
 {
-    static const struct nr_http_hooks hooks = {.on_head = on_head, .on_request = on_request, .on_end = on_end};
+    static const struct nr_http_hooks hooks = {
+        .on_head = on_head, .on_request = on_request, .on_end = on_end};
     struct nr_http_config config;
 
     nr_http_config_init(&config);

@@ -20,8 +20,8 @@ static void see(struct rig *rig, const struct nr_http_req *r)
     if (r->query.p)
         nr_buf_printf(&rig->seen, " ?%.*s", (int)r->query.n, r->query.p);
     for (unsigned i = 0; i < r->header_count; i++)
-        nr_buf_printf(&rig->seen, " [%.*s=%.*s]", (int)r->headers[i].name.n, r->headers[i].name.p, (int)r->headers[i].value.n,
-                      r->headers[i].value.p);
+        nr_buf_printf(&rig->seen, " [%.*s=%.*s]", (int)r->headers[i].name.n, r->headers[i].name.p,
+                      (int)r->headers[i].value.n, r->headers[i].value.p);
     nr_buf_adds(&rig->seen, " body=");
     nr_buf_add(&rig->seen, r->body.p, r->body.n);
     nr_buf_add(&rig->seen, "", 1);
@@ -170,7 +170,8 @@ void rig_close(struct rig *rig)
 
 static void turn(struct rig *rig, int fd)
 {
-    struct pollfd p[2] = {{.fd = uv_backend_fd(&rig->loop.uv), .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+    struct pollfd p[2] = {{.fd = uv_backend_fd(&rig->loop.uv), .events = POLLIN},
+                          {.fd = fd, .events = POLLIN}};
 
     (void)uv_run(&rig->loop.uv, UV_RUN_NOWAIT);
     if (uv_backend_timeout(&rig->loop.uv) != 0)
@@ -284,7 +285,8 @@ int client_count(const struct client *c, const char *text)
     size_t n = strlen(text);
     int count = 0;
 
-    for (const char *p = c->got.p, *end = p + c->got.n; p && (p = memmem(p, (size_t)(end - p), text, n)); p += n)
+    for (const char *p = c->got.p, *end = p + c->got.n;
+         p && (p = memmem(p, (size_t)(end - p), text, n)); p += n)
         count++;
     return count;
 }
@@ -303,9 +305,11 @@ void client_wait(struct rig *rig, struct client *c, const char *text)
         if (text ? client_has(c, text) : c->eof)
             return;
         if (c->eof)
-            fail_msg("connection ended without \"%s\"; got \"%.*s\"", text, (int)c->got.n, c->got.p);
+            fail_msg("connection ended without \"%s\"; got \"%.*s\"", text, (int)c->got.n,
+                     c->got.p);
         if (nr_mono_ms() > end_ms)
-            fail_msg("waited in vain for \"%s\"; got \"%.*s\"", text ? text : "end", (int)c->got.n, c->got.p);
+            fail_msg("waited in vain for \"%s\"; got \"%.*s\"", text ? text : "end", (int)c->got.n,
+                     c->got.p);
         turn(rig, c->fd);
     }
 }

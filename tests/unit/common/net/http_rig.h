@@ -20,9 +20,10 @@ struct rig {
     int port;
     int heads, requests, gones, ends, drained, bad_ends;
     bool closed, drain_idle;
-    struct nr_link held;  /* requests of /hold and /stream that wait for the test */
+    struct nr_link held; /* requests of /hold and /stream that wait for the test */
     int held_count;
-    struct nr_buf seen;   /* what the owner saw of the last request: method, path, query, headers, body */
+    struct nr_buf
+        seen; /* what the owner saw of the last request: method, path, query, headers, body */
 };
 
 /* The owner's request. */

@@ -40,12 +40,14 @@ static void stop(struct served *s)
     s->stop = true;
     pthread_join(s->thread, NULL);
     while (s->rig.held_count > 0)
-        nr_http_reply(&rig_held(&s->rig)->http, 200, (struct nr_str){NULL, 0}, (struct nr_str){NULL, 0});
+        nr_http_reply(&rig_held(&s->rig)->http, 200, (struct nr_str){NULL, 0},
+                      (struct nr_str){NULL, 0});
     rig_close(&s->rig);
     free(s);
 }
 
-static int get(struct nr_fetch *f, const struct served *s, const char *path, struct nr_fetch_req *r, struct nr_err *err)
+static int get(struct nr_fetch *f, const struct served *s, const char *path, struct nr_fetch_req *r,
+               struct nr_err *err)
 {
     char url[128];
 
@@ -61,8 +63,11 @@ static void test_calls(void **state)
     static const char *const headers[] = {"X-One: 1", "X-Two: 2", NULL};
     struct served *s = start();
     struct nr_fetch *f = nr_fetch_make(NULL);
-    struct nr_fetch_req r = {0}, post = {.method = "POST", .body = NR_STR("{\"a\":1}"), .content_type = "application/json",
-                                         .user_password = "user:word", .headers = headers};
+    struct nr_fetch_req r = {0}, post = {.method = "POST",
+                                         .body = NR_STR("{\"a\":1}"),
+                                         .content_type = "application/json",
+                                         .user_password = "user:word",
+                                         .headers = headers};
     struct nr_err err;
 
     assert_int_equal(get(f, s, "/x?y=1", &r, &err), 0);
@@ -98,7 +103,10 @@ static void test_what_is_sent(void **state)
     static const char *const headers[] = {"X-One: 1", NULL};
     struct served *s = start();
     struct nr_fetch *f = nr_fetch_make(NULL);
-    struct nr_fetch_req r = {.method = "PUT", .body = NR_STR("b"), .content_type = "text/plain", .user_password = "user:word",
+    struct nr_fetch_req r = {.method = "PUT",
+                             .body = NR_STR("b"),
+                             .content_type = "text/plain",
+                             .user_password = "user:word",
                              .headers = headers};
     struct nr_err err;
     struct rig *rig = &s->rig;
@@ -178,8 +186,9 @@ static void test_failures(void **state)
 /* One answer over a unix socket, then the same connection closed in the middle of the next. */
 static void *answer_once(void *arg)
 {
-    static const char whole[] = "HTTP/1.1 202 A\r\nx-openwhisk-activation-id: 0123456789abcdef0123456789abcdef\r\n"
-                                "Content-Length: 2\r\n\r\nok",
+    static const char whole[] =
+        "HTTP/1.1 202 A\r\nx-openwhisk-activation-id: 0123456789abcdef0123456789abcdef\r\n"
+        "Content-Length: 2\r\n\r\nok",
                       half[] = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nha";
     int fd = accept(*(int *)arg, NULL, NULL);
     char request[4096];

@@ -209,7 +209,9 @@ static void test_addresses(void **state)
     assert_null(none);
     shut(&rig, c);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(nr_http_client_open(&rig.loop, i ? "127.0.0.1:1" : "unix:/nonexistent/s", 1, &c, NULL), 0);
+        assert_int_equal(
+            nr_http_client_open(&rig.loop, i ? "127.0.0.1:1" : "unix:/nonexistent/s", 1, &c, NULL),
+            0);
         for (int k = 0; k < 2; k++) {
             begin(&x, "GET", "/", (struct nr_str){NULL, 0});
             assert_int_equal(nr_http_client_call(c, &x.call), 0);
@@ -233,17 +235,22 @@ struct script {
 
 static const struct script scripts[] = {
     {"length", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", false, 0, 200, "abc"},
-    {"chunks", "HTTP/1.1 201 C\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", false, 0, 201, "abcde"},
+    {"chunks",
+     "HTTP/1.1 201 C\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", false,
+     0, 201, "abcde"},
     {"until the end", "HTTP/1.1 200 OK\r\n\r\nall of it", true, 0, 200, "all of it"},
     {"1.0", "HTTP/1.0 404 N\r\nContent-Length: 1\r\n\r\nx", true, 0, 404, "x"},
-    {"100 first", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\ny", false, 0, 200, "y"},
+    {"100 first", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\ny",
+     false, 0, 200, "y"},
     {"no body", "HTTP/1.1 204 No\r\n\r\n", false, 0, 204, ""},
     {"nothing", "", true, NR_ECLOSED, 0, ""},
     {"half a head", "HTTP/1.1 200 OK\r\nContent-L", true, NR_ECLOSED, 0, ""},
     {"half a body", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", true, NR_ECLOSED, 0, ""},
     {"no HTTP", "SSH-2.0-x\r\n", false, NR_EPROTO, 0, ""},
-    {"at the limit", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789", false, 0, 200, "0123456789"},
-    {"above the limit", "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n01234567890", false, NR_ETOOBIG, 0, ""},
+    {"at the limit", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789", false, 0, 200,
+     "0123456789"},
+    {"above the limit", "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n01234567890", false,
+     NR_ETOOBIG, 0, ""},
 };
 
 static void play(const struct script *s, size_t piece)
@@ -263,7 +270,8 @@ static void play(const struct script *s, size_t piece)
     rig_config(&rig);
     rig_open(&rig);
     assert_int_equal(nr_http_client_open(&rig.loop, address, 10, &c, NULL), 0);
-    for (int round = 0; round < 2; round++) { /* the second call finds the connection as the first left it */
+    for (int round = 0; round < 2;
+         round++) { /* the second call finds the connection as the first left it */
         begin(&x, "POST", "/p", NR_STR("in"));
         assert_int_equal(nr_http_client_call(c, &x.call), 0);
         rig_turn(&rig, 0);
@@ -272,13 +280,15 @@ static void play(const struct script *s, size_t piece)
             peer.fd = accept(listener, NULL, NULL);
         }
         nr_buf_reset(&peer.got, SIZE_MAX);
-        client_wait(&rig, &peer, "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nX-Extra: 1\r\n\r\nin");
+        client_wait(&rig, &peer,
+                    "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nX-Extra: 1\r\n\r\nin");
         client_send(&rig, &peer, nr_str_of(s->reply), piece);
         if (s->close)
             assert_int_equal(shutdown(peer.fd, SHUT_WR), 0);
         rig_until(&rig, is_done, &x);
         if (x.err != s->err || x.status != s->status || !nr_str_eqz(nr_buf_str(&x.reply), s->body))
-            fail_msg("%s: err %d status %d \"%.*s\"", s->name, x.err, x.status, (int)x.reply.n, x.reply.p);
+            fail_msg("%s: err %d status %d \"%.*s\"", s->name, x.err, x.status, (int)x.reply.n,
+                     x.reply.p);
         end(&x);
         if (s->close || s->err) {
             client_close(&peer);

@@ -11,28 +11,41 @@ struct vector {
     const char *seen;
 };
 
-#define V(name, bytes, status, seen) {name, {bytes, sizeof(bytes) - 1}, status, seen}
+#define V(name, bytes, status, seen)                                                               \
+    {                                                                                              \
+        name, {bytes, sizeof(bytes) - 1}, status, seen                                             \
+    }
 #define H "Host: a\r\n"
 
 static const struct vector vectors[] = {
     V("plain", "GET /x?q=1&r HTTP/1.1\r\n" H "\r\n", 200, "0 /x ?q=1&r [host=a] body="),
-    V("names are lowered, values trimmed", "PUT / HTTP/1.1\r\nHOST:  a \t\r\nX-Y:\r\n\r\n", 200, "3 / [host=a] [x-y=] body="),
+    V("names are lowered, values trimmed", "PUT / HTTP/1.1\r\nHOST:  a \t\r\nX-Y:\r\n\r\n", 200,
+      "3 / [host=a] [x-y=] body="),
     V("empty line before", "\r\n\r\nGET / HTTP/1.1\r\n" H "\r\n", 200, "0 / [host=a] body="),
-    V("body", "POST /b HTTP/1.1\r\n" H "Content-Length: 3\r\n\r\nabc", 200, "2 /b [host=a] [content-length=3] body=abc"),
-    V("chunked", "POST /b HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n", 200,
-      "2 /b [host=a] [transfer-encoding=chunked] body=abc0123456789"),
-    V("chunk extension", "POST /b HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n3;a=\"b\"\r\nabc\r\n0\r\n\r\n", 200,
-      "2 /b [host=a] [transfer-encoding=chunked] body=abc"),
-    V("trailer is dropped", "POST /b HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nHost: b\r\nX: y\r\n\r\n", 200,
-      "2 /b [host=a] [transfer-encoding=chunked] body=a"),
-    V("absolute form", "GET http://b.example:80/p?q HTTP/1.1\r\n" H "\r\n", 200, "0 /p ?q [host=a] body="),
-    V("absolute form without path", "GET http://b.example HTTP/1.1\r\n" H "\r\n", 200, "0 / [host=a] body="),
+    V("body", "POST /b HTTP/1.1\r\n" H "Content-Length: 3\r\n\r\nabc", 200,
+      "2 /b [host=a] [content-length=3] body=abc"),
+    V("chunked",
+      "POST /b HTTP/1.1\r\n" H
+      "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n",
+      200, "2 /b [host=a] [transfer-encoding=chunked] body=abc0123456789"),
+    V("chunk extension",
+      "POST /b HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n3;a=\"b\"\r\nabc\r\n0\r\n\r\n",
+      200, "2 /b [host=a] [transfer-encoding=chunked] body=abc"),
+    V("trailer is dropped",
+      "POST /b HTTP/1.1\r\n" H
+      "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nHost: b\r\nX: y\r\n\r\n",
+      200, "2 /b [host=a] [transfer-encoding=chunked] body=a"),
+    V("absolute form", "GET http://b.example:80/p?q HTTP/1.1\r\n" H "\r\n", 200,
+      "0 /p ?q [host=a] body="),
+    V("absolute form without path", "GET http://b.example HTTP/1.1\r\n" H "\r\n", 200,
+      "0 / [host=a] body="),
     V("asterisk", "OPTIONS * HTTP/1.1\r\n" H "\r\n", 200, "6 * [host=a] body="),
     V("1.0 without Host", "GET / HTTP/1.0\r\n\r\n", 200, "0 / body="),
-    V("upgrade is ignored", "GET / HTTP/1.1\r\n" H "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n", 200,
-      "0 / [host=a] [connection=Upgrade] [upgrade=h2c] body="),
-    V("upgrade with a body", "POST / HTTP/1.1\r\n" H "Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 1\r\n\r\nz", 200,
-      "2 / [host=a] [connection=Upgrade] [upgrade=h2c] [content-length=1] body=z"),
+    V("upgrade is ignored", "GET / HTTP/1.1\r\n" H "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+      200, "0 / [host=a] [connection=Upgrade] [upgrade=h2c] body="),
+    V("upgrade with a body",
+      "POST / HTTP/1.1\r\n" H "Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 1\r\n\r\nz",
+      200, "2 / [host=a] [connection=Upgrade] [upgrade=h2c] [content-length=1] body=z"),
     V("other method", "PROPFIND / HTTP/1.1\r\n" H "\r\n", 200, "7 / [host=a] body="),
 
     V("space before colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400, NULL),
@@ -47,22 +60,37 @@ static const struct vector vectors[] = {
     V("target of another scheme", "GET ftp://a/ HTTP/1.1\r\n" H "\r\n", 400, NULL),
     V("asterisk with GET", "GET * HTTP/1.1\r\n" H "\r\n", 400, NULL),
     V("two spaces", "GET  / HTTP/1.1\r\n" H "\r\n", 400, NULL),
-    V("length and chunked", "POST / HTTP/1.1\r\n" H "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, NULL),
-    V("chunked and length", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 400, NULL),
-    V("two lengths", "POST / HTTP/1.1\r\n" H "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400, NULL),
-    V("two equal lengths", "POST / HTTP/1.1\r\n" H "Content-Length: 1\r\nContent-Length: 1\r\n\r\na", 400, NULL),
+    V("length and chunked",
+      "POST / HTTP/1.1\r\n" H "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+      400, NULL),
+    V("chunked and length",
+      "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+      400, NULL),
+    V("two lengths", "POST / HTTP/1.1\r\n" H "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+      400, NULL),
+    V("two equal lengths",
+      "POST / HTTP/1.1\r\n" H "Content-Length: 1\r\nContent-Length: 1\r\n\r\na", 400, NULL),
     V("length list", "POST / HTTP/1.1\r\n" H "Content-Length: 1, 1\r\n\r\na", 400, NULL),
     V("negative length", "POST / HTTP/1.1\r\n" H "Content-Length: -1\r\n\r\n", 400, NULL),
     V("signed length", "POST / HTTP/1.1\r\n" H "Content-Length: +1\r\n\r\na", 400, NULL),
     V("hex length", "POST / HTTP/1.1\r\n" H "Content-Length: 0x1\r\n\r\na", 400, NULL),
     V("empty length", "POST / HTTP/1.1\r\n" H "Content-Length: \r\n\r\n", 400, NULL),
-    V("length beyond 64 bits", "POST / HTTP/1.1\r\n" H "Content-Length: 18446744073709551616\r\n\r\n", 400, NULL),
-    V("length of 64 bits", "POST / HTTP/1.1\r\n" H "Content-Length: 18446744073709551615\r\n\r\n", 413, NULL),
-    V("two codings", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, NULL),
-    V("coding we have not", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501, NULL),
-    V("chunked not last", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 400, NULL),
-    V("xchunked", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400, NULL),
-    V("chunked in 1.0", "POST / HTTP/1.0\r\n" H "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, NULL),
+    V("length beyond 64 bits",
+      "POST / HTTP/1.1\r\n" H "Content-Length: 18446744073709551616\r\n\r\n", 400, NULL),
+    V("length of 64 bits", "POST / HTTP/1.1\r\n" H "Content-Length: 18446744073709551615\r\n\r\n",
+      413, NULL),
+    V("two codings",
+      "POST / HTTP/1.1\r\n" H
+      "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+      400, NULL),
+    V("coding we have not",
+      "POST / HTTP/1.1\r\n" H "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501, NULL),
+    V("chunked not last",
+      "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 400, NULL),
+    V("xchunked", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400,
+      NULL),
+    V("chunked in 1.0", "POST / HTTP/1.0\r\n" H "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400,
+      NULL),
     V("bare LF after line", "GET / HTTP/1.1\n" H "\r\n", 400, NULL),
     V("bare LF after header", "GET / HTTP/1.1\r\nHost: a\n\r\n", 400, NULL),
     V("bare LF at the end", "GET / HTTP/1.1\r\n" H "\n", 400, NULL),
@@ -92,7 +120,8 @@ static const struct vector vectors[] = {
     V("no Host in 1.1", "GET / HTTP/1.1\r\n\r\n", 400, NULL),
     V("two Hosts", "GET / HTTP/1.1\r\n" H H "\r\n", 400, NULL),
     V("strange Host", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400, NULL),
-    V("other expectation", "POST / HTTP/1.1\r\n" H "Expect: the-unexpected\r\nContent-Length: 1\r\n\r\n", 417, NULL),
+    V("other expectation",
+      "POST / HTTP/1.1\r\n" H "Expect: the-unexpected\r\nContent-Length: 1\r\n\r\n", 417, NULL),
 };
 
 static const struct vector in_body[] = {
@@ -125,7 +154,8 @@ static void check(const struct vector *v, struct nr_str bytes, size_t piece)
         fail_msg("%s (pieces of %zu): %d, not %d", v->name, piece, client_status(&c), v->status);
     if (v->seen) {
         if (rig.requests != 1 || strcmp(rig.seen.p, v->seen) != 0)
-            fail_msg("%s (pieces of %zu): owner saw \"%s\"", v->name, piece, rig.requests ? rig.seen.p : "nothing");
+            fail_msg("%s (pieces of %zu): owner saw \"%s\"", v->name, piece,
+                     rig.requests ? rig.seen.p : "nothing");
     } else {
         if (rig.requests != 0)
             fail_msg("%s (pieces of %zu): owner saw \"%s\"", v->name, piece, rig.seen.p);
@@ -191,7 +221,8 @@ static void fill(struct nr_buf *b, char c, size_t n)
 enum { LINE, HEADERS, LINES, LENGTH, CHUNKED };
 
 /* A request that is `more` bytes (lines) above the ceiling. */
-static void make_at_ceiling(struct nr_buf *b, const struct nr_http_config *config, int what, size_t more)
+static void make_at_ceiling(struct nr_buf *b, const struct nr_http_config *config, int what,
+                            size_t more)
 {
     size_t start;
 
@@ -217,12 +248,14 @@ static void make_at_ceiling(struct nr_buf *b, const struct nr_http_config *confi
     if (what == LENGTH)
         fill(b, 'z', 10 + more);
     if (what == CHUNKED)
-        nr_buf_printf(b, "5\r\nabcde\r\n%zx\r\n%.*s\r\n0\r\n\r\n", 5 + more, (int)(5 + more), "abcdefghij");
+        nr_buf_printf(b, "5\r\nabcde\r\n%zx\r\n%.*s\r\n0\r\n\r\n", 5 + more, (int)(5 + more),
+                      "abcdefghij");
 }
 
 static void test_ceilings(void **state)
 {
-    static const int above[] = {[LINE] = 414, [HEADERS] = 431, [LINES] = 431, [LENGTH] = 413, [CHUNKED] = 413};
+    static const int above[] = {
+        [LINE] = 414, [HEADERS] = 431, [LINES] = 431, [LENGTH] = 413, [CHUNKED] = 413};
     static const size_t pieces[] = {0, 1, 1000};
     struct rig rig;
     struct nr_buf b;
@@ -253,7 +286,8 @@ static void test_endless_heads_are_cut(void **state)
     rig_open(&rig);
     nr_buf_adds(&b, "GET /");
     fill(&b, 'a', rig.config.line_max_bytes);
-    assert_int_equal(status_of(&rig, nr_buf_str(&b), 0), 414); /* without waiting for the line's end */
+    assert_int_equal(status_of(&rig, nr_buf_str(&b), 0),
+                     414); /* without waiting for the line's end */
     nr_buf_reset(&b, SIZE_MAX);
     nr_buf_adds(&b, "GET / HTTP/1.1\r\nX: ");
     fill(&b, 'a', rig.config.headers_max_bytes);
@@ -273,7 +307,8 @@ static void test_endless_heads_are_cut(void **state)
 
 static void test_bodies_of_all_sizes(void **state)
 {
-    static const size_t sizes[] = {1, 100, 4096, 65000, 65300, 65400, 65536, 65537, 200000, 1048576};
+    static const size_t sizes[] = {1,     100,   4096,  65000,  65300,
+                                   65400, 65536, 65537, 200000, 1048576};
     struct rig rig;
     unsigned seed = 3;
 
@@ -326,10 +361,10 @@ static void test_query(void **state)
         bool there;
         const char *value;
     } cases[] = {
-        {"a=1&b=2", "b", true, "2"},   {"a=1&b=2", "c", false, NULL}, {"a", "a", true, ""},
-        {"a=", "a", true, ""},         {"a=x%20y+z", "a", true, "x y z"}, {"%61=1", "a", true, "1"},
-        {"a=%zz", "a", true, NULL},    {"a=1&a=2", "a", true, "1"},   {"ab=1", "a", false, NULL},
-        {"a=b=c", "a", true, "b=c"},   {"&&a=1", "a", true, "1"},     {"", "a", false, NULL},
+        {"a=1&b=2", "b", true, "2"}, {"a=1&b=2", "c", false, NULL},     {"a", "a", true, ""},
+        {"a=", "a", true, ""},       {"a=x%20y+z", "a", true, "x y z"}, {"%61=1", "a", true, "1"},
+        {"a=%zz", "a", true, NULL},  {"a=1&a=2", "a", true, "1"},       {"ab=1", "a", false, NULL},
+        {"a=b=c", "a", true, "b=c"}, {"&&a=1", "a", true, "1"},         {"", "a", false, NULL},
     };
 
     for (size_t i = 0; i < nr_countof(cases); i++) {

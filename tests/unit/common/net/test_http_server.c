@@ -71,7 +71,9 @@ static void test_http_10(void **state)
 
 static void test_pipelined_requests_wait_their_turn(void **state)
 {
-    static const char all[] = GET("/hold") "POST /echo HTTP/1.1\r\n" H "Content-Length: 4\r\n\r\nbody" GET("/later") GET("/last");
+    static const char all[] =
+        GET("/hold") "POST /echo HTTP/1.1\r\n" H "Content-Length: 4\r\n\r\nbody" GET("/later")
+            GET("/last");
     static const size_t pieces[] = {0, 1, 40};
 
     for (size_t p = 0; p < nr_countof(pieces); p++) {
@@ -109,7 +111,8 @@ static void test_more_ahead_than_one_buffer(void **state)
     for (int i = 0; i < 20000; i++)
         nr_buf_adds(&b, GET("/x"));
     client_open(&rig, &c);
-    client_send(&rig, &c, (struct nr_str){b.p, 200000}, 0); /* fits into the socket buffers and ours */
+    client_send(&rig, &c, (struct nr_str){b.p, 200000},
+                0); /* fits into the socket buffers and ours */
     rig_wait_held(&rig, 1);
     nr_http_reply(&rig_held(&rig)->http, 200, (struct nr_str){NULL, 0}, (struct nr_str){NULL, 0});
     client_send(&rig, &c, (struct nr_str){b.p + 200000, b.n - 200000}, 0);
@@ -132,10 +135,13 @@ static void test_reply_at_the_head(void **state)
     client_wait(&rig, &c, "\r\n\r\n/next");
     assert_int_equal(client_status(&c), 401);
     client_close(&c);
-    client_open(&rig, &c); /* a body on its way: it is not read, and the reply arrives all the same */
+    client_open(&rig,
+                &c); /* a body on its way: it is not read, and the reply arrives all the same */
     send_z(&rig, &c, "POST /refuse HTTP/1.1\r\n" H "Content-Length: 900000\r\n\r\n");
     for (int i = 0; i < 100; i++)
-        send_z(&rig, &c, "some of the body that nobody wants, more than enough of it to fill what a socket takes\r\n");
+        send_z(
+            &rig, &c,
+            "some of the body that nobody wants, more than enough of it to fill what a socket takes\r\n");
     client_wait(&rig, &c, "who are you");
     assert_true(client_has(&c, "Connection: close\r\n"));
     client_wait(&rig, &c, NULL);
@@ -153,7 +159,9 @@ static void test_head_and_bodiless(void **state)
     rig_config(&rig);
     rig_open(&rig);
     client_open(&rig, &c);
-    send_z(&rig, &c, "HEAD /some HTTP/1.1\r\n" H "\r\nHEAD /parts HTTP/1.1\r\n" H "\r\n" GET("/none") GET("/end"));
+    send_z(&rig, &c,
+           "HEAD /some HTTP/1.1\r\n" H "\r\nHEAD /parts HTTP/1.1\r\n" H "\r\n" GET("/none")
+               GET("/end"));
     client_wait(&rig, &c, "\r\n\r\n/end");
     assert_true(client_has(&c, "Content-Length: 5\r\n\r\nHTTP/1.1 200"));
     assert_true(client_has(&c, "chunked\r\n\r\nHTTP/1.1 204 No Content"));
@@ -170,18 +178,21 @@ static void test_expect(void **state)
     rig_config(&rig);
     rig_open(&rig);
     client_open(&rig, &c);
-    send_z(&rig, &c, "POST /echo HTTP/1.1\r\n" H "Expect: 100-Continue\r\nContent-Length: 5\r\n\r\n");
+    send_z(&rig, &c,
+           "POST /echo HTTP/1.1\r\n" H "Expect: 100-Continue\r\nContent-Length: 5\r\n\r\n");
     client_wait(&rig, &c, "HTTP/1.1 100 Continue\r\n\r\n");
     send_z(&rig, &c, "hello");
     client_wait(&rig, &c, "\r\n\r\nhello");
     client_close(&c);
     client_open(&rig, &c); /* refused: no 100 */
-    send_z(&rig, &c, "POST /refuse HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    send_z(&rig, &c,
+           "POST /refuse HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n");
     client_wait(&rig, &c, "who are you");
     assert_int_equal(client_status(&c), 401);
     client_close(&c);
     client_open(&rig, &c); /* too large: no 100 */
-    send_z(&rig, &c, "POST /ten HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 11\r\n\r\n");
+    send_z(&rig, &c,
+           "POST /ten HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 11\r\n\r\n");
     client_wait(&rig, &c, "\r\n\r\n");
     assert_int_equal(client_status(&c), 413);
     client_close(&c);
@@ -224,7 +235,8 @@ static void test_a_slow_reader_is_told_and_hears_of_room(void **state)
     rig_wait_held(&rig, 1);
     o = rig_held(&rig);
     /* The kernel's buffers grow: full is when it stays so. */
-    for (int parts = 0; nr_http_reply_part(&o->http, (struct nr_str){NULL, 0}) < (256 << 10); rig_turn(&rig, 20)) {
+    for (int parts = 0; nr_http_reply_part(&o->http, (struct nr_str){NULL, 0}) < (256 << 10);
+         rig_turn(&rig, 20)) {
         while (nr_http_reply_part(&o->http, (struct nr_str){part, 65536}) < (256 << 10))
             assert_true(++parts < 1000);
     }
@@ -285,7 +297,8 @@ static void test_gone_while_the_owner_works(void **state)
         send_z(&rig, &c, GET("/hold"));
         rig_wait_held(&rig, 1);
         if (reset)
-            (void)setsockopt(c.fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
+            (void)setsockopt(c.fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0},
+                             sizeof(struct linger));
         client_close(&c);
         rig_until(&rig, one_gone, &rig);
         assert_int_equal(rig.ends, 0);
@@ -318,9 +331,10 @@ static void test_half_closed_client_gets_its_replies(void **state)
 
 static void test_gone_in_the_middle(void **state)
 {
-    static const char *const parts[] = {"GET / HT", "POST /b HTTP/1.1\r\n" H "Content-Length: 10\r\n\r\nabc",
-                                        "POST /b HTTP/1.1\r\n" H "Content-Length: 1000000\r\n\r\nabc",
-                                        "POST /b HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n5\r\nab"};
+    static const char *const parts[] = {
+        "GET / HT", "POST /b HTTP/1.1\r\n" H "Content-Length: 10\r\n\r\nabc",
+        "POST /b HTTP/1.1\r\n" H "Content-Length: 1000000\r\n\r\nabc",
+        "POST /b HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n5\r\nab"};
     struct rig rig;
 
     rig_config(&rig);
@@ -533,10 +547,12 @@ static void test_out_of_descriptors(void **state)
     tight = old;
     tight.rlim_cur = (rlim_t)refused.fd + 1;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
-    client_wait(&rig, &refused, NULL); /* taken with the reserve and closed: nobody waits for nothing */
+    client_wait(&rig, &refused,
+                NULL); /* taken with the reserve and closed: nobody waits for nothing */
     cpu_us = nr_thread_cpu_us();
     rig_turn(&rig, 100);
-    assert_true(nr_thread_cpu_us() - cpu_us < 70000); /* no spinning on a listener that stays readable */
+    assert_true(nr_thread_cpu_us() - cpu_us <
+                70000); /* no spinning on a listener that stays readable */
     send_z(&rig, &first, GET("/y"));
     client_wait(&rig, &first, "\r\n\r\n/y");
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
@@ -625,9 +641,14 @@ static void test_drain(void **state)
 
 static void test_close_with_everything_under_way(void **state)
 {
-    static const char *const what[] = {"", "GET / HT", "POST /b HTTP/1.1\r\n" H "Content-Length: 10\r\n\r\nabc",
-                                       "POST /b HTTP/1.1\r\n" H "Content-Length: 900000\r\n\r\nabc", GET("/big"), GET("/hold"),
-                                       GET("/stream"), GET("/refuse")};
+    static const char *const what[] = {"",
+                                       "GET / HT",
+                                       "POST /b HTTP/1.1\r\n" H "Content-Length: 10\r\n\r\nabc",
+                                       "POST /b HTTP/1.1\r\n" H "Content-Length: 900000\r\n\r\nabc",
+                                       GET("/big"),
+                                       GET("/hold"),
+                                       GET("/stream"),
+                                       GET("/refuse")};
     struct rig rig;
     struct client c[nr_countof(what)];
     struct own *held[2];
@@ -658,7 +679,9 @@ static void test_close_with_everything_under_way(void **state)
 
 static void test_listen_errors(void **state)
 {
-    static const char *const bad[] = {"", "127.0.0.1", "127.0.0.1:", "127.0.0.1:70000", "127.0.0.1:-1", "localhost:1", "[::1:0", ":80"};
+    static const char *const bad[] = {
+        "",       "127.0.0.1", "127.0.0.1:", "127.0.0.1:70000", "127.0.0.1:-1", "localhost:1",
+        "[::1:0", ":80"};
     struct rig rig;
     struct nr_err err = {0};
     char taken[32];
@@ -689,8 +712,10 @@ static void test_no_memory_is_survived(void **state)
 
         client_open(&rig, &c);
         nr_mem_fail_at(n, 1);
-        send_z(&rig, &c, "POST /echo HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello"
-                         "POST /parts HTTP/1.1\r\n" H "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n");
+        send_z(&rig, &c,
+               "POST /echo HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello"
+               "POST /parts HTTP/1.1\r\n" H
+               "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n");
         rig_turn(&rig, 3);
         nr_mem_fail_at(0, 0);
         client_wait(&rig, &c, NULL); /* served or cut, but never left waiting */

@@ -142,7 +142,8 @@ static void test_deadlines_fire_once_and_not_early(void **state)
 
     assert_int_equal(nr_loop_init(&l, NULL), 0);
     for (size_t i = 0; i < nr_countof(t); i++) {
-        t[i] = (struct timed){.d.fire = timed_fire, .l = &l, .after_ms = (i * 37) % 150, .left = &left};
+        t[i] = (struct timed){
+            .d.fire = timed_fire, .l = &l, .after_ms = (i * 37) % 150, .left = &left};
         t[i].armed_us = nr_mono_us();
         nr_deadline_set(&l, &t[i].d, t[i].after_ms);
     }
@@ -204,7 +205,8 @@ static void test_mail_from_many_threads(void **state)
     assert_int_equal(nr_loop_init(&t->l, NULL), 0);
     for (int p = 0; p < POSTERS; p++) {
         for (int i = 0; i < MAILS; i++)
-            t->items[p][i] = (struct numbered){.mail.run = on_numbered, .test = t, .poster = p, .number = i};
+            t->items[p][i] =
+                (struct numbered){.mail.run = on_numbered, .test = t, .poster = p, .number = i};
         assert_int_equal(pthread_create(&threads[p], NULL, poster, t->items[p]), 0);
     }
     uv_run(&t->l.uv, UV_RUN_DEFAULT);

@@ -66,7 +66,8 @@ static void test_self_signed(void **state)
     assert_int_equal(X509_check_host(cert, "example.org", 0, 0, NULL), 0);
     assert_int_equal(X509_verify(cert, X509_get0_pubkey(cert)), 1);
     assert_int_equal(EVP_PKEY_get_bits(X509_get0_pubkey(cert)), 256);
-    assert_int_equal(ASN1_TIME_diff(&days, &seconds, X509_get0_notBefore(cert), X509_get0_notAfter(cert)), 1);
+    assert_int_equal(
+        ASN1_TIME_diff(&days, &seconds, X509_get0_notBefore(cert), X509_get0_notAfter(cert)), 1);
     assert_int_equal(days, 825);
     X509_free(cert);
     assert_int_equal(nr_tls_self_signed(cert_path, key_path, "", NULL), NR_EINVAL);
@@ -215,7 +216,8 @@ static void test_requests(void **state)
         tls_wait(&rig, &c, "\r\n0\r\n\r\n");
         tls_send(&rig, &c, NR_STR(GET("/tiny")), 1);
         tls_wait(&rig, &c, "\r\n\r\n/tiny");
-        tls_send(&rig, &c, NR_STR("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n"), 0);
+        tls_send(&rig, &c,
+                 NR_STR("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n"), 0);
         tls_send(&rig, &c, (struct nr_str){body, 900000}, 50000);
         tls_send(&rig, &c, NR_STR(GET("/big") GET("/after")), 0);
         tls_wait(&rig, &c, "\r\n\r\n/after");
@@ -240,7 +242,8 @@ static void test_end_is_announced(void **state)
     tls_send(&rig, &c, NR_STR("GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), 0);
     while ((r = tls_do(&rig, &c, step_read)) > 0)
         ;
-    assert_int_equal(SSL_get_error(c.ssl, r), SSL_ERROR_ZERO_RETURN); /* close_notify, so nothing was cut off */
+    assert_int_equal(SSL_get_error(c.ssl, r),
+                     SSL_ERROR_ZERO_RETURN); /* close_notify, so nothing was cut off */
     assert_true(client_has(&c.plain, "\r\n\r\n/x"));
     tls_end(&c);
     rig_close(&rig);
