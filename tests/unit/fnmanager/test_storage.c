@@ -211,7 +211,7 @@ static void test_full_disk(void **state)
     rig_begin(&r);
     rig_close(&r);
     /* In a mount namespace of this process: nothing is left outside, however the test ends. */
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
         mount("none", r.dir, "tmpfs", 0, "size=12m") != 0) {
         rig_end(&r);
         skip();
