@@ -34,13 +34,14 @@ struct log_pipe {
 /* One process of the function. */
 struct worker {
     struct agent *agent;
-    struct slot *slot; /* the slot it serves alone; NULL: it serves all, or only forks those that serve */
-    pid_t pid;         /* 0: not known (yet), or reaped */
+    struct slot
+        *slot; /* the slot it serves alone; NULL: it serves all, or only forks those that serve */
+    pid_t pid; /* 0: not known (yet), or reaped */
     struct log_pipe out, err;
     struct logs logs;
-    struct watch control;   /* direct: control channel; loop: replies (descriptor 3) */
-    struct watch requests;  /* loop: its stdin */
-    bool heap_full;         /* Node said so before it ended */
+    struct watch control;  /* direct: control channel; loop: replies (descriptor 3) */
+    struct watch requests; /* loop: its stdin */
+    bool heap_full;        /* Node said so before it ended */
     /* once: output that is not simply log, and its end; NULL elsewhere */
     void (*stdout_hook)(struct worker *w, const char *bytes, size_t length);
     void (*output_closed)(struct worker *w);
@@ -64,8 +65,8 @@ struct slot {
     unsigned backoff_ms;
     struct inbox in; /* until INIT; in modes whose frames the agent reads itself, always */
     struct outbox out;
-    bool busy; /* a call that the agent serves itself runs, or INIT (slot 0) */
-    bool let_go; /* direct: the worker saw the end of the connection */
+    bool busy;       /* a call that the agent serves itself runs, or INIT (slot 0) */
+    bool let_go;     /* direct: the worker saw the end of the connection */
     bool last_words; /* close once the outbox is empty */
     unsigned lost_checks;
     uint64_t call;
@@ -125,13 +126,13 @@ struct agent {
     struct timer start_timer;  /* loop: alive for so long is started */
     pid_t placer;              /* process that puts it there, 0: none */
     struct watch placer_note;  /* what it says when it fails */
-    struct worker *launcher; /* direct: from the start; relay: the image's server */
-    int server_status;       /* relay: of the server, when it ended before INIT */
-    bool sentinels_seen;     /* relay: the server marks the ends of its logs */
-    unsigned relayed;        /* relay: calls so far */
+    struct worker *launcher;   /* direct: from the start; relay: the image's server */
+    int server_status;         /* relay: of the server, when it ended before INIT */
+    bool sentinels_seen;       /* relay: the server marks the ends of its logs */
+    unsigned relayed;          /* relay: calls so far */
     struct control_page *page; /* direct: shared with the workers */
     int page_fd;
-    int init_fd; /* direct: memory file with the JSON of INIT, inherited by the launcher */
+    int init_fd;        /* direct: memory file with the JSON of INIT, inherited by the launcher */
     uint64_t oom_kills; /* of our cgroup, as last seen */
     struct slot slots[AGENT_SLOTS_MAX];
     struct control_inbox control_inbox; /* one message at a time is looked at */

@@ -18,7 +18,7 @@ static int send_all(int fd, struct iovec *iov, size_t iov_count, const int *fds,
         char bytes[CMSG_SPACE(4 * sizeof(int))];
         struct cmsghdr align;
     } control;
-    struct msghdr m = { .msg_iov = iov, .msg_iovlen = iov_count };
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = iov_count};
     size_t want = 0;
     for (size_t i = 0; i < iov_count; i++)
         want += iov[i].iov_len;
@@ -40,7 +40,7 @@ static int send_all(int fd, struct iovec *iov, size_t iov_count, const int *fds,
 static int send_node(int fd, const struct control *c, const char *text, const int *fds,
                      unsigned fd_count)
 {
-    char type[2] = { (char)c->type, 0 };
+    char type[2] = {(char)c->type, 0};
     char call[24];
     snprintf(call, sizeof call, "%llu", (unsigned long long)c->call);
     json_t *m = json_pack("{s:s,s:i,s:s,s:i,s:s}", "type", type, "slot", (int)c->slot, "call", call,
@@ -52,7 +52,7 @@ static int send_node(int fd, const struct control *c, const char *text, const in
     if (!line)
         return -ENOMEM;
     char end[] = "\n";
-    struct iovec iov[2] = { { line, strlen(line) }, { end, 1 } };
+    struct iovec iov[2] = {{line, strlen(line)}, {end, 1}};
     int status = send_all(fd, iov, 2, fds, fd_count);
     free(line);
     return status;
@@ -71,7 +71,7 @@ int control_send(int fd, bool node, const struct control *c, const char *text, c
         if (!body)
             return -ENOMEM;
     }
-    struct iovec iov[2] = { { &head, sizeof head }, { body, head.length } };
+    struct iovec iov[2] = {{&head, sizeof head}, {body, head.length}};
     int status = send_all(fd, iov, body ? 2 : 1, fds, fd_count);
     free(body);
     return status;
@@ -120,7 +120,8 @@ static bool parse_line(struct control_inbox *in, const char *line, size_t length
 
 /* A line is looked at with MSG_PEEK first and taken from the socket whole, so that none waits in our memory while the
  * loop sleeps; a line longer than the buffer cannot be ours and ends the channel. */
-static int receive_line(int fd, struct control_inbox *in, struct control *ret, const char **ret_text)
+static int receive_line(int fd, struct control_inbox *in, struct control *ret,
+                        const char **ret_text)
 {
     for (;;) {
         ssize_t n = recv(fd, in->bytes, sizeof in->bytes - 1, MSG_DONTWAIT | MSG_PEEK);

@@ -32,7 +32,7 @@
 
 void slot_init(struct slot *s, struct agent *a, unsigned index)
 {
-    *s = (struct slot){ .agent = a, .index = index, .fd = -1, .backoff_ms = BACKOFF_MIN_MS };
+    *s = (struct slot){.agent = a, .index = index, .fd = -1, .backoff_ms = BACKOFF_MIN_MS};
     s->watch.fd = -1;
     inbox_init(&s->in);
 }
@@ -204,7 +204,7 @@ static void slot_ready(struct watch *w, uint32_t events)
 void slot_send(struct slot *s, struct chunk *frames)
 {
     if (s->fd < 0) {
-        struct outbox gone = { 0 };
+        struct outbox gone = {0};
         outbox_add(&gone, frames);
         outbox_fini(&gone);
         return;
@@ -227,7 +227,7 @@ static struct chunk *hello(const struct slot *s)
 /* A connected socket, or -1. connect() on a full backlog would wait, so it is asked not to. */
 static int connect_to(const char *path)
 {
-    struct sockaddr_un to = { .sun_family = AF_UNIX };
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
     size_t n = strlen(path);
     if (n >= sizeof to.sun_path)
         return -1;

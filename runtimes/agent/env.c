@@ -48,7 +48,7 @@ static void set_json(struct env *e, const char *name, json_t *value)
 
 int env_make(struct env *e, json_t *init_env)
 {
-    *e = (struct env){ .entries = calloc(1, sizeof(char *)) };
+    *e = (struct env){.entries = calloc(1, sizeof(char *))};
     if (!e->entries)
         return -ENOMEM;
     for (char **p = environ; *p; p++) {
@@ -59,7 +59,7 @@ int env_make(struct env *e, json_t *init_env)
     }
     const char *name;
     json_t *value;
-    json_object_foreach (init_env, name, value)
+    json_object_foreach(init_env, name, value)
         set_json(e, name, value);
     return 0;
 }
@@ -69,7 +69,7 @@ void env_free(struct env *e)
     for (size_t i = 0; i < e->length; i++)
         free(e->entries[i]);
     free(e->entries);
-    *e = (struct env){ 0 };
+    *e = (struct env){0};
 }
 
 /* The text before the value ends with `"value":`; with a null behind it, it is a small JSON object. */
@@ -88,7 +88,7 @@ void env_add_call(struct env *e, const struct nr_frame *head, const char *payloa
     json_t *meta = parse_meta(head, payload);
     const char *key;
     json_t *value;
-    json_object_foreach (meta, key, value) {
+    json_object_foreach(meta, key, value) {
         char name[128] = "__OW_";
         size_t n = strlen(key);
         if (strcmp(key, "value") == 0 || n > 100)

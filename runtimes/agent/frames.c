@@ -17,7 +17,7 @@
 
 void inbox_init(struct inbox *in)
 {
-    *in = (struct inbox){ .passed_fd = -1 };
+    *in = (struct inbox){.passed_fd = -1};
 }
 
 void inbox_fini(struct inbox *in)
@@ -84,7 +84,7 @@ int inbox_fill(struct inbox *in, int fd)
         return status;
     if (in->filled == in->capacity)
         return 0;
-    struct iovec iov = { in->bytes + in->filled, in->capacity - in->filled };
+    struct iovec iov = {in->bytes + in->filled, in->capacity - in->filled};
     struct msghdr m = {
         .msg_iov = &iov,
         .msg_iovlen = 1,
@@ -141,14 +141,14 @@ struct chunk *chunk_make(size_t size)
 {
     struct chunk *c = malloc(sizeof *c + size);
     if (c)
-        *c = (struct chunk){ .size = size };
+        *c = (struct chunk){.size = size};
     return c;
 }
 
 struct chunk *chunk_frame(uint8_t type, uint8_t flags, uint64_t call, const void *payload,
                           size_t length)
 {
-    struct nr_frame head = { (uint32_t)length, type, flags, 0, call };
+    struct nr_frame head = {(uint32_t)length, type, flags, 0, call};
     struct chunk *c = chunk_make(sizeof head + length);
     if (!c)
         return NULL;
@@ -193,9 +193,9 @@ int outbox_flush(struct outbox *out, int fd)
 {
     while (out->first) {
         struct iovec iov[16];
-        struct msghdr m = { .msg_iov = iov };
+        struct msghdr m = {.msg_iov = iov};
         for (struct chunk *c = out->first; c && m.msg_iovlen < 16; c = c->next)
-            iov[m.msg_iovlen++] = (struct iovec){ c->bytes + c->sent, c->size - c->sent };
+            iov[m.msg_iovlen++] = (struct iovec){c->bytes + c->sent, c->size - c->sent};
         ssize_t n = sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n < 0)
             return errno == EAGAIN || errno == EINTR ? -EAGAIN : -EPIPE;

@@ -12,7 +12,7 @@
 
 void http_reply_init(struct http_reply *r, size_t body_limit)
 {
-    *r = (struct http_reply){ .body.limit = body_limit };
+    *r = (struct http_reply){.body.limit = body_limit};
 }
 
 void http_reply_fini(struct http_reply *r)

@@ -32,9 +32,9 @@ static const struct {
     const char *exec;
     const struct mode *mode;
 } native_modes[] = {
-    { "once", &mode_once },
-    { "loop", &mode_loop },
-    { "direct", &mode_direct },
+    {"once", &mode_once},
+    {"loop", &mode_loop},
+    {"direct", &mode_direct},
 };
 
 static bool ends_with(const char *text, const char *end)
@@ -109,9 +109,8 @@ static bool begin_placing(struct agent *a, const char *name)
         int adj = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
         bool first = adj >= 0 && write(adj, "1000", 4) == 4;
         (void)first; /* else it is not the first victim, but still a larger one than the agent */
-        _exit(is_archive(a->setup.file)
-                  ? place_archive(a->code_fd, a->action_folder, note[1])
-                  : place_file(a->code_fd, a->action_folder, name, note[1]));
+        _exit(is_archive(a->setup.file) ? place_archive(a->code_fd, a->action_folder, note[1])
+                                        : place_file(a->code_fd, a->action_folder, name, note[1]));
     }
     close(note[1]);
     if (a->placer < 0) {

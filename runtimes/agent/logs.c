@@ -12,14 +12,14 @@
 #include <string.h>
 #include <time.h>
 
-#define STAMP_BYTES 30   /* 2026-01-02T03:04:05.123456789Z */
-#define PREFIX_BYTES 39  /* stamp, space, "stdout: " */
-#define MARKER_ROOM 256  /* the marker line stands beyond the limit */
+#define STAMP_BYTES 30  /* 2026-01-02T03:04:05.123456789Z */
+#define PREFIX_BYTES 39 /* stamp, space, "stdout: " */
+#define MARKER_ROOM 256 /* the marker line stands beyond the limit */
 #define CHUNK_MIN_BYTES (4 << 10)
 #define CHUNK_MAX_BYTES (256 << 10)
 #define SENTINEL "XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX"
 
-static const char *const stream_names[] = { "stdout: ", "stderr: " };
+static const char *const stream_names[] = {"stdout: ", "stderr: "};
 
 /* Length of the UTF-8 character at s, 0 when it is not one, NUL included. */
 static size_t utf8_char(const unsigned char *s, size_t left)
@@ -165,7 +165,8 @@ static void keep_partial(struct logs *l, enum log_stream stream, const char *byt
 {
     struct log_partial *p = &l->partial[stream];
     while (length > 0) {
-        size_t part = LOG_LINE_MAX_BYTES - p->filled < length ? LOG_LINE_MAX_BYTES - p->filled : length;
+        size_t part =
+            LOG_LINE_MAX_BYTES - p->filled < length ? LOG_LINE_MAX_BYTES - p->filled : length;
         if (p->filled + part > p->capacity) {
             size_t capacity = p->filled + part < 256 ? 256 : p->filled + part;
             capacity = capacity * 2 > LOG_LINE_MAX_BYTES ? LOG_LINE_MAX_BYTES : capacity * 2;
@@ -281,5 +282,5 @@ void logs_fini(struct logs *l)
     }
     free(l->partial[0].bytes);
     free(l->partial[1].bytes);
-    *l = (struct logs){ 0 };
+    *l = (struct logs){0};
 }

@@ -28,7 +28,8 @@ struct logs {
     uint64_t dropped_bytes; /* over the limit, or outside of any call */
     bool collecting;
     bool truncated;
-    bool strip_sentinel;   /* lines that end an activation in the logs of OpenWhisk images are not log */
+    bool
+        strip_sentinel; /* lines that end an activation in the logs of OpenWhisk images are not log */
     unsigned sentinels[2]; /* seen since logs_begin(), per stream */
     struct chunk *first;
     struct chunk *last;

@@ -11,14 +11,14 @@
 
 int loop_open(struct loop *l)
 {
-    *l = (struct loop){ .epoll_fd = epoll_create1(EPOLL_CLOEXEC) };
+    *l = (struct loop){.epoll_fd = epoll_create1(EPOLL_CLOEXEC)};
     return l->epoll_fd < 0 ? -errno : 0;
 }
 
 void loop_watch(struct loop *l, struct watch *w, int fd, uint32_t events,
                 void (*ready)(struct watch *, uint32_t))
 {
-    struct epoll_event e = { .events = events, .data.ptr = w };
+    struct epoll_event e = {.events = events, .data.ptr = w};
     w->fd = fd;
     w->ready = ready;
     epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &e);
@@ -26,7 +26,7 @@ void loop_watch(struct loop *l, struct watch *w, int fd, uint32_t events,
 
 void loop_change(struct loop *l, struct watch *w, uint32_t events)
 {
-    struct epoll_event e = { .events = events, .data.ptr = w };
+    struct epoll_event e = {.events = events, .data.ptr = w};
     if (w->fd >= 0)
         epoll_ctl(l->epoll_fd, EPOLL_CTL_MOD, w->fd, &e);
 }

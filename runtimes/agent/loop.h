@@ -32,7 +32,7 @@ struct loop {
     int batch_length;
 };
 
-#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* 0, or a negative errno. */
 int loop_open(struct loop *l);

@@ -26,10 +26,10 @@ static const struct {
     const char *name;
     const struct mode *mode;
 } profile_modes[] = {
-    { "direct", &mode_direct },
-    { "loop", &mode_loop },
-    { "native", &mode_once }, /* until INIT says which */
-    { "relay", &mode_relay },
+    {"direct", &mode_direct},
+    {"loop", &mode_loop},
+    {"native", &mode_once}, /* until INIT says which */
+    {"relay", &mode_relay},
 };
 
 static int usage(void)
@@ -120,7 +120,7 @@ static int agent_open(struct agent *a)
 
 int main(int argc, char **argv)
 {
-    static char *no_command[] = { NULL };
+    static char *no_command[] = {NULL};
     const char *profile = "/narae/runtime";
     const char *why = NULL;
     struct agent *a = calloc(1, sizeof *a);

@@ -44,9 +44,9 @@ static void own_path(const char *controller, char *ret, size_t size)
 static const struct place {
     const char *controller, *mount, *oom_file, *limit_file;
 } places[] = {
-    { ":memory:", "/sys/fs/cgroup/memory", "memory.oom_control", "memory.limit_in_bytes" },
-    { "0::", "/sys/fs/cgroup", "memory.events", "memory.max" },
-    { "0::", "/sys/fs/cgroup/unified", "memory.events", "memory.max" },
+    {":memory:", "/sys/fs/cgroup/memory", "memory.oom_control", "memory.limit_in_bytes"},
+    {"0::", "/sys/fs/cgroup", "memory.events", "memory.max"},
+    {"0::", "/sys/fs/cgroup/unified", "memory.events", "memory.max"},
 };
 
 static bool read_place(const struct place *p, const char *file, char *text, size_t size)

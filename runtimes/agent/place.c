@@ -165,7 +165,7 @@ int place_archive(int code_fd, const char *folder, int note_fd)
 
 int place_file(int code_fd, const char *folder, const char *name, int note_fd)
 {
-    struct stat st = { 0 };
+    struct stat st = {0};
     int root = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int fd = root < 0 || strchr(name, '/')
                  ? -1

@@ -15,13 +15,13 @@ static const struct {
     size_t at;
     size_t size; /* of the text; 0: yes or no */
 } keys[] = {
-    { "kind", offsetof(struct profile, kind), sizeof(((struct profile *)NULL)->kind) },
-    { "mode", offsetof(struct profile, mode), sizeof(((struct profile *)NULL)->mode) },
-    { "exec", offsetof(struct profile, exec), sizeof(((struct profile *)NULL)->exec) },
-    { "node_control", offsetof(struct profile, node_control), 0 },
-    { "code_folder", offsetof(struct profile, code_folder), 0 },
-    { "forks", offsetof(struct profile, forks), 0 },
-    { "acks", offsetof(struct profile, acks), 0 },
+    {"kind", offsetof(struct profile, kind), sizeof(((struct profile *)NULL)->kind)},
+    {"mode", offsetof(struct profile, mode), sizeof(((struct profile *)NULL)->mode)},
+    {"exec", offsetof(struct profile, exec), sizeof(((struct profile *)NULL)->exec)},
+    {"node_control", offsetof(struct profile, node_control), 0},
+    {"code_folder", offsetof(struct profile, code_folder), 0},
+    {"forks", offsetof(struct profile, forks), 0},
+    {"acks", offsetof(struct profile, acks), 0},
 };
 
 static int set_key(struct profile *p, const char *key, const char *value)
@@ -45,7 +45,7 @@ static int set_key(struct profile *p, const char *key, const char *value)
 int profile_read(const char *path, struct profile *p, const char **ret_why)
 {
     char line[1024];
-    *p = (struct profile){ .kind = "blackbox", .mode = "relay" };
+    *p = (struct profile){.kind = "blackbox", .mode = "relay"};
     FILE *f = fopen(path, "re");
     if (!f && errno == ENOENT)
         return 0;

@@ -28,7 +28,8 @@
 #define CONNECT_AGAIN_MS 20
 #define LOG_POLL_MS 5
 #define LOG_SILENCE_MS 20
-#define LOG_PATIENCE_FIRST_MS 500 /* no end of a log was seen from this server yet, and this is its first call */
+#define LOG_PATIENCE_FIRST_MS                                                                      \
+    500 /* no end of a log was seen from this server yet, and this is its first call */
 #define LOG_PATIENCE_MS 1500
 
 /* One exchange with the server. */
@@ -42,8 +43,8 @@ struct relay_call {
     bool init;
     struct http_reply reply;
     uint64_t answered_ms;
-    uint64_t quiet_ms;   /* since when nothing was logged */
-    uint64_t log_bytes;  /* then */
+    uint64_t quiet_ms;  /* since when nothing was logged */
+    uint64_t log_bytes; /* then */
 };
 
 static void connect_now(struct timer *t);
@@ -81,7 +82,7 @@ static int relay_boot(struct agent *a)
     struct spawn sp = {
         .argv = a->command,
         .env = env.entries,
-        .fds = { -1, -1, -1, -1, -1, -1 },
+        .fds = {-1, -1, -1, -1, -1, -1},
     };
     int status = worker_spawn(a->launcher, &sp);
     env_free(&env);
@@ -113,7 +114,8 @@ static bool log_complete(struct relay_call *c, uint64_t now)
     struct logs *l = &a->launcher->logs;
     if (l->sentinels[LOG_STDOUT] > 0 && l->sentinels[LOG_STDERR] > 0)
         return true;
-    uint64_t bytes = logged_bytes(a->launcher) + l->sentinels[LOG_STDOUT] + l->sentinels[LOG_STDERR];
+    uint64_t bytes =
+        logged_bytes(a->launcher) + l->sentinels[LOG_STDOUT] + l->sentinels[LOG_STDERR];
     if (bytes != c->log_bytes) {
         c->log_bytes = bytes;
         c->quiet_ms = now;
@@ -180,8 +182,8 @@ static void connect_later(struct relay_call *c)
 
 static bool send_some(struct relay_call *c)
 {
-    ssize_t n = send(c->conn.fd, c->request + c->sent, c->length - c->sent,
-                     MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t n =
+        send(c->conn.fd, c->request + c->sent, c->length - c->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR;
     c->sent += (size_t)n;
@@ -256,8 +258,8 @@ static void exchange(struct slot *s, const char *path, char *body, size_t length
         c->slot = s;
         c->init = init;
         c->request = relay_request(path, body, length, &c->length);
-        http_reply_init(&c->reply, init ? NR_FRAME_HELLO_MAX_BYTES
-                                        : s->agent->setup.result_max_bytes);
+        http_reply_init(&c->reply,
+                        init ? NR_FRAME_HELLO_MAX_BYTES : s->agent->setup.result_max_bytes);
     }
     free(body);
     s->relay = c;

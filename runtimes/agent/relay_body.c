@@ -19,10 +19,11 @@ char *relay_request(const char *path, const char *body, size_t length, size_t *r
     char *text = malloc(256 + length);
     if (!text)
         return NULL;
-    int n = snprintf(text, 256,
-                     "POST %s HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nContent-Type: application/json\r\n"
-                     "Content-Length: %zu\r\nConnection: close\r\n\r\n",
-                     path, length);
+    int n =
+        snprintf(text, 256,
+                 "POST %s HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nContent-Type: application/json\r\n"
+                 "Content-Length: %zu\r\nConnection: close\r\n\r\n",
+                 path, length);
     memcpy(text + n, body, length);
     *ret_length = (size_t)n + length;
     return text;

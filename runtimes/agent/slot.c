@@ -49,7 +49,7 @@ void slot_end(struct slot *s, uint64_t call, struct worker *w, enum nr_frame_ver
         .verdict = truncated && verdict == NR_VERDICT_OK ? NR_VERDICT_TAINTED : (uint8_t)verdict,
         .exit_status = exit_status,
     };
-    struct outbox out = { 0 };
+    struct outbox out = {0};
     outbox_add(&out, frames);
     outbox_add(&out, chunk_frame(NR_FRAME_END, 0, call, &end, sizeof end));
     s->busy = false;

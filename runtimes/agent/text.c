@@ -39,7 +39,7 @@ void text_add(struct text *t, const char *bytes, size_t length)
 void text_clear(struct text *t)
 {
     free(t->bytes);
-    *t = (struct text){ .limit = t->limit };
+    *t = (struct text){.limit = t->limit};
 }
 
 static size_t blanks(const struct text *t)

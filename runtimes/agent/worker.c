@@ -190,7 +190,7 @@ static void run_child(const struct spawn *sp)
 
 int worker_spawn(struct worker *w, struct spawn *sp)
 {
-    int pipes[2][2] = { { -1, -1 }, { -1, -1 } };
+    int pipes[2][2] = {{-1, -1}, {-1, -1}};
     int null = -1;
     if (pipe2(pipes[0], O_CLOEXEC) < 0 || pipe2(pipes[1], O_CLOEXEC) < 0)
         return -errno;

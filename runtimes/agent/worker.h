@@ -8,10 +8,11 @@
 
 /* What a process is started with. */
 struct spawn {
-    char *const *argv; /* lent */
-    char *const *env;  /* lent */
+    char *const *argv;  /* lent */
+    char *const *env;   /* lent */
     const char *folder; /* working directory, NULL: as ours */
-    int fds[SPAWN_FDS]; /* the child's descriptor i is our fds[i]; -1: none; lent. 1 and 2 are made here when -1 */
+    int fds
+        [SPAWN_FDS]; /* the child's descriptor i is our fds[i]; -1: none; lent. 1 and 2 are made here when -1 */
 };
 
 /* A worker without a process; its logs and pipes are wired but closed. slot: the one it serves alone, or NULL. made;

@@ -58,7 +58,7 @@ static int start_launcher(struct agent *a, char *const *argv, char *const *env, 
         .argv = argv,
         .env = env,
         .folder = folder,
-        .fds = { -1, -1, -1, pair[1], a->init_fd, a->page_fd },
+        .fds = {-1, -1, -1, pair[1], a->init_fd, a->page_fd},
     };
     loop_watch(&a->loop, &a->launcher->control, pair[0], EPOLLIN, control_ready);
     status = worker_spawn(a->launcher, &sp);
@@ -109,7 +109,7 @@ static int direct_boot(struct agent *a)
 static int start_executable(struct agent *a)
 {
     char path[512];
-    char *argv[] = { path, NULL };
+    char *argv[] = {path, NULL};
     struct env env;
     snprintf(path, sizeof path, "%s/exec", a->action_folder);
     if (chmod(path, 0755) < 0)
@@ -134,7 +134,8 @@ static void direct_init(struct agent *a)
     if (!a->launcher) {
         int status = start_executable(a);
         if (status == -ENOENT) {
-            init_failed(a, "The action failed to generate or locate a binary. See logs for details.");
+            init_failed(a,
+                        "The action failed to generate or locate a binary. See logs for details.");
             return;
         }
         if (status < 0) {
@@ -150,7 +151,7 @@ static void direct_init(struct agent *a)
 static int fork_for(struct slot *s)
 {
     struct agent *a = s->agent;
-    struct control m = { .type = CONTROL_SERVE, .slot = s->index };
+    struct control m = {.type = CONTROL_SERVE, .slot = s->index};
     int out[2], err[2], pair[2];
     struct worker *w = worker_make(a, s);
     if (!w)
@@ -163,7 +164,7 @@ static int fork_for(struct slot *s)
     worker_watch_output(w, LOG_STDOUT, out[0]);
     worker_watch_output(w, LOG_STDERR, err[0]);
     loop_watch(&a->loop, &w->control, pair[0], EPOLLIN, control_ready);
-    int fds[] = { s->fd, out[1], err[1], pair[1] };
+    int fds[] = {s->fd, out[1], err[1], pair[1]};
     int status = control_send(a->launcher->control.fd, false, &m, NULL, fds, 4);
     close(out[1]);
     close(err[1]);
@@ -174,7 +175,7 @@ static int fork_for(struct slot *s)
 static void direct_connected(struct slot *s)
 {
     struct agent *a = s->agent;
-    struct control m = { .type = CONTROL_SERVE, .slot = s->index };
+    struct control m = {.type = CONTROL_SERVE, .slot = s->index};
     int status;
     if (!s->worker && a->profile.forks && a->setup.slots > 1) {
         status = a->launcher ? fork_for(s) : -EPIPE;
@@ -222,8 +223,7 @@ static void take_message(struct worker *w, const struct control *m, const char *
         if (s && s->worker == w)
             slot_let_go(s);
         break;
-    default:
-        break; /* the tenant's own code may write here: what is not understood is nothing */
+    default: break; /* the tenant's own code may write here: what is not understood is nothing */
     }
 }
 
@@ -234,9 +234,8 @@ static bool take_messages(struct worker *w)
     struct control m;
     const char *text;
     int status = 0;
-    while (w->control.fd >= 0 &&
-           (status = control_receive(w->control.fd, a->profile.node_control, &a->control_inbox, &m,
-                                     &text)) > 0)
+    while (w->control.fd >= 0 && (status = control_receive(w->control.fd, a->profile.node_control,
+                                                           &a->control_inbox, &m, &text)) > 0)
         take_message(w, &m, text);
     return status == 0;
 }

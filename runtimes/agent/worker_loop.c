@@ -44,7 +44,7 @@ static int start_process(struct slot *s, char *const *argv, char *const *env)
         .argv = argv,
         .env = env,
         .folder = a->action_folder,
-        .fds = { in[0], -1, -1, reply[1], -1, -1 },
+        .fds = {in[0], -1, -1, reply[1], -1, -1},
     };
     fcntl(in[1], F_SETFL, O_NONBLOCK);
     fcntl(reply[0], F_SETFL, O_NONBLOCK);
@@ -79,7 +79,7 @@ static int start_all(struct agent *a, char *const *argv)
 static void loop_init(struct agent *a)
 {
     char path[512];
-    char *argv[32] = { path, NULL };
+    char *argv[32] = {path, NULL};
     snprintf(path, sizeof path, "%s/exec", a->action_folder);
     if (a->profile.exec[0]) {
         split_words(a->profile.exec, argv, 32);
@@ -160,7 +160,8 @@ static void answered(struct slot *s)
 
 static bool says_ok(const struct text *t)
 {
-    json_t *o = t->total == t->stored ? json_loadb(t->bytes ? t->bytes : "", t->stored, 0, NULL) : NULL;
+    json_t *o =
+        t->total == t->stored ? json_loadb(t->bytes ? t->bytes : "", t->stored, 0, NULL) : NULL;
     bool ok = json_is_true(json_object_get(o, "ok"));
     json_decref(o);
     return ok;

@@ -26,8 +26,8 @@ struct once_call {
     char *input; /* the value; argument 1 and stdin */
     size_t length;
     size_t sent;
-    struct text line;      /* the newest line that is not blank */
-    struct text next;      /* the line behind it, as far as it has come */
+    struct text line; /* the newest line that is not blank */
+    struct text next; /* the line behind it, as far as it has come */
     bool line_complete;
     unsigned blank_lines; /* between both */
 };
@@ -62,7 +62,7 @@ static void take_line(struct worker *w, struct once_call *c)
         logs_add(&w->logs, LOG_STDOUT, "\n", 1);
     text_clear(&c->line);
     c->line = c->next;
-    c->next = (struct text){ .limit = c->line.limit };
+    c->next = (struct text){.limit = c->line.limit};
 }
 
 static void take_stdout(struct worker *w, const char *bytes, size_t length)
@@ -85,7 +85,8 @@ static void input_ready(struct watch *watch, uint32_t events)
     struct worker *w = container_of(watch, struct worker, requests);
     struct once_call *c = w->slot->once;
     (void)events;
-    ssize_t n = c->sent < c->length ? write(watch->fd, c->input + c->sent, c->length - c->sent) : -1;
+    ssize_t n =
+        c->sent < c->length ? write(watch->fd, c->input + c->sent, c->length - c->sent) : -1;
     if (n > 0)
         c->sent += (size_t)n;
     if (c->sent < c->length && (n > 0 || errno == EAGAIN))
@@ -100,7 +101,7 @@ static int start(struct slot *s, char *const *env)
     struct agent *a = s->agent;
     struct once_call *c = s->once;
     char path[512];
-    char *argv[] = { path, c->length <= ARGUMENT_MAX_BYTES ? c->input : NULL, NULL };
+    char *argv[] = {path, c->length <= ARGUMENT_MAX_BYTES ? c->input : NULL, NULL};
     int in[2];
     snprintf(path, sizeof path, "%s/exec", a->action_folder);
     s->worker = worker_make(a, s);
@@ -111,7 +112,7 @@ static int start(struct slot *s, char *const *env)
         .argv = argv,
         .env = env,
         .folder = a->action_folder,
-        .fds = { in[0], -1, -1, -1, -1, -1 },
+        .fds = {in[0], -1, -1, -1, -1, -1},
     };
     w->stdout_hook = take_stdout;
     logs_begin(&w->logs, a->setup.log_max_bytes);
@@ -137,7 +138,7 @@ static void forget_call(struct slot *s)
 static void once_run(struct slot *s, const struct nr_frame *head, const char *payload)
 {
     struct agent *a = s->agent;
-    struct env env = { 0 };
+    struct env env = {0};
     size_t length = head->value_at <= head->length ? head->length - head->value_at : 0;
     struct once_call *c = calloc(1, sizeof *c);
     while (length > 0 && strchr(" \t\r\n", payload[head->value_at + length - 1]))

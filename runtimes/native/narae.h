@@ -49,9 +49,10 @@ extern "C" {
 
 /* One call. */
 struct narae_call {
-    const char *value; /* the parameters: JSON, not ended with NUL; lent until the function returns */
-    size_t length;     /* bytes of value */
-    const char *meta;  /* the JSON text before the value; narae_meta() reads it */
+    const char
+        *value;    /* the parameters: JSON, not ended with NUL; lent until the function returns */
+    size_t length; /* bytes of value */
+    const char *meta; /* the JSON text before the value; narae_meta() reads it */
     size_t meta_length;
     /* private */
     const char *reply;
@@ -73,7 +74,8 @@ static inline int narae_fail(struct narae_call *call, const char *sentence);
 /* Copies what is known of the call besides its parameters: "activation_id", "transaction_id", "namespace",
  * "action_name", "action_version", "deadline" (milliseconds since 1970). Returns `to`, or NULL when there is no such
  * text or it does not fit. Escapes stay as they are in JSON. */
-static inline const char *narae_meta(const struct narae_call *call, const char *name, char *to, size_t size);
+static inline const char *narae_meta(const struct narae_call *call, const char *name, char *to,
+                                     size_t size);
 
 /* Serves calls until the platform ends the process. Returns 1 when the process was not started by the platform, or
  * it went away. context is handed to fn. */
@@ -173,7 +175,8 @@ static inline int narae_fail(struct narae_call *call, const char *sentence)
     return 1;
 }
 
-static inline const char *narae_meta(const struct narae_call *call, const char *name, char *to, size_t size)
+static inline const char *narae_meta(const struct narae_call *call, const char *name, char *to,
+                                     size_t size)
 {
     char key[64];
     int n = snprintf(key, sizeof key, "\"%s\":", name);
@@ -221,9 +224,10 @@ static inline int narae_write(int fd, struct iovec *iov, size_t count)
     return 0;
 }
 
-static inline void narae_tell(int control, uint32_t type, unsigned slot, uint64_t call, int32_t value)
+static inline void narae_tell(int control, uint32_t type, unsigned slot, uint64_t call,
+                              int32_t value)
 {
-    struct narae_control c = { type, slot, call, value, 0 };
+    struct narae_control c = {type, slot, call, value, 0};
     if (send(control, &c, sizeof c, MSG_NOSIGNAL) != (ssize_t)sizeof c)
         _exit(1); /* the agent is gone, and with it the container */
 }
@@ -236,7 +240,7 @@ static inline struct narae_control narae_hear(int control, int fds[4])
         char bytes[CMSG_SPACE(4 * sizeof(int))];
         struct cmsghdr align;
     } room;
-    struct iovec iov = { &c, sizeof c };
+    struct iovec iov = {&c, sizeof c};
     struct msghdr m;
     ssize_t n;
     memset(&m, 0, sizeof m);
@@ -288,18 +292,20 @@ static inline int narae_read(struct narae_slot *s, struct narae_frame *head)
 static inline int narae_printed_nothing(const struct narae_slot *s, uint32_t activity)
 {
     int out = 0, err = 0;
-    if (ioctl(s->streams[0], FIONREAD, &out) < 0 || ioctl(s->streams[1], FIONREAD, &err) < 0 || out || err)
+    if (ioctl(s->streams[0], FIONREAD, &out) < 0 || ioctl(s->streams[1], FIONREAD, &err) < 0 ||
+        out || err)
         return 0;
     return activity % 2 == 0 && __atomic_load_n(&s->line->activity, __ATOMIC_SEQ_CST) == activity;
 }
 
-static inline void narae_answer(struct narae_slot *s, uint64_t of, const char *bytes, size_t length, int failed,
-                                uint32_t activity)
+static inline void narae_answer(struct narae_slot *s, uint64_t of, const char *bytes, size_t length,
+                                int failed, uint32_t activity)
 {
     uint64_t true_length = length;
-    struct narae_end fine = { NARAE_OK, { 0, 0, 0 }, 0 };
-    struct narae_frame end = { sizeof fine, NARAE_END, 0, 0, of };
-    struct narae_frame head = { (uint32_t)length, NARAE_ANSWER, (uint8_t)(failed ? NARAE_FAILED : 0), 0, of };
+    struct narae_end fine = {NARAE_OK, {0, 0, 0}, 0};
+    struct narae_frame end = {sizeof fine, NARAE_END, 0, 0, of};
+    struct narae_frame head = {(uint32_t)length, NARAE_ANSWER, (uint8_t)(failed ? NARAE_FAILED : 0),
+                               0, of};
     struct iovec iov[5];
     size_t n = 0;
     iov[n].iov_base = &head;
@@ -333,16 +339,16 @@ static inline void narae_answer(struct narae_slot *s, uint64_t of, const char *b
 static inline void narae_refuse(struct narae_slot *s, uint64_t of)
 {
     char text[] = "{\"error\":\"Cannot initialize the action more than once.\"}";
-    struct narae_end fine = { NARAE_OK, { 0, 0, 0 }, 0 };
-    struct narae_frame head = { sizeof text - 1, NARAE_INIT_DONE, NARAE_FAILED, 0, of };
-    struct narae_frame end = { sizeof fine, NARAE_END, 0, 0, of };
+    struct narae_end fine = {NARAE_OK, {0, 0, 0}, 0};
+    struct narae_frame head = {sizeof text - 1, NARAE_INIT_DONE, NARAE_FAILED, 0, of};
+    struct narae_frame end = {sizeof fine, NARAE_END, 0, 0, of};
     struct iovec iov[4] = {
-        { &head, sizeof head }, { text, sizeof text - 1 }, { &end, sizeof end }, { &fine, sizeof fine }
-    };
+        {&head, sizeof head}, {text, sizeof text - 1}, {&end, sizeof end}, {&fine, sizeof fine}};
     narae_write(s->fd, iov, 4);
 }
 
-static inline void narae_one_call(struct narae_slot *s, const struct narae_frame *head, narae_fn fn, void *context)
+static inline void narae_one_call(struct narae_slot *s, const struct narae_frame *head, narae_fn fn,
+                                  void *context)
 {
     struct narae_call call;
     char failure[sizeof call.sentence + 32];
@@ -354,7 +360,8 @@ static inline void narae_one_call(struct narae_slot *s, const struct narae_frame
     call.meta = payload;
     call.meta_length = head->value_at;
     call.value = payload + head->value_at;
-    call.length = end > head->value_at ? end - head->value_at - 1 : 0; /* without the brace around all */
+    call.length =
+        end > head->value_at ? end - head->value_at - 1 : 0; /* without the brace around all */
     call.reply = NULL;
     call.reply_length = 0;
     call.failed = 0;
@@ -402,7 +409,8 @@ static inline void narae_serve_slot(struct narae_slot *s, narae_fn fn, void *con
 }
 
 /* In a process of its own, whose parent becomes the agent. Returns only in the process that called it. */
-static inline void narae_fork_slot(struct narae_slot *s, const int fds[4], narae_fn fn, void *context)
+static inline void narae_fork_slot(struct narae_slot *s, const int fds[4], narae_fn fn,
+                                   void *context)
 {
     pid_t between = fork();
     if (between != 0) {
@@ -431,9 +439,11 @@ static inline int narae_serve(narae_fn fn, void *context)
     struct narae_slot s;
     int fds[4], slots = 1;
     memset(&s, 0, sizeof s);
-    struct narae_line *page = (struct narae_line *)mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, NARAE_PAGE_FD, 0);
+    struct narae_line *page =
+        (struct narae_line *)mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, NARAE_PAGE_FD, 0);
     if (page == (struct narae_line *)MAP_FAILED || fcntl(NARAE_CONTROL_FD, F_GETFD) < 0) {
-        fprintf(stderr, "narae_serve: this program is started by the platform, with narae.exec = direct\n");
+        fprintf(stderr,
+                "narae_serve: this program is started by the platform, with narae.exec = direct\n");
         return 1;
     }
     for (int fd = 3; fd <= 5; fd++)

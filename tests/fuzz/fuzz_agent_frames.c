@@ -66,13 +66,13 @@ static void feed_http(const uint8_t *bytes, size_t n, size_t piece)
 /* The log is valid, bounded, and every frame ends with a line's end. */
 static void feed_logs(const uint8_t *bytes, size_t n, size_t piece)
 {
-    struct logs l = { .strip_sentinel = piece % 2 };
+    struct logs l = {.strip_sentinel = piece % 2};
     bool truncated;
     size_t total = 0;
     logs_begin(&l, 1000);
     for (size_t at = 0; at < n; at += piece)
         logs_add(&l, at % 3 == 0, (const char *)bytes + at, least(piece, n - at));
-    struct outbox out = { 0 };
+    struct outbox out = {0};
     outbox_add(&out, logs_end(&l, 7, &truncated));
     for (struct chunk *c = out.first; c; c = c->next) {
         const char *text = c->bytes + sizeof(struct nr_frame);
@@ -89,7 +89,8 @@ static void feed_logs(const uint8_t *bytes, size_t n, size_t piece)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
-    static void (*const feeds[])(const uint8_t *, size_t, size_t) = { feed_inbox, feed_http, feed_logs };
+    static void (*const feeds[])(const uint8_t *, size_t, size_t) = {feed_inbox, feed_http,
+                                                                     feed_logs};
     if (n < 2 || n > 32 << 10)
         return 0;
     feeds[bytes[0] % 3](bytes + 2, n - 2, bytes[1] ? bytes[1] : 1);

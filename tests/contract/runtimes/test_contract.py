@@ -3,7 +3,7 @@ import json
 import time
 
 import host
-from conftest import NOT_COMPOSITE
+from flavours import NOT_COMPOSITE
 
 UNICODE = {"do": "echo", "x": "h\u00e9llo \u4e16\u754c \U0001f600 \"quoted\" \\ back", "n": [1, 2.5, None, True]}
 

@@ -4,7 +4,7 @@ import time
 
 import host
 import pytest
-from conftest import NO_BINARY, NOT_COMPOSITE, archive, compiled, flavours, tar_gz
+from flavours import NO_BINARY, NOT_COMPOSITE, archive, compiled, flavours, tar_gz
 
 BY_NAME = {f.name: f for f in flavours()}
 PYTHON, NODE, ONCE, LOOP, DIRECT = (BY_NAME[n] for n in ("python", "nodejs", "once", "loop", "direct"))

@@ -33,7 +33,10 @@ static void put(const void *bytes, size_t length)
 
 static void two_frames_in_one_read(void **state)
 {
-    struct { struct nr_frame h; char text[3]; } __attribute__((packed)) f = { { 3, NR_FRAME_RUN, 0, 2, 9 }, "abc" };
+    struct {
+        struct nr_frame h;
+        char text[3];
+    } __attribute__((packed)) f = {{3, NR_FRAME_RUN, 0, 2, 9}, "abc"};
     struct inbox in;
     struct nr_frame head;
     char *payload;
@@ -56,7 +59,10 @@ static void two_frames_in_one_read(void **state)
 
 static void byte_by_byte(void **state)
 {
-    struct { struct nr_frame h; char text[3]; } __attribute__((packed)) f = { { 3, NR_FRAME_INIT, 0, 0, 1 }, "abc" };
+    struct {
+        struct nr_frame h;
+        char text[3];
+    } __attribute__((packed)) f = {{3, NR_FRAME_INIT, 0, 0, 1}, "abc"};
     struct inbox in;
     struct nr_frame head;
     char *payload;
@@ -78,16 +84,16 @@ static void ceilings(void **state)
         uint32_t length;
         int status;
     } cases[] = {
-        { NR_FRAME_INIT, NR_FRAME_INIT_MAX_BYTES, 0 },
-        { NR_FRAME_INIT, NR_FRAME_INIT_MAX_BYTES + 1, -EPROTO },
-        { NR_FRAME_RUN, NR_FRAME_META_MAX_BYTES + NR_FRAME_VALUE_MAX_BYTES, 0 },
-        { NR_FRAME_RUN, NR_FRAME_META_MAX_BYTES + NR_FRAME_VALUE_MAX_BYTES + 1, -EPROTO },
-        { NR_FRAME_ANSWER, 1, -EPROTO },
-        { 0, 0, -EPROTO },
+        {NR_FRAME_INIT, NR_FRAME_INIT_MAX_BYTES, 0},
+        {NR_FRAME_INIT, NR_FRAME_INIT_MAX_BYTES + 1, -EPROTO},
+        {NR_FRAME_RUN, NR_FRAME_META_MAX_BYTES + NR_FRAME_VALUE_MAX_BYTES, 0},
+        {NR_FRAME_RUN, NR_FRAME_META_MAX_BYTES + NR_FRAME_VALUE_MAX_BYTES + 1, -EPROTO},
+        {NR_FRAME_ANSWER, 1, -EPROTO},
+        {0, 0, -EPROTO},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct nr_frame head = { cases[i].length, cases[i].type, 0, 0, 1 };
+        struct nr_frame head = {cases[i].length, cases[i].type, 0, 0, 1};
         struct inbox in;
         inbox_init(&in);
         put(&head, sizeof head);
@@ -99,7 +105,7 @@ static void ceilings(void **state)
 static void peer_that_is_gone(void **state)
 {
     struct inbox in;
-    struct outbox out = { 0 };
+    struct outbox out = {0};
     (void)state;
     inbox_init(&in);
     shutdown(pair[0], SHUT_RDWR);
@@ -112,11 +118,12 @@ static void peer_that_is_gone(void **state)
 
 static void descriptors_ride_along(void **state)
 {
-    struct nr_frame head = { 0, NR_FRAME_INIT, 0, 0, 1 };
-    char control[CMSG_SPACE(2 * sizeof(int))] __attribute__((aligned(8))) = { 0 };
-    struct iovec iov = { &head, sizeof head };
-    struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
-    int fds[2] = { open("/dev/null", O_RDONLY), open("/dev/null", O_RDONLY) };
+    struct nr_frame head = {0, NR_FRAME_INIT, 0, 0, 1};
+    char control[CMSG_SPACE(2 * sizeof(int))] __attribute__((aligned(8))) = {0};
+    struct iovec iov = {&head, sizeof head};
+    struct msghdr m = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    int fds[2] = {open("/dev/null", O_RDONLY), open("/dev/null", O_RDONLY)};
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     struct inbox in;
     (void)state;
@@ -134,7 +141,8 @@ static void descriptors_ride_along(void **state)
     assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
     assert_int_equal(inbox_take_fd(&in), -1);
     close(fd);
-    int again = open("/dev/null", O_RDONLY); /* the second one was closed: the same number is free */
+    int again =
+        open("/dev/null", O_RDONLY); /* the second one was closed: the same number is free */
     assert_int_equal(again, next);
     close(again);
     inbox_fini(&in);
@@ -147,7 +155,7 @@ static void large_output_in_parts(void **state)
 {
     enum { FRAMES = 40, BYTES = 100000, PART = 70000 };
     const size_t total = (size_t)FRAMES * (BYTES + 16);
-    struct outbox out = { 0 };
+    struct outbox out = {0};
     char *payload = malloc(BYTES);
     char *got = malloc(total);
     size_t filled = 0;

@@ -8,7 +8,7 @@
 
 struct reply_case {
     const char *text;
-    enum http_state state; /* after the text */
+    enum http_state state;  /* after the text */
     enum http_state closed; /* after the connection's end */
     int status;
     const char *body;
@@ -16,24 +16,28 @@ struct reply_case {
 };
 
 static const struct reply_case cases[] = {
-    { "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", HTTP_DONE, HTTP_DONE, 200, "{}", 2 },
-    { "HTTP/1.1 200\r\nContent-Length: 2\r\n\r\n{}", HTTP_DONE, HTTP_DONE, 200, "{}", 2 },
-    { "HTTP/1.1 502 Bad Gateway\ncontent-length:2\n\n[]", HTTP_DONE, HTTP_DONE, 502, "[]", 2 },
-    { "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", HTTP_DONE, HTTP_DONE, 200, "", 0 },
-    { "HTTP/1.1 204 No\r\n\r\n", HTTP_DONE, HTTP_DONE, 204, "", 0 },
-    { "HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1", HTTP_DONE, HTTP_DONE, 200, "1", 1 },
-    { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{\"\r\nA;x\r\n0123456789\r\n0\r\nT: 1\r\n\r\n",
-      HTTP_DONE, HTTP_DONE, 200, "{\"012345", 12 },
-    { "HTTP/1.0 200 OK\r\n\r\nto the end", HTTP_UNTIL_CLOSE, HTTP_DONE, 200, "to the e", 10 },
-    { "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nshort", HTTP_BODY, HTTP_BROKEN, 200, "short", 5 },
-    { "HTTP/1.1 200 OK\r\nContent-Length: 9x\r\n\r\n", HTTP_BROKEN, HTTP_BROKEN, 200, "", 0 },
-    { "HTTP/1.1 200 OK\r\nno colon\r\n\r\n", HTTP_BROKEN, HTTP_BROKEN, 200, "", 0 },
-    { "HTTP/1.1 99 Low\r\n\r\n", HTTP_BROKEN, HTTP_BROKEN, 0, "", 0 },
-    { "HTTP/2 200\r\n\r\n", HTTP_BROKEN, HTTP_BROKEN, 0, "", 0 },
-    { "220 mail\r\n", HTTP_BROKEN, HTTP_BROKEN, 0, "", 0 },
-    { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", HTTP_BROKEN, HTTP_BROKEN, 200, "", 0 },
-    { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n", HTTP_BROKEN, HTTP_BROKEN, 200, "a", 1 },
-    { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffff\r\n", HTTP_BROKEN, HTTP_BROKEN, 200, "", 0 },
+    {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", HTTP_DONE, HTTP_DONE, 200, "{}", 2},
+    {"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\n{}", HTTP_DONE, HTTP_DONE, 200, "{}", 2},
+    {"HTTP/1.1 502 Bad Gateway\ncontent-length:2\n\n[]", HTTP_DONE, HTTP_DONE, 502, "[]", 2},
+    {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", HTTP_DONE, HTTP_DONE, 200, "", 0},
+    {"HTTP/1.1 204 No\r\n\r\n", HTTP_DONE, HTTP_DONE, 204, "", 0},
+    {"HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1", HTTP_DONE, HTTP_DONE,
+     200, "1", 1},
+    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{\"\r\nA;x\r\n0123456789\r\n0\r\nT: 1\r\n\r\n",
+     HTTP_DONE, HTTP_DONE, 200, "{\"012345", 12},
+    {"HTTP/1.0 200 OK\r\n\r\nto the end", HTTP_UNTIL_CLOSE, HTTP_DONE, 200, "to the e", 10},
+    {"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nshort", HTTP_BODY, HTTP_BROKEN, 200, "short", 5},
+    {"HTTP/1.1 200 OK\r\nContent-Length: 9x\r\n\r\n", HTTP_BROKEN, HTTP_BROKEN, 200, "", 0},
+    {"HTTP/1.1 200 OK\r\nno colon\r\n\r\n", HTTP_BROKEN, HTTP_BROKEN, 200, "", 0},
+    {"HTTP/1.1 99 Low\r\n\r\n", HTTP_BROKEN, HTTP_BROKEN, 0, "", 0},
+    {"HTTP/2 200\r\n\r\n", HTTP_BROKEN, HTTP_BROKEN, 0, "", 0},
+    {"220 mail\r\n", HTTP_BROKEN, HTTP_BROKEN, 0, "", 0},
+    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", HTTP_BROKEN, HTTP_BROKEN, 200,
+     "", 0},
+    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n", HTTP_BROKEN, HTTP_BROKEN,
+     200, "a", 1},
+    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffff\r\n", HTTP_BROKEN,
+     HTTP_BROKEN, 200, "", 0},
 };
 
 static void check(const struct reply_case *c, size_t piece)

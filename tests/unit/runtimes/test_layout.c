@@ -29,15 +29,24 @@ static void frames_agree(void **state)
 static void numbers_agree(void **state)
 {
     static const int pairs[][2] = {
-        { NARAE_INIT_DONE, NR_FRAME_INIT_DONE }, { NARAE_ANSWER, NR_FRAME_ANSWER },
-        { NARAE_END, NR_FRAME_END },             { NARAE_INIT, NR_FRAME_INIT },
-        { NARAE_RUN, NR_FRAME_RUN },             { NARAE_FAILED, NR_FRAME_FAILED },
-        { NARAE_TRUNCATED, NR_FRAME_TRUNCATED }, { NARAE_OK, NR_VERDICT_OK },
-        { NARAE_TAINTED, NR_VERDICT_TAINTED },   { NARAE_TO_INIT, CONTROL_INIT },
-        { NARAE_TO_SERVE, CONTROL_SERVE },       { NARAE_TO_REDIALLED, CONTROL_REDIALLED },
-        { NARAE_LOADED, CONTROL_LOADED },        { NARAE_FORKED, CONTROL_FORKED },
-        { NARAE_DONE, CONTROL_DONE },            { NARAE_LOST, CONTROL_LOST },
-        { NARAE_CONTROL_FD, CONTROL_FD },        { NARAE_PAGE_FD, CONTROL_PAGE_FD },
+        {NARAE_INIT_DONE, NR_FRAME_INIT_DONE},
+        {NARAE_ANSWER, NR_FRAME_ANSWER},
+        {NARAE_END, NR_FRAME_END},
+        {NARAE_INIT, NR_FRAME_INIT},
+        {NARAE_RUN, NR_FRAME_RUN},
+        {NARAE_FAILED, NR_FRAME_FAILED},
+        {NARAE_TRUNCATED, NR_FRAME_TRUNCATED},
+        {NARAE_OK, NR_VERDICT_OK},
+        {NARAE_TAINTED, NR_VERDICT_TAINTED},
+        {NARAE_TO_INIT, CONTROL_INIT},
+        {NARAE_TO_SERVE, CONTROL_SERVE},
+        {NARAE_TO_REDIALLED, CONTROL_REDIALLED},
+        {NARAE_LOADED, CONTROL_LOADED},
+        {NARAE_FORKED, CONTROL_FORKED},
+        {NARAE_DONE, CONTROL_DONE},
+        {NARAE_LOST, CONTROL_LOST},
+        {NARAE_CONTROL_FD, CONTROL_FD},
+        {NARAE_PAGE_FD, CONTROL_PAGE_FD},
     };
     (void)state;
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
@@ -64,8 +73,9 @@ static void control_agrees(void **state)
 /* What a function's author sees. */
 static void meta_is_read(void **state)
 {
-    static const char meta[] = "{\"activation_id\":\"abc\",\"namespace\": \"gu\\\"est\",\"deadline\":\"17\",\"value\":";
-    struct narae_call call = { .meta = meta, .meta_length = sizeof meta - 1 };
+    static const char meta[] =
+        "{\"activation_id\":\"abc\",\"namespace\": \"gu\\\"est\",\"deadline\":\"17\",\"value\":";
+    struct narae_call call = {.meta = meta, .meta_length = sizeof meta - 1};
     char to[16];
     (void)state;
     assert_string_equal(narae_meta(&call, "activation_id", to, sizeof to), "abc");
@@ -78,7 +88,7 @@ static void meta_is_read(void **state)
 
 static void failures_are_json(void **state)
 {
-    struct narae_call call = { 0 };
+    struct narae_call call = {0};
     char longer[2000];
     (void)state;
     assert_int_equal(narae_fail(&call, "a \"b\" \\ c\n"), 1);
@@ -94,8 +104,9 @@ int main(void)
 {
     (void)narae_serve;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(frames_agree),   cmocka_unit_test(numbers_agree),     cmocka_unit_test(control_agrees),
-        cmocka_unit_test(meta_is_read),   cmocka_unit_test(failures_are_json),
+        cmocka_unit_test(frames_agree),      cmocka_unit_test(numbers_agree),
+        cmocka_unit_test(control_agrees),    cmocka_unit_test(meta_is_read),
+        cmocka_unit_test(failures_are_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@
 /* The frames' text in one piece, stamps replaced by a fixed one; made. */
 static char *collect(struct logs *l, bool *ret_truncated, unsigned *ret_frames)
 {
-    struct outbox out = { 0 };
+    struct outbox out = {0};
     size_t length = 0;
     char *text = calloc(1, 1);
     *ret_frames = 0;
@@ -57,21 +57,21 @@ static void add(struct logs *l, enum log_stream stream, const char *text)
 
 static void lines_of_two_streams(void **state)
 {
-    struct logs l = { 0 };
+    struct logs l = {0};
     (void)state;
     logs_begin(&l, 10000);
     add(&l, LOG_STDOUT, "one\ntw");
     add(&l, LOG_STDERR, "bad\n");
     add(&l, LOG_STDOUT, "o\n\nrest");
     expect(&l,
-           STAMP " stdout: one\n" STAMP " stderr: bad\n" STAMP " stdout: two\n" STAMP " stdout: \n" STAMP
-                 " stdout: rest\n",
+           STAMP " stdout: one\n" STAMP " stderr: bad\n" STAMP " stdout: two\n" STAMP
+                 " stdout: \n" STAMP " stdout: rest\n",
            false);
 }
 
 static void nothing_outside_of_a_call(void **state)
 {
-    struct logs l = { 0 };
+    struct logs l = {0};
     (void)state;
     add(&l, LOG_STDOUT, "before\nhalf");
     logs_begin(&l, 10000);
@@ -82,29 +82,33 @@ static void nothing_outside_of_a_call(void **state)
 
 static void cut_at_the_limit(void **state)
 {
-    struct logs l = { 0 };
+    struct logs l = {0};
     (void)state;
     logs_begin(&l, 2 * 40 + 3);
     add(&l, LOG_STDOUT, "\nabc\nmore\n");
     add(&l, LOG_STDERR, "never\n");
-    expect(&l,
-           STAMP " stdout: \n" STAMP " stdout: abc\n" STAMP
-                 " stderr: Logs were truncated because the total bytes size exceeds the limit of 83 bytes.\n",
-           true);
+    expect(
+        &l,
+        STAMP
+        " stdout: \n" STAMP " stdout: abc\n" STAMP
+        " stderr: Logs were truncated because the total bytes size exceeds the limit of 83 bytes.\n",
+        true);
     logs_begin(&l, 2 * 40 + 3);
     add(&l, LOG_STDOUT, "\nabc\n");
     expect(&l, STAMP " stdout: \n" STAMP " stdout: abc\n", false);
     logs_begin(&l, 40 + 3);
     add(&l, LOG_STDOUT, "abcd\n");
-    expect(&l,
-           STAMP " stdout: abc\n" STAMP
-                 " stderr: Logs were truncated because the total bytes size exceeds the limit of 43 bytes.\n",
-           true);
+    expect(
+        &l,
+        STAMP
+        " stdout: abc\n" STAMP
+        " stderr: Logs were truncated because the total bytes size exceeds the limit of 43 bytes.\n",
+        true);
 }
 
 static void limit_of_zero_is_silence(void **state)
 {
-    struct logs l = { 0 };
+    struct logs l = {0};
     (void)state;
     logs_begin(&l, 0);
     add(&l, LOG_STDOUT, "text\n");
@@ -114,7 +118,7 @@ static void limit_of_zero_is_silence(void **state)
 static void a_flood_costs_the_limit(void **state)
 {
     static char line[64 << 10];
-    struct logs l = { 0 };
+    struct logs l = {0};
     bool cut;
     unsigned frames;
     (void)state;
@@ -134,7 +138,7 @@ static void a_flood_costs_the_limit(void **state)
 
 static void long_lines_split_between_characters(void **state)
 {
-    struct logs l = { 0 };
+    struct logs l = {0};
     bool cut;
     unsigned frames;
     (void)state;
@@ -152,7 +156,7 @@ static void long_lines_split_between_characters(void **state)
 
 static void sentinels_are_counted_not_shown(void **state)
 {
-    struct logs l = { .strip_sentinel = true };
+    struct logs l = {.strip_sentinel = true};
     (void)state;
     logs_begin(&l, 10000);
     add(&l, LOG_STDOUT, "a\nXXX_THE_END_OF_A_WHISK_ACTI");
@@ -160,7 +164,8 @@ static void sentinels_are_counted_not_shown(void **state)
     add(&l, LOG_STDOUT, "VATION_XXX\nXXX_THE_END_OF_A_WHISK_ACTIVATION_XXX!\n");
     assert_int_equal(l.sentinels[LOG_STDOUT], 1);
     assert_int_equal(l.sentinels[LOG_STDERR], 0);
-    expect(&l, STAMP " stdout: a\n" STAMP " stdout: XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX!\n", false);
+    expect(&l, STAMP " stdout: a\n" STAMP " stdout: XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX!\n",
+           false);
 }
 
 static void text_is_made_valid(void **state)
@@ -170,14 +175,16 @@ static void text_is_made_valid(void **state)
         size_t length;
         const char *to;
     } cases[] = {
-        { "plain", 5, "plain" },
-        { "a\0b", 3, "a\xef\xbf\xbd" "b" },
-        { "\xc3\xa9\xe4\xb8\x96\xf0\x9f\x98\x80", 9, "\xc3\xa9\xe4\xb8\x96\xf0\x9f\x98\x80" },
-        { "\xc0\x80", 2, "\xef\xbf\xbd\xef\xbf\xbd" },
-        { "\xed\xa0\x80", 3, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
-        { "\xf4\x90\x80\x80", 4, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
-        { "\xe4\xb8", 2, "\xef\xbf\xbd\xef\xbf\xbd" },
-        { "\xff", 1, "\xef\xbf\xbd" },
+        {"plain", 5, "plain"},
+        {"a\0b", 3,
+         "a\xef\xbf\xbd"
+         "b"},
+        {"\xc3\xa9\xe4\xb8\x96\xf0\x9f\x98\x80", 9, "\xc3\xa9\xe4\xb8\x96\xf0\x9f\x98\x80"},
+        {"\xc0\x80", 2, "\xef\xbf\xbd\xef\xbf\xbd"},
+        {"\xed\xa0\x80", 3, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+        {"\xf4\x90\x80\x80", 4, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+        {"\xe4\xb8", 2, "\xef\xbf\xbd\xef\xbf\xbd"},
+        {"\xff", 1, "\xef\xbf\xbd"},
     };
     char to[64];
     (void)state;

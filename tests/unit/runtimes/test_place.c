@@ -78,11 +78,9 @@ static int place(const struct entry *entries, size_t count, char *folder, char *
 static void files_and_modes(void **state)
 {
     static const struct entry entries[] = {
-        { "./", AE_IFDIR, 0700, NULL },
-        { "bin/", AE_IFDIR, 0700, NULL },
-        { "bin/run", AE_IFREG, 04711, "go" },
-        { "./deep/er/data", AE_IFREG, 0600, "x" },
-        { "bin/run", AE_IFREG, 0755, "again" },
+        {"./", AE_IFDIR, 0700, NULL},         {"bin/", AE_IFDIR, 0700, NULL},
+        {"bin/run", AE_IFREG, 04711, "go"},   {"./deep/er/data", AE_IFREG, 0600, "x"},
+        {"bin/run", AE_IFREG, 0755, "again"},
     };
     char folder[32], note[300], path[128], text[16] = "";
     struct stat st;
@@ -105,9 +103,9 @@ static void files_and_modes(void **state)
 static void refusals(void **state)
 {
     static const struct entry bad[] = {
-        { "../out", AE_IFREG, 0644, "x" },  { "a/../../out", AE_IFREG, 0644, "x" },
-        { "/tmp/out", AE_IFREG, 0644, "x" }, { "link", AE_IFLNK, 0644, "/etc/passwd" },
-        { "fifo", AE_IFIFO, 0644, NULL },   { "dev", AE_IFCHR, 0644, NULL },
+        {"../out", AE_IFREG, 0644, "x"},   {"a/../../out", AE_IFREG, 0644, "x"},
+        {"/tmp/out", AE_IFREG, 0644, "x"}, {"link", AE_IFLNK, 0644, "/etc/passwd"},
+        {"fifo", AE_IFIFO, 0644, NULL},    {"dev", AE_IFCHR, 0644, NULL},
     };
     char folder[32], note[300], path[128];
     struct stat st;
@@ -125,7 +123,7 @@ static void refusals(void **state)
 static void links_in_the_folder(void **state)
 {
     char folder[] = "/tmp/narae-place-XXXXXX", path[64];
-    static const struct entry entries[] = { { "link/out", AE_IFREG, 0644, "x" } };
+    static const struct entry entries[] = {{"link/out", AE_IFREG, 0644, "x"}};
     int fd = make_archive(entries, 1);
     int null = open("/dev/null", O_WRONLY);
     struct stat st;

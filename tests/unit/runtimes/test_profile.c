@@ -30,7 +30,9 @@ static void lines(void **state)
     struct profile p;
     const char *why;
     (void)state;
-    assert_int_equal(read_text("# what\nkind=python:3\nmode=direct # so\nexec=/a b=c\nforks=yes\nacks=no\n", &p), 0);
+    assert_int_equal(
+        read_text("# what\nkind=python:3\nmode=direct # so\nexec=/a b=c\nforks=yes\nacks=no\n", &p),
+        0);
     assert_string_equal(p.kind, "python:3");
     assert_string_equal(p.exec, "/a b=c");
     assert_true(p.forks && !p.acks && !p.node_control);
@@ -85,13 +87,15 @@ static void init_errors(void **state)
     static const struct {
         const char *body, *error;
     } cases[] = {
-        { "{\"error\":\"so\"}", "{\"error\":\"so\"}" },
-        { "plain \xff", "{\"error\":\"The action failed during initialization: plain \xef\xbf\xbd\"}" },
-        { "{\"other\":1}", "{\"error\":\"The action failed during initialization: {\\\"other\\\":1}\"}" },
+        {"{\"error\":\"so\"}", "{\"error\":\"so\"}"},
+        {"plain \xff",
+         "{\"error\":\"The action failed during initialization: plain \xef\xbf\xbd\"}"},
+        {"{\"other\":1}",
+         "{\"error\":\"The action failed during initialization: {\\\"other\\\":1}\"}"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct text t = { .limit = 1000 };
+        struct text t = {.limit = 1000};
         text_add(&t, cases[i].body, strlen(cases[i].body));
         char *error = relay_init_error(&t);
         assert_string_equal(error, cases[i].error);

@@ -8,7 +8,7 @@
 
 static void kept_to_the_limit(void **state)
 {
-    struct text t = { .limit = 5 };
+    struct text t = {.limit = 5};
     (void)state;
     text_add(&t, "abc", 3);
     assert_int_equal(t.stored, 3);
@@ -26,7 +26,7 @@ static void kept_to_the_limit(void **state)
 static void counted_beyond(void **state)
 {
     static char piece[1 << 20];
-    struct text t = { .limit = 1 << 20 };
+    struct text t = {.limit = 1 << 20};
     (void)state;
     for (int i = 0; i < 5000; i++)
         text_add(&t, piece, sizeof piece);
@@ -41,11 +41,11 @@ static void kinds(void **state)
         const char *text;
         int composite, blank;
     } cases[] = {
-        { "{}", 1, 0 }, { " \t[1]", 1, 0 }, { "3", 0, 0 }, { "", 0, 1 }, { " \t ", 0, 1 }, { "null", 0, 0 },
+        {"{}", 1, 0}, {" \t[1]", 1, 0}, {"3", 0, 0}, {"", 0, 1}, {" \t ", 0, 1}, {"null", 0, 0},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct text t = { .limit = 100 };
+        struct text t = {.limit = 100};
         text_add(&t, cases[i].text, strlen(cases[i].text));
         assert_int_equal(text_is_composite(&t), cases[i].composite);
         assert_int_equal(text_is_blank(&t), cases[i].blank);

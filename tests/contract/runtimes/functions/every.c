@@ -103,7 +103,7 @@ static void write_bytes(void)
 
 static void snooze(const char *tag, long ms)
 {
-    struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
+    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
     char text[128];
     printf("begin %s\n", tag);
     nanosleep(&t, NULL);
@@ -192,8 +192,8 @@ int main(void)
 static char *value_of(char *line)
 {
     static const char *const names[][2] = {
-        { "activation_id", "__OW_ACTIVATION_ID" },
-        { "deadline", "__OW_DEADLINE" },
+        {"activation_id", "__OW_ACTIVATION_ID"},
+        {"deadline", "__OW_DEADLINE"},
     };
     char text[128];
     char *value = strstr(line, "\"value\":");

@@ -1,0 +1,101 @@
+"""Flavours: every way to run a function, with the one function that all cases use."""
+import io
+import os
+import pathlib
+import subprocess
+import tarfile
+import zipfile
+
+from containers import ROOT, Container, image_of
+
+FUNCTIONS = pathlib.Path(__file__).parent / "functions"
+NOT_COMPOSITE = "The action did not return a dictionary or array."
+
+
+def archive(**files):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as z:
+        for name, content in files.items():
+            info = zipfile.ZipInfo(name.replace("__slash__", "/").replace("__dot__", "."))
+            info.external_attr = 0o755 << 16
+            z.writestr(info, content)
+    return data.getvalue()
+
+
+def tar_gz(files):
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as t:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(content), 0o755
+            t.addfile(info, io.BytesIO(content))
+    return data.getvalue()
+
+
+def compiled(mode, cache={}):
+    """every.c for one mode, static: the image has no compiler and need not have its libraries."""
+    if mode not in cache:
+        out = pathlib.Path(os.environ.get("TMPDIR", "/tmp")) / ("narae-every-%s-%d" % (mode, os.getpid()))
+        subprocess.run(["cc", "-O2", "-static", "-D" + mode.upper(), "-I", ROOT / "runtimes/native",
+                        FUNCTIONS / "every.c", "-o", out], check=True)
+        cache[mode] = out.read_bytes()
+        out.unlink()
+    return cache[mode]
+
+
+class Flavour:
+    """What differs between the ways to run a function."""
+
+    def __init__(self, name, family, file, code, thrown, **more):
+        self.name, self.family, self.file, self.code = name, family, file, code
+        self.thrown = thrown            # how the error text of a throw begins; None: the process ends
+        self.exec = more.get("exec")
+        self.keeps_state = more.get("keeps_state", True)
+        self.logs_init = more.get("logs_init", True)
+        self.forks = more.get("forks", True)
+        self.bad = more.get("bad")      # (file, code, env, how the error begins or None) that does not initialise
+        self.command = more.get("command")
+
+    def image(self):
+        return self.own_image() if self.command else image_of(self.family)
+
+    def own_image(self):
+        """python's image without our profile: a stranger's, for the relay."""
+        name = "narae/contract-server:1"
+        subprocess.run(["docker", "build", "-q", "-t", name, "-f", "-", FUNCTIONS],
+                       input="FROM %s\nRUN rm -r /narae\nCOPY server.py /\n" % image_of("python"), text=True,
+                       check=True, stdout=subprocess.DEVNULL,
+                       env=dict(os.environ, DOCKER_BUILDKIT="0"))
+        return name
+
+    def start(self, **more):
+        return Container(self.image(), command=self.command, **more)
+
+    def init(self, container, file=None, code=None, **more):
+        if self.exec:
+            more.setdefault("exec", self.exec)
+        return container.slot.init(file or self.file, self.code() if code is None else code, **more)
+
+
+NO_BINARY = "The action failed to generate or locate a binary. See logs for details."
+
+
+def flavours():
+    python, node = (FUNCTIONS / "every.py").read_bytes(), (FUNCTIONS / "every.js").read_bytes()
+    return [
+        Flavour("python", "python", "code.py", lambda: python,
+                "An error has occurred while invoking the action (see logs for details): ValueError: boom",
+                bad=("code.py", b"def main(:\n", {}, NO_BINARY)),
+        Flavour("nodejs", "nodejs", "code.js", lambda: node, "An error has occurred: Error: boom", forks=False,
+                bad=("code.js", b"throw new Error('no')", {}, "Initialization has failed due to: Error: no")),
+        Flavour("once", "native", "exec", lambda: compiled("once"), NOT_COMPOSITE, exec="once",
+                keeps_state=False, logs_init=False,
+                bad=("code.zip", archive(other=b"x"), {}, NO_BINARY)),
+        Flavour("loop", "native", "exec", lambda: compiled("loop"), None, exec="loop",
+                bad=("exec", None, {"DIE": "1"}, None)),
+        Flavour("direct", "native", "exec", lambda: compiled("direct"), 'boom "quoted"', exec="direct",
+                bad=("exec", None, {"DIE": "1"}, None)),
+        Flavour("relay", "python", "code.py", lambda: python, "An error has occurred: boom", forks=False,
+                command=["python3", "-u", "/server.py"],
+                bad=("code.py", b"def main(:\n", {}, "Initialization has failed due to:")),
+    ]
