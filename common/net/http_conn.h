@@ -2,7 +2,8 @@
  *
  *   http_server.c  listeners, accepting, draining, closing, pools of buffers and requests
  *   http_conn.c    one connection: reading, phases, timeouts, end of a request, end of the connection
- *   http_parse.c   bytes -> request: the head by lines, then llhttp; bodies
+ *   http_head.c    the head by lines; what of it is ours to check
+ *   http_parse.c   bytes -> request: head, llhttp, bodies
  *   http_write.c   reply -> bytes
  *   tls.c          the layer between, when there is one
  */
@@ -123,6 +124,16 @@ void nr_http_conn_limit_body(struct nr_http_conn *c);
 void nr_http_conn_ended(struct nr_http_conn *c);
 /* The server's own answer to what it does not take. */
 void nr_http_conn_refuse(struct nr_http_conn *c, int status);
+
+/* ---- http_head.c ---- */
+enum { NR_HTTP_HEAD_WHOLE = 0, NR_HTTP_HEAD_NOT_YET = 1 };
+/* Goes on where it stopped: whole (it ends at c->in_at), not yet, or the status to refuse with. */
+int nr_http_find_head(struct nr_http_conn *c);
+/* All three: 0, or the status to refuse with. The line is looked at before llhttp, ... */
+int nr_http_check_request_line(const struct nr_http_conn *c);
+/* ... the rest after it: r->path holds the whole target and becomes path and query. */
+int nr_http_split_target(struct nr_http_req *r);
+int nr_http_check_headers(struct nr_http_conn *c);
 
 /* ---- http_parse.c ---- */
 /* Takes what it can of the input: moves c->phase on and calls the hooks. False: more bytes are needed, or somebody else's turn. */
