@@ -201,6 +201,9 @@ build_in() {
         ninja -C "$dir" "$@"
 }
 
+# What a running platform and its demonstration need, without the tests.
+programs="naraed narae narae-agent examples/sensor-sim examples/sensor-feed"
+
 NARAE_LOGS=${NARAE_LOGS:-${TMPDIR:-/tmp}/narae-logs.$(id -u)}
 export NARAE_LOGS
 mkdir -p "$NARAE_LOGS"
