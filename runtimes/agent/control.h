@@ -64,7 +64,8 @@ struct control {
  *
  * A call is open while begun != ended + (calls the agent ended): that, and `call`, is all the agent needs to account
  * for log bytes and to write the END of a worker that died. `answering` is set while an ANSWER is half written: a
- * worker that dies there leaves a stream on which no frame can follow.
+ * worker that dies there leaves a stream on which no frame can follow. A worker that writes END itself raises `ended`
+ * before that write, inside `answering`: a host that hangs up the moment it has END has cut no call.
  * The page belongs to the tenant as much as to us: nothing here is believed beyond the tenant's own calls.
  */
 struct control_slot {

@@ -328,9 +328,9 @@ static inline void narae_answer(struct narae_slot *s, uint64_t of, const char *b
         iov[n++].iov_len = sizeof fine;
     }
     __atomic_store_n(&s->line->answering, 1, __ATOMIC_SEQ_CST);
-    narae_write(s->fd, iov, n); /* a host that is gone shows at the next read */
-    if (alone)
+    if (alone) /* before the write: the host may hang up as soon as it has END, and must not seem to cut a call */
         __atomic_add_fetch(&s->line->ended, 1, __ATOMIC_SEQ_CST);
+    narae_write(s->fd, iov, n); /* a host that is gone shows at the next read */
     __atomic_store_n(&s->line->answering, 0, __ATOMIC_SEQ_CST);
     if (!alone)
         narae_tell(s->control, NARAE_DONE, s->index, of, failed ? NARAE_TAINTED : NARAE_OK);

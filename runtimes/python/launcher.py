@@ -257,9 +257,9 @@ class Slot:
             parts.append(HEAD.pack(len(END_OK), END, 0, 0, call))
             parts.append(END_OK)
         words[line + ANSWERING] = 1
-        write_all(fd, parts)
-        if alone:
+        if alone:  # before the write: the host may hang up as soon as it has END, and must not seem to cut a call
             words[line + ENDED] = (words[line + ENDED] + 1) & 0xFFFFFFFF
+        write_all(fd, parts)
         words[line + ANSWERING] = 0
         if not alone:
             self.control.send(DONE, self.index, call, TAINTED if failed else OK)

@@ -165,12 +165,13 @@ def test_cut_call_ends_the_container(fn):
 
 
 def test_redial_between_calls(flavour, fn):
-    before = fn.slot.run({"do": "count"}).value
-    fn.slot.close()
-    fn.slot = fn.accept(5)
-    assert fn.slot.hello["ready"] is True and fn.slot.hello["slot"] == 0
-    after = fn.slot.run({"do": "count"}).value
-    assert after["count"] == (before["count"] + 1 if flavour.keeps_state else 1)
+    """However soon the host hangs up after END: nothing was cut."""
+    for n in range(1, 31):
+        r = fn.slot.run({"do": "count"})
+        fn.slot.close()
+        assert r.verdict == host.OK and r.value["count"] == (n if flavour.keeps_state else 1)
+        fn.slot = fn.accept(5)
+        assert fn.slot.hello["ready"] is True and fn.slot.hello["slot"] == 0
 
 
 def open_slots(container, n):
