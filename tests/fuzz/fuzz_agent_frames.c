@@ -1,6 +1,7 @@
 /* Everything foreign that the agent reads: frames of the host, in pieces of any size; a server's HTTP reply; the bytes
  * that a function writes as its log. The first byte chooses, the second says how large the pieces are.
  */
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,16 +28,17 @@ static void feed_inbox(const uint8_t *bytes, size_t n, size_t piece)
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
         abort();
     inbox_init(&in);
-    while (at < n) {
+    bool good = true;
+    while (good && at < n) {
         size_t part = least(piece, n - at);
         if (send(pair[0], bytes + at, part, 0) != (ssize_t)part)
             abort();
         at += part;
-        if (inbox_fill(&in, pair[1]) < 0)
-            break;
-        while (inbox_peek(&in, &head, &payload)) {
-            if (head.length > frame_ceiling(head.type) ||
-                memcmp(payload, bytes + taken + sizeof head, head.length) != 0)
+        good = inbox_fill(&in, pair[1]) == 0;
+        while (good && inbox_peek(&in, &head, &payload)) {
+            good = head.length <=
+                   frame_ceiling(head.type); /* else the reader hangs up, as the agent does */
+            if (memcmp(payload, bytes + taken + sizeof head, head.length) != 0)
                 abort();
             taken += sizeof head + head.length;
             inbox_drop(&in);
