@@ -59,6 +59,13 @@ char *rig_containers(struct rig *r)
     return text;
 }
 
+bool rig_has_bridge(void)
+{
+    nr_auto_json json_t *bridge = ask("/networks/bridge");
+
+    return bridge != NULL;
+}
+
 static bool image_name(const char *family, char out[64])
 {
     char command[256], path[128];
@@ -100,11 +107,13 @@ bool rig_open(struct rig *r, int64_t memory_mb)
     (void)snprintf(folder, sizeof(folder), "%s/code", r->run_dir);
     assert_int_equal(nr_dir_make(folder, 0755, &err), 0);
     assert_int_equal(nr_loop_init(&r->loop, &err), 0);
+    (void)snprintf(folder, sizeof(folder), "%s/engine.sock", r->run_dir);
+    proxy_open(&r->engine, folder, docker_socket);
     const char *const images[] = {r->native, r->python, NULL};
     const struct invoker_config c = {
         .loop = &r->loop,
         .node = &r->node,
-        .docker_socket = docker_socket,
+        .docker_socket = r->engine.path,
         .run_dir = r->run_dir,
         .agent_path = NARAE_AGENT,
         .installation = r->installation,
@@ -144,6 +153,7 @@ void rig_close(struct rig *r)
     invoker_close(r->invoker, stop, r);
     run_until_stopped(r);
     assert_int_equal(nr_loop_fini(&r->loop), 0);
+    proxy_close(&r->engine);
     assert_int_equal(atomic_load(&r->node.memory_used_mb), 0);
     nr_auto_free char *left = rig_containers(r);
 

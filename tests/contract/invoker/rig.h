@@ -5,6 +5,7 @@
 #define NR_TESTS_CONTRACT_INVOKER_RIG_H
 
 #include "ports/invoker.h"
+#include "tests/contract/invoker/proxy.h"
 
 struct rig {
     struct nr_loop loop;
@@ -12,6 +13,7 @@ struct rig {
     struct invoker *invoker;
     struct nr_log log;
     char run_dir[64], installation[17], native[64], python[64];
+    struct proxy engine; /* between the invoker and the Engine */
     uint64_t revisions;
     bool stopped;
     int running; /* calls of rig_start() that have not ended */
@@ -47,6 +49,8 @@ void rig_free(struct rig_call *c);
 
 /* Number inside the invoker's JSON status, like rig_status(r, "containers_by_state", "idle"). */
 int64_t rig_status(struct rig *r, const char *a, const char *b);
+/* Has the Engine a bridge network? */
+bool rig_has_bridge(void);
 /* Ids of the containers of this rig that the Engine knows, one a line (made). */
 char *rig_containers(struct rig *r);
 

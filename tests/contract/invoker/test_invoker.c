@@ -308,6 +308,102 @@ static void missing_image(void **state)
     function_unref(f);
 }
 
+static void image_that_cannot_be_pulled(void **state)
+{
+    struct rig *r = *state;
+    struct function *f = rig_function(r, "stranger", "blackbox", "", "x");
+    struct rig_call c;
+
+    free(f->image);
+    f->image = nr_strdup("127.0.0.1:1/none:1"); /* nobody listens there */
+    f->relay = true;
+    r->log.level = -1;
+    rig_run(r, &c, f, "{}");
+    expect(&c, OUTCOME_DEVELOPER_ERROR,
+           "{\"error\":\"Failed to pull container image '127.0.0.1:1/none:1'.\"}");
+    rig_free(&c);
+    function_unref(f);
+}
+
+/* The two networks: lo alone, and with the Engine's bridge where it has one; "localhost" is known in both. */
+static void networks(void **state)
+{
+    static const char code[] = "import socket\n"
+                               "def main(a):\n"
+                               "    socket.getaddrinfo('localhost', 80)\n"
+                               "    return {'interfaces': len(socket.if_nameindex())}\n";
+    struct rig *r = *state;
+    struct rig_call c;
+
+    for (int egress = 0; egress < 2; egress++) {
+        struct function *f = rig_function(r, "net", "python:3", "", code);
+
+        f->network = egress ? FN_NET_EGRESS : FN_NET_NONE;
+        rig_run(r, &c, f, "{}");
+        if (c.a->outcome.status != OUTCOME_SUCCESS)
+            fail_msg("egress %d: %.*s", egress, (int)c.a->outcome.result.n, c.a->outcome.result.p);
+        nr_auto_json json_t *j = nr_json_parse(c.a->outcome.result, NULL);
+        json_int_t n = json_integer_value(json_object_get(j, "interfaces"));
+
+        assert_true(n >= 1 && (egress || n == 1));
+        if (egress && rig_has_bridge())
+            assert_true(n >= 2);
+        rig_free(&c);
+        function_unref(f);
+    }
+}
+
+/* The Engine goes away: warm calls go on, new starts fail at once and say so, and all is well when it is back. */
+static void engine_away(void **state)
+{
+    static const char no_place[] =
+        "{\"error\":\"Failed to provision resources to run the action.\"}";
+    struct rig *r = *state;
+    struct function *warm = rig_function(r, "warm", "blackbox", "once", native_echo);
+    struct function *cold = rig_function(r, "cold", "blackbox", "once", native_echo);
+    struct function *dies =
+        rig_function(r, "dies", "blackbox", "loop", "#!/bin/sh\nread x\nexit 1\n");
+    struct rig_call c, d[6];
+
+    rig_run(r, &c, warm, "{}");
+    rig_free(&c);
+    rig_start(r, &c, dies, "{}");
+    rig_pass(r, 150);
+    r->log.level = -1;
+    proxy_switch(&r->engine, false);
+    rig_wait(r); /* however its start ended, its container cannot be removed now */
+    rig_free(&c);
+    for (int i = 0; i < 6; i++) {
+        uint64_t begun_us = nr_mono_us();
+
+        rig_run(r, &c, cold, "{}");
+        expect(&c, OUTCOME_INTERNAL_ERROR, no_place);
+        assert_true(nr_mono_us() - begun_us < 2500000);
+        rig_free(&c);
+        rig_run(r, &c, warm, "{}");
+        expect(&c, OUTCOME_SUCCESS, "{}");
+        assert_int_equal(c.a->start, START_WARM);
+        rig_free(&c);
+    }
+    for (int i = 0; i < 6;
+         i++) /* more than the warm container can take at once: they wait for it */
+        rig_start(r, &d[i], warm, "{}");
+    rig_wait(r);
+    for (int i = 0; i < 6; i++) {
+        expect(&d[i], OUTCOME_SUCCESS, "{}");
+        rig_free(&d[i]);
+    }
+    proxy_switch(&r->engine, true);
+    rig_pass(r, 2500);
+    rig_run(r, &c, cold, "{}");
+    expect(&c, OUTCOME_SUCCESS, "{}");
+    rig_free(&c);
+    assert_int_equal(rig_status(r, "containers_by_state", "dying"), 0);
+    function_unref(warm);
+    function_unref(cold);
+    function_unref(dies);
+}
+
 /* ---- many --------------------------------------------------------------------------------------------------- */
 
 static void one_container_many_slots(void **state)
@@ -544,6 +640,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(killed_from_outside, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_code_never_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(missing_image, setup, teardown),
+        cmocka_unit_test_setup_teardown(image_that_cannot_be_pulled, setup, teardown),
+        cmocka_unit_test_setup_teardown(networks, setup, teardown),
+        cmocka_unit_test_setup_teardown(engine_away, setup, teardown),
         cmocka_unit_test_setup_teardown(one_container_many_slots, setup, teardown),
         cmocka_unit_test_setup_teardown(memory_is_shared_out, setup, teardown),
         cmocka_unit_test_setup_teardown(waiting_calls_take_what_is_free, setup, teardown),
