@@ -154,9 +154,9 @@ class Slot:
             self.calls[call_word] = call
             words[line + BEGUN] = (words[line + BEGUN] + 1) & 0xFFFFFFFF
             activity = words[line + ACTIVITY]
-            body, failed = self.call(payload)
+            body, flags, verdict = self.call(payload)
             payload = None
-            self.answer(fd, call, body, failed, activity)
+            self.answer(fd, call, body, flags, verdict, activity)
 
     def next_frame(self, fd):
         """((type, call), payload), or (None, None) at the end of the connection."""
@@ -206,27 +206,27 @@ class Slot:
                 os.environ.pop("__OW_" + key.upper(), None)
 
     def call(self, payload):
-        """(bytes of the answer, failed)"""
+        """(bytes of the answer, its flags, verdict)"""
         try:
             args = json.loads(payload)
             self.set_env(args)
             value = args["value"]
             if not isinstance(value, (dict, list)):
                 return error_json(
-                    "The action did not receive a dictionary or array as an argument."), True
+                    "The action did not receive a dictionary or array as an argument."), FAILED, TAINTED
             result = self.function(value)
             self.one_process()
             if not isinstance(result, (dict, list)):
-                return error_json("The action did not return a dictionary or array."), True
+                return error_json("The action did not return a dictionary or array."), FAILED, TAINTED
             try:
-                return compact(result).encode(), False
+                return compact(result).encode(), 0, OK
             except UnicodeEncodeError:  # lone surrogates have no UTF-8, but a JSON escape
-                return escaped(result).encode(), False
+                return escaped(result).encode(), 0, OK
         except Exception as e:
             self.one_process()
             traceback.print_exception(type(e), e, trimmed(e))
-            return error_json("An error has occurred while invoking the action (see logs for details): "
-                              "%s" % one_line(e)), True
+            # as stock clients know it: an application error with the exception's text; the traceback is in the log
+            return error_json(str(e)), 0, TAINTED
         except BaseException as e:  # sys.exit() and its like end the process, as they say
             leave(e)
 
@@ -244,15 +244,14 @@ class Slot:
                 return False
         return activity & 1 == 0 and self.words[self.line + ACTIVITY] == activity
 
-    def answer(self, fd, call, body, failed, activity):
+    def answer(self, fd, call, body, flags, verdict, activity):
         words, line = self.words, self.line
-        flags = FAILED if failed else 0
         if len(body) > self.limit:
             flags |= TRUNCATED
             body = struct.pack("<Q", len(body)) + body[: self.limit]
         parts = [HEAD.pack(len(body), ANSWER, flags, 0, call), body]
         flush()
-        alone = not failed and self.logged_nothing(activity)
+        alone = verdict == OK and self.logged_nothing(activity)
         if alone:
             parts.append(HEAD.pack(len(END_OK), END, 0, 0, call))
             parts.append(END_OK)
@@ -262,7 +261,7 @@ class Slot:
         write_all(fd, parts)
         words[line + ANSWERING] = 0
         if not alone:
-            self.control.send(DONE, self.index, call, TAINTED if failed else OK)
+            self.control.send(DONE, self.index, call, verdict)
 
     def refuse(self, fd, call):
         text = error_json("Cannot initialize the action more than once.")
@@ -307,11 +306,6 @@ def trimmed(error):
     while trace and trace.tb_frame.f_code.co_filename == __file__:
         trace = trace.tb_next
     return trace
-
-
-def one_line(error):
-    text = str(error)
-    return "%s: %s" % (type(error).__name__, text) if text else type(error).__name__
 
 
 def fork_worker(function, setup, page, index, fds):

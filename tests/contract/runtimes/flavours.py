@@ -49,6 +49,7 @@ class Flavour:
     def __init__(self, name, family, file, code, thrown, **more):
         self.name, self.family, self.file, self.code = name, family, file, code
         self.thrown = thrown            # how the error text of a throw begins; None: the process ends
+        self.thrown_failed = more.get("thrown_failed", True)  # what an HTTP runtime answers with another status than 200
         self.exec = more.get("exec")
         self.keeps_state = more.get("keeps_state", True)
         self.logs_init = more.get("logs_init", True)
@@ -84,7 +85,7 @@ def flavours():
     python, node = (FUNCTIONS / "every.py").read_bytes(), (FUNCTIONS / "every.js").read_bytes()
     return [
         Flavour("python", "python", "code.py", lambda: python,
-                "An error has occurred while invoking the action (see logs for details): ValueError: boom",
+                "boom", thrown_failed=False,
                 bad=("code.py", b"def main(:\n", {}, NO_BINARY)),
         Flavour("nodejs", "nodejs", "code.js", lambda: node, "An error has occurred: Error: boom", forks=False,
                 bad=("code.js", b"throw new Error('no')", {}, "Initialization has failed due to: Error: no")),
