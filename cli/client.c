@@ -137,6 +137,10 @@ static int explain(const struct cli *c, int status, const json_t *answer)
     };
     const char *text = nr_json_string(answer, "error");
 
+    if (text ==
+        NULL) /* the platform's own failure of a call comes as its record, or as its result */
+        text =
+            nr_json_string(nr_json_object(nr_json_object(answer, "response"), "result"), "error");
     (void)fprintf(stderr, "narae: %s (HTTP %d)\n", text ? text : "the call failed", status);
     for (size_t i = 0; i < nr_countof(nexts); i++) {
         if (nexts[i].status == status)
