@@ -168,6 +168,14 @@ struct pool {
     bool stale, feeding;
 };
 
+/* pool_maps.c: the pool of f's revision, made when it is not there; of a revision, or NULL; the past of a name, made likewise. */
+struct pool *pool_of(struct invoker *v, struct function *f);
+struct pool *pool_find(struct invoker *v, uint64_t revision);
+struct past *pool_past_of(struct invoker *v, const char *account, const char *package,
+                          const char *name);
+/* Frees p when there is nothing to keep: no container, nobody waits, nothing wished. */
+void pool_drop_if_empty(struct pool *p);
+
 /* 0: a->slot is set; 1: later (ticked with a slot, an outcome or an error). */
 int pool_borrow(struct invoker *v, struct activation *a);
 /* a no longer waits. */

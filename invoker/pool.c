@@ -7,7 +7,7 @@
  *            it is, and the start waits (in v->hungry) until memory is really free
  *   return   a container without a call is idle: it lives for its keep-alive time, unless evicted
  *
- * The decisions that need no list (coming, cause, reserve) are in pool_rules.c.
+ * The pools themselves, and what is remembered of names, are in pool_maps.c; decisions that need no list in pool_rules.c.
  */
 #include "invoker/internal.h"
 
@@ -16,95 +16,6 @@
 #include "invoker/pool_rules.h"
 
 static const char provision_failed[] = "Failed to provision resources to run the action.";
-
-static struct nr_str key_of(const uint64_t *revision)
-{
-    return (struct nr_str){(const char *)revision, sizeof(*revision)};
-}
-
-/* ---- the two maps ------------------------------------------------------------------------------------------- */
-
-enum { PASTS_MAX = 10000 };
-
-/* Names that nothing is known of but that they once ran. */
-static void trim_pasts(struct invoker *v)
-{
-    struct nr_map_node *n = NULL;
-    size_t at = 0;
-
-    if (v->pasts.count < PASTS_MAX)
-        return;
-    while ((n = nr_map_next(&v->pasts, &at, n)) != NULL) {
-        struct past *past = nr_container_of(n, struct past, node);
-
-        if (past->pools == 0 && past->desired < 0 && past->maximum < 0 && past->keep_alive_ms < 0) {
-            (void)nr_map_del(&v->pasts, past->node.key);
-            free(past->name);
-            free(past);
-            return;
-        }
-    }
-}
-
-static struct past *past_of(struct invoker *v, const char *account, const char *package,
-                            const char *name)
-{
-    struct nr_buf key;
-
-    nr_buf_init(&key, 4096);
-    nr_buf_printf(&key, "%s/%s/%s", account, package, name);
-    struct nr_map_node *n = key.failed ? NULL : nr_map_get(&v->pasts, nr_buf_str(&key));
-
-    if (n == NULL) {
-        struct past *past = nr_alloc(sizeof(*past));
-
-        trim_pasts(v);
-        *past = (struct past){
-            .desired = -1, .maximum = -1, .keep_alive_ms = -1, .last_end = COLD_EVICTED};
-        past->name = nr_strndup(key.p ? key.p : "", key.n);
-        past->node.key = nr_str_of(past->name);
-        (void)nr_map_put(&v->pasts, &past->node);
-        n = &past->node;
-    }
-    nr_buf_fini(&key);
-    return nr_container_of(n, struct past, node);
-}
-
-static struct pool *pool_of(struct invoker *v, struct function *f)
-{
-    struct nr_map_node *n = nr_map_get(&v->pools, key_of(&f->revision));
-
-    if (n)
-        return nr_container_of(n, struct pool, node);
-    struct pool *p = nr_alloc(sizeof(*p));
-
-    *p = (struct pool){.revision = f->revision, .v = v, .fn = function_ref(f)};
-    p->past = past_of(v, f->account, f->package, f->name);
-    p->past->pools++;
-    nr_list_init(&p->waiting);
-    nr_list_init(&p->free);
-    nr_list_init(&p->containers);
-    p->node.key = key_of(&p->revision);
-    (void)nr_map_put(&v->pools, &p->node);
-    return p;
-}
-
-static void pool_free(struct pool *p)
-{
-    (void)nr_map_del(&p->v->pools, p->node.key);
-    nr_list_del(&p->hungry);
-    p->past->pools--;
-    function_unref(p->fn);
-    free(p);
-}
-
-/* Nothing to keep: no container, nobody waits, nothing wished. */
-static void drop_if_empty(struct pool *p)
-{
-    if (p->container_count == 0 && p->waiting_count == 0 && !p->feeding &&
-        (p->stale || p->past->desired <= 0))
-        pool_free(p);
-}
 
 /* ---- borrowing and giving back ------------------------------------------------------------------------------ */
 
@@ -139,7 +50,7 @@ int pool_borrow(struct invoker *v, struct activation *a)
     }
     if (container_memory_mb(a->fn->memory_mb) > v->node->memory_max_mb) {
         outcome_refuse(&a->outcome, OUTCOME_INTERNAL_ERROR, provision_failed);
-        drop_if_empty(p);
+        pool_drop_if_empty(p);
         return 0;
     }
     if (l != &p->free) {
@@ -155,15 +66,14 @@ int pool_borrow(struct invoker *v, struct activation *a)
 
 void pool_leave(struct invoker *v, struct activation *a)
 {
-    struct nr_map_node *n = nr_map_get(&v->pools, key_of(&a->fn->revision));
+    struct pool *p = pool_find(v, a->fn->revision);
 
-    if (n == NULL || !nr_list_linked(&a->queue))
+    if (p == NULL || !nr_list_linked(&a->queue))
         return;
-    struct pool *p = nr_container_of(n, struct pool, node);
 
     nr_list_del(&a->queue);
     p->waiting_count--;
-    drop_if_empty(p);
+    pool_drop_if_empty(p);
 }
 
 void pool_slot_free(struct slot *s)
@@ -296,7 +206,7 @@ void pool_feed(struct pool *p)
     while (p->waiting_count > coming(p) && start_one(p, RANK_START))
         continue;
     p->feeding = false;
-    drop_if_empty(p);
+    pool_drop_if_empty(p);
 }
 
 /* Memory has become free, or may become so: those that wait for it, in turn. */
@@ -398,12 +308,10 @@ void pool_tidy(struct invoker *v)
 
 void pool_forget(struct invoker *v, uint64_t revision)
 {
-    struct nr_map_node *n = nr_map_get(&v->pools, key_of(&revision));
+    struct pool *p = pool_find(v, revision);
 
-    if (n == NULL)
+    if (p == NULL)
         return;
-    struct pool *p = nr_container_of(n, struct pool, node);
-
     p->stale = true;
     p->feeding = true; /* keeps p alive while its containers go */
     NR_LIST_EACH(&p->containers, l) {
@@ -418,7 +326,7 @@ void pool_forget(struct invoker *v, uint64_t revision)
 
 static void wish_for(struct invoker *v, const struct scaler_wish *w)
 {
-    struct past *past = past_of(v, w->account, w->package ? w->package : "", w->name);
+    struct past *past = pool_past_of(v, w->account, w->package ? w->package : "", w->name);
 
     if (w->desired >= 0 && past->desired < 0)
         v->wishes++;
@@ -437,25 +345,4 @@ void pool_wish(struct invoker *v, const struct scaler_wish *w)
     else if (w->keep_alive_ms >= 0)
         v->keep_alive_ms =
             (uint32_t)(w->keep_alive_ms < UINT32_MAX ? w->keep_alive_ms : UINT32_MAX);
-}
-
-void pool_fini(struct invoker *v)
-{
-    struct nr_map_node *n;
-    size_t at = 0;
-
-    while ((n = nr_map_next(&v->pools, &at, NULL)) != NULL) {
-        pool_free(nr_container_of(n, struct pool, node));
-        at = 0;
-    }
-    while ((n = nr_map_next(&v->pasts, &at, NULL)) != NULL) {
-        struct past *past = nr_container_of(n, struct past, node);
-
-        (void)nr_map_del(&v->pasts, past->node.key);
-        free(past->name);
-        free(past);
-        at = 0;
-    }
-    nr_map_fini(&v->pools);
-    nr_map_fini(&v->pasts);
 }

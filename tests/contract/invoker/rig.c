@@ -87,10 +87,9 @@ static bool image_name(const char *family, char out[64])
 
 /* ---- opening and closing ------------------------------------------------------------------------------------ */
 
-bool rig_open(struct rig *r, int64_t memory_mb)
+static bool open_in(struct rig *r, int64_t memory_mb, const char *installation)
 {
     struct nr_err err = {0};
-    unsigned char random[8];
     char folder[128];
 
     *r = (struct rig){.node = {.memory_max_mb = memory_mb, .cores = 2}};
@@ -101,8 +100,7 @@ bool rig_open(struct rig *r, int64_t memory_mb)
                 docker_socket);
         return false;
     }
-    nr_random(random, sizeof(random));
-    nr_hex(random, sizeof(random), r->installation);
+    memcpy(r->installation, installation, sizeof(r->installation));
     (void)snprintf(r->run_dir, sizeof(r->run_dir), "/run/narae-test-%.8s", r->installation);
     (void)snprintf(folder, sizeof(folder), "%s/code", r->run_dir);
     assert_int_equal(nr_dir_make(folder, 0755, &err), 0);
@@ -126,6 +124,21 @@ bool rig_open(struct rig *r, int64_t memory_mb)
     if (status < 0)
         fail_msg("invoker_open: %s", err.text);
     return true;
+}
+
+bool rig_open(struct rig *r, int64_t memory_mb)
+{
+    unsigned char random[8];
+    char installation[17];
+
+    nr_random(random, sizeof(random));
+    nr_hex(random, sizeof(random), installation);
+    return open_in(r, memory_mb, installation);
+}
+
+bool rig_open_after(struct rig *r, const struct rig *before)
+{
+    return open_in(r, before->node.memory_max_mb, before->installation);
 }
 
 static void stop(void *arg)

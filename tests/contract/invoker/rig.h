@@ -29,6 +29,8 @@ struct rig_call {
 
 /* Opens everything; memory_mb: the node's budget. false: there is no Engine or no image (the test is skipped). */
 bool rig_open(struct rig *r, int64_t memory_mb);
+/* As rig_open with the installation and the folder of `before`, which crashed: its containers are an earlier run's. */
+bool rig_open_after(struct rig *r, const struct rig *before);
 /* Drains, closes, and asserts that the loop is empty and that no container is left. */
 void rig_close(struct rig *r);
 
