@@ -5,8 +5,8 @@
 #include "common/base/option.h"
 
 struct options {
-    char *listen, *data, *run, *docker, *guest_profile, *log_level, *log_format, *agent,
-        *tls_cert, *tls_key;
+    char *listen, *data, *run, *docker, *guest_profile, *log_level, *log_format, *agent, *tls_cert,
+        *tls_key;
     bool dev_keys, tls_self_signed, help_markdown;
     int64_t memory_mb, keep_alive_s, drain_s, retention_days, retention_mb, queue_max,
         connections_max, inflight_mb;
