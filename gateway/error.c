@@ -87,7 +87,8 @@ static bool may_log(struct gateway *g, unsigned *ret_left_out)
     return true;
 }
 
-void error_log(struct gateway_request *q)
+/* One line at info, at most the bound a second. */
+static void error_log(struct gateway_request *q)
 {
     struct gateway *g = q->g;
     struct nr_buf path;
@@ -106,6 +107,23 @@ void error_log(struct gateway_request *q)
            q->status, route_method(q->http.method), (int)q->http.peer.n, q->http.peer.p,
            q->account ? q->account->name : "-", q->transaction, left_out, (int)path.n, path.p);
     nr_buf_fini(&path);
+}
+
+void error_of_server(void *gateway, int status, const char *text, struct nr_buf *head,
+                     struct nr_buf *out)
+{
+    struct gateway *g = gateway;
+    char transaction[TRANSACTION_MAX_BYTES + 1];
+    unsigned left_out;
+
+    nr_count(&g->counts.refused_by_server, 1);
+    transaction_take((struct nr_str){NULL, 0}, transaction);
+    nr_buf_printf(head, "X-Request-ID: %s\r\n%s", transaction, cors);
+    error_body(out, nr_str_of(text), transaction);
+    if (nr_log_on(g->config.log, NR_LOG_INFO) && may_log(g, &left_out))
+        nr_log(g->config.log, NR_LOG_INFO, "gateway",
+               "refused status=%d transaction=%s left_out=%u reason=\"%s\"", status, transaction,
+               left_out, text);
 }
 
 static bool has_cors(const struct gateway_request *q)

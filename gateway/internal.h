@@ -174,8 +174,9 @@ void request_head(struct gateway_request *q, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* The body of an error: {"error","code"}. */
 void error_body(struct nr_buf *out, struct nr_str text, const char *transaction);
-/* One line at info, at most 20 a second. */
-void error_log(struct gateway_request *q);
+/* The server refuses by itself: bad syntax, too large, too slow. */
+void error_of_server(void *gateway, int status, const char *text, struct nr_buf *head,
+                     struct nr_buf *out);
 /* X-Request-ID of a request: the client's if it may be used, else a new one. */
 void transaction_take(struct nr_str given, char ret[TRANSACTION_MAX_BYTES + 1]);
 /* Writes the reply; the request may be gone when it returns. */

@@ -281,23 +281,10 @@ static void on_end(struct nr_http_req *r)
         gateway_finish(g);
 }
 
-/* The server refuses by itself: bad syntax, too large, too slow. */
-static void on_refusal(void *user, int status, const char *text, struct nr_buf *out)
-{
-    struct gateway *g = user;
-    char transaction[TRANSACTION_MAX_BYTES + 1];
-
-    nr_count(&g->counts.refused_by_server, 1);
-    transaction_take((struct nr_str){NULL, 0}, transaction);
-    nr_log(g->config.log, NR_LOG_INFO, "gateway", "refused status=%d transaction=%s reason=\"%s\"",
-           status, transaction, text);
-    error_body(out, nr_str_of(text), transaction);
-}
-
 const struct nr_http_hooks gateway_hooks = {
     .on_head = on_head,
     .on_request = on_request,
     .on_gone = on_gone,
     .on_end = on_end,
-    .error_body = on_refusal,
+    .error_body = error_of_server,
 };

@@ -206,18 +206,21 @@ void nr_http_conn_close(struct nr_http_conn *c)
 void nr_http_conn_refuse(struct nr_http_conn *c, int status)
 {
     struct nr_http_server *s = c->server;
-    struct nr_buf body;
+    struct nr_buf head, body;
 
     s->stats.refused++;
     c->phase = NR_HTTP_P_WORK;
+    nr_buf_init(&head, 4096);
     nr_buf_init(&body, 4096);
+    nr_buf_adds(&head, "Content-Type: application/json\r\n");
+    if (status == 503)
+        nr_buf_adds(&head, "Retry-After: 1\r\n");
     if (s->hooks.error_body)
-        s->hooks.error_body(s->user, status, nr_http_status_text(status), &body);
+        s->hooks.error_body(s->user, status, nr_http_status_text(status), &head, &body);
     c->keep = false;
-    nr_http_reply(c->r, status,
-                  status == 503 ? NR_STR("Content-Type: application/json\r\nRetry-After: 1\r\n")
-                                : NR_STR("Content-Type: application/json\r\n"),
+    nr_http_reply(c->r, status, head.failed ? (struct nr_str){NULL, 0} : nr_buf_str(&head),
                   body.failed ? (struct nr_str){NULL, 0} : nr_buf_str(&body));
+    nr_buf_fini(&head);
     nr_buf_fini(&body);
 }
 

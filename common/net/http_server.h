@@ -79,8 +79,9 @@ struct nr_http_hooks {
     /* For replies in parts: of the bytes that waited, above 64 KiB, fewer than that are left. May be NULL. */
     void (*on_drained)(struct nr_http_req *r);
     /* The server itself refuses (bad syntax 400, too large 413/414/431, timeout 408, overload 503, expect 417): the owner makes
-     * the body of the error in `out`, as JSON. May be NULL: an empty body. */
-    void (*error_body)(void *user, int status, const char *text, struct nr_buf *out);
+     * the body of the error in `out`, as JSON, and may add header lines to `head`. May be NULL: an empty body. */
+    void (*error_body)(void *user, int status, const char *text, struct nr_buf *head,
+                       struct nr_buf *out);
 };
 
 struct nr_http_config {

@@ -1,9 +1,11 @@
 """The door itself: what needs no key, the headers of every reply, health and figures."""
+import http.client
 import re
 import socket
 
 import pytest
 
+from conftest import Reply
 from functions import ECHO, HELLO
 
 ALLOWED_HEADERS = "Authorization, Origin, X-Requested-With, Content-Type, Accept, User-Agent"
@@ -97,6 +99,23 @@ def test_cors(platform, method, path, auth):
 def test_options(platform, path):
     reply = platform.request("OPTIONS", path, auth=None)
     assert (reply.status, reply.body) == (200, b"")
+    assert reply.headers["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.parametrize("sent, status", [
+    (b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400),
+    (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+    (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"x: y\r\n" * 101 + b"\r\n", 431),
+    (b"GET / HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n", 417),
+])
+def test_what_cannot_be_read_has_an_error_body_too(platform, sent, status):
+    with socket.create_connection(("127.0.0.1", platform.port), timeout=30) as s:
+        s.sendall(sent)
+        answer = http.client.HTTPResponse(s)
+        answer.begin()
+        reply = Reply(answer)
+    assert reply.status == status
+    assert reply.error
     assert reply.headers["access-control-allow-origin"] == "*"
 
 

@@ -416,10 +416,15 @@ static void test_information(void **state)
 static void test_the_servers_own_refusals(void **state)
 {
     struct fakes *f = fakes_open();
-    struct nr_buf out;
+    struct nr_buf out, head;
 
     nr_buf_init(&out, 1024);
-    f->hooks->error_body(f->user, 431, "Request Header Fields Too Large", &out);
+    nr_buf_init(&head, 1024);
+    f->hooks->error_body(f->user, 431, "Request Header Fields Too Large", &head, &out);
+    nr_buf_addc(&head, '\0');
+    assert_int_equal(strncmp(head.p, "X-Request-ID: ", 14), 0);
+    assert_non_null(strstr(head.p, "\r\nAccess-Control-Allow-Origin: *\r\n"));
+    nr_buf_fini(&head);
     nr_buf_addc(&out, '\0');
     assert_int_equal(
         strncmp(out.p, "{\"error\":\"Request Header Fields Too Large\",\"code\":\"", 49), 0);

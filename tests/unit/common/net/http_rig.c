@@ -116,7 +116,8 @@ static void on_drained(struct nr_http_req *r)
     ((struct rig *)r->user)->drained++;
 }
 
-static void error_body(void *user, int status, const char *text, struct nr_buf *out)
+static void error_body(void *user, int status, const char *text, struct nr_buf *head,
+                       struct nr_buf *out)
 {
     nr_buf_printf(out, "{\"error\":\"%s\",\"code\":\"%d\"}", text, status);
 }
