@@ -12,6 +12,8 @@
 #include "common/base/clock.h"
 
 #define LINES_PER_SECOND 20
+#define WHOLE_REPLY_MAX_BYTES (1 << 20)
+#define PART_BYTES (256 << 10)
 
 static const char cors[] = "Access-Control-Allow-Origin: *\r\n"
                            "Access-Control-Allow-Headers: Authorization, Origin, X-Requested-With, "
@@ -149,5 +151,31 @@ void reply_write(struct gateway_request *q)
                            has_cors(q) ? cors : "", content ? "Content-Type: " : "",
                            content ? q->media_type ? q->media_type : "application/json" : "",
                            content ? "\r\n" : "", (int)q->head.n, q->head.p ? q->head.p : "");
+    if (q->state == G_PARTS) {
+        nr_http_reply_begin(&q->http, q->status, head);
+        reply_parts(q);
+        return;
+    }
     nr_http_reply(&q->http, q->status, head, q->body);
+}
+
+bool reply_is_large(const struct gateway_request *q)
+{
+    bool kept = q->body.p && (q->body.p == q->call.reply.p || q->body.p == q->query.reply.p);
+
+    return kept && q->err.code == 0 && q->body.n > WHOLE_REPLY_MAX_BYTES;
+}
+
+void reply_parts(struct gateway_request *q)
+{
+    while (q->body.n > 0) {
+        struct nr_str part = {q->body.p, q->body.n < PART_BYTES ? q->body.n : PART_BYTES};
+
+        q->body.p += part.n;
+        q->body.n -= part.n;
+        if (nr_http_reply_part(&q->http, part) > PART_BYTES && !q->http.gone)
+            return; /* on_drained() comes */
+    }
+    q->state = G_END;
+    nr_http_reply_end(&q->http);
 }

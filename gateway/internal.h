@@ -62,7 +62,17 @@ struct route {
 };
 
 /* In the order of the story that request_tick() tells. */
-enum request_state { G_MATCH, G_AUTHENTICATE, G_CHECK, G_BODY, G_PAYLOAD, G_CALL, G_REPLY, G_END };
+enum request_state {
+    G_MATCH,
+    G_AUTHENTICATE,
+    G_CHECK,
+    G_BODY,
+    G_PAYLOAD,
+    G_CALL,
+    G_REPLY,
+    G_PARTS,
+    G_END
+};
 
 /* A payload that is scanned on a work thread. */
 struct payload_scan {
@@ -179,8 +189,12 @@ void error_of_server(void *gateway, int status, const char *text, struct nr_buf 
                      struct nr_buf *out);
 /* X-Request-ID of a request: the client's if it may be used, else a new one. */
 void transaction_take(struct nr_str given, char ret[TRANSACTION_MAX_BYTES + 1]);
-/* Writes the reply; the request may be gone when it returns. */
+/* True when the reply goes out in parts: it is too large to be copied in one turn, and is kept until the end of the request. */
+bool reply_is_large(const struct gateway_request *q);
+/* Writes the reply, of a large one (q->state is G_PARTS) only the beginning; the request may be gone when it returns. */
 void reply_write(struct gateway_request *q);
+/* Writes on until the client has enough to take, or all is written. */
+void reply_parts(struct gateway_request *q);
 
 /* The calls of the table. */
 void actions_call(struct gateway_request *q);     /* actions.c; op: enum fn_op */

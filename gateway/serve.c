@@ -222,9 +222,10 @@ void request_tick(struct gateway_request *q)
         }
         /* fall through */
     case G_REPLY: /* once; the request may be gone after it */
-        q->state = G_END;
+        q->state = reply_is_large(q) ? G_PARTS : G_END;
         reply_write(q);
         return;
+    case G_PARTS: /* ticked by on_drained(), or by on_gone() */ reply_parts(q); return;
     case G_END: return;
     }
 }
@@ -260,10 +261,19 @@ static void on_gone(struct nr_http_req *r)
 
     if (q->activation)
         q->activation->client_gone = true;
-    if (q->state != G_BODY)
+    if (q->state == G_BODY)
+        request_refuse(q, 400, "The client went away before its request was complete.");
+    else if (q->state != G_PARTS)
         return; /* somebody works on it and will answer */
-    request_refuse(q, 400, "The client went away before its request was complete.");
     request_tick(q);
+}
+
+static void on_drained(struct nr_http_req *r)
+{
+    struct gateway_request *q = of(r);
+
+    if (q->state == G_PARTS)
+        request_tick(q);
 }
 
 static void on_end(struct nr_http_req *r)
@@ -286,5 +296,6 @@ const struct nr_http_hooks gateway_hooks = {
     .on_request = on_request,
     .on_gone = on_gone,
     .on_end = on_end,
+    .on_drained = on_drained,
     .error_body = error_of_server,
 };

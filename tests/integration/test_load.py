@@ -7,7 +7,9 @@ import json
 import signal
 import threading
 
-from conftest import API, within
+import pytest
+
+from conftest import API, SLOW, within
 
 SAYS_ITS_ID = """
 import os
@@ -76,6 +78,21 @@ def test_a_thousand_calls_of_sixteen_clients(start_platform):
         assert lines_of(r) == [f"{n} {r['activationId']} {i}" for i in range(5)]
     within(10, "no open files but those of the containers that are there",
            lambda: own.open_files() <= bare + of_a_container * len(own.containers()))
+    own.stop()
+
+
+@pytest.mark.skipif(SLOW > 1, reason="an instrumented build takes more CPU time for everything")
+def test_large_bodies_do_not_hold_the_loop(start_platform):
+    own = start_platform()
+    own.put("f", "def main(args):\n    return {'x': 'y' * args.get('bytes', 1)}")
+    own.invoke("f")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        load = [pool.submit(own.invoke, "f") for _ in range(200)]
+        for _ in range(2):
+            assert own.put("large", "#" * (40 << 20))["exec"]["code"] == "#" * (40 << 20)
+            assert own.invoke("f", {"bytes": 900000}).status == 200
+        assert {call.result().status for call in load} == {200}
+    assert own.metric("narae_loop_callbacks_over_20_ms_total") == 0
     own.stop()
 
 

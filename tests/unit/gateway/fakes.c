@@ -100,6 +100,30 @@ void nr_http_reply(struct nr_http_req *r, int status, struct nr_str headers, str
     *a = (struct answer){count, status, text_of(headers), text_of(body)};
 }
 
+void nr_http_reply_begin(struct nr_http_req *r, int status, struct nr_str headers)
+{
+    nr_http_reply(r, status, headers, (struct nr_str){NULL, 0});
+    the->answer.count--;
+    nr_buf_init(&the->parts, 64 << 20);
+}
+
+size_t nr_http_reply_part(struct nr_http_req *r, struct nr_str bytes)
+{
+    the->answer.parts++;
+    nr_buf_add(&the->parts, bytes.p, bytes.n);
+    return the->waits;
+}
+
+void nr_http_reply_end(struct nr_http_req *r)
+{
+    struct answer *a = &the->answer;
+
+    a->count++;
+    free(a->body);
+    a->body = text_of(nr_buf_str(&the->parts));
+    nr_buf_fini(&the->parts);
+}
+
 /* ---- the function manager ---- */
 
 int fnmanager_authenticate(struct fnmanager *m, struct nr_str uuid, struct nr_str secret,
@@ -125,7 +149,7 @@ void fnmanager_post(struct fnmanager *m, struct fn_call *c)
 {
     the->posts++;
     the->call = c;
-    nr_buf_init(&c->reply, 4096);
+    nr_buf_init(&c->reply, 64 << 20);
 }
 
 void fnmanager_runtimes(struct fnmanager *m, struct nr_buf *out)

@@ -14,6 +14,7 @@ struct answer {
     int count; /* how often it was replied */
     int status;
     char *head, *body; /* made; NUL behind */
+    int parts;         /* how many; the body is what they hold together */
 };
 
 struct fakes {
@@ -24,6 +25,8 @@ struct fakes {
     const struct nr_http_hooks *hooks;
     void *user;
     unsigned scopes; /* of the good key */
+    size_t waits;    /* bytes that the client has not taken, as told after every part */
+    struct nr_buf parts;
     char lines[512]; /* the headers of the request under way */
 
     /* the function manager */

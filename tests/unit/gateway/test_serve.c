@@ -256,6 +256,43 @@ static void test_the_function_managers_answers(void **state)
     fakes_close(f);
 }
 
+/* A document with its code: never copied whole in one turn of the loop. */
+static void test_a_large_answer_goes_in_parts(void **state)
+{
+    struct fakes *f = fakes_open();
+    size_t n = 10 * MB + 5;
+    char *large = nr_alloc(n + 1);
+
+    for (size_t i = 0; i < n; i++)
+        large[i] = (char)('a' + i % 23);
+    for (int gone = 0; gone < 2; gone++) {
+        struct gateway_request *q = ask(f, NR_HTTP_GET, ACTION, KEY, NULL);
+
+        f->waits = MB;
+        answer_call(f, 200, large);
+        assert_int_equal(f->answer.status, 200);
+        for (int parts = 1; parts <= 40; parts++) {
+            assert_int_equal(f->answer.parts, parts);
+            assert_int_equal(f->answer.count, 0);
+            f->hooks->on_drained(&q->http);
+        }
+        if (gone) { /* the last one went with nobody there */
+            q->http.gone = true;
+            f->hooks->on_gone(&q->http);
+        } else {
+            f->waits = 0;
+            f->hooks->on_drained(&q->http);
+        }
+        assert_int_equal(f->answer.count, 1);
+        assert_int_equal(f->answer.parts, 41);
+        assert_int_equal(strlen(f->answer.body), n);
+        assert_memory_equal(f->answer.body, large, n);
+        request_over(f, q);
+    }
+    free(large);
+    fakes_close(f);
+}
+
 static void test_questions_about_activations(void **state)
 {
     struct fakes *f = fakes_open();
@@ -445,6 +482,7 @@ int main(void)
         cmocka_unit_test(test_a_refusal_of_the_controller),
         cmocka_unit_test(test_a_client_that_goes_away),
         cmocka_unit_test(test_the_function_managers_answers),
+        cmocka_unit_test(test_a_large_answer_goes_in_parts),
         cmocka_unit_test(test_questions_about_activations),
         cmocka_unit_test(test_transactions),
         cmocka_unit_test(test_not_ready),
