@@ -27,7 +27,8 @@
 #include "ports/gateway.h"
 
 #define PATH_BYTES 4096
-#define REMOVE_MS 15000
+#define REMOVE_MS 60000
+#define AGENT_FILE "/narae-agent"
 
 struct daemon {
     struct options options;
@@ -112,12 +113,14 @@ static int find_agent(struct daemon *d, struct nr_err *err)
                               strerror(errno));
         return 0;
     }
-    ssize_t n = readlink("/proc/self/exe", d->agent, sizeof(d->agent) - 16);
+    char self[PATH_BYTES];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - sizeof(AGENT_FILE));
 
-    d->agent[n > 0 ? n : 0] = '\0';
-    char *slash = strrchr(d->agent, '/');
+    self[n > 0 ? n : 0] = '\0';
+    char *slash = strrchr(self, '/');
     if (slash)
-        (void)snprintf(slash, (size_t)(d->agent + sizeof(d->agent) - slash), "/narae-agent");
+        (void)snprintf(slash, sizeof(AGENT_FILE), "%s", AGENT_FILE);
+    memcpy(d->agent, self, sizeof(d->agent));
     if (access(d->agent, X_OK) != 0)
         return nr_err_set(err, NR_ENOENT,
                           "no agent at %s: build it (meson compile) or give --agent=FILE",

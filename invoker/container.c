@@ -14,6 +14,7 @@
 
 #include "common/base/clock.h"
 #include "common/data/digest.h"
+#include "invoker/pool_rules.h"
 #include "invoker/start.h"
 
 #define TO(state) (1u << (state))
@@ -234,6 +235,7 @@ void container_greeted(struct container *ct, struct slot *s)
         ct->hello_us = nr_mono_us();
         nr_deadline_cancel(&ct->deadline);
         nr_hist_add_us(&ct->v->m.start_seconds, span_us(ct->begun_us, ct->hello_us));
+        decay_towards(&ct->v->start_us, span_us(ct->begun_us, ct->hello_us));
         nr_log(ct->v->log, NR_LOG_INFO, "invoker",
                "container=%s function=%s memory_mb=%lld cause=\"%s\" create_us=%llu boot_us=%llu",
                ct->name, ct->fn->path, (long long)ct->memory_mb, cold_cause_text(ct->cold),

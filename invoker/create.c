@@ -29,7 +29,12 @@ static const char fixed_host_config[] =
     "\"/proc/timer_list\",\"/proc/timer_stats\",\"/proc/sched_debug\",\"/proc/scsi\",\"/sys/firmware\","
     "\"/sys/devices/virtual/powercap\",\"/sys/kernel/security\"]}";
 
-enum { CPU_SHARES_ALL = 1024, CODE_TMPFS_MAX_MB = 256, CODE_TMPFS_SPARE_MB = 16 };
+enum {
+    CPU_SHARES_PER_MB = 4,
+    CPU_SHARES_MAX = 262144,
+    CODE_TMPFS_MAX_MB = 256,
+    CODE_TMPFS_SPARE_MB = 16
+};
 
 int64_t container_memory_mb(int64_t memory_mb)
 {
@@ -118,12 +123,12 @@ static json_t *security(const struct create_spec *s)
     return list;
 }
 
+/* A weight in proportion to memory; a function of 256 MB weighs as much as any container without a weight of its own. */
 static int64_t cpu_shares(const struct create_spec *s)
 {
-    int64_t shares =
-        s->node_memory_mb > 0 ? CPU_SHARES_ALL * s->memory_mb / s->node_memory_mb : CPU_SHARES_ALL;
+    int64_t shares = CPU_SHARES_PER_MB * s->memory_mb;
 
-    return shares < 2 ? 2 : shares;
+    return shares < 2 ? 2 : shares > CPU_SHARES_MAX ? CPU_SHARES_MAX : shares;
 }
 
 static json_t *host_config(const struct create_spec *s, bool *ok)

@@ -29,12 +29,11 @@ struct create_spec {
         *command; /* own images: array of the image's entry point and command; NULL: none */
     enum create_network network;
     int64_t memory_mb;
-    int64_t node_memory_mb; /* CPU weight is the share of it */
-    int64_t code_tmpfs_mb;  /* /action */
-    bool many_files;        /* code is an archive */
-    bool concurrent;        /* more than one call at a time */
-    bool swappiness;        /* the Engine takes MemorySwappiness (cgroup v1) */
-    const char *seccomp;    /* JSON of a profile; NULL: the Engine's default */
+    int64_t code_tmpfs_mb; /* /action */
+    bool many_files;       /* code is an archive */
+    bool concurrent;       /* more than one call at a time */
+    bool swappiness;       /* the Engine takes MemorySwappiness (cgroup v1) */
+    const char *seccomp;   /* JSON of a profile; NULL: the Engine's default */
 };
 
 /* What the function's snapshot says about its container: image, kind, network, sizes. The places and labels stay as they are. */

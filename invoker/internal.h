@@ -165,6 +165,7 @@ struct pool {
     struct nr_link hungry; /* in v->hungry while a start waits for memory or for better times */
     unsigned waiting_count, container_count;
     uint64_t not_before_ms; /* no start before: the last one failed */
+    uint64_t call_us;       /* what a call takes, decayed; 0: none has come back yet */
     bool stale, feeding;
 };
 
@@ -226,6 +227,7 @@ struct invoker {
     unsigned alive;           /* containers and orphans that something still refers to */
     unsigned wishes;
     int64_t dying_mb;
+    uint64_t start_us; /* from the wish for a container to its hello, decayed */
     uint64_t next_call;
     char *read_buf;     /* shared by all connections between two reads */
     struct nr_buf meta; /* of the RUN that is being written */

@@ -15,6 +15,8 @@
 #include "invoker/start.h"
 
 enum { TIDY_MS = 1000, SOCKET_PATH_MAX = 100, META_MAX_BYTES = NR_FRAME_META_MAX_BYTES };
+/* What a start takes before one was seen. */
+enum { START_US = 250000 };
 
 /* ---- opening ------------------------------------------------------------------------------------------------ */
 
@@ -72,8 +74,11 @@ static struct invoker *invoker_make(const struct invoker_config *c)
 {
     struct invoker *v = nr_alloc(sizeof(*v));
 
-    *v = (struct invoker){
-        .loop = c->loop, .node = c->node, .log = c->log, .keep_alive_ms = c->keep_alive_ms};
+    *v = (struct invoker){.loop = c->loop,
+                          .node = c->node,
+                          .log = c->log,
+                          .keep_alive_ms = c->keep_alive_ms,
+                          .start_us = START_US};
     v->run_dir = nr_strdup(c->run_dir);
     v->folder = joined(c->run_dir, "/c");
     v->hosts_path = joined(c->run_dir, "/hosts");
@@ -141,7 +146,6 @@ struct create_spec create_spec_here(const struct invoker *v)
         .hosts_path = v->hosts_path,
         .installation = v->installation,
         .invoker = "0",
-        .node_memory_mb = v->node->memory_max_mb,
         .swappiness = v->probe.cgroup_v1,
     };
 }

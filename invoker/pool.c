@@ -90,6 +90,8 @@ void pool_return(struct slot *s, bool reuse)
 {
     struct container *ct = s->ct;
 
+    if (s->call != 0 && s->a && s->a->started_us)
+        decay_towards(&ct->pool->call_us, span_us(s->a->started_us, nr_mono_us()));
     s->a = NULL;
     s->call = 0;
     ct->calls--;
@@ -115,14 +117,25 @@ void pool_idle(struct container *ct)
 
 /* ---- starting ----------------------------------------------------------------------------------------------- */
 
-static unsigned coming(const struct pool *p)
+static struct queue_view view(const struct pool *p)
 {
-    unsigned sum = 0;
     uint64_t now_us = nr_mono_us();
+    struct queue_view q = {.waiting = p->waiting_count,
+                           .starting_max = 2 * (unsigned)p->v->node->cores,
+                           .call_us = p->call_us,
+                           .start_us = p->v->start_us};
 
-    for (struct nr_link *l = p->containers.next; l != &p->containers; l = l->next)
-        sum += slots_coming(nr_container_of(l, struct container, in_pool), now_us);
-    return sum;
+    for (struct nr_link *l = p->containers.next; l != &p->containers; l = l->next) {
+        const struct container *ct = nr_container_of(l, struct container, in_pool);
+
+        q.coming += slots_coming(ct, now_us);
+        q.slots += ct->retired ? 0 : ct->connected;
+        q.starting += !ct->retired && ct->state == CT_STARTING;
+    }
+    if (!nr_list_empty(&p->waiting))
+        q.oldest_us = span_us(
+            nr_container_of(p->waiting.next, struct activation, queue)->borrowed_us, now_us);
+    return q;
 }
 
 static struct container *longest_idle(struct invoker *v)
@@ -203,8 +216,10 @@ void pool_feed(struct pool *p)
         return;
     p->feeding = true;
     serve(p);
-    while (p->waiting_count > coming(p) && start_one(p, RANK_START))
+    for (struct queue_view q = view(p); start_pays(&q) && start_one(p, RANK_START); q = view(p))
         continue;
+    if (p->waiting_count > 0)
+        wait_for_better_times(p); /* looked at again when something ends, and every second */
     p->feeding = false;
     pool_drop_if_empty(p);
 }
@@ -248,7 +263,7 @@ void pool_start_failed(struct container *ct)
     if (others)
         p->not_before_ms = p->v->loop->now_ms + RETRY_MS;
     p->feeding = true;
-    if (!others && p->waiting_count > coming(p) - slots_coming(ct, nr_mono_us()))
+    if (!others && p->waiting_count > view(p).coming - slots_coming(ct, nr_mono_us()))
         fail_for(p, ct);
     p->feeding = false;
     container_retire(ct, COLD_CRASHED);

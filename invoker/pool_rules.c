@@ -21,6 +21,22 @@ unsigned slots_coming(const struct container *ct, uint64_t now_us)
     }
 }
 
+bool start_pays(const struct queue_view *q)
+{
+    unsigned served = q->slots + q->coming;
+
+    if (q->waiting <= q->coming || q->starting >= q->starting_max)
+        return false;
+    if (served == 0 || q->call_us == 0 || q->oldest_us > q->start_us)
+        return true;
+    return q->waiting * q->call_us / served > q->start_us;
+}
+
+void decay_towards(uint64_t *average, uint64_t value)
+{
+    *average = *average == 0 ? value + 1 : (7 * *average + value) / 8 + 1;
+}
+
 enum cold_cause cold_cause_of(const struct pool *p)
 {
     if (p->container_count > 0)

@@ -7,6 +7,22 @@
 
 /* Slots of ct that nobody has seen yet and that will be there soon. */
 unsigned slots_coming(const struct container *ct, uint64_t now_us);
+/* What stands on both sides when a call waits: a slot that comes back, or a start. */
+struct queue_view {
+    unsigned waiting;      /* calls */
+    unsigned coming;       /* slots that will be there soon */
+    unsigned slots;        /* that exist, busy all of them */
+    unsigned starting;     /* containers on their way */
+    unsigned starting_max; /* more than this the Engine does not do at once */
+    uint64_t oldest_us;    /* the first call waits this long */
+    uint64_t call_us;      /* what a call takes, decayed; 0: none has come back yet */
+    uint64_t start_us;     /* what a start takes, decayed */
+};
+/* Would one more container help those that wait? At most one start per waiting call; none while the slots that there are serve the
+ * last of them sooner than a start would, unless the first one has waited that long already. */
+bool start_pays(const struct queue_view *q);
+/* Moves *average (0: none yet) towards `value` by an eighth. */
+void decay_towards(uint64_t *average, uint64_t value);
 /* Why the next container of p is needed. */
 enum cold_cause cold_cause_of(const struct pool *p);
 

@@ -46,7 +46,6 @@ static json_t *body_of(const struct function *f, bool bridge, const json_t *comm
                             .hosts_path = "/run/n/hosts",
                             .installation = "0123456789abcdef",
                             .invoker = "0",
-                            .node_memory_mb = 4096,
                             .command = command,
                             .swappiness = true};
     size_t n;
@@ -139,7 +138,7 @@ static void hardening(void **state)
     assert_true(json_is_true(json_object_get(h, "ReadonlyRootfs")));
     assert_int_equal(number(h, "Memory"), 256 << 20);
     assert_int_equal(number(h, "MemorySwap"), 256 << 20);
-    assert_int_equal(number(h, "CpuShares"), 64);
+    assert_int_equal(number(h, "CpuShares"), 1024);
     assert_int_equal(number(h, "PidsLimit"), 256);
     assert_string_equal(nr_json_string(json_object_get(h, "LogConfig"), "Type"), "none");
     assert_non_null(strstr(nr_json_string(tmpfs, "/tmp"), "noexec"));

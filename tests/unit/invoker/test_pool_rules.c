@@ -32,6 +32,41 @@ static void coming(void **state)
     }
 }
 
+static void starts(void **state)
+{
+    static const struct {
+        struct queue_view q;
+        bool want;
+    } table[] = {
+        /* waiting, coming, slots, starting, starting_max, oldest_us, call_us, start_us */
+        {{1, 0, 0, 0, 4, 0, 0, 250000}, true},       /* nothing there */
+        {{1, 1, 0, 1, 4, 0, 0, 250000}, false},      /* one is coming for it */
+        {{2, 1, 0, 1, 4, 0, 0, 250000}, true},       /* at most one start per call */
+        {{100, 4, 0, 4, 4, 0, 0, 250000}, false},    /* the Engine has its hands full */
+        {{100, 0, 4, 0, 4, 0, 1000, 250000}, false}, /* 25 ms of work for what there is */
+        {{100, 0, 4, 0, 4, 0, 20000, 250000}, true}, /* 500 ms */
+        {{1, 0, 4, 0, 4, 300000, 1000, 250000},
+         true}, /* short calls, but these slots do not come back */
+        {{1, 0, 1, 0, 4, 1000, 1000000, 250000}, true}, /* a long call before it */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < nr_countof(table); i++)
+        assert_int_equal(start_pays(&table[i].q), table[i].want);
+}
+
+static void averages(void **state)
+{
+    uint64_t average = 0;
+
+    (void)state;
+    decay_towards(&average, 800);
+    assert_int_equal(average, 801);
+    for (int i = 0; i < 100; i++)
+        decay_towards(&average, 100);
+    assert_in_range(average, 100, 110);
+}
+
 static void causes(void **state)
 {
     static const struct {
@@ -70,9 +105,8 @@ static void memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(coming),
-        cmocka_unit_test(causes),
-        cmocka_unit_test(memory),
+        cmocka_unit_test(coming), cmocka_unit_test(starts), cmocka_unit_test(averages),
+        cmocka_unit_test(causes), cmocka_unit_test(memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
