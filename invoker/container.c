@@ -280,7 +280,9 @@ static void die(struct container *ct)
     NR_LIST_EACH(&ct->conns, l)
         conn_close(nr_container_of(l, struct conn, in_ct));
     server_close(ct);
-    if (ct->start == NULL)
+    if (ct->start)
+        ct->start->unwanted = true;
+    else
         remove_container(ct);
     pool_feed(p);
 }

@@ -93,7 +93,9 @@ static void start_work(struct engine_worker *w, struct engine_job *job)
     int r = 0;
 
     j->err = (struct nr_err){0};
-    if (j->fn->relay)
+    if (j->unwanted)
+        r = nr_err_set(&j->err, NR_ECANCELED, "nobody waits for it any more");
+    if (r == 0 && j->fn->relay)
         r = read_command(w, j, &command);
     j->spec.command = command;
     if (r == 0)

@@ -20,6 +20,7 @@ struct start_job {
     struct create_spec spec;
     char *folder, *socket_dir; /* <run>/c, <run>/c/<name> */
     char name[9];
+    _Atomic bool unwanted; /* set by the loop: if its turn has not come yet, nothing is created */
     /* out */
     char id[65];
     uint64_t create_us, created_us;
