@@ -89,12 +89,20 @@ void admission_give(struct controller *c, struct activation *a);
 void admission_fini(struct controller *c);
 
 /* journal.c: rows of calls.db. The accept, claim and end functions set a->row_pending and tick when the row is on disk. */
-int journal_open(struct controller *c, struct nr_err *err);
 void journal_accept(struct controller *c, struct activation *a);
 void journal_end(struct controller *c, struct activation *a);
 int journal_claim(struct activation *a);
+/* Steps a statement that gives at most one row: 0 or NR_E*. NULL is NR_EIO. The writer's thread. */
+int journal_step(sqlite3_stmt *s);
+
+/* recovery.c: opens calls.db, and loads the queued rows of an earlier run bit by bit; call it again when some have ended. */
+int journal_open(struct controller *c, struct nr_err *err);
 void journal_reload(struct controller *c);
+
+/* retention.c: records go by age and bytes; the ballast is made, and freed when the disk is full. */
 void journal_tidy_start(struct controller *c);
+void ballast_make(struct controller *c);
+void disk_is_full(struct controller *c);
 
 /* record.c: the answer of a call, in a->reply and a->reply_status. */
 void record_reply(struct activation *a);

@@ -8,10 +8,13 @@
  *                         (journal_claim), so that a crash neither loses it nor runs it twice
  *   a blocking call       is answered from C_RUN when the invoker ticks with the outcome; logs and the record follow
  *   a blocking call that waits too long gets its row first and then its 202 (on_wait_over)
+ *   a call whose "running" the disk refuses gives its slot back and goes to the end of the queue (wait_again)
  */
 #include "controller/internal.h"
 
 #include "common/base/clock.h"
+
+#define CLAIM_AGAIN_MS 500
 
 static void reply(struct activation *a)
 {
@@ -49,6 +52,67 @@ static bool accept_first(struct controller *c, struct activation *a)
     return true;
 }
 
+/* Unless the caller had a 202 before, or is about to get one. */
+static void give_answer(struct activation *a)
+{
+    if (a->replied || a->row_pending)
+        return;
+    if (a->error.code == 0)
+        record_reply(a);
+    reply(a);
+    a->input = (struct nr_str){NULL, 0}; /* it was lent until now */
+}
+
+static void on_claim_again(struct nr_deadline *d)
+{
+    struct activation *a = nr_container_of(d, struct activation, wait);
+
+    if (a->ctl->stopping) {
+        activation_fail(a, NR_ESTOPPING, "%s", nr_err_text(NR_ESTOPPING));
+        controller_tick(a);
+        return;
+    }
+    invoker_run(a->ctl->invoker, a);
+}
+
+/* True: the call was not run because "running" could not be written. Its row says "queued", and so it waits again. */
+static bool wait_again(struct controller *c, struct activation *a)
+{
+    if (!a->claim_refused)
+        return false;
+    if (a->i != I_END)
+        return true; /* the slot is on its way back */
+    a->claim_refused = false;
+    a->claim = journal_claim;
+    a->i = I_IDLE;
+    a->start = START_NONE;
+    a->answered_us = 0;
+    if (a->err != NR_ESTOPPING) {
+        a->err = 0;
+        a->error = (struct nr_err){0};
+    }
+    a->wait.fire = on_claim_again;
+    nr_deadline_set(c->loop, &a->wait, CLAIM_AGAIN_MS);
+    return true;
+}
+
+/* What the record says of a call that was cut: the sentence of its error. */
+static struct nr_str cut_result(struct activation *a)
+{
+    struct nr_buf text;
+
+    nr_buf_init(&text, 1024);
+    nr_buf_adds(&text, "{\"error\":");
+    nr_buf_json(&text, a->err == NR_ESTOPPING
+                           ? NR_STR("The call was cut because the platform is stopping.")
+                           : nr_str_of(a->error.text));
+    nr_buf_addc(&text, '}');
+    struct nr_str kept = nr_arena_copy(&a->arena, nr_buf_str(&text));
+
+    nr_buf_fini(&text);
+    return kept.p ? kept : NR_STR("{\"error\":\"The call was cut.\"}");
+}
+
 static void answer(struct controller *c, struct activation *a)
 {
     admission_give(c, a);
@@ -56,8 +120,7 @@ static void answer(struct controller *c, struct activation *a)
         a->answered_us = nr_mono_us();
     if (a->err && a->id[0] && a->outcome.result.n == 0) {
         a->outcome.status = OUTCOME_INTERNAL_ERROR;
-        a->outcome.result =
-            NR_STR("{\"error\":\"The call was cut because the platform is stopping.\"}");
+        a->outcome.result = cut_result(a);
     }
     if (a->id[0] && a->end_wall_ms == 0) {
         a->end_wall_ms = nr_wall_ms();
@@ -65,12 +128,7 @@ static void answer(struct controller *c, struct activation *a)
         a->queue.prev = a->queue.next = NULL;
         nr_list_add(&c->answered, &a->queue);
     }
-    if (a->replied || a->row_pending)
-        return; /* answered with 202 before, or about to be */
-    if (a->error.code == 0)
-        record_reply(a);
-    reply(a);
-    a->input = (struct nr_str){NULL, 0}; /* it was lent until now */
+    give_answer(a);
 }
 
 static void end(struct controller *c, struct activation *a)
@@ -157,6 +215,8 @@ void controller_tick(struct activation *a)
         }
         /* fall through */
     case C_RUN: /* ticked with the answer, and again when logs are in and the slot is back */
+        if (wait_again(c, a))
+            return;
         answer(c, a);
         if (a->i != I_IDLE && a->i != I_END)
             return;
@@ -165,6 +225,7 @@ void controller_tick(struct activation *a)
     case C_RECORD: /* ticked when the row is on disk */
         if (a->row_pending)
             return;
+        give_answer(a); /* whose 202 could not be written */
         if (a->id[0] && !stays_queued(a)) {
             log_line(c, a);
             count_outcome(c, a);

@@ -104,7 +104,7 @@ struct activation {
     struct nr_link in_account;       /* controller's list of live ones */
     struct nr_db_job row;            /* accept or claim under way */
     bool admitted, replied, durable; /* durable: its row in calls.db is on disk */
-    bool row_pending, row_running, claim_wanted;
+    bool row_pending, row_running, claim_wanted, claim_refused;
     struct nr_map_node by_id; /* controller's map of live and not yet stored ones */
 
     /* what the invoker asks of the controller (set by the controller) */

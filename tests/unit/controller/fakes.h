@@ -8,6 +8,7 @@ enum fake_run {
     FAKE_ANSWER, /* answer at once, logs and end later in the same turn */
     FAKE_HOLD,   /* nothing until fake_finish() */
     FAKE_QUEUED, /* waits for a slot (I_BORROW) until fake_finish() */
+    FAKE_ENTER,  /* has a slot, and claims in fakes_claim() */
 };
 
 struct fakes {
@@ -18,8 +19,8 @@ struct fakes {
     enum fake_run run;
     const char *result; /* of FAKE_ANSWER and fake_finish() */
     enum outcome_status status;
-    int asked, forgotten, runs, cuts; /* calls of the ports */
-    bool unknown;                     /* FN_RESOLVE answers NR_ENOENT */
+    int asked, forgotten, runs, cuts, unclaimed; /* calls of the ports; claims that failed */
+    bool unknown;                                /* FN_RESOLVE answers NR_ENOENT */
     enum function_state state;
     struct nr_mail *late[64];
     struct activation *held[64];
@@ -29,6 +30,8 @@ struct fakes {
     char last_id[33], last_body[4096], last_error_text[256], last_head[256];
 };
 
+/* From now on every write of sqlite says that the disk is full, or no longer. */
+void fakes_disk_full(bool full);
 /* Opens a controller with its own data folder and loop. keep: reopen the folder of an earlier run. */
 void fakes_open(struct fakes *f, bool keep);
 /* Closes all and asserts that the loop is clean; removes the folder unless `keep`. */
@@ -37,6 +40,8 @@ void fakes_close(struct fakes *f, bool keep);
 void fakes_until(struct fakes *f, const int *counter, int value);
 void fakes_turns(struct fakes *f, int turns);
 struct activation *fakes_call(struct fakes *f, const char *name, bool blocking, uint32_t wait_ms);
+/* A call of FAKE_ENTER goes on at its claim. */
+void fakes_claim(struct fakes *f, struct activation *a);
 /* Ends a held call. */
 void fakes_finish(struct fakes *f, struct activation *a);
 /* Asks and waits; the reply's text (made), or NULL with *ret_err. */

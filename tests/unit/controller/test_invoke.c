@@ -4,6 +4,7 @@
 
 #include <cmocka.h>
 
+#include "common/base/clock.h"
 #include "common/base/json.h"
 #include "tests/unit/controller/fakes.h"
 
@@ -226,6 +227,132 @@ static void impatient_caller_gets_202_and_the_record_later(void **state)
     assert_int_equal(f->replies, 1);
 }
 
+/* The value of a metric without labels. */
+static double metric(struct fakes *f, const char *name)
+{
+    struct nr_buf text;
+    char line[128];
+
+    (void)snprintf(line, sizeof(line), "\n%s ", name);
+    nr_buf_init(&text, 1 << 20);
+    controller_metrics(f->controller, &text);
+    nr_buf_addc(&text, '\0');
+    const char *at = strstr(text.p, line);
+    assert_non_null(at);
+    double value = strtod(at + strlen(line), NULL);
+    nr_buf_fini(&text);
+    return value;
+}
+
+static char *success_of(struct fakes *f, const char *id)
+{
+    int err = NR_ENOENT;
+    char *one = NULL;
+    uint64_t until_ms = nr_mono_ms() + 5000;
+
+    while (one == NULL && nr_mono_ms() < until_ms)
+        one = fakes_ask(f, QUERY_GET, id, false, &err);
+    assert_non_null(one);
+    assert_non_null(strstr(one, "\"status\":\"success\""));
+    return one;
+}
+
+static void a_full_disk_refuses_202_and_says_why(void **state)
+{
+    struct fakes *f = *state;
+
+    (void)fakes_call(f, "hello", true, 60000);
+    fakes_until(f, &f->replies, 1);
+    fakes_disk_full(true);
+    (void)fakes_call(f, "hello", false, 60000);
+    fakes_until(f, &f->replies, 2);
+    fakes_disk_full(false);
+    assert_int_equal(f->last_status, 503);
+    assert_non_null(strstr(f->last_error_text, "no space left"));
+    assert_string_equal(f->last_head, "Retry-After: 5\r\n");
+    (void)fakes_call(f, "hello", true, 60000);
+    fakes_until(f, &f->replies, 3);
+    assert_int_equal(f->last_status, 200);
+}
+
+/* The accept of an impatient caller is refused after his call has ended: he must hear of it. */
+static void a_refused_downgrade_still_answers(void **state)
+{
+    struct fakes *f = *state;
+
+    f->run = FAKE_HOLD;
+    (void)fakes_call(f, "slow", true, 5);
+    fakes_until(f, &f->held_count, 1);
+    fakes_disk_full(true);
+    while (!f->held[0]->row_pending)
+        (void)uv_run(&f->loop.uv, UV_RUN_ONCE);
+    fakes_finish(f, f->held[0]);
+    assert_int_equal(f->replies, 0);
+    fakes_until(f, &f->replies, 1);
+    fakes_disk_full(false);
+    assert_int_equal(f->last_status, 200);
+}
+
+static void a_claim_that_the_disk_refuses_is_tried_again(void **state)
+{
+    struct fakes *f = *state;
+    char id[33];
+
+    f->run = FAKE_ENTER;
+    (void)fakes_call(f, "hello", false, 60000);
+    fakes_until(f, &f->held_count, 1);
+    memcpy(id, f->last_id, sizeof(id));
+    fakes_disk_full(true);
+    fakes_claim(f, f->held[0]);
+    fakes_until(f, &f->unclaimed, 1);
+    fakes_disk_full(false);
+    f->run = FAKE_ANSWER;
+    fakes_until(f, &f->runs, 2);
+    nr_auto_free char *one = success_of(f, id);
+    assert_int_equal((int)metric(f, "narae_accepted_drift"), 0);
+    assert_int_equal((int)metric(f, "narae_accepted_running"), 0);
+}
+
+static void an_end_that_the_disk_refuses_holds_no_question_up(void **state)
+{
+    struct fakes *f = *state;
+    char id[33];
+    int err;
+
+    f->run = FAKE_HOLD;
+    (void)fakes_call(f, "hello", false, 60000);
+    fakes_until(f, &f->held_count, 1);
+    memcpy(id, f->last_id, sizeof(id));
+    fakes_disk_full(true);
+    fakes_finish(f, f->held[0]);
+    assert_null(fakes_ask(f, QUERY_GET, id, false, &err));
+    assert_int_equal(err, NR_ENOENT);
+    assert_int_equal((int)metric(f, "narae_records_dropped_total"), 0);
+    fakes_disk_full(false);
+    nr_auto_free char *one = success_of(f, id);
+}
+
+static void a_queued_call_whose_function_is_gone_says_so(void **state)
+{
+    struct fakes *f = *state;
+    char id[33];
+    int err = 0;
+
+    f->run = FAKE_QUEUED;
+    (void)fakes_call(f, "hello", false, 60000);
+    fakes_until(f, &f->held_count, 1);
+    memcpy(id, f->last_id, sizeof(id));
+    fakes_close(f, true);
+    fakes_open(f, true);
+    f->unknown = true;
+    nr_auto_free char *one = NULL;
+    uint64_t until_ms = nr_mono_ms() + 5000;
+    while (one == NULL && nr_mono_ms() < until_ms)
+        one = fakes_ask(f, QUERY_GET, id, false, &err);
+    assert_non_null(one);
+    assert_non_null(strstr(one, "{\"error\":\"The requested resource does not exist.\"}"));
+}
+
 /* Copies the store while calls are in the given states, as a crash would leave it. */
 static void after_a_crash(enum fake_run run, const char *want_status, int want_runs)
 {
@@ -322,6 +449,11 @@ int main(void)
         CASE(answered_calls_are_found_at_once),
         CASE(non_blocking_call_is_durable_before_its_202),
         CASE(impatient_caller_gets_202_and_the_record_later),
+        CASE(a_full_disk_refuses_202_and_says_why),
+        CASE(a_refused_downgrade_still_answers),
+        CASE(a_claim_that_the_disk_refuses_is_tried_again),
+        CASE(an_end_that_the_disk_refuses_holds_no_question_up),
+        CASE(a_queued_call_whose_function_is_gone_says_so),
         cmocka_unit_test(queued_call_survives_a_crash_and_runs_once),
         cmocka_unit_test(running_call_of_a_crash_is_not_run_again),
         CASE(stopping_refuses_and_leaves_the_queue),
