@@ -227,6 +227,7 @@ struct invoker {
     unsigned alive;           /* containers and orphans that something still refers to */
     unsigned wishes;
     int64_t dying_mb;
+    char *seccomp;     /* profile of every container; NULL: the Engine's default */
     uint64_t start_us; /* from the wish for a container to its hello, decayed */
     uint64_t next_call;
     char *read_buf;     /* shared by all connections between two reads */

@@ -101,7 +101,7 @@ static struct invoker *invoker_make(const struct invoker_config *c)
 static void invoker_free(struct invoker *v)
 {
     char *const texts[] = {v->run_dir,      v->folder,     v->hosts_path, v->agent_path,
-                           v->installation, v->image_hint, v->read_buf};
+                           v->installation, v->image_hint, v->read_buf,   v->seccomp};
 
     pool_fini(v);
     nr_buf_fini(&v->meta);
@@ -147,6 +147,7 @@ struct create_spec create_spec_here(const struct invoker *v)
         .installation = v->installation,
         .invoker = "0",
         .swappiness = v->probe.cgroup_v1,
+        .seccomp = v->seccomp,
     };
 }
 

@@ -52,7 +52,6 @@ static void from_info(struct invoker *v)
     nr_auto_json json_t *info = get(v, "/info", &status);
     const char *cgroup = text_of(info, "CgroupVersion"), *name;
     char runtimes[120] = "";
-    bool seccomp = false;
     json_t *each;
     size_t i, at = 0;
 
@@ -76,11 +75,8 @@ static void from_info(struct invoker *v)
     json_array_foreach(json_object_get(info, "SecurityOptions"), i, each) {
         const char *option = json_string_value(each);
 
-        seccomp = seccomp || (option && strncmp(option, "name=seccomp", 12) == 0);
+        p->seccomp = p->seccomp || (option && strncmp(option, "name=seccomp", 12) == 0);
     }
-    probe_found(p, "seccomp", seccomp, "%s",
-                seccomp ? "the Engine's default profile"
-                        : "the Engine was built without; functions run unfiltered");
 }
 
 static void from_network(struct invoker *v)

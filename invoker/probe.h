@@ -26,6 +26,7 @@ struct probe {
     unsigned count;
     bool has_bridge; /* egress functions get the Engine's bridge */
     bool cgroup_v1;
+    bool seccomp; /* the Engine can filter system calls */
     int64_t probe_ms;
 };
 

@@ -13,6 +13,7 @@
 #include "common/base/clock.h"
 #include "common/base/json.h"
 #include "invoker/internal.h"
+#include "invoker/seccomp.h"
 #include "invoker/start.h"
 
 enum { PROBE_MEMORY_MB = 64, DIAL_MAX_MS = 5000, PATH_MAX_BYTES = 512 };
@@ -178,7 +179,7 @@ static void read_exit(struct trial *t)
                 r == 0 ? "%d after a kill" : "%d: not told", (int)code);
 }
 
-void probe_container(struct invoker *v, const char *image)
+static bool try_once(struct invoker *v, const char *image, struct nr_err *err)
 {
     struct trial t = {.v = v, .listener = -1, .conn = -1};
     unsigned char random[4];
@@ -186,13 +187,13 @@ void probe_container(struct invoker *v, const char *image)
 
     nr_random(random, sizeof(random));
     nr_hex(random, sizeof(random), t.name);
-    if (listen_at(&t) == 0 && create_and_start(&t, image) == 0 && await_hello(&t, begun_us) == 0) {
+    bool dialled =
+        listen_at(&t) == 0 && create_and_start(&t, image) == 0 && await_hello(&t, begun_us) == 0;
+    if (dialled) {
         probe_found(&v->probe, "dial-in", true, "hello after %llu ms, of which create %llu",
                     (unsigned long long)t.dial_us / 1000, (unsigned long long)t.create_us / 1000);
         read_limit(&t);
         read_exit(&t);
-    } else {
-        probe_found(&v->probe, "dial-in", false, "%s", t.err.text);
     }
     if (t.conn >= 0)
         (void)close(t.conn);
@@ -200,4 +201,25 @@ void probe_container(struct invoker *v, const char *image)
         (void)close(t.listener);
     if (t.id[0])
         remove_orphan(v, t.id, t.name);
+    *err = t.err;
+    return dialled;
+}
+
+void probe_container(struct invoker *v, const char *image)
+{
+    struct nr_err err = {0};
+
+    v->seccomp = v->probe.seccomp ? seccomp_profile() : NULL;
+    bool dialled = try_once(v, image, &err);
+    if (!dialled && v->seccomp) { /* is it the profile? */
+        free(v->seccomp);
+        v->seccomp = NULL;
+        dialled = try_once(v, image, &err);
+    }
+    if (!dialled)
+        probe_found(&v->probe, "dial-in", false, "%s", err.text);
+    probe_found(&v->probe, "seccomp", v->probe.seccomp, "%s",
+                v->seccomp         ? "our profile, for one architecture"
+                : v->probe.seccomp ? "the Engine's default profile"
+                                   : "the Engine was built without; functions run unfiltered");
 }
