@@ -96,6 +96,30 @@ void controller_drain(struct controller *c, uint64_t max_ms, void (*idle)(void *
     nr_deadline_set(c->loop, &c->drain_deadline, max_ms);
 }
 
+/* Calls that have ended, whose end the disk refused to the last: the next start finds their rows and records them as failed. */
+static void drop_unwritten(struct controller *c)
+{
+    int64_t dropped = 0;
+
+    NR_LIST_EACH(&c->all, l) {
+        struct activation *a = nr_container_of(l, struct activation, in_account);
+
+        if (a->c != C_END || a->row_pending)
+            continue;
+        nr_deadline_cancel(&a->wait);
+        nr_list_del(&a->queue);
+        nr_list_del(l);
+        (void)nr_map_del(&c->live, a->by_id.key);
+        activation_unref(a);
+        dropped++;
+    }
+    if (dropped > 0)
+        nr_log(
+            c->log, NR_LOG_WARN, "controller",
+            "the ends of %lld accepted calls could not be written; the next start records them as failed",
+            (long long)dropped);
+}
+
 void controller_close(struct controller *c)
 {
     if (c == NULL)
@@ -104,6 +128,7 @@ void controller_close(struct controller *c)
     nr_deadline_cancel(&c->drain_deadline);
     nr_db_close(c->db);
     (void)uv_run(&c->loop->uv, UV_RUN_NOWAIT); /* what the store still had to say */
+    drop_unwritten(c);
     resolve_fini(c);
     admission_fini(c);
     nr_map_fini(&c->live);

@@ -13,8 +13,7 @@
 #define BALLAST_BYTES (64 << 20)
 #define ROOM_AGAIN_BYTES (128 << 20)
 #define TIDY_MS 10000
-#define TIDY_ROWS_BY_AGE 500
-#define TIDY_ROWS_BY_BYTES 100 /* a row may be 11 MB: few at a time, or too many go */
+#define TIDY_ROWS 500
 
 /* ---- the disk is full ------------------------------------------------------------------------------------------- */
 
@@ -86,10 +85,23 @@ static int64_t used_bytes(sqlite3 *db)
     return (figure[0] - figure[1]) * figure[2];
 }
 
+/* How many of the oldest rows are too much, when all were of one size; 0 when the store is small enough. */
+static int rows_too_many(sqlite3 *db, int64_t max_bytes)
+{
+    int64_t used = used_bytes(db), rows;
+    sqlite3_stmt *s = nr_db_prepare(db, "SELECT (SELECT max(seq) FROM calls) - (SELECT min(seq)"
+                                        " FROM calls) + 1");
+
+    if (max_bytes <= 0 || used <= max_bytes || journal_step(s) != 0)
+        return 0;
+    rows = (used - max_bytes) / (used / (sqlite3_column_int64(s, 0) + 1) + 1) + 1;
+    return rows < TIDY_ROWS ? (int)rows : TIDY_ROWS;
+}
+
 static int tidy_run(sqlite3 *db, struct nr_db_job *job)
 {
     struct tidy_job *t = nr_container_of(job, struct tidy_job, job);
-    bool too_big = t->max_bytes > 0 && used_bytes(db) > t->max_bytes;
+    int too_many = rows_too_many(db, t->max_bytes);
     sqlite3_stmt *s = nr_db_prepare(
         db,
         "DELETE FROM calls WHERE seq IN (SELECT seq FROM (SELECT seq, end_ms FROM calls WHERE state=2"
@@ -97,9 +109,9 @@ static int tidy_run(sqlite3 *db, struct nr_db_job *job)
 
     if (s == NULL)
         return NR_EIO;
-    t->rows = too_big ? TIDY_ROWS_BY_BYTES : TIDY_ROWS_BY_AGE;
+    t->rows = too_many > 0 ? too_many : TIDY_ROWS;
     sqlite3_bind_int(s, 1, t->rows);
-    sqlite3_bind_int(s, 2, too_big);
+    sqlite3_bind_int(s, 2, too_many > 0);
     sqlite3_bind_int64(s, 3, t->before_ms);
     int r = journal_step(s);
     t->removed = r == 0 ? sqlite3_changes(db) : 0;

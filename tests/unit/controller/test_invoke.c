@@ -332,6 +332,25 @@ static void an_end_that_the_disk_refuses_holds_no_question_up(void **state)
     nr_auto_free char *one = success_of(f, id);
 }
 
+static void a_stop_with_a_full_disk_leaks_nothing_and_the_next_start_says_so(void **state)
+{
+    struct fakes *f = *state;
+    char id[33];
+    int err;
+
+    f->run = FAKE_HOLD;
+    (void)fakes_call(f, "hello", false, 60000);
+    fakes_until(f, &f->held_count, 1);
+    memcpy(id, f->last_id, sizeof(id));
+    fakes_disk_full(true);
+    fakes_finish(f, f->held[0]);
+    fakes_close(f, true);
+    fakes_open(f, true);
+    nr_auto_free char *one = fakes_ask(f, QUERY_GET, id, false, &err);
+    assert_non_null(one);
+    assert_non_null(strstr(one, "\"status\":\"whisk internal error\""));
+}
+
 static void a_queued_call_whose_function_is_gone_says_so(void **state)
 {
     struct fakes *f = *state;
@@ -453,6 +472,7 @@ int main(void)
         CASE(a_refused_downgrade_still_answers),
         CASE(a_claim_that_the_disk_refuses_is_tried_again),
         CASE(an_end_that_the_disk_refuses_holds_no_question_up),
+        CASE(a_stop_with_a_full_disk_leaks_nothing_and_the_next_start_says_so),
         CASE(a_queued_call_whose_function_is_gone_says_so),
         cmocka_unit_test(queued_call_survives_a_crash_and_runs_once),
         cmocka_unit_test(running_call_of_a_crash_is_not_run_again),
