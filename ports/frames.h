@@ -9,6 +9,7 @@
  *   each call   host  -> RUN                                    agent -> ANSWER (one or more parts), [LOG], END
  *   worker dies                                                 agent -> [LOG], END with its verdict, no ANSWER before it
  *   host closes the connection while a call runs: the agent kills the worker of that slot (time limit, cancel, drain).
+ *     If it closes only its sending side, the agent still sends [LOG], END before it closes its own.
  *   agent loses the connection: it redials for ever with back-off, 10 ms to 1 s.
  *
  * This header needs nothing but <stdint.h>: the agent (static, no library of ours) includes it too. No thread of its own.

@@ -3,7 +3,8 @@
  *   dial       connect to the host's socket, say HELLO, give the connection to the mode; else try again in 10 ms .. 1 s
  *   frames     INIT and RUN go to init.c and the mode; in direct mode the worker reads the frames after INIT itself
  *   hang-up    while a call runs: it is cut (time limit, cancel, drain): its worker is killed, and with one slot the
- *              whole container goes. Between calls: the host restarts; dial again.
+ *              whole container goes. A host that closed only its sending side still gets the log of that call and its
+ *              END. Between calls: the host restarts; dial again.
  * The descriptor is shared with a direct worker, which wants to block on it: it is left blocking, and the agent sends
  * and receives with MSG_DONTWAIT.
  *
@@ -14,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +31,7 @@
 #define BACKOFF_MAX_MS 1000
 #define LOST_CHECK_MS 10
 #define LOST_CHECKS_MAX 200 /* 2 s: then the worker is taken for hung */
+#define LAST_WORDS_MS 250   /* the host waits 300 */
 
 void slot_init(struct slot *s, struct agent *a, unsigned index)
 {
@@ -79,17 +82,51 @@ void slot_close(struct slot *s)
     agent_exit(a, EXIT_CUT);
 }
 
-/* The host wants this call gone. */
-static void cut(struct slot *s)
+static void slot_ready(struct watch *w, uint32_t events);
+static uint32_t wanted_events(const struct slot *s);
+
+static void end_cut(struct slot *s)
 {
     struct agent *a = s->agent;
     if (a->phase == AGENT_STARTING || a->phase == AGENT_FAILED || a->setup.slots <= 1)
         agent_exit(a, EXIT_CUT);
+    slot_close(s);
+}
+
+static void last_words_missed(struct timer *t)
+{
+    end_cut(container_of(t, struct slot, timer));
+}
+
+/* Kills what runs the call of this slot and no other; its burial says LOG and END. false: there is no such process. */
+static bool kill_call(struct slot *s)
+{
+    struct agent *a = s->agent;
+    bool alone = a->phase == AGENT_STARTING || a->setup.slots <= 1;
+    struct worker *w = s->worker ? s->worker : alone ? a->launcher : NULL;
+    if (a->placer > 0)
+        return kill(a->placer, SIGKILL) == 0;
+    if (!w || w->pid <= 0 || (w->slot != s && !alone))
+        return false;
+    worker_kill(w);
+    return true;
+}
+
+/* The host wants this call gone. */
+static void cut(struct slot *s)
+{
+    struct agent *a = s->agent;
+    loop_drop(&a->loop, &s->watch);
     if (a->mode->cut)
         a->mode->cut(s);
-    if (s->worker && s->worker->slot == s)
-        worker_kill(s->worker);
-    slot_close(s);
+    if (a->phase == AGENT_FAILED || !kill_call(s)) {
+        end_cut(s);
+        return;
+    }
+    s->shut = true;
+    s->state = SLOT_OPEN;
+    loop_watch(&a->loop, &s->watch, s->fd, wanted_events(s), slot_ready);
+    timer_set(&a->loop, &s->timer, LAST_WORDS_MS, last_words_missed);
 }
 
 static bool call_runs(struct slot *s)
@@ -171,17 +208,18 @@ static void read_frames(struct slot *s)
 
 static uint32_t wanted_events(const struct slot *s)
 {
-    return EPOLLRDHUP | (agent_reads(s) ? EPOLLIN : 0u) | (s->out.first ? EPOLLOUT : 0u);
+    uint32_t out = s->out.first ? EPOLLOUT : 0u;
+    return s->shut ? out : EPOLLRDHUP | (agent_reads(s) ? EPOLLIN : 0u) | out;
 }
 
 static void flush(struct slot *s)
 {
     int status = outbox_flush(&s->out, s->fd);
-    if (status == -EPIPE) {
+    if (status == -EPIPE && !s->shut) {
         hung_up(s);
         return;
     }
-    if (status == 0 && s->last_words) {
+    if (status == -EPIPE || (status == 0 && s->last_words)) {
         slot_close(s);
         return;
     }
@@ -195,6 +233,11 @@ static void slot_ready(struct watch *w, uint32_t events)
         flush(s);
     if (s->fd < 0 || s->watch.fd < 0)
         return;
+    if (s->shut) {
+        if (events & (EPOLLHUP | EPOLLERR)) /* it does not listen either */
+            end_cut(s);
+        return;
+    }
     if ((events & EPOLLIN) && agent_reads(s))
         read_frames(s);
     else if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))

@@ -1,5 +1,6 @@
 """The cases that every way to run a function has to pass, each in real containers."""
 import json
+import socket
 import time
 
 import host
@@ -163,6 +164,25 @@ def test_cut_call_ends_the_container(fn):
     fn.slot.close()
     assert fn.exit_status() == 137
     assert time.monotonic() - began < 5
+
+
+def test_cut_call_has_last_words(flavour, start):
+    """A host that closes its sending side only still gets the log of the call it cut."""
+    for patience in (0.3, 1, 5):  # however soon the cut comes, nothing but the line can be there; late enough, it is
+        c = start(flavour)
+        assert not flavour.init(c).failed
+        call = c.slot.begin_run({"do": "sleep", "ms": 60_000, "tag": "long"})
+        time.sleep(patience)
+        c.slot.socket.shutdown(socket.SHUT_WR)
+        try:
+            r = c.slot.collect(call)
+        except host.Gone:  # cut before it began
+            continue
+        assert r.answer is None and r.verdict == host.EXITED
+        assert c.exit_status() == 137
+        if r.lines:
+            break
+    assert r.lines == [("stdout", "begin long")]
 
 
 def test_redial_between_calls(flavour, fn):

@@ -106,6 +106,7 @@ static void snooze(const char *tag, long ms)
     struct timespec t = {ms / 1000, ms % 1000 * 1000000};
     char text[128];
     printf("begin %s\n", tag);
+    fflush(stdout); /* a call that is killed in its sleep shall have said so */
     nanosleep(&t, NULL);
     printf("end %s\n", tag);
     snprintf(text, sizeof text, "{\"tag\":\"%s\"}", tag);
