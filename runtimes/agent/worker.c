@@ -186,7 +186,11 @@ static void run_child(const struct spawn *sp)
     if (sp->folder && chdir(sp->folder) < 0)
         dprintf(2, "cannot enter %s: %s\n", sp->folder, strerror(errno));
     execvpe(sp->argv[0], sp->argv, sp->env);
-    dprintf(2, "cannot execute %s: %s\n", sp->argv[0], strerror(errno));
+    bool there = errno == ENOENT && access(sp->argv[0], F_OK) == 0;
+    dprintf(
+        2, "cannot execute %s: %s\n", sp->argv[0],
+        there ? "the interpreter that it names does not exist (a first line that ends with CR LF?)"
+              : strerror(errno));
     _exit(127);
 }
 

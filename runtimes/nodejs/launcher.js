@@ -45,7 +45,7 @@ let setup = null;
 let main = null;
 let single = true; // one slot
 let current = null; // one slot: the context that is open, INIT's included
-let children = false; // the function may have processes that write to our pipes themselves
+let others = false; // our pipes may have bytes that were not written through process.stdout and process.stderr
 
 // ---------------------------------------------------------------------------------------------------------- logs
 
@@ -163,14 +163,36 @@ function redirectWriteSync() {
   };
 }
 
-function watchChildren() {
-  const load = Module._load;
-  Module._load = function (request, ...rest) {
-    if (request === 'child_process' || request === 'node:child_process' || request.endsWith('.node')) {
-      children = true;
-    }
-    return load.call(this, request, ...rest);
+// What can put bytes into our pipes, or keep a descriptor of them, without passing the functions above: children, threads,
+// native code, and files opened for writing (/dev/stdout is one). All forms of import end in these bindings.
+function watchOthers() {
+  const note = (object, name, unseen) => {
+    const original = object[name];
+    object[name] = function (...args) {
+      others ||= unseen(args);
+      return Reflect.apply(original, this, args);
+    };
   };
+  const always = () => true;
+  const ours = ([fd]) => fd === 1 || fd === 2;
+  const writes = ([, flags]) => typeof flags !== 'number' || (flags & 3) !== 0;
+  try {
+    const files = process.binding('fs');
+    for (const name of ['writeBuffer', 'writeBuffers', 'writeString']) note(files, name, ours);
+    for (const name of ['open', 'openFileHandle', 'copyFile', 'writeFileUtf8']) {
+      if (files[name]) note(files, name, writes);
+    }
+    note(process.binding('spawn_sync'), 'spawn', always);
+    note(process.binding('process_wrap').Process.prototype, 'spawn', always);
+    note(process, 'dlopen', always);
+    const threads = require('worker_threads');
+    threads.Worker = new Proxy(threads.Worker, {
+      construct(...args) { others = true; return Reflect.construct(...args); },
+    });
+    Module.syncBuiltinESMExports();
+  } catch {
+    others = true; // a Node that has no such insides: then every call's END comes from the agent
+  }
 }
 
 // -------------------------------------------------------------------------------------------------------- frames
@@ -192,7 +214,7 @@ function endFrame(verdict, call) {
 }
 
 function errorText(sentence) {
-  return JSON.stringify({ error: sentence });
+  return wellFormed(JSON.stringify({ error: sentence }));
 }
 
 // -------------------------------------------------------------------------------------------------------- loading
@@ -292,18 +314,42 @@ function plainError(reason) {
   return { name: reason.name, message: reason.message, stack: reason.stack, ...reason };
 }
 
+// A rejected promise is the function's own way to answer with an error.
+function rejected(reason) {
+  if (isMemory(reason)) return thrown(reason);
+  try {
+    return answerOf({ error: plainError(reason) });
+  } catch (e) {
+    return thrown(e);
+  }
+}
+
 function isMemory(e) {
   return e instanceof RangeError && MEMORY_ERRORS.includes(e.message);
 }
 
+// A text of what was thrown, whatever it is.
+function described(e) {
+  try {
+    return `${e}`;
+  } catch {
+    return 'a value that cannot be shown as text';
+  }
+}
+
+// JSON.stringify escapes halves of surrogate pairs that stand alone; no JSON of the platform has them. They become what
+// they become wherever Node writes text.
+function wellFormed(text) {
+  if (!text.includes('\\ud')) return text;
+  return text.replace(/\\(?:ud[89a-f][0-9a-f]{2}|.)/g, (part) => (part.length > 2 ? '\ufffd' : part));
+}
+
 // {text, failed} for a value the function returned.
 function answerOf(result) {
-  if (result === undefined) result = {};
-  if (typeof result !== 'object' || result === null) {
-    return { text: errorText('The action did not return a dictionary or array.'), failed: true };
-  }
   try {
-    return { text: JSON.stringify(result), failed: false };
+    const text = result === undefined ? '{}' : JSON.stringify(result);
+    if (typeof text === 'string' && (text[0] === '{' || text[0] === '[')) return { text: wellFormed(text), failed: false };
+    return { text: errorText('The action did not return a dictionary or array.'), failed: true };
   } catch (e) {
     return thrown(e);
   }
@@ -311,8 +357,10 @@ function answerOf(result) {
 
 function thrown(e) {
   if (isMemory(e)) return { text: errorText(MEMORY_SENTENCE), failed: true };
-  process.stderr.write(`${util.inspect(e)}\n`);
-  return { text: errorText(`An error has occurred: ${e}`), failed: true };
+  try {
+    process.stderr.write(`${util.inspect(e)}\n`);
+  } catch { /* what the function threw, or put in the place of stderr, throws itself */ }
+  return { text: errorText(`An error has occurred: ${described(e)}`), failed: true };
 }
 
 class Slot {
@@ -421,23 +469,21 @@ class Slot {
     const activity = this.begin(call);
     if (single) current = context;
     contexts.run(context, () => {
-      let result;
+      const finish = (answer) => this.finish(call, context, activity, answer);
+      let answer;
       try {
         const args = JSON.parse(payload.toString());
         this.setEnv(args);
-        result = main(args.value);
+        const result = main(args.value);
+        if (result && typeof result.then === 'function') {
+          Promise.resolve(result).then((value) => finish(answerOf(value)), (reason) => finish(rejected(reason)));
+          return;
+        }
+        answer = answerOf(result);
       } catch (e) {
-        this.finish(call, context, activity, thrown(e));
-        return;
+        answer = thrown(e);
       }
-      if (result && typeof result.then === 'function') {
-        result.then(
-          (value) => this.finish(call, context, activity, answerOf(value)),
-          (reason) => this.finish(call, context, activity,
-            isMemory(reason) ? thrown(reason) : answerOf({ error: plainError(reason) })));
-      } else {
-        this.finish(call, context, activity, answerOf(result));
-      }
+      finish(answer);
     });
   }
 
@@ -454,7 +500,7 @@ class Slot {
     if (current === context) current = null;
     const verdict = answer.failed ? TAINTED : OK;
     const frames = [head(ANSWER, flags, call, body.length), body];
-    if (single && (context.wrote || children || activity % 2 || this.activity() !== activity)) {
+    if (single && (context.wrote || others || activity % 2 || this.activity() !== activity)) {
       this.write(frames, () => send({ type: 'd', slot: this.index, call: String(call), value: verdict }));
       return;
     }
@@ -509,4 +555,4 @@ process.disconnect = undefined;
 redirect(process.stdout, 'stdout');
 redirect(process.stderr, 'stderr');
 redirectWriteSync();
-watchChildren();
+watchOthers();

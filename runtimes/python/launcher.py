@@ -44,11 +44,17 @@ FIONREAD = 0x541B
 ACTION = os.environ.get("NARAE_ACTION", "/action")
 
 compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
-escaped = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def error_json(sentence):
-    return escaped({"error": sentence}).encode()
+    return compact({"error": sentence}).encode(errors="replace")
+
+
+def described(error):
+    try:
+        return str(error)
+    except Exception:
+        return type(error).__name__
 
 
 class Control:
@@ -120,7 +126,10 @@ def load(setup, code_fds):
 
 def set_init_env(env):
     for key, value in env.items():
-        os.environ[key] = value if isinstance(value, str) else compact(value)
+        try:
+            os.environ[key] = value if isinstance(value, str) else compact(value)
+        except (ValueError, OSError):
+            pass  # no variable can have this name ("", "a=b"), or this text (a NUL in it)
 
 
 class Slot:
@@ -218,15 +227,12 @@ class Slot:
             self.one_process()
             if not isinstance(result, (dict, list)):
                 return error_json("The action did not return a dictionary or array."), FAILED, TAINTED
-            try:
-                return compact(result).encode(), 0, OK
-            except UnicodeEncodeError:  # lone surrogates have no UTF-8, but a JSON escape
-                return escaped(result).encode(), 0, OK
+            return compact(result).encode(), 0, OK
         except Exception as e:
             self.one_process()
-            traceback.print_exception(type(e), e, trimmed(e))
+            print_trace(e)
             # as stock clients know it: an application error with the exception's text; the traceback is in the log
-            return error_json(str(e)), 0, TAINTED
+            return error_json(described(e)), 0, TAINTED
         except BaseException as e:  # sys.exit() and its like end the process, as they say
             leave(e)
 
@@ -292,7 +298,10 @@ def flush():
 
 def leave(error):
     """Ends this process at once, with the status that SystemExit asks for."""
-    code = getattr(error, "code", None)
+    code = error.code if isinstance(error, SystemExit) else None
+    if error is not None and not isinstance(error, SystemExit):
+        print_trace(error)
+        code = 1
     if code is not None and not isinstance(code, int):
         print(code, file=sys.stderr)
         code = 1
@@ -300,12 +309,15 @@ def leave(error):
     os._exit((code or 0) & 0xFF)
 
 
-def trimmed(error):
+def print_trace(error):
     """The traceback without our own frames."""
     trace = error.__traceback__
     while trace and trace.tb_frame.f_code.co_filename == __file__:
         trace = trace.tb_next
-    return trace
+    try:
+        traceback.print_exception(type(error), error, trace)
+    except Exception:
+        pass  # the function closed or replaced stderr
 
 
 def fork_worker(function, setup, page, index, fds):
@@ -344,9 +356,9 @@ def initialize(control, setup, code_fds):
             print("Zip file does not include __main__.py.", file=sys.stderr)
             sentence = "The action failed to generate or locate a binary. See logs for details."
         else:
-            traceback.print_exception(type(e), e, trimmed(e))
+            print_trace(e)
     except Exception as e:
-        traceback.print_exception(type(e), e, trimmed(e))
+        print_trace(e)
     except BaseException as e:
         leave(e)
     flush()

@@ -50,11 +50,37 @@ def test_python_missing_entry(start):
 def test_python_sys_exit_and_result_that_cannot_be_json(start):
     slot = loaded(start, PYTHON, "code.py", b"def main(a):\n    return {'x': {1, 2}}\n")
     r = slot.run({})
-    assert r.failed and "not JSON serializable" in r.value["error"] and r.verdict == host.TAINTED
+    assert not r.failed and "not JSON serializable" in r.value["error"] and r.verdict == host.TAINTED
     slot = loaded(start, PYTHON, "code.py", b"import sys\ndef main(a):\n    print('bye')\n    sys.exit(4)\n")
     r = slot.run({})
     assert r.answer is None and r.verdict == host.EXITED and r.exit_status == 4 << 8
     assert r.lines == [("stdout", "bye")]
+
+
+def test_python_exceptions_of_any_kind(start):
+    code = (b"class Mute(Exception):\n    def __str__(self):\n        raise RuntimeError('no text')\n"
+            b"class Base(BaseException):\n    pass\n"
+            b"def main(a):\n    raise {'mute': Mute(), 'base': Base('ground'), 'half': ValueError('\\ud800')}[a['raise']]\n")
+    r = loaded(start, PYTHON, "code.py", code).run({"raise": "mute"})
+    assert r.value == {"error": "Mute"} and not r.failed and r.verdict == host.TAINTED
+    r = loaded(start, PYTHON, "code.py", code).run({"raise": "half"})
+    assert r.value == {"error": "?"}
+    r = loaded(start, PYTHON, "code.py", code).run({"raise": "base"})
+    assert r.answer is None and r.verdict == host.EXITED and r.exit_status == 1 << 8
+    assert any("Base: ground" in t for t in r.texts("stderr")) and not any("launcher" in t for t in r.texts("stderr"))
+
+
+def test_python_half_a_character_is_no_json(start):
+    r = loaded(start, PYTHON, "code.py", b"def main(a):\n    return {'x': '\\ud800'}\n").run({})
+    assert "surrogates not allowed" in r.value["error"] and r.verdict == host.TAINTED
+
+
+@pytest.mark.parametrize("flavour", [PYTHON, NODE, ONCE, DIRECT], ids=lambda f: f.name)
+def test_names_that_no_variable_can_have(start, flavour):
+    c = start(flavour)
+    env = {"a=b": "1", "": "2", "GOOD": "3", "NUMBER": 4}
+    assert not flavour.init(c, env=env).failed
+    assert c.slot.run({"do": "env", "names": ["GOOD", "NUMBER"]}).value == {"GOOD": "3", "NUMBER": "4"}
 
 
 def test_python_traceback_has_the_functions_lines_only(start):
@@ -108,6 +134,46 @@ def test_node_promises(start):
     assert slot.run({"do": "child"}).lines == [("stdout", "from a child")]
 
 
+@pytest.mark.parametrize("code, error", [
+    (b"({ toJSON() { return undefined; } })", NOT_COMPOSITE),
+    (b"new Date(0)", NOT_COMPOSITE),
+    (b"({ get then() { throw new Error('boom'); } })", "An error has occurred: Error: boom"),
+    (b"(() => { throw { toString() { throw 1; } }; })()", "An error has occurred: a value that cannot be shown as text"),
+    (b"({ x: 10n })", "An error has occurred: TypeError: Do not know how to serialize a BigInt")])
+def test_node_odd_results(start, code, error):
+    r = loaded(start, NODE, "code.js", b"function main() { return " + code + b"; }").run({})
+    assert r.failed and r.value == {"error": error} and r.verdict == host.TAINTED
+
+
+def test_node_thenables(start):
+    slot = loaded(start, NODE, "code.js", b"function main(a) { return { then(yes) { "
+                  b"if (a.bad) throw new Error('boom'); yes({ good: 1 }); yes({ good: 2 }); } }; }")
+    assert slot.run({}).value == {"good": 1}
+    assert slot.run({"bad": 1}).value["error"]["message"] == "boom"
+    assert slot.run({}).value == {"good": 1}
+
+
+def test_node_half_a_character_becomes_a_replacement(start):
+    slot = loaded(start, NODE, "code.js", b"function main() { return { x: '\\ud800', ['\\udfff']: '\\u{1F600}', y: '\\\\ud800' }; }")
+    r = slot.run({})
+    assert r.value == {"x": "\ufffd", "\ufffd": "\U0001f600", "y": "\\ud800"} and r.verdict == host.OK
+
+
+@pytest.mark.parametrize("code", [
+    b"const fs = require('fs'); function main(a) { fs.writeFileSync('/dev/stdout', a.t); return a; }",
+    b"const fs = require('fs'); const f = fs.openSync('/dev/stdout', 'w'); function main(a) { fs.writeSync(f, a.t); return a; }",
+    b"async function main(a) { const { spawnSync } = await import('child_process');"
+    b" spawnSync('printf', ['%s', a.t], { stdio: 'inherit' }); return a; }",
+    b"const w = new (require('worker_threads').Worker)(`const { parentPort } = require('worker_threads');"
+    b" parentPort.on('message', (t) => { require('fs').writeSync(1, t); parentPort.postMessage(0); })`, { eval: true });"
+    b" function main(a) { return new Promise((yes) => { w.once('message', () => yes(a)); w.postMessage(a.t); }); }",
+], ids=["path", "descriptor", "child of an import", "thread"])
+def test_node_output_past_the_console_is_log(start, code):
+    slot = loaded(start, NODE, "code.js", code)
+    for n in range(60):
+        assert slot.run({"t": "line %d\n" % n}).lines == [("stdout", "line %d" % n)]
+
+
 def test_node_late_exception_ends_the_worker(start):
     slot = loaded(start, NODE, "code.js",
                   b"function main() { console.log('before'); return new Promise(() => setTimeout(() => "
@@ -149,6 +215,13 @@ def test_log_flood_of_1_gb_costs_no_memory(start):
                   log_max_bytes=1 << 20)
     r = slot.run({})
     assert r.value == {} and r.log_truncated and len(r.log) < (1 << 20) + 256 and r.verdict == host.TAINTED
+
+
+def test_script_whose_interpreter_does_not_exist(start):
+    r = loaded(start, ONCE, "exec", b"#!/bin/sh\r\necho '{}'\r\n").run({})
+    assert r.failed and r.value == {"error": NOT_COMPOSITE}
+    assert r.lines == [("stderr", "cannot execute /action/exec: the interpreter that it names does not exist "
+                        "(a first line that ends with CR LF?)")]
 
 
 def test_once_without_a_result(start):
