@@ -62,7 +62,7 @@ static int lock_data(struct daemon *d, struct nr_err *err)
     char path[PATH_BYTES];
     const char *data = d->options.data;
 
-    if (nr_dir_make(data, 0711, err) != 0)
+    if (nr_dir_make(data, 0700, err) != 0)
         return err->code;
     (void)snprintf(path, sizeof(path), "%s/lock", data);
     d->lock_fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);

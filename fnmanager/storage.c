@@ -10,6 +10,10 @@
 
 #include "common/base/file.h"
 
+/* A file is readable for all (0444), for a function reopens it as another user through the descriptor that it was handed; the
+ * folders are closed, so that no other user of the host finds a way to it. */
+#define FOLDER_MODE 0700
+
 #define CODE_DAMAGED                                                                               \
     "The code of the function is unavailable: its stored file is not what was uploaded."
 
@@ -26,7 +30,13 @@ int storage_init(struct storage *s, const char *data_dir, struct nr_err *err)
                           data_dir);
     nr_check(pthread_mutex_init(&s->folders, NULL) == 0 &&
              pthread_mutex_init(&s->verified_lock, NULL) == 0);
-    return nr_dir_make(s->root, 0711, err);
+    int r = nr_dir_make(s->root, FOLDER_MODE, err);
+
+    /* one of an earlier run may have been open to the users of the host */
+    if (r == 0 && chmod(s->root, FOLDER_MODE) != 0)
+        return nr_err_set(err, nr_err_from_errno(errno), "%s: its mode cannot be set: %s", s->root,
+                          strerror(errno));
+    return r;
 }
 
 void storage_fini(struct storage *s)
@@ -85,7 +95,7 @@ char *storage_path(const struct storage *s, const char *folder, const char *file
     return path;
 }
 
-/* Makes <root>/<account>/<function>/<upload>, each 0711: the way for who may read the file, but nobody lists it. */
+/* Makes <root>/<account>/<function>/<upload>. */
 static int make_folder(struct storage *s, const char *folder, struct nr_err *err)
 {
     nr_auto_free char *path = storage_path(s, folder, "");
@@ -95,11 +105,11 @@ static int make_folder(struct storage *s, const char *folder, struct nr_err *err
     pthread_mutex_lock(&s->folders);
     while (r == 0 && (at = strchr(at, '/')) != NULL) {
         *at = '\0';
-        r = nr_dir_make(path, 0711, err);
+        r = nr_dir_make(path, FOLDER_MODE, err);
         *at++ = '/';
     }
     if (r == 0)
-        r = nr_dir_make(path, 0711, err);
+        r = nr_dir_make(path, FOLDER_MODE, err);
     pthread_mutex_unlock(&s->folders);
     return r;
 }

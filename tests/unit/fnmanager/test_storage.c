@@ -91,7 +91,7 @@ static void test_layout(void **state)
          at++) {
         *at = '\0';
         assert_int_equal(stat(reply.fn->code_path, &st), 0);
-        assert_int_equal(st.st_mode & 07777, 0711);
+        assert_int_equal(st.st_mode & 07777, 0700);
         *at = '/';
     }
     rig_reply_fini(&reply);
