@@ -20,14 +20,15 @@ struct nr_tls_conn {
     BIO *in, *out; /* owned by ssl */
 };
 
+/* The first error of the queue is the cause; the later ones only say which function met it. */
 static int fail(struct nr_err *err, const char *what, const char *path)
 {
-    char text[160];
-    unsigned long e = ERR_peek_last_error();
+    unsigned long e = ERR_peek_error();
+    const char *why =
+        ERR_SYSTEM_ERROR(e) ? strerror(ERR_GET_REASON(e)) : ERR_reason_error_string(e);
 
-    ERR_error_string_n(e, text, sizeof(text));
     ERR_clear_error();
-    return nr_err_set(err, NR_EINVAL, "%s %s: %s", what, path, e ? text : "unknown error");
+    return nr_err_set(err, NR_EINVAL, "%s %s: %s", what, path, why ? why : "unknown error");
 }
 
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_n,

@@ -88,7 +88,14 @@ static void test_open_checks_the_pair(void **state)
     assert_int_equal(nr_tls_self_signed(other_cert, other_key, "b", NULL), 0);
     assert_int_equal(nr_tls_open(cert_path, other_key, &t, &err), NR_EINVAL);
     assert_non_null(strstr(err.text, other_key));
-    assert_int_equal(nr_tls_open("/nonexistent", key_path, &t, NULL), NR_EINVAL);
+    assert_non_null(strstr(err.text, ": key values mismatch"));
+    err = (struct nr_err){0};
+    assert_int_equal(nr_tls_open("/nonexistent", key_path, &t, &err), NR_EINVAL);
+    assert_string_equal(err.text,
+                        "cannot use the certificate /nonexistent: No such file or directory");
+    err = (struct nr_err){0};
+    assert_int_equal(nr_tls_open(key_path, key_path, &t, &err), NR_EINVAL);
+    assert_non_null(strstr(err.text, ": no start line"));
     assert_null(t);
     nr_tls_close(NULL);
 }
