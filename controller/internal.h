@@ -63,6 +63,8 @@ struct controller {
     struct nr_link asking; /* questions that wait for the rows answered before them */
 
     struct journal_count rows;
+    int64_t unstored_bytes,
+        unstored_peak_bytes;  /* of calls that have ended and whose rows are not on disk */
     int64_t reload_after_seq; /* rows of an earlier run beyond this one are still to be loaded */
     bool reload_more, reloading;
     int64_t reloaded_live;

@@ -8,6 +8,7 @@
  *                         (journal_claim), so that a crash neither loses it nor runs it twice
  *   a blocking call       is answered from C_RUN when the invoker ticks with the outcome; logs and the record follow
  *   a blocking call that waits too long gets its row first and then its 202 (on_wait_over)
+ *   a blocking call while the disk is far behind is answered when its row is there: callers go at the disk's pace (keeps_up)
  *   a call whose "running" the disk refuses gives its slot back and goes to the end of the queue (wait_again)
  */
 #include "controller/internal.h"
@@ -15,6 +16,7 @@
 #include "common/base/clock.h"
 
 #define CLAIM_AGAIN_MS 500
+#define UNSTORED_MAX_BYTES (32 << 20)
 
 static void reply(struct activation *a)
 {
@@ -52,10 +54,16 @@ static bool accept_first(struct controller *c, struct activation *a)
     return true;
 }
 
+/* Does the disk take the rows of ended calls about as fast as they come? */
+static bool keeps_up(const struct activation *a)
+{
+    return a->c != C_RUN || a->id[0] == '\0' || a->ctl->unstored_bytes < UNSTORED_MAX_BYTES;
+}
+
 /* Unless the caller had a 202 before, or is about to get one. */
 static void give_answer(struct activation *a)
 {
-    if (a->replied || a->row_pending)
+    if (a->replied || a->row_pending || !keeps_up(a))
         return;
     if (a->error.code == 0)
         record_reply(a);
@@ -225,7 +233,6 @@ void controller_tick(struct activation *a)
     case C_RECORD: /* ticked when the row is on disk */
         if (a->row_pending)
             return;
-        give_answer(a); /* whose 202 could not be written */
         if (a->id[0] && !stays_queued(a)) {
             log_line(c, a);
             count_outcome(c, a);
@@ -235,7 +242,7 @@ void controller_tick(struct activation *a)
         }
         a->c = C_END;
         /* fall through */
-    case C_END: end(c, a);
+    case C_END: give_answer(a); end(c, a);
     }
 }
 

@@ -17,6 +17,7 @@
 #include "common/base/clock.h"
 
 #define END_AGAIN_MS 1000
+#define ARENA_BYTES 4096 /* of a small call */
 
 enum row_state { ROW_QUEUED, ROW_RUNNING, ROW_TERMINAL };
 
@@ -227,6 +228,12 @@ static int end_run(sqlite3 *db, struct nr_db_job *job)
     return r;
 }
 
+/* What a call keeps in memory until its row is on disk. */
+static int64_t row_bytes(const struct activation *a)
+{
+    return (int64_t)(sizeof(*a) + ARENA_BYTES + a->outcome.result.n + a->logs.n);
+}
+
 static void on_end_again(struct nr_deadline *d)
 {
     struct activation *a = nr_container_of(d, struct activation, wait);
@@ -240,6 +247,7 @@ static void on_ended(struct nr_db_job *job)
     struct controller *c = a->ctl;
 
     a->row_pending = false;
+    c->unstored_bytes -= row_bytes(a);
     if (job->status == NR_ENOSPC)
         disk_is_full(c);
     if (job->status == NR_ECONFLICT) {
@@ -262,6 +270,9 @@ static void on_ended(struct nr_db_job *job)
 
 void journal_end(struct controller *c, struct activation *a)
 {
+    c->unstored_bytes += row_bytes(a);
+    if (c->unstored_bytes > c->unstored_peak_bytes)
+        c->unstored_peak_bytes = c->unstored_bytes;
     a->row =
         (struct nr_db_job){.run = end_run, .done = on_ended, .loop = c->loop, .lazy = !a->durable};
     a->row_pending = true;

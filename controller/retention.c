@@ -5,6 +5,7 @@
 #include "controller/internal.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <sys/statvfs.h>
 
@@ -14,6 +15,7 @@
 #define ROOM_AGAIN_BYTES (128 << 20)
 #define TIDY_MS 10000
 #define TIDY_ROWS 500
+#define PEAK_BYTES (4 << 20)
 
 /* ---- the disk is full ------------------------------------------------------------------------------------------- */
 
@@ -144,10 +146,20 @@ static void tidy(struct controller *c)
     nr_db_write(c->db, &t->job);
 }
 
+/* A peak of unwritten rows leaves the heap wide: when nothing runs it is given back. */
+static void give_heap_back(struct controller *c)
+{
+    if (c->running > 0 || c->unstored_peak_bytes < PEAK_BYTES)
+        return;
+    c->unstored_peak_bytes = 0;
+    (void)malloc_trim(0);
+}
+
 static void on_tidy(struct nr_deadline *d)
 {
     struct controller *c = nr_container_of(d, struct controller, tidy);
 
+    give_heap_back(c);
     look_for_room(c);
     if (c->reloaded_live == 0)
         journal_reload(c); /* a read that failed is tried again */

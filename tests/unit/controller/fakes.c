@@ -161,15 +161,39 @@ static ssize_t no_room(int fd, const void *bytes, size_t n, off_t at)
     return -1;
 }
 
-void fakes_disk_full(bool full)
+typedef ssize_t (*pwrite_call)(int fd, const void *bytes, size_t n, off_t at);
+
+/* NULL sets the real one again. */
+static void set_pwrite(pwrite_call with)
 {
     sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
     sqlite3_syscall_ptr call = NULL;
 
-    if (full)
-        memcpy(&call, &(ssize_t(*)(int, const void *, size_t, off_t)){no_room}, sizeof(call));
-    (void)vfs->xSetSystemCall(vfs, "pwrite", call); /* NULL sets the real one again */
+    if (with)
+        memcpy(&call, &with, sizeof(call));
+    (void)vfs->xSetSystemCall(vfs, "pwrite", call);
     (void)vfs->xSetSystemCall(vfs, "pwrite64", call);
+}
+
+void fakes_disk_full(bool full)
+{
+    set_pwrite(full ? no_room : NULL);
+}
+
+static pthread_mutex_t disk = PTHREAD_MUTEX_INITIALIZER;
+
+static ssize_t write_when_it_moves(int fd, const void *bytes, size_t n, off_t at)
+{
+    nr_check(pthread_mutex_lock(&disk) == 0);
+    nr_check(pthread_mutex_unlock(&disk) == 0);
+    return pwrite(fd, bytes, n, at);
+}
+
+void fakes_disk_stands(bool stands)
+{
+    nr_check((stands ? pthread_mutex_lock : pthread_mutex_unlock)(&disk) == 0);
+    if (stands)
+        set_pwrite(write_when_it_moves);
 }
 
 /* ---- the fixture ---- */

@@ -32,6 +32,8 @@ struct fakes {
 
 /* From now on every write of sqlite says that the disk is full, or no longer. */
 void fakes_disk_full(bool full);
+/* From now on writes of sqlite wait, or no longer. */
+void fakes_disk_stands(bool stands);
 /* Opens a controller with its own data folder and loop. keep: reopen the folder of an earlier run. */
 void fakes_open(struct fakes *f, bool keep);
 /* Closes all and asserts that the loop is clean; removes the folder unless `keep`. */

@@ -351,6 +351,29 @@ static void a_stop_with_a_full_disk_leaks_nothing_and_the_next_start_says_so(voi
     assert_non_null(strstr(one, "\"status\":\"whisk internal error\""));
 }
 
+/* 64 results of a megabyte against a disk that stands: what waits in memory has a ceiling, and nothing is lost. */
+static void a_disk_that_is_behind_slows_callers_down(void **state)
+{
+    struct fakes *f = *state;
+    int err;
+    nr_auto_free char *big = nr_alloc((1 << 20) + 1);
+
+    memset(big, '1', 1 << 20);
+    f->result = big;
+    fakes_disk_stands(true);
+    for (int i = 0; i < 64; i++)
+        (void)fakes_call(f, "hello", true, 60000);
+    fakes_until(f, &f->runs, 64);
+    fakes_turns(f, 100);
+    int at_once = f->replies;
+    fakes_disk_stands(false);
+    assert_int_equal(at_once, 32);
+    fakes_until(f, &f->replies, 64);
+    assert_int_equal(f->last_status, 200);
+    nr_auto_free char *count = fakes_ask(f, QUERY_LIST, "", true, &err);
+    assert_string_equal(count, "{\"activations\":64}");
+}
+
 static void a_queued_call_whose_function_is_gone_says_so(void **state)
 {
     struct fakes *f = *state;
@@ -473,6 +496,7 @@ int main(void)
         CASE(a_claim_that_the_disk_refuses_is_tried_again),
         CASE(an_end_that_the_disk_refuses_holds_no_question_up),
         CASE(a_stop_with_a_full_disk_leaks_nothing_and_the_next_start_says_so),
+        CASE(a_disk_that_is_behind_slows_callers_down),
         CASE(a_queued_call_whose_function_is_gone_says_so),
         cmocka_unit_test(queued_call_survives_a_crash_and_runs_once),
         cmocka_unit_test(running_call_of_a_crash_is_not_run_again),
