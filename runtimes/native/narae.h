@@ -170,6 +170,10 @@ static inline int narae_fail(struct narae_call *call, const char *sentence)
             call->sentence[n++] = '\\';
         call->sentence[n++] = (unsigned char)*sentence < ' ' ? ' ' : *sentence;
     }
+    while (*sentence && n > 0 && ((unsigned char)call->sentence[n - 1] & 0xC0) == 0x80)
+        n--; /* it was cut: not inside a character */
+    if (*sentence && n > 0 && (unsigned char)call->sentence[n - 1] >= 0xC0)
+        n--;
     call->sentence[n] = 0;
     call->failed = 1;
     return 1;

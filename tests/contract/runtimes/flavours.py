@@ -32,14 +32,20 @@ def tar_gz(files):
     return data.getvalue()
 
 
+def program(source, *flags):
+    """A static program: the image has no compiler and need not have its libraries."""
+    out = pathlib.Path(os.environ.get("TMPDIR", "/tmp")) / ("narae-program-%d" % os.getpid())
+    subprocess.run(["cc", "-O2", "-static", *flags, "-I", ROOT / "runtimes/native", "-x", "c", "-", "-o", out],
+                   input=source, check=True)
+    code = out.read_bytes()
+    out.unlink()
+    return code
+
+
 def compiled(mode, cache={}):
-    """every.c for one mode, static: the image has no compiler and need not have its libraries."""
+    """every.c for one mode."""
     if mode not in cache:
-        out = pathlib.Path(os.environ.get("TMPDIR", "/tmp")) / ("narae-every-%s-%d" % (mode, os.getpid()))
-        subprocess.run(["cc", "-O2", "-static", "-D" + mode.upper(), "-I", ROOT / "runtimes/native",
-                        FUNCTIONS / "every.c", "-o", out], check=True)
-        cache[mode] = out.read_bytes()
-        out.unlink()
+        cache[mode] = program((FUNCTIONS / "every.c").read_bytes(), "-D" + mode.upper())
     return cache[mode]
 
 

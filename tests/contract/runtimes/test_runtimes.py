@@ -4,7 +4,7 @@ import time
 
 import host
 import pytest
-from flavours import NO_BINARY, NOT_COMPOSITE, archive, compiled, flavours, tar_gz
+from flavours import NO_BINARY, NOT_COMPOSITE, archive, compiled, flavours, program, tar_gz
 
 BY_NAME = {f.name: f for f in flavours()}
 PYTHON, NODE, ONCE, LOOP, DIRECT = (BY_NAME[n] for n in ("python", "nodejs", "once", "loop", "direct"))
@@ -232,11 +232,22 @@ def test_once_without_a_result(start):
 
 def test_once_leaves_no_process(start):
     slot = loaded(start, ONCE, "exec",
-                  b"#!/bin/sh\nif [ \"$1\" = '{\"start\":1}' ]; then sleep 1000 & fi\n"
+                  b"#!/bin/sh\nif [ \"$1\" = '{\"start\":1}' ]; then sleep 1000 &\n"
+                  b"until [ \"$(cat /proc/$!/comm)\" = sleep ]; do :; done; fi\n"
                   b"n=0; for c in /proc/[0-9]*/comm; do [ \"$(cat $c)\" = sleep ] && n=$((n+1)); done\necho \"{\\\"n\\\":$n}\"\n")
     assert slot.run({"start": 1}).value == {"n": 1}
     left = [slot.run({}).value["n"] for _ in range(50)]
     assert left[-1] == 0 and 0 in left[:20]  # killed at once; its burial takes a moment
+
+
+@pytest.mark.parametrize("lead", ["", "x", "xx", "xxx"])
+def test_direct_sentence_is_not_cut_inside_a_character(start, lead):
+    code = program(('#include "narae.h"\n'
+                    "static int f(struct narae_call *c, void *a) { (void)a; return narae_fail(c, TEXT); }\n"
+                    "int main(void) { return narae_serve(f, NULL); }\n").encode(), '-DTEXT="%s"' % (lead + "\U0001f600" * 200))
+    r = loaded(start, DIRECT, "exec", code).run({})
+    assert r.failed and len(r.value["error"]) > 100
+    assert r.value["error"] == (lead + "\U0001f600" * 200)[:len(r.value["error"])]
 
 
 @pytest.mark.parametrize("flavour", [ONCE, LOOP, DIRECT], ids=lambda f: f.name)
