@@ -41,9 +41,12 @@ as_root() {
     fi
 }
 
-# need_root: asks for the password now, while the terminal is ours.
+# need_root: asks for the password now, while the terminal is ours; without any way to root rights
+# it ends before the time of a build is spent.
 need_root() {
-    [ "$(id -u)" -eq 0 ] || ! have sudo || sudo -v
+    [ "$(id -u)" -eq 0 ] && return 0
+    have sudo || die "this needs root rights: run it as root, or install sudo"
+    sudo -v || die "this needs root rights: run it as root, or as somebody whom sudo lets"
 }
 
 # attend COMMAND...: runs it in a process group of its own, so that a signal to this script is acted
