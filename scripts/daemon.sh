@@ -17,9 +17,32 @@ containers() {
         awk -v run="$run/" 'index($0, " " run) { print $1 }'
 }
 
+# Whoever it belongs to: kill -0 says no of a process of sudo's.
+alive() { [ -e "/proc/$1" ]; }
+
+# must_be_free: ends here, with the way out, when the port or the data folder is somebody else's; what
+# follows would otherwise talk to that naraed and take its containers for ours.
+must_be_free() {
+    local pid status=0
+    [ ! -e "$data/lock" ] || as_root flock -n -E 75 "$data/lock" true || status=$?
+    if [ "$status" -eq 75 ]; then
+        pid=$(as_root lslocks -n -o PID,PATH 2> /dev/null |
+            awk -v path="$(realpath "$data")/lock" '$2 == path { print $1; exit }')
+        die "a naraed${pid:+ (process $pid)} works on $data already: end it first" \
+            "${pid:+(kill $pid) }or take another folder with NARAE_DATA=FOLDER"
+    fi
+    status=0
+    curl -s -m 2 -o /dev/null "$url/" || status=$?
+    if [ "$status" -ne 7 ]; then # 7: nobody listens
+        die "$listen is taken: end the program that listens there or take another port with" \
+            "NARAE_LISTEN=127.0.0.1:PORT"
+    fi
+}
+
 # Returns when naraed is ready and the guest's key is in work. It gets a session of its own: Ctrl-C
 # reaches this script, which then sends one TERM.
 start_naraed() {
+    must_be_free
     local sudo=()
     [ "$(id -u)" -eq 0 ] || sudo=(sudo --)
     ${sudo[@]+"${sudo[@]}"} setsid build/naraed "--listen=$listen" "--data=$data" "--run=$run" \
@@ -27,12 +50,13 @@ start_naraed() {
     daemon=$!
     local tries=300
     while [ "$tries" -gt 0 ]; do
-        if ! kill -0 "$daemon" 2> /dev/null; then
+        if ! alive "$daemon"; then
             tail -n 5 "$log" >&2
             daemon=
             die "naraed ended at its start; its log is $log"
         fi
-        [ "$(curl -s -m 2 -o /dev/null -w '%{http_code}' "$url/readyz")" = 200 ] && break
+        grep -q '^listening on ' "$log" && # ours, not another that answers there
+            [ "$(curl -s -m 2 -o /dev/null -w '%{http_code}' "$url/readyz")" = 200 ] && break
         sleep 0.1
         tries=$((tries - 1))
     done
@@ -50,7 +74,7 @@ stop_naraed() {
     local pid=$daemon left=800 status=0
     daemon=
     as_root kill -TERM "$pid" 2> /dev/null
-    while kill -0 "$pid" 2> /dev/null && [ "$left" -gt 0 ]; do
+    while alive "$pid" && [ "$left" -gt 0 ]; do
         sleep 0.1
         left=$((left - 1))
     done
