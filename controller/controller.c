@@ -126,6 +126,9 @@ void controller_close(struct controller *c)
         return;
     nr_deadline_cancel(&c->tidy);
     nr_deadline_cancel(&c->drain_deadline);
+    NR_LIST_EACH(&c->all, l)
+        nr_deadline_cancel(&nr_container_of(l, struct activation, in_account)->wait);
+    c->closed = true;
     nr_db_close(c->db);
     (void)uv_run(&c->loop->uv, UV_RUN_NOWAIT); /* what the store still had to say */
     drop_unwritten(c);

@@ -69,7 +69,7 @@ struct controller {
     bool reload_more, reloading;
     int64_t reloaded_live;
 
-    bool stopping, cut, disk_full, sweeping;
+    bool stopping, cut, closed, disk_full, sweeping;
     struct nr_deadline drain_deadline, tidy;
     void (*idle)(void *arg);
     void *idle_arg;

@@ -73,6 +73,8 @@ static void on_accepted(struct nr_db_job *job)
     struct controller *c = a->ctl;
 
     a->row_pending = false;
+    if (c->closed)
+        return;
     if (job->status == NR_ENOSPC)
         disk_is_full(c);
     if (job->status == 0) {
@@ -146,6 +148,8 @@ static void on_claimed(struct nr_db_job *job)
     struct controller *c = a->ctl;
 
     a->row_pending = false;
+    if (c->closed)
+        return;
     if (job->status == 0) {
         a->epoch++;
         a->row_running = true;
@@ -247,6 +251,8 @@ static void on_ended(struct nr_db_job *job)
     struct controller *c = a->ctl;
 
     a->row_pending = false;
+    if (c->closed)
+        return;
     c->unstored_bytes -= row_bytes(a);
     if (job->status == NR_ENOSPC)
         disk_is_full(c);
