@@ -56,6 +56,7 @@ struct slot {
     struct slot_news got;
     struct nr_buf parts; /* an answer in several parts; the error of a failed init */
     size_t log_bytes;
+    unsigned frames; /* of the call under way */
 };
 
 /* Writes INIT with the code's descriptor; < 0: the connection is of no use. */

@@ -30,6 +30,7 @@ static void take(struct slot *s, struct activation *a)
     s->claim = CLAIM_NONE;
     s->init_sent = s->run_sent = false;
     s->log_bytes = 0;
+    s->frames = 0;
     s->got = (struct slot_news){0};
     a->slot = s;
     ct->calls++;

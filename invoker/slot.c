@@ -177,6 +177,9 @@ static bool take_end(struct slot *s, const struct nr_frame *head, struct nr_str 
     return true;
 }
 
+/* Empty frames count against no ceiling of bytes, so frames are counted too. */
+enum { CALL_FRAMES_MAX = 4096 };
+
 static bool on_frame(void *arg, const struct nr_frame *head, struct nr_str payload)
 {
     static bool (*const takers[])(struct slot *, const struct nr_frame *, struct nr_str) = {
@@ -193,7 +196,7 @@ static bool on_frame(void *arg, const struct nr_frame *head, struct nr_str paylo
     bool known = head->type < nr_countof(takers) && takers[head->type];
 
     if (!known || s->a == NULL || s->call == 0 || head->call != s->call ||
-        !takers[head->type](s, head, payload)) {
+        ++s->frames > CALL_FRAMES_MAX || !takers[head->type](s, head, payload)) {
         nr_count(&c->ct->v->m.protocol_errors, 1);
         lost(c, "a frame came that does not belong here");
     }

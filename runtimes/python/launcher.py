@@ -132,6 +132,18 @@ def set_init_env(env):
             pass  # no variable can have this name ("", "a=b"), or this text (a NUL in it)
 
 
+# A call's variables stand in os.environ. The C library's environment, which children get, follows only when the function is about to
+# make a child: putenv keeps every value it was ever given, so one variable a call would fill the memory.
+MAKES_A_CHILD = frozenset(("os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"))
+
+
+def before_a_child(event, _arguments):
+    if event in MAKES_A_CHILD:
+        for name, value in list(os.environ._data.items()):
+            if name.startswith(b"__OW_"):
+                os.putenv(name, value)
+
+
 class Slot:
     """Serves the calls of one slot, for ever."""
 
@@ -204,11 +216,12 @@ class Slot:
                 return fds[0]
 
     def set_env(self, args):
-        env = self.env
+        env, variables = self.env, os.environ._data
         for key, value in args.items():
             if key != "value" and env.get(key) != value:
                 env[key] = value
-                os.environ["__OW_" + key.upper()] = value if isinstance(value, str) else compact(value)
+                text = value if isinstance(value, str) else compact(value)
+                variables[b"__OW_" + key.upper().encode()] = os.environ.encodevalue(text)
         if len(env) != len(args) - 1:
             for key in [k for k in env if k not in args]:
                 del env[key]
@@ -373,6 +386,7 @@ def main():
     for fd in (CONTROL_FD, INIT_FD, PAGE_FD):
         os.set_inheritable(fd, False)
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+    sys.addaudithook(before_a_child)
     page = memoryview(mmap.mmap(PAGE_FD, 4096))
     control = Control(CONTROL_FD)
     function, setup, slots = None, None, 1

@@ -33,6 +33,32 @@ def test_python_virtualenv(start):
     assert slot.run({}).value == {"v": 7}
 
 
+def test_python_children_get_the_variables_of_the_call(start):
+    code = b"""
+import os, subprocess
+def main(a):
+    said = subprocess.run(["printenv", "__OW_ACTIVATION_ID"], capture_output=True, text=True).stdout
+    return {"child": said.strip(), "shell": os.popen("echo $__OW_ACTIVATION_ID").read().strip(), "own": os.environ["__OW_ACTIVATION_ID"]}
+"""
+    slot = loaded(start, PYTHON, "code.py", code)
+    for call in ("1", "2"):
+        assert set(slot.run({}, activation_id=call * 32).value.values()) == {call * 32}
+
+
+def test_python_many_calls_need_no_more_memory(start):
+    code = b"""
+def main(a):
+    return {"kb": int(next(l for l in open("/proc/self/status") if l.startswith("VmRSS")).split()[1])}
+"""
+    slot = loaded(start, PYTHON, "code.py", code)
+    size = []
+    for n in range(20_000):
+        r = slot.run({}, activation_id="%032x" % n)
+        if n % 10_000 == 9_999:
+            size.append(r.value["kb"])
+    assert size[1] - size[0] < 512, size
+
+
 def test_python_archive_without_main(start):
     c = start(PYTHON)
     r = PYTHON.init(c, file="code.zip", code=archive(other=b"x"))
