@@ -22,7 +22,6 @@ static const char cors[] = "Access-Control-Allow-Origin: *\r\n"
 
 void transaction_take(struct nr_str given, char ret[TRANSACTION_MAX_BYTES + 1])
 {
-    unsigned char random[16];
     bool usable = given.n > 0 && given.n <= TRANSACTION_MAX_BYTES && !nr_str_starts(given, "sid_");
 
     for (size_t i = 0; usable && i < given.n; i++)
@@ -32,8 +31,7 @@ void transaction_take(struct nr_str given, char ret[TRANSACTION_MAX_BYTES + 1])
         ret[given.n] = '\0';
         return;
     }
-    nr_random(random, sizeof(random));
-    nr_hex(random, sizeof(random), ret);
+    nr_new_id(nr_wall_ms(), 0, ret);
 }
 
 void request_refuse(struct gateway_request *q, int status, const char *fmt, ...)
