@@ -45,7 +45,7 @@ static void on_resolved(struct fn_call *call)
     struct controller *c = e->ctl;
     struct nr_link waiting, *l;
 
-    if (e->stale) {
+    if (e->stale && !c->stopping) {
         e->stale = false;
         function_unref(call->fn);
         call->fn = NULL;
