@@ -388,7 +388,8 @@ static void serve(struct daemon *d)
 /* The loop has stopped: nobody calls any more. What never opened is NULL. */
 static int close_all(struct daemon *d)
 {
-    fnmanager_close(d->fnmanager); /* first: its last answers go to the controller's resolve cache */
+    fnmanager_close(
+        d->fnmanager); /* first: its last answers go to the controller's resolve cache */
     controller_close(d->controller);
     int busy = nr_loop_fini(&d->loop);
     nr_tls_close(d->tls);

@@ -68,7 +68,7 @@ struct slot {
     bool busy;       /* a call that the agent serves itself runs, or INIT (slot 0) */
     bool let_go;     /* direct: the worker saw the end of the connection */
     bool last_words; /* close once the outbox is empty */
-    bool shut;       /* the host has hung up on the running call: it hears its log and END, no more */
+    bool shut; /* the host has hung up on the running call: it hears its log and END, no more */
     unsigned lost_checks;
     uint64_t call;
     uint32_t done; /* direct: calls that ended through the agent */
