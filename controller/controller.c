@@ -129,9 +129,10 @@ void controller_close(struct controller *c)
     NR_LIST_EACH(&c->all, l)
         nr_deadline_cancel(&nr_container_of(l, struct activation, in_account)->wait);
     c->closed = true;
-    nr_db_close(c->db);
-    (void)uv_run(&c->loop->uv, UV_RUN_NOWAIT); /* what the store still had to say */
+    nr_db_stop(c->db);
+    nr_mailbox_drain(c->loop); /* what the store still had to say */
     drop_unwritten(c);
+    nr_db_close(c->db);
     resolve_fini(c);
     admission_fini(c);
     nr_map_fini(&c->live);

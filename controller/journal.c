@@ -251,8 +251,6 @@ static void on_ended(struct nr_db_job *job)
     struct controller *c = a->ctl;
 
     a->row_pending = false;
-    if (c->closed)
-        return;
     c->unstored_bytes -= row_bytes(a);
     if (job->status == NR_ENOSPC)
         disk_is_full(c);

@@ -226,15 +226,17 @@ int nr_db_open(const struct nr_db_config *c, struct nr_db **ret, struct nr_err *
     return 0;
 }
 
-void nr_db_close(struct nr_db *d)
+void nr_db_stop(struct nr_db *d)
 {
-    if (d == NULL)
-        return;
     (void)pthread_mutex_lock(&d->lock);
+    bool stopped = d->closing;
+
     d->closing = true;
     (void)pthread_cond_broadcast(&d->writes.wake);
     (void)pthread_cond_broadcast(&d->reads.wake);
     (void)pthread_mutex_unlock(&d->lock);
+    if (stopped)
+        return;
     for (int i = 0; i < d->reader_count; i++) {
         if (d->readers[i].started)
             (void)pthread_join(d->readers[i].thread, NULL);
@@ -244,6 +246,13 @@ void nr_db_close(struct nr_db *d)
         (void)pthread_join(d->writer_thread, NULL);
     /* The last connection to close copies the log back and removes it. */
     nr_db_conn_close(&d->writer);
+}
+
+void nr_db_close(struct nr_db *d)
+{
+    if (d == NULL)
+        return;
+    nr_db_stop(d);
     (void)pthread_cond_destroy(&d->writes.wake);
     (void)pthread_cond_destroy(&d->reads.wake);
     (void)pthread_mutex_destroy(&d->lock);

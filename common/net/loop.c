@@ -129,6 +129,12 @@ static bool run_mails(struct nr_loop *l)
     return any;
 }
 
+void nr_mailbox_drain(struct nr_loop *l)
+{
+    while (run_mails(l))
+        ;
+}
+
 static void on_wake(uv_async_t *wake)
 {
     struct nr_loop *l = wake->data;
@@ -196,8 +202,7 @@ int nr_loop_fini(struct nr_loop *l)
     int left_open = 0, r;
 
     if (!l->closing) {
-        while (run_mails(l))
-            ;
+        nr_mailbox_drain(l);
         l->closing = true;
         uv_close((uv_handle_t *)&l->timer, on_own_closed);
         uv_close((uv_handle_t *)&l->prepare, on_own_closed);

@@ -76,6 +76,8 @@ static inline bool nr_deadline_armed(const struct nr_deadline *d)
 
 /* Posts m (lent until run) to the loop; any thread, never blocks, never fails. */
 void nr_mailbox_post(struct nr_loop *l, struct nr_mail *m);
+/* Runs the mails that wait and those that they post, and nothing else: no deadline fires. The loop's own thread. */
+void nr_mailbox_drain(struct nr_loop *l);
 
 /* A mark for the watchdog: a callback that does real work begins here. Returns the monotonic time in microseconds. */
 uint64_t nr_loop_enter(struct nr_loop *l);

@@ -238,7 +238,9 @@ void fakes_close(struct fakes *f, bool keep)
 
     controller_drain(f->controller, 1000, on_idle, &idle);
     fakes_until(f, &idle, 1);
+    nr_clock_fake(f->stall_us, 0);
     controller_close(f->controller);
+    nr_clock_fake(0, 0);
     account_unref(f->account);
     assert_int_equal(nr_loop_fini(&f->loop), 0);
     if (!keep)

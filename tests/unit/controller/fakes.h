@@ -25,6 +25,7 @@ struct fakes {
     struct nr_mail *late[64];
     struct activation *held[64];
     int held_count;
+    int64_t stall_us; /* what passes on the clocks between the drain and the close */
     /* what on_reply saw last */
     int replies, last_status, last_error;
     char last_id[33], last_body[4096], last_error_text[256], last_head[256];

@@ -351,6 +351,15 @@ static void a_stop_with_a_full_disk_leaks_nothing_and_the_next_start_says_so(voi
     assert_non_null(strstr(one, "\"status\":\"whisk internal error\""));
 }
 
+/* The end that was refused is due to be written again, and the store is closed. */
+static void a_slow_stop_with_a_full_disk_writes_nothing_after_the_end(void **state)
+{
+    struct fakes *f = *state;
+
+    f->stall_us = 60000000;
+    a_stop_with_a_full_disk_leaks_nothing_and_the_next_start_says_so(state);
+}
+
 /* 64 results of a megabyte against a disk that stands: what waits in memory has a ceiling, and nothing is lost. */
 static void a_disk_that_is_behind_slows_callers_down(void **state)
 {
@@ -496,6 +505,7 @@ int main(void)
         CASE(a_claim_that_the_disk_refuses_is_tried_again),
         CASE(an_end_that_the_disk_refuses_holds_no_question_up),
         CASE(a_stop_with_a_full_disk_leaks_nothing_and_the_next_start_says_so),
+        CASE(a_slow_stop_with_a_full_disk_writes_nothing_after_the_end),
         CASE(a_disk_that_is_behind_slows_callers_down),
         CASE(a_queued_call_whose_function_is_gone_says_so),
         cmocka_unit_test(queued_call_survives_a_crash_and_runs_once),

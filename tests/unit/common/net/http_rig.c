@@ -292,6 +292,14 @@ int client_count(const struct client *c, const char *text)
     return count;
 }
 
+size_t client_find(const struct client *c, const char *text)
+{
+    const char *at = c->got.n ? memmem(c->got.p, c->got.n, text, strlen(text)) : NULL;
+
+    assert_non_null(at);
+    return (size_t)(at - c->got.p);
+}
+
 bool client_has(const struct client *c, const char *text)
 {
     return client_count(c, text) > 0;

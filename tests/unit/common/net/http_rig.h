@@ -63,6 +63,8 @@ void client_wait(struct rig *rig, struct client *c, const char *text);
 bool client_has(const struct client *c, const char *text);
 /* How often text was received. */
 int client_count(const struct client *c, const char *text);
+/* Where it occurs first in what was received; the test fails when it does not. */
+size_t client_find(const struct client *c, const char *text);
 /* Status of the first reply received; 0 when there is none. */
 int client_status(const struct client *c);
 /* Reads what is there without waiting. */
