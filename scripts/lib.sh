@@ -64,10 +64,14 @@ attend() {
     return "$status"
 }
 
+# All are told before any is waited for: a wait for one that the same Ctrl-C has ended may last until
+# another ends.
 stop_children() {
     local pid
     for pid in $NARAE_CHILDREN; do
         kill -TERM -- "-$pid" 2> /dev/null || kill -TERM "$pid" 2> /dev/null
+    done
+    for pid in $NARAE_CHILDREN; do
         wait "$pid" 2> /dev/null
     done
     NARAE_CHILDREN=
