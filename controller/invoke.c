@@ -172,12 +172,12 @@ static void log_line(struct controller *c, const struct activation *a)
 {
     nr_log(
         c->log, NR_LOG_INFO, "controller",
-        "activation=%s function=%s status=\"%s\" start=%s duration_ms=%lld wait_us=%llu init_us=%llu http=%d%s%s",
+        "activation=%s function=%s status=\"%s\" start=%s duration_ms=%lld wait_us=%llu init_us=%llu http=%d%s%s%s",
         a->id, a->fn ? a->fn->path : "-", outcome_status_text(a->outcome.status),
         start_kind_text(a->start), (long long)record_duration_ms(a),
         (unsigned long long)(a->started_us ? a->started_us - a->accepted_us : 0),
-        (unsigned long long)a->init_us, a->reply_status, a->cold ? " cold=" : "",
-        cold_cause_text(a->cold));
+        (unsigned long long)a->init_us, a->reply_status, a->cold ? " cold=\"" : "",
+        cold_cause_text(a->cold), a->cold ? "\"" : "");
 }
 
 static void count_outcome(struct controller *c, const struct activation *a)
