@@ -60,6 +60,15 @@ static void read_properties(struct cli *c)
     }
 }
 
+/* "http://host/" and "http://host/api/v1" are the same place as "http://host". */
+static void tidy_host(char *host)
+{
+    char *path = strchr(strstr(host, "://") + 3, '/');
+
+    if (path && (strspn(path, "/") == strlen(path) || strcmp(path, "/api/v1") == 0))
+        *path = '\0';
+}
+
 int cli_configure(struct cli *c, struct nr_err *err)
 {
     static const char *const hosts[] = {"NARAE_APIHOST", "WHISK_APIHOST", "__OW_API_HOST", NULL};
@@ -80,6 +89,7 @@ int cli_configure(struct cli *c, struct nr_err *err)
         free(c->api_host);
         c->api_host = with;
     }
+    tidy_host(c->api_host);
     c->fetch = nr_fetch_make(NULL);
     return c->fetch ? 0 : nr_err_set(err, NR_ENOMEM, "no memory");
 }
@@ -114,10 +124,23 @@ void cli_print_json(const json_t *j)
 
 static int explain_no_answer(const struct cli *c, const struct nr_err *err)
 {
-    return cli_fail(
-        "no answer from %s: %s\n"
-        "  is naraed running there? start it with scripts/run, or point narae elsewhere with --apihost or NARAE_APIHOST",
-        c->api_host, err->text);
+    static const struct {
+        const char *sign, *next;
+    } nexts[] = {
+        {"self-signed", "the certificate is the platform's own: -i accepts it unchecked"},
+        {"wrong version number",
+         "what listens there speaks no https: give the address with http:// in front"},
+        {"Empty reply", "it may speak https only: give the address with https:// in front"},
+        {"", "is naraed running there? start it with scripts/run, or point narae elsewhere with "
+             "--apihost or NARAE_APIHOST"},
+    };
+    const char *why = strstr(err->text, ": "); /* "GET URL: why" */
+    size_t i = 0;
+
+    while (strstr(err->text, nexts[i].sign) == NULL)
+        i++;
+    return cli_fail("no answer from %s: %s\n  %s", c->api_host, why ? why + 2 : err->text,
+                    nexts[i].next);
 }
 
 static int explain(const struct cli *c, int status, const json_t *answer)

@@ -7,7 +7,7 @@
 #include "common/base/file.h"
 
 static const struct cli_verb verbs[] = {
-    {"deploy", "action create", "[NAME] FILE|FOLDER",
+    {"deploy", "action create", "[NAME] [FILE|FOLDER]",
      "create or update a function; the kind is guessed", "narae deploy hello.py --memory 128", 1, 2,
      verb_deploy},
     {"invoke", "action invoke", "FUNCTION", "call a function and print its result",
@@ -20,11 +20,12 @@ static const struct cli_verb verbs[] = {
      1, 1, verb_delete},
     {"activations", "activation list", "[FUNCTION]", "list past calls", "narae activations hello",
      0, 1, verb_activations},
-    {"activation", "activation get", "[ID]", "show one past call whole; without an id the latest",
-     "narae activation", 0, 1, verb_activation},
-    {"logs", "activation logs", "[ID]", "print what a call wrote", "narae logs", 0, 1, verb_logs},
-    {"result", "activation result", "[ID]", "print what a call returned", "narae result", 0, 1,
-     verb_result},
+    {"activation", "activation get", "[ID|FUNCTION]",
+     "show a past call whole; without words the latest", "narae activation", 0, 1, verb_activation},
+    {"logs", "activation logs", "[ID|FUNCTION]", "print what a call wrote", "narae logs", 0, 1,
+     verb_logs},
+    {"result", "activation result", "[ID|FUNCTION]", "print what a call returned", "narae result",
+     0, 1, verb_result},
     {"doctor", NULL, "", "what the platform found on its host, and what it does without",
      "narae doctor", 0, 0, verb_doctor},
 };
@@ -65,7 +66,7 @@ static const struct {
     {{"kind", required_argument, NULL, OPT_KIND},
      "KIND   deploy: python:3, nodejs:18, native, blackbox"},
     {{"image", required_argument, NULL, OPT_IMAGE},
-     "IMAGE   deploy: own image that serves port 8080 (with --kind blackbox)"},
+     "IMAGE   deploy: own image that serves port 8080; needs a NAME, a FILE only if it wants code"},
     {{"main", required_argument, NULL, OPT_MAIN}, "ENTRY   deploy: function to call"},
     {{"exec", required_argument, NULL, OPT_EXEC},
      "once|loop|direct   deploy: how a native program is run"},
@@ -90,13 +91,13 @@ static void print_help(FILE *out)
     (void)fputs(
         "narae VERB [WORDS] [--OPTION VALUE ...]\n\nVerbs (in brackets what wsk calls it):\n", out);
     for (size_t i = 0; i < nr_countof(verbs); i++) {
-        (void)fprintf(out, "  %-12s %-12s %s%s%s%s\n", verbs[i].name, verbs[i].words, verbs[i].help,
+        (void)fprintf(out, "  %-12s %-21s %s%s%s%s\n", verbs[i].name, verbs[i].words, verbs[i].help,
                       verbs[i].alias ? " [" : "", verbs[i].alias ? verbs[i].alias : "",
                       verbs[i].alias ? "]" : "");
     }
     (void)fputs("\nOptions:\n", out);
     for (size_t i = 0; i < nr_countof(options); i++)
-        (void)fprintf(out, "  --%-12s %s\n", options[i].option.name, options[i].help);
+        (void)fprintf(out, "  --%-13s %s\n", options[i].option.name, options[i].help);
     (void)fputs("\nExit status: 0 done, 1 not done, 2 the function failed.\nExamples:\n", out);
     for (size_t i = 0; i < nr_countof(verbs); i++)
         (void)fprintf(out, "  %s\n", verbs[i].example);
@@ -143,10 +144,10 @@ static int add_parameter_file(struct cli *c, const char *path)
     size_t n;
 
     if (nr_file_read(path, 1 << 20, &text, &n, &err) != 0)
-        return cli_fail("%s: %s", path, err.text);
+        return cli_fail("%s", err.text);
     nr_auto_json json_t *j = nr_json_parse((struct nr_str){text, n}, &err);
     if (!json_is_object(j))
-        return cli_fail("%s is not one JSON object: %s", path, err.text);
+        return cli_fail("%s is not one JSON object%s%s", path, j ? "" : ": ", j ? "" : err.text);
     if (c->parameters == NULL)
         c->parameters = json_object();
     return json_object_update(c->parameters, j) == 0 ? 0 : cli_fail("no memory");

@@ -168,8 +168,8 @@ static const char *archive_kind(const char *bytes, size_t n)
 
 /* ---- the body ---------------------------------------------------------------------------------------------------- */
 
-static json_t *exec_of(const struct cli *c, const char *kind, const char *bytes, size_t n,
-                       bool text, struct nr_err *err)
+static json_t *exec_of(const struct cli *c, const char *path, const char *kind, const char *bytes,
+                       size_t n, bool text, struct nr_err *err)
 {
     json_t *exec = json_object();
 
@@ -182,12 +182,18 @@ static json_t *exec_of(const struct cli *c, const char *kind, const char *bytes,
                             json_stringn(encoded, nr_base64_encode(bytes, n, encoded)));
         free(encoded);
     }
+    if (c->image)
+        kind = "blackbox";
     if (c->kind)
         kind = strcmp(c->kind, "native") == 0 ? "blackbox" : c->kind;
     if (kind == NULL) {
         json_decref(exec);
-        nr_err_set(err, NR_EINVAL,
-                   "the kind cannot be guessed; give --kind (python:3, nodejs:18, native)");
+        nr_err_set(
+            err, NR_EINVAL,
+            "%s: the kind cannot be guessed from the ending (.py, .js, .sh, .zip), nor from a "
+            "__main__.py, package.json, index.js or exec at the top of a folder or zip; add "
+            "such a file, or give --kind (python:3, nodejs:18, native)",
+            path);
         return NULL;
     }
     json_object_set_new(exec, "kind", json_string(kind));
@@ -212,7 +218,7 @@ json_t *cli_source_exec(const struct cli *c, const char *path, struct nr_err *er
     }
     if (S_ISDIR(st.st_mode))
         return read_folder(path, &bytes, &n, &kind, err) == 0
-                   ? exec_of(c, kind, bytes, n, false, err)
+                   ? exec_of(c, path, kind, bytes, n, false, err)
                    : NULL;
     if (nr_file_read(path, CODE_MAX_BYTES, &bytes, &n, err) != 0)
         return NULL;
@@ -227,5 +233,5 @@ json_t *cli_source_exec(const struct cli *c, const char *path, struct nr_err *er
     else if (kind == NULL && n > 3 &&
              (memcmp(bytes, "\177ELF", 4) == 0 || memcmp(bytes, "#!", 2) == 0))
         kind = "blackbox";
-    return exec_of(c, kind, bytes, n, text || (n > 1 && memcmp(bytes, "#!", 2) == 0), err);
+    return exec_of(c, path, kind, bytes, n, text || (n > 1 && memcmp(bytes, "#!", 2) == 0), err);
 }

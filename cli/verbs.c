@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "common/base/clock.h"
@@ -55,9 +56,17 @@ static void add_annotation(json_t *body, const char *key, const char *value)
                           json_pack("{s:s,s:s}", "key", key, "value", value));
 }
 
+/* NAME --image IMAGE: nothing to upload. */
+static bool is_bare(const struct cli *c)
+{
+    return c->image && c->argc == 1 && access(c->argv[0], F_OK) != 0;
+}
+
 static json_t *deployment(const struct cli *c, struct nr_err *err)
 {
-    json_t *exec = cli_source_exec(c, c->argv[c->argc - 1], err), *body, *value;
+    json_t *exec = is_bare(c) ? json_pack("{s:s,s:s}", "kind", "blackbox", "image", c->image)
+                              : cli_source_exec(c, c->argv[c->argc - 1], err),
+           *body, *value;
     const char *key;
 
     if (exec == NULL)
@@ -87,7 +96,9 @@ int verb_deploy(struct cli *c)
 
     if (body == NULL)
         return cli_fail("%s", err.text);
-    if (c->argc > 1 && c->name == NULL) /* as wsk: NAME FILE */
+    if (c->name && c->name[0] == '\0')
+        return cli_fail("--name: a name is needed");
+    if ((c->argc > 1 || is_bare(c)) && c->name == NULL) /* as wsk: NAME FILE */
         c->name = c->argv[0];
     cli_source_name(c->argv[c->argc - 1], name, sizeof(name));
     if (!cli_path_name(c->name ? c->name : name, encoded, sizeof(encoded)))
@@ -253,7 +264,7 @@ int verb_activations(struct cli *c)
             cli_print_json(answer);
         return e;
     }
-    printf("%-20s%-34s %-12s %-5s %9s  %-18s %s\n", "START", "ID", "KIND", "START", "DURATION",
+    printf("%-20s%-34s %-12s %-5s %9s  %-18s %s\n", "TIME", "ID", "KIND", "START", "DURATION",
            "STATUS", "FUNCTION");
     json_array_foreach(answer, i, one) {
         int64_t status = json_integer_value(json_object_get(one, "statusCode"));
@@ -268,24 +279,35 @@ int verb_activations(struct cli *c)
     return 0;
 }
 
-/* The id that was given, or with none the latest one. */
+static bool is_id(const char *word)
+{
+    return strlen(word) == 32 && strspn(word, "0123456789abcdef") == 32;
+}
+
+/* The id that was given, else the latest call's, of the function that was given or of any. */
 static int activation_path(struct cli *c, const char *tail, char *out, size_t n)
 {
     nr_auto_json json_t *list = NULL;
-    const char *id = c->argc > 0 ? c->argv[0] : NULL;
+    const char *word = c->argc > 0 ? c->argv[0] : NULL, *id = word;
+    char path[PATH_BYTES], name[2048] = "";
 
-    if (id == NULL) {
-        int e = cli_call(c, "GET", ACTIVATIONS "?limit=1&skip=0", NULL, 0, &list, NULL);
+    if (word == NULL || !is_id(word)) {
+        if (word && !cli_path_name(word, name, sizeof(name)))
+            return cli_fail("the name %s is too long", word);
+        (void)snprintf(path, sizeof(path), ACTIVATIONS "?limit=1&skip=0%s%s", word ? "&name=" : "",
+                       name);
+        int e = cli_call(c, "GET", path, NULL, 0, &list, NULL);
 
         if (e != 0)
             return e;
         id = nr_json_string(json_array_get(list, 0), "activationId");
+        if (id == NULL && word)
+            return cli_fail("%s is not an activation id (32 hex digits), and no function of that "
+                            "name was called; `narae activations` lists the calls",
+                            word);
         if (id == NULL)
             return cli_fail("nothing was invoked yet; try: narae invoke FUNCTION");
     }
-    if (strlen(id) != 32 || strspn(id, "0123456789abcdef") != 32)
-        return cli_fail(
-            "%s is not an activation id (32 hex digits); `narae activations` lists them", id);
     (void)snprintf(out, n, ACTIVATIONS "/%s%s", id, tail);
     return 0;
 }
