@@ -156,6 +156,7 @@ static int explain(const struct cli *c, int status, const json_t *answer)
         {409, "it exists already; leave --no-overwrite out to update it"},
         {413, "make it smaller; `curl HOST/` lists the limits"},
         {429, "wait, or have the account's limits raised"},
+        {500, "`narae doctor` shows what the platform lacks, naraed's log what went wrong"},
         {503, "the platform is starting, stopping or overloaded; try again"},
     };
     const char *text = nr_json_string(answer, "error");
