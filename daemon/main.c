@@ -63,7 +63,7 @@ static int lock_data(struct daemon *d, struct nr_err *err)
     const char *data = d->options.data;
 
     if (nr_dir_make(data, 0700, err) != 0)
-        return err->code;
+        return nr_err_wrap(err, err->code, "the data folder (another one: --data=DIR)");
     (void)snprintf(path, sizeof(path), "%s/lock", data);
     d->lock_fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
     if (d->lock_fd < 0)
@@ -102,7 +102,9 @@ static int find_run(struct daemon *d, struct nr_err *err)
         (void)snprintf(d->run, sizeof(d->run), "/run/narae/%08lx",
                        (unsigned long)st.st_ino & 0xffffffffUL);
     }
-    return nr_dir_make(d->run, 0711, err);
+    if (nr_dir_make(d->run, 0711, err) != 0)
+        return nr_err_wrap(err, err->code, "the folder of sockets (another one: --run=DIR)");
+    return 0;
 }
 
 static int find_agent(struct daemon *d, struct nr_err *err)
@@ -414,8 +416,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "naraed: %s\n", err.text);
         return 1;
     }
-    if (help || d.options.help_markdown) {
-        if (help)
+    if (help || d.options.help_markdown || d.options.version) {
+        if (d.options.version)
+            puts("naraed " NARAE_VERSION);
+        else if (help)
             nr_options_help(d.sets, "naraed [--OPTION=VALUE ...]\nThe Narae serverless platform.",
                             stdout);
         else

@@ -47,6 +47,7 @@ const struct nr_option daemon_options[] = {
      .help = "request bodies in memory at the same time"},
     {"failed-logins", NR_OPT_INT, AT(failed_logins), "20", 1, 100000, "a minute",
      .help = "of one address before it gets 429"},
+    {"version", NR_OPT_BOOL, AT(version), "false", .help = "print the version and end"},
     {"help-markdown", NR_OPT_BOOL, AT(help_markdown), "false",
      .help = "print this table for docs/configuration.md"},
     {0},
