@@ -228,6 +228,8 @@ int nr_db_open(const struct nr_db_config *c, struct nr_db **ret, struct nr_err *
 
 void nr_db_stop(struct nr_db *d)
 {
+    if (d == NULL)
+        return;
     (void)pthread_mutex_lock(&d->lock);
     bool stopped = d->closing;
 
@@ -250,9 +252,9 @@ void nr_db_stop(struct nr_db *d)
 
 void nr_db_close(struct nr_db *d)
 {
+    nr_db_stop(d);
     if (d == NULL)
         return;
-    nr_db_stop(d);
     (void)pthread_cond_destroy(&d->writes.wake);
     (void)pthread_cond_destroy(&d->reads.wake);
     (void)pthread_mutex_destroy(&d->lock);

@@ -57,8 +57,8 @@ struct nr_db_stats {
  * file is at most 16 MiB or was not closed cleanly, for at most 3 s. NR_ECORRUPT comes with a sentence that names the file and
  * what to do. */
 int nr_db_open(const struct nr_db_config *c, struct nr_db **ret, struct nr_err *err);
-/* Finishes what is queued, checkpoints, joins the threads. Blocking; a second call does nothing. Jobs that are posted from now on
- * are done at once with NR_ESTOPPING, on the thread that posts them when they have no loop. */
+/* Finishes what is queued, checkpoints, joins the threads. NULL is fine, and so is a second call. Blocking. Jobs that are posted
+ * from now on are done at once with NR_ESTOPPING, on the thread that posts them when they have no loop. */
 void nr_db_stop(struct nr_db *d);
 /* Stops it and frees it. NULL is fine. Who posts from what its jobs do when they are done stops it first, and closes it when all
  * their mails have been delivered. */

@@ -1,10 +1,13 @@
 /* One invocation's life in the controller, with scripted neighbours and a real calls.db. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
 #include "common/base/clock.h"
+#include "common/base/file.h"
 #include "common/base/json.h"
 #include "tests/unit/controller/fakes.h"
 
@@ -485,6 +488,24 @@ static void drift_is_zero(void **state)
     nr_buf_fini(&text);
 }
 
+static void a_damaged_store_refuses_the_start(void **state)
+{
+    struct fakes *f = *state;
+    struct controller_config c = {.loop = &f->loop, .data_dir = f->dir};
+    struct controller *other = NULL;
+    struct nr_err err = {0};
+    char damaged[128];
+
+    (void)snprintf(damaged, sizeof(damaged), "%s/damaged", f->dir);
+    assert_int_equal(mkdir(damaged, 0700), 0);
+    assert_int_equal(
+        nr_file_write(damaged, "calls.db", NR_STR("no database, of no use at all"), 0600, &err), 0);
+    c.data_dir = damaged;
+    assert_true(controller_open(&c, &other, &err) < 0);
+    assert_non_null(strstr(err.text, "calls.db"));
+    assert_null(other);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -512,6 +533,7 @@ int main(void)
         cmocka_unit_test(running_call_of_a_crash_is_not_run_again),
         CASE(stopping_refuses_and_leaves_the_queue),
         CASE(drift_is_zero),
+        CASE(a_damaged_store_refuses_the_start),
     };
 
     return cmocka_run_group_tests(cases, NULL, NULL);

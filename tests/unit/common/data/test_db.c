@@ -663,6 +663,23 @@ static void test_close_finishes_what_is_queued(void **state)
     }
 }
 
+static void test_a_stopped_one_refuses(void **state)
+{
+    struct nr_db *d = open_steps(steps);
+    struct job before = {.job = {.run = run_insert, .done = on_done_chain}, .number = 1};
+    struct job after = before;
+
+    nr_db_write(d, &before.job);
+    nr_db_stop(d);
+    nr_db_write(d, &after.job);
+    nr_db_stop(d);
+    assert_int_equal(before.job.status, 0);
+    assert_int_equal(after.done, 1);
+    assert_int_equal(after.job.status, NR_ESTOPPING);
+    nr_db_close(d);
+    nr_db_stop(NULL);
+}
+
 static int fresh(void **state)
 {
     char other[160];
@@ -706,6 +723,7 @@ int main(void)
         cmocka_unit_test_setup(test_failed_commit_gives_all_jobs_the_error, fresh),
         cmocka_unit_test_setup(test_log_is_bounded, fresh),
         cmocka_unit_test_setup(test_close_finishes_what_is_queued, fresh),
+        cmocka_unit_test_setup(test_a_stopped_one_refuses, fresh),
         cmocka_unit_test(test_errors),
     };
 
