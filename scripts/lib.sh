@@ -187,17 +187,19 @@ python_with_pytest() {
 
 # meson_setup DIR OPTION...: configures once, and again only when the options changed.
 meson_setup() {
-    local dir=$1 stamp
+    local dir=$1 stamp options
     shift
     stamp="$dir/.narae-options"
-    if [ -f "$dir/build.ninja" ] && [ "$(cat "$stamp" 2> /dev/null)" = "$*" ]; then
+    # meson remembers that a library was missing: what was installed since is a reason to configure anew
+    options="$* cmocka=$(pkg-config --modversion cmocka 2> /dev/null)"
+    if [ -f "$dir/build.ninja" ] && [ "$(cat "$stamp" 2> /dev/null)" = "$options" ]; then
         return 0
     fi
     local again=()
     [ -f "$dir/build.ninja" ] && again=(--wipe)
     with_log "$NARAE_LOGS/meson-$(basename "$dir").log" "configuring $dir" \
         meson setup ${again[@]+"${again[@]}"} "$dir" "$NARAE_ROOT" "$@" || return 1
-    printf '%s\n' "$*" > "$stamp"
+    printf '%s\n' "$options" > "$stamp"
 }
 
 # build_in DIR [TARGET...]
