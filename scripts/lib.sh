@@ -176,6 +176,17 @@ need_node() {
     apt_need nodejs npm
 }
 
+# npm_client: the npm package that some integration tests drive, in build/npm.
+npm_client() {
+    local dir=$NARAE_ROOT/build/npm
+    mkdir -p "$dir"
+    [ -d "$dir/node_modules/openwhisk" ] ||
+        with_log "$NARAE_LOGS/npm.log" "installing the npm package openwhisk into build/npm" \
+            npm install --prefix "$dir" --no-audit --no-fund --no-save --loglevel=error \
+            openwhisk@3 ||
+        warn "without the npm package openwhisk the tests of that client fail"
+}
+
 # The first python3 that has pytest; apt's belongs to /usr/bin/python3.
 python_with_pytest() {
     local p

@@ -15,7 +15,9 @@ from host import Listener
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("NARAE_BUILD", ROOT / "build"))
 DOCKER = os.environ.get("NARAE_DOCKER", "/var/run/docker.sock")
-AGENT = BUILD / "narae-agent"
+AGENT = pathlib.Path(os.environ.get("NARAE_AGENT", BUILD / "narae-agent"))
+# An agent with sanitizers inside: what they say is on the container's stderr, which is kept then.
+CHECKED = "NARAE_AGENT" in os.environ
 
 
 class Engine(http.client.HTTPConnection):
@@ -58,13 +60,15 @@ def create_body(image, folder, memory_mb, command):
     return {
         "Image": image, "User": "65534:65534", "Entrypoint": ["/.narae/agent"],
         "Cmd": ["--socket=/.narae/s/s", "--id=0123abcd"] + (["--"] + command if command else []),
+        "Env": ["ASAN_OPTIONS=detect_leaks=0", "UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1"]
+               if CHECKED else [],
         "NetworkDisabled": True, "StopSignal": "SIGKILL", "Labels": {"narae.contract-test": "1"},
         "HostConfig": {
             "CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges"], "ReadonlyRootfs": True,
             "Memory": memory_mb << 20, "MemorySwap": memory_mb << 20, "PidsLimit": 256,
             "Tmpfs": {"/tmp": tmpfs("noexec"), "/action": tmpfs("exec")},
             "IpcMode": "private", "CgroupnsMode": "private", "Init": False,
-            "LogConfig": {"Type": "none"}, "RestartPolicy": {"Name": "no"},
+            "LogConfig": {"Type": "json-file" if CHECKED else "none"}, "RestartPolicy": {"Name": "no"},
             "Ulimits": [{"Name": "nofile", "Soft": 1024, "Hard": 1024},
                         {"Name": "core", "Soft": 0, "Hard": 0}],
             "Mounts": [{"Type": "bind", "Source": s, "Target": t, "ReadOnly": True}
@@ -97,7 +101,9 @@ class Container:
         return None
 
     def close(self):
+        said = engine("GET", "/containers/%s/logs?stderr=1" % self.id) if CHECKED else b""
         engine("DELETE", "/containers/%s?force=true" % self.id)
         self.slot.close()
         self.listener.close()
         shutil.rmtree(self.folder)
+        assert b"Sanitizer" not in said and b"runtime error" not in said, said.decode(errors="replace")
