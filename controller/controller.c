@@ -144,7 +144,7 @@ static void outcome_metrics(const struct controller *c, struct nr_buf *out)
 {
     static const char *const names[] = {"success", "application_error", "developer_error",
                                         "internal_error"};
-    static const char *const reasons[] = {"minute", "concurrent", "other"};
+    static const char *const reasons[] = {"minute", "concurrent", "queue"};
 
     nr_metric_head(out, "narae_activations_total", "counter",
                    "Calls that ended, by status of their record.");
@@ -155,7 +155,7 @@ static void outcome_metrics(const struct controller *c, struct nr_buf *out)
         nr_metric_sample(out, "narae_activations_total", label, (double)c->m.outcomes[i]);
     }
     nr_metric_head(out, "narae_refused_total", "counter",
-                   "Calls refused by a limit of their account.");
+                   "Calls refused by a limit: of their account, or of the queue.");
     for (size_t i = 0; i < nr_countof(reasons); i++) {
         char label[64];
 

@@ -34,7 +34,7 @@ struct controller_metrics {
         cold_starts[6];
     struct nr_hist wait, duration;
 };
-enum refused_reason { REFUSED_MINUTE, REFUSED_CONCURRENT, REFUSED_OTHER };
+enum refused_reason { REFUSED_MINUTE, REFUSED_CONCURRENT, REFUSED_QUEUE };
 
 /* Rows of accepted work by state; accepted - (queued + running + terminal) must be 0. */
 struct journal_count {

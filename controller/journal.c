@@ -57,14 +57,16 @@ static void refuse_accept(struct controller *c, struct activation *a, int why)
     (void)nr_map_del(&c->live, a->by_id.key);
     a->id[0] = '\0';
     nr_buf_adds(&a->reply_head, "Retry-After: 5\r\n");
-    if (why == NR_EQUOTA)
+    if (why == NR_EQUOTA) {
+        nr_count(&c->m.refused[REFUSED_QUEUE], 1);
         activation_fail(a, why,
                         "Too many calls of this platform are waiting (count: %lld, allowed: %lld).",
                         (long long)c->rows.queued, (long long)c->queue_max);
-    else
-        activation_fail(a, NR_EUNAVAIL,
-                        "The call cannot be stored for later (%s); call blocking or try again.",
-                        nr_err_text(why));
+        return;
+    }
+    activation_fail(a, NR_EUNAVAIL,
+                    "The call cannot be stored for later (%s); call blocking or try again.",
+                    nr_err_text(why));
 }
 
 static void on_accepted(struct nr_db_job *job)

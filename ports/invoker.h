@@ -22,7 +22,6 @@ struct invoker_config {
     const char *const *images; /* our runtime images to check at start; ends with NULL */
     int engine_workers;        /* 0: cores */
     uint32_t keep_alive_ms;    /* idle container lives this long, 600,000 */
-    uint32_t grace_ms;
     struct nr_log *log;
 };
 

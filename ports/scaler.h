@@ -10,7 +10,9 @@ struct scaler_wish {
     int desired;                          /* -1: no wish */
     int maximum;                          /* -1: no wish */
     int64_t keep_alive_ms;                /* -1: no wish */
-    const char *stem_kind; /* not NULL: `desired` is the number of stem cells of this kind */
+    const char *
+        stem_kind; /* not NULL: `desired` is the number of stem cells of this kind; the invoker makes none yet and
+                              leaves such a wish alone */
 };
 
 #endif

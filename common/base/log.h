@@ -1,8 +1,6 @@
 /* Log: one structured line per event, text or JSON, to a sink. Library code returns errors and does not log; the end of a
  * flow writes one line per invocation. The level is tested before anything is formatted. Any thread.
- *
- *   nr_log(log, NR_LOG_INFO, "invoker", "started", "container", id, "ms", "%llu", ms) is not offered: fields are one printf
- *   text `key=value key="two words"`, which the JSON form carries as "msg".
+ * Fields are one printf text, `key=value key="two words"`, which the JSON form carries as "msg".
  */
 #ifndef NR_COMMON_BASE_LOG_H
 #define NR_COMMON_BASE_LOG_H

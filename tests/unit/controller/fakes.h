@@ -22,7 +22,6 @@ struct fakes {
     int asked, forgotten, runs, cuts, unclaimed; /* calls of the ports; claims that failed */
     bool unknown;                                /* FN_RESOLVE answers NR_ENOENT */
     enum function_state state;
-    struct nr_mail *late[64];
     struct activation *held[64];
     int held_count;
     int64_t stall_us; /* what passes on the clocks between the drain and the close */
