@@ -215,9 +215,11 @@ static void init_of(const struct activation *a, struct nr_buf *b)
     add_pair(b, "},\"file\":", nr_str_of(f->file));
     add_pair(b, ",\"exec\":", nr_str_of(f->exec));
     nr_buf_printf(
-        b, ",\"slots\":%u,\"log_max_bytes\":%lld,\"result_max_bytes\":%d,\"timeout_ms\":%lld}",
+        b,
+        ",\"slots\":%u,\"log_max_bytes\":%lld,\"result_max_bytes\":%d,\"timeout_ms\":%lld,"
+        "\"memory_mb\":%lld}",
         a->slot->ct->slot_count, (long long)f->log_max_bytes, NR_RESULT_MAX_BYTES,
-        (long long)f->timeout_ms);
+        (long long)f->timeout_ms, (long long)a->slot->ct->memory_mb);
 }
 
 /* The first piece of iov with `fd` on its first byte (-1: none). Returns the bytes sent, or a negative errno. */

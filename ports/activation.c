@@ -61,7 +61,7 @@ const char *outcome_status_text(enum outcome_status s)
 
 const char *start_kind_text(enum start_kind s)
 {
-    static const char *const text[] = {"none", "warm", "cold"};
+    static const char *const text[] = {"none", "warm", "frozen", "stem", "cold"};
 
     return text[s];
 }

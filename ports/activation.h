@@ -31,7 +31,7 @@ enum outcome_status {
 };
 
 /* How the container was found, and if it was cold, why. */
-enum start_kind { START_NONE, START_WARM, START_COLD };
+enum start_kind { START_NONE, START_WARM, START_FROZEN, START_STEM, START_COLD };
 enum cold_cause {
     COLD_NOT,
     COLD_FIRST_CALL,
@@ -85,10 +85,13 @@ struct activation {
     int64_t start_wall_ms, end_wall_ms; /* labels: start of init or run, end of run */
     uint64_t accepted_us, borrowed_us, started_us, answered_us; /* monotonic */
     uint64_t init_us;                                           /* 0: the container was warm */
-    uint64_t queue_us, create_us,
-        boot_us; /* stages of a cold start: waited for a place, Engine create, start until hello */
+    /* stages of a start that was not warm, 0: did not happen: waited for a place, for a network slot, Engine create, start until hello;
+     * a stem's hand-over (memory raised, whose it is written, code opened); a thaw */
+    uint64_t queue_us, network_us, create_us, boot_us, handover_us, thaw_us;
     enum start_kind start;
-    enum cold_cause cold;
+    enum cold_cause
+        cold;        /* with START_STEM and START_COLD: why no container of its own was there */
+    bool stem_empty; /* START_COLD: stems of its kind are kept, but none was ready */
     struct outcome outcome;
     struct nr_buf logs; /* lines, each ended by '\n'; empty when limits.logs is 0 */
     int epoch;          /* attempt; a late result of an old one is dropped */

@@ -53,7 +53,8 @@ enum nr_frame_type {
  *   "file":"code.zip",      name of the stored file; its ending tells source, zip, tar.gz, or executable ("exec")
  *   "exec":"once|loop|direct",   native only
  *   "slots":1,              connections that the agent shall keep, limits.concurrency
- *   "log_max_bytes":10485760, "result_max_bytes":1048576, "timeout_ms":60000}
+ *   "log_max_bytes":10485760, "result_max_bytes":1048576, "timeout_ms":60000,
+ *   "memory_mb":256}      the container's limit, which a stem cell learns only now
  * RUN payload: the /run body of the OpenWhisk runtime contract: every sibling of value is a JSON string
  *  (activation_id, transaction_id, namespace, action_name, action_version, deadline, api_host?, api_key?). */
 

@@ -26,6 +26,8 @@ struct account {
 enum function_state { FN_LATEST, FN_PUBLISHED, FN_BLOCKED, FN_UPDATING, FN_RETIRED };
 enum function_network { FN_NET_EGRESS, FN_NET_NONE };
 
+struct grants;
+
 /* One version of one function, with its settings. All texts are part of the snapshot. */
 struct function {
     _Atomic int refs;
@@ -56,6 +58,8 @@ struct function {
     int concurrency;
     enum function_network network;
     bool provide_api_key;
+    struct grants *
+        grants; /* shared: what the administrator allows the account, and this function asks for; NULL: nothing */
 };
 
 /* Another holder. Returns f. */

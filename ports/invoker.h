@@ -22,6 +22,17 @@ struct invoker_config {
     const char *const *images; /* our runtime images to check at start; ends with NULL */
     int engine_workers;        /* 0: cores */
     uint32_t keep_alive_ms;    /* idle container lives this long, 600,000 */
+    uint32_t freeze_after_ms;  /* idle container is frozen after this, 1,000; 0: never */
+    /* Number of stem cells: "auto", "off", or "python:3=2,nodejs:18=1,native=1" (each network that is used gets as many). */
+    const char *stems;
+    bool
+        keep_containers; /* a drain leaves idle containers behind, to be adopted by the next start */
+    /* What the start-up probe chooses, forced; each is "auto" (the best that works) or one of its words. */
+    const char *runtime;      /* auto, or the name of an Engine runtime: "runc", "crun" */
+    const char *freezer;      /* auto, cgroup, engine, off */
+    const char *memory_raise; /* auto, cgroup, engine, off */
+    const char *network;      /* auto, slots, bridge, none */
+    const char *seccomp;      /* auto, own, engine */
     struct nr_log *log;
 };
 

@@ -11,8 +11,7 @@ struct scaler_wish {
     int maximum;                          /* -1: no wish */
     int64_t keep_alive_ms;                /* -1: no wish */
     const char *
-        stem_kind; /* not NULL: `desired` is the number of stem cells of this kind; the invoker makes none yet and
-                              leaves such a wish alone */
+        stem_kind; /* not NULL: `desired` is the number of stem cells of this kind ("python:3"), -1: as demand asks */
 };
 
 #endif

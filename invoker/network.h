@@ -1,0 +1,59 @@
+/* Network slots: how an `egress` function gets a network without the Engine's bridge on the request path.
+ *
+ * A slot is a pause container (the agent with --pause) on our own bridge, made ahead at low rank. A function's container joins it
+ * ("NetworkMode": "container:<id>"), which costs a start nothing. At most one live function container per slot; after it the slot may be
+ * taken again by the same account only; unused for 10 minutes, or once its account is gone, it is destroyed. A slot's death destroys its
+ * function container, which would run on with nothing but lo.
+ * On the bridge: no traffic between slots, none to the host's own ports, none to link-local or private addresses except what the
+ * account's egress grants name. Never a published port.
+ * Loop's thread, except where said; the Engine's and the firewall's work is done by Engine workers.
+ */
+#ifndef NR_INVOKER_NETWORK_H
+#define NR_INVOKER_NETWORK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
+#include "common/base/err.h"
+#include "common/base/list.h"
+#include "ports/function.h"
+
+struct invoker;
+struct network;
+struct net_slot;
+
+/* Who waits for a slot; embedded by the container, lent until `ready` or net_slot_cancel(). */
+struct net_wait {
+    /* slot given (give it back with net_slot_return()), or NULL with the reason in err */
+    void (*ready)(struct net_wait *w, struct net_slot *slot, const struct nr_err *err);
+    /* the slot's pause container has died: destroy the function container; comes at most once, after ready */
+    void (*died)(struct net_wait *w);
+    /* private */
+    struct nr_link link;
+};
+
+/* Makes our bridge and its rules (blocking, at start, on the calling thread), removes slots of an earlier run that were not adopted.
+ * NR_EUNAVAIL when this host cannot do it: the caller then falls back to the Engine's bridge or to none, and says so. */
+int network_open(struct invoker *v, struct network **ret, struct nr_err *err);
+/* A slot for a container of this account with these grants ("" account: a stem's, which becomes the account's by net_slot_own()). Calls
+ * w->ready, at once when one is there. `needed`: a call waits for it. */
+void net_slot_take(struct network *n, const char *account, const struct grants *grants, bool needed,
+                   struct net_wait *w);
+/* The stem in this slot is handed over: from now on the slot is this account's; applies its grants. Blocking (firewall) when there are
+ * grants: any thread but the loop's. */
+int net_slot_own(struct net_slot *s, const char *account, const struct grants *grants,
+                 struct nr_err *err);
+/* w no longer waits. */
+void net_slot_cancel(struct network *n, struct net_wait *w);
+/* The function container in it has been removed (reuse), or must not be trusted any more. */
+void net_slot_return(struct net_slot *s, bool reuse);
+/* What goes into a create body: "container:<64 hex>"; lent, as long as the slot is held. Any thread. */
+const char *net_slot_mode(const struct net_slot *s);
+/* Slots and rules go; `closed` comes once all are gone. */
+void network_drain(struct network *n, void (*closed)(void *arg), void *arg);
+void network_free(struct network *n);
+/* {"slots":{"free":..,"used":..,"making":..}, ...} as an object, for the status. */
+void network_status(const struct network *n, struct nr_buf *out);
+
+#endif
