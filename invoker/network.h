@@ -33,8 +33,8 @@ struct net_wait {
     struct nr_link link;
 };
 
-/* Makes our bridge and its rules (blocking, at start, on the calling thread), removes slots of an earlier run that were not adopted.
- * NR_EUNAVAIL when this host cannot do it: the caller then falls back to the Engine's bridge or to none, and says so. */
+/* Makes our bridge and its rules (blocking, at start, on the calling thread). Live slots of an earlier run are found again, with the
+ * account that their file on the host names; the others are removed. NR_EUNAVAIL when this host cannot do it: the caller then falls back to the Engine's bridge or to none, and says so. */
 int network_open(struct invoker *v, struct network **ret, struct nr_err *err);
 /* A slot for a container of this account with these grants ("" account: a stem's, which becomes the account's by net_slot_own()). Calls
  * w->ready, at once when one is there. `needed`: a call waits for it. */
@@ -48,6 +48,11 @@ int net_slot_own(struct net_slot *s, const char *account, const struct grants *g
 void net_slot_cancel(struct network *n, struct net_wait *w);
 /* The function container in it has been removed (reuse), or must not be trusted any more. */
 void net_slot_return(struct net_slot *s, bool reuse);
+/* Adoption: the container that w belongs to has lived in the slot of this name (8 hex) since an earlier run; NULL: there is no such slot,
+ * the container must go. At start, after network_open(). */
+struct net_slot *net_slot_adopt(struct network *n, const char *name, struct net_wait *w);
+/* 8 hex; goes into the identity file of the container. */
+const char *net_slot_name(const struct net_slot *s);
 /* What goes into a create body: "container:<64 hex>"; lent, as long as the slot is held. Any thread. */
 const char *net_slot_mode(const struct net_slot *s);
 /* Slots and rules go; `closed` comes once all are gone. */
