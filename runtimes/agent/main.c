@@ -1,11 +1,15 @@
 /* The agent: first process of every function container, between the host and the function.
  *
  *   narae-agent --socket=PATH --id=ID [--profile=FILE] [--action=FOLDER] [-- COMMAND ARGUMENT...]
+ *   narae-agent --pause [--socket=PATH --id=ID]
  *
  * It dials the host's socket (dial.c), takes INIT (init.c), and serves calls in the mode that the image's profile
  * names: direct, loop, once, or a relay to the image's own server (worker_*.c, relay.c). It keeps the function's logs
  * (logs.c), tells why a worker ended (process.c, oom.c) and buries every process. It never blocks: everything happens
  * in callbacks of one loop (loop.c). It ends when the host cuts the last call, or by the container's end.
+ *
+ * With --pause it is the only process of a container that merely holds a network for another one: it waits for signals,
+ * and where a socket is named it dials that, so that its end is seen at once.
  */
 #include <errno.h>
 #include <signal.h>
@@ -17,25 +21,37 @@
 #include <unistd.h>
 
 #include "runtimes/agent/agent.h"
+#include "runtimes/agent/init.h"
 #include "runtimes/agent/slot.h"
 #include "runtimes/agent/worker.h"
 
 #define EXIT_TERMINATED 143
 
+static void refuse_init(struct agent *a)
+{
+    init_failed(a, "This container holds a network and runs no function.");
+}
+
+static const struct mode mode_pause = {
+    .name = "pause",
+    .reads_slots = true,
+    .init = refuse_init,
+};
+
 static const struct {
     const char *name;
     const struct mode *mode;
 } profile_modes[] = {
-    {"direct", &mode_direct},
-    {"loop", &mode_loop},
+    {"direct", &mode_direct}, {"loop", &mode_loop},
     {"native", &mode_once}, /* until INIT says which */
-    {"relay", &mode_relay},
+    {"relay", &mode_relay},   {"pause", &mode_pause},
 };
 
 static int usage(void)
 {
     fprintf(stderr, "usage: narae-agent --socket=PATH --id=ID [--profile=FILE] [--action=FOLDER] "
-                    "[-- COMMAND ARGUMENT...]\n");
+                    "[-- COMMAND ARGUMENT...]\n"
+                    "       narae-agent --pause [--socket=PATH --id=ID]\n");
     return 2;
 }
 
@@ -58,12 +74,16 @@ static bool read_options(struct agent *a, char **argv, const char **ret_profile)
             *ret_profile = value;
         else if ((value = option(*argv, "--action=")))
             a->action_folder = value;
+        else if (strcmp(*argv, "--pause") == 0)
+            *ret_profile = NULL;
         else if (strcmp(*argv, "--") == 0) {
             a->command = argv + 1;
             break;
         } else
             return false;
     }
+    if (!*ret_profile && !a->socket_path)
+        return true;
     return a->socket_path && a->id && strlen(a->id) <= 64 && !strpbrk(a->id, "\"\\");
 }
 
@@ -130,14 +150,19 @@ int main(int argc, char **argv)
     a->command = no_command;
     if (argc < 2 || !read_options(a, argv, &profile))
         return usage();
-    int status = profile_read(profile, &a->profile, &why);
+    int status = 0;
+    if (profile)
+        status = profile_read(profile, &a->profile, &why);
+    else
+        a->profile = (struct profile){.kind = "pause", .mode = "pause"};
     if (status == 0)
         status = agent_open(a);
     if (status < 0) {
         fprintf(stderr, "narae-agent: %s: %s\n", why ? why : "cannot start", strerror(-status));
         return 1;
     }
-    slot_dial(&a->slots[0]);
+    if (a->socket_path)
+        slot_dial(&a->slots[0]);
     for (;;)
         loop_turn(&a->loop);
 }
