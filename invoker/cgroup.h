@@ -42,9 +42,10 @@ struct cgroup_usage {
     int64_t cpu_us; /* user and system together */
     int64_t cpu_user_us, cpu_system_us;
     int64_t throttled_us, throttled_periods;
-    int64_t memory_bytes;      /* now: anonymous memory and page cache */
-    int64_t memory_anon_bytes; /* now: anonymous and tmpfs memory, which cannot be dropped */
-    int64_t memory_peak_bytes; /* the kernel's high-water mark */
+    int64_t memory_bytes;        /* now: anonymous memory and page cache */
+    int64_t memory_anon_bytes;   /* now: anonymous and tmpfs memory, which cannot be dropped */
+    int64_t memory_kernel_bytes; /* now: what the kernel holds for it */
+    int64_t memory_peak_bytes;   /* the kernel's high-water mark */
     int64_t memory_limit_bytes;
     int64_t oom_kills;
     int64_t pids;
