@@ -29,6 +29,7 @@ int controller_open(const struct controller_config *config, struct controller **
     nr_list_init(&c->all);
     nr_list_init(&c->answered);
     nr_list_init(&c->asking);
+    nr_list_init(&c->followers);
     int e = journal_open(c, err);
     if (e != 0) {
         controller_close(c);
@@ -162,14 +163,6 @@ static void outcome_metrics(const struct controller *c, struct nr_buf *out)
         (void)snprintf(label, sizeof(label), "limit=\"%s\"", reasons[i]);
         nr_metric_sample(out, "narae_refused_total", label, (double)c->m.refused[i]);
     }
-    nr_metric_head(out, "narae_cold_starts_total", "counter",
-                   "Calls that needed a new container, by cause.");
-    for (enum cold_cause i = COLD_FIRST_CALL; i <= COLD_CRASHED; i++) {
-        char label[64];
-
-        (void)snprintf(label, sizeof(label), "cause=\"%s\"", cold_cause_text(i));
-        nr_metric_sample(out, "narae_cold_starts_total", label, (double)c->m.cold_starts[i]);
-    }
 }
 
 void controller_metrics(struct controller *c, struct nr_buf *out)
@@ -205,9 +198,11 @@ void controller_metrics(struct controller *c, struct nr_buf *out)
     outcome_metrics(c, out);
     for (size_t i = 0; i < nr_countof(one); i++)
         nr_metric_one(out, one[i].name, one[i].type, one[i].help, one[i].value);
+    follow_metrics(c, out);
     nr_metric_head(out, "narae_wait_seconds", "histogram",
                    "From acceptance to the start of the run.");
     nr_metric_hist(out, "narae_wait_seconds", "", &c->m.wait);
     nr_metric_head(out, "narae_duration_seconds", "histogram", "Init and run time of calls.");
     nr_metric_hist(out, "narae_duration_seconds", "", &c->m.duration);
+    told_metrics(&c->m.starts, out);
 }

@@ -6,6 +6,7 @@
 #include "common/base/map.h"
 #include "common/base/metric.h"
 #include "ports/controller.h"
+#include "ports/timing.h"
 
 /* Counters of one account, alive as long as the controller: they survive every snapshot of the account. */
 struct account_use {
@@ -29,10 +30,16 @@ struct resolve_entry {
     bool stale; /* changed while the question was under way: ask again */
 };
 
+/* How calls started. The labels are bounded by two enums: 7 stages x 6 causes. */
+struct start_metrics {
+    nr_counter kinds[START_COLD + 1], causes[COLD_CRASHED + 1], stem_empty;
+    struct nr_hist stages[STAGES][COLD_CRASHED + 1];
+};
+
 struct controller_metrics {
-    nr_counter outcomes[4], refused[3], downgraded, accepted_async, records_dropped, late_results,
-        cold_starts[6];
+    nr_counter outcomes[4], refused[3], downgraded, accepted_async, records_dropped, late_results;
     struct nr_hist wait, duration;
+    struct start_metrics starts;
 };
 enum refused_reason { REFUSED_MINUTE, REFUSED_CONCURRENT, REFUSED_QUEUE };
 
@@ -61,6 +68,7 @@ struct controller {
     struct nr_link
         answered;          /* answered, row not on disk yet; by `queue`, in order of `answer_seq` */
     struct nr_link asking; /* questions that wait for the rows answered before them */
+    struct nr_link followers; /* of logs */
 
     struct journal_count rows;
     int64_t unstored_bytes,
@@ -113,6 +121,10 @@ void record_accepted(struct activation *a);
 void record_annotations(const struct activation *a, struct nr_buf *out);
 int64_t record_duration_ms(const struct activation *a);
 
+/* told.c: how calls started, counted at the end of each; and in the text form. */
+void told_count(struct start_metrics *m, const struct activation *a);
+void told_metrics(const struct start_metrics *m, struct nr_buf *out);
+
 /* One record, from wherever it comes; texts lent. */
 struct record {
     struct nr_str account, name, version, id, cause, result, logs, annotations;
@@ -124,6 +136,13 @@ void record_write_brief(struct nr_buf *out, const struct record *r);
 /* {"logs":[...]} and {"status","success","result","size"}. */
 void record_write_logs(struct nr_buf *out, const struct record *r);
 void record_write_result(struct nr_buf *out, const struct record *r);
+
+/* follow.c: tells those who follow that a has ended; call it only when there is one. */
+void follow_publish(struct controller *c, const struct activation *a);
+/* The two questions of a struct log_query; a reader's thread. */
+int follow_ids_run(sqlite3 *db, struct nr_db_job *job);
+int follow_read_run(sqlite3 *db, struct nr_db_job *job);
+void follow_metrics(const struct controller *c, struct nr_buf *out);
 
 /* query.c: rows are on disk, look whether questions can be asked now. */
 void query_wake(struct controller *c);

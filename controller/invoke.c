@@ -186,8 +186,7 @@ static void count_outcome(struct controller *c, const struct activation *a)
     nr_hist_add_us(&c->m.duration, (uint64_t)record_duration_ms(a) * 1000);
     if (a->started_us > a->accepted_us)
         nr_hist_add_us(&c->m.wait, a->started_us - a->accepted_us);
-    if (a->start == START_COLD)
-        nr_count(&c->m.cold_starts[a->cold], 1);
+    told_count(&c->m.starts, a);
 }
 
 void controller_tick(struct activation *a)
@@ -236,6 +235,8 @@ void controller_tick(struct activation *a)
         if (a->id[0] && !stays_queued(a)) {
             log_line(c, a);
             count_outcome(c, a);
+            if (!nr_list_empty(&c->followers))
+                follow_publish(c, a);
             a->c = C_END;
             journal_end(c, a);
             return;

@@ -3,6 +3,8 @@
  */
 #include "controller/internal.h"
 
+#include "ports/timing.h"
+
 int64_t record_duration_ms(const struct activation *a)
 {
     if (a->started_us == 0 || a->answered_us < a->started_us)
@@ -26,6 +28,44 @@ static uint64_t wait_us(const struct activation *a)
     return a->started_us && run_at > a->accepted_us ? run_at - a->accepted_us : 0;
 }
 
+/* {"queue_us":120,"create_us":31000}: of the stages that took time of this call. */
+static void add_stages(const struct activation *a, struct nr_buf *out)
+{
+    bool any = false;
+
+    for (int s = 0; s < STAGES; s++) {
+        uint64_t us = start_stage_us(a, (enum start_stage)s);
+
+        if (us == 0)
+            continue;
+        nr_buf_adds(out, any ? ",\"" : ",{\"key\":\"narae.stages\",\"value\":{\"");
+        nr_buf_adds(out, start_stage_name((enum start_stage)s));
+        nr_buf_adds(out, "_us\":");
+        nr_buf_addu(out, us);
+        any = true;
+    }
+    if (any)
+        nr_buf_adds(out, "}}");
+}
+
+/* How it started: a warm call tells that one word and nothing else. `initTime` is OpenWhisk's word for "its code was loaded for it". */
+static void add_start(const struct activation *a, struct nr_buf *out)
+{
+    nr_buf_adds(out, ",{\"key\":\"narae.start\",\"value\":\"");
+    nr_buf_adds(out, start_kind_text(a->start));
+    nr_buf_adds(out, "\"}");
+    if (a->init_us)
+        add_number(out, "initTime", (int64_t)((a->init_us + 500) / 1000));
+    if (a->cold) {
+        nr_buf_adds(out, ",{\"key\":\"narae.cold\",\"value\":\"");
+        nr_buf_adds(out, cold_cause_text(a->cold));
+        nr_buf_adds(out, "\"}");
+    }
+    if (a->stem_empty)
+        nr_buf_adds(out, ",{\"key\":\"narae.stem_empty\",\"value\":true}");
+    add_stages(a, out);
+}
+
 void record_annotations(const struct activation *a, struct nr_buf *out)
 {
     nr_buf_adds(out, "[{\"key\":\"path\",\"value\":");
@@ -41,16 +81,7 @@ void record_annotations(const struct activation *a, struct nr_buf *out)
     nr_buf_addc(out, '}');
     if (a->fn && a->fn->published)
         add_number(out, "narae.version", a->fn->published);
-    if (a->start == START_COLD) {
-        add_number(out, "initTime", (int64_t)((a->init_us + 500) / 1000));
-        nr_buf_printf(
-            out,
-            ",{\"key\":\"narae.cold\",\"value\":\"%s\"},{\"key\":\"narae.stages\",\"value\":"
-            "{\"queue_us\":%llu,\"create_us\":%llu,\"boot_us\":%llu,\"init_us\":%llu}}",
-            cold_cause_text(a->cold), (unsigned long long)a->queue_us,
-            (unsigned long long)a->create_us, (unsigned long long)a->boot_us,
-            (unsigned long long)a->init_us);
-    }
+    add_start(a, out);
     nr_buf_addc(out, ']');
 }
 
