@@ -51,7 +51,7 @@ struct cgroup_usage {
     int64_t pids;
     int64_t io_read_bytes, io_write_bytes;
 };
-/* Reads all of it: some ten small files on v1, six on v2. Blocking (cgroupfs): not on the loop. */
+/* Reads all of it: eleven small files on v1, eight on v2. 0; NR_EUNAVAIL when none could be read. Blocking (cgroupfs): not on the loop. */
 int cgroup_read(const struct cgroup *g, struct cgroup_usage *ret);
 
 #endif

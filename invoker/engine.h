@@ -16,7 +16,7 @@ struct engine;
 struct engine_worker;
 
 /* Best first. Jobs of equal rank go in order. Pulls have a worker of their own, for they may take minutes. */
-enum engine_rank { RANK_START, RANK_PREWARM, RANK_REMOVE, RANK_PULL, RANK_COUNT };
+enum engine_rank { RANK_THAW, RANK_START, RANK_PREWARM, RANK_REMOVE, RANK_PULL, RANK_COUNT };
 
 /* Deadlines of calls. */
 enum {

@@ -21,9 +21,29 @@ struct capability {
 
 enum { CAPABILITIES_MAX = 24 };
 
+/* What was chosen where there is a choice; the worst comes first, so that a zeroed probe promises nothing. */
+enum freezer {
+    FREEZER_OFF,    /* idle containers stay as they are */
+    FREEZER_ENGINE, /* pause and unpause by the Engine */
+    FREEZER_CGROUP, /* cgroup_freeze(), cgroup_thaw() */
+};
+enum memory_raise {
+    RAISE_OFF, /* no stem of less memory than its function has */
+    RAISE_ENGINE,
+    RAISE_CGROUP, /* cgroup_raise(); the Engine where one fails */
+};
+enum egress_network {
+    EGRESS_NONE, /* functions that ask for a network get none */
+    EGRESS_BRIDGE,
+    EGRESS_SLOTS,
+};
+
 struct probe {
     struct capability table[CAPABILITIES_MAX];
     unsigned count;
+    enum freezer freezer;
+    enum memory_raise memory_raise;
+    enum egress_network network;
     bool has_bridge; /* egress functions get the Engine's bridge */
     bool cgroup_v1;
     bool seccomp; /* the Engine can filter system calls */
