@@ -198,6 +198,14 @@ static int open_fnmanager(struct daemon *d, struct nr_err *err)
     return fnmanager_open(&c, &d->fnmanager, err);
 }
 
+static struct function *function_of(void *arg, const char *account, const char *package,
+                                    const char *name)
+{
+    struct daemon *d = arg;
+
+    return fnmanager_function(d->fnmanager, account, package, name);
+}
+
 static int open_invoker(struct daemon *d, struct nr_err *err)
 {
     static const char *const images[] = {NARAE_IMAGE_PYTHON, NARAE_IMAGE_NODEJS, NARAE_IMAGE_NATIVE,
@@ -211,6 +219,8 @@ static int open_invoker(struct daemon *d, struct nr_err *err)
                                      .image_hint = "scripts/images",
                                      .images = images,
                                      .keep_alive_ms = (uint32_t)(d->options.keep_alive_s * 1000),
+                                     .function_of = function_of,
+                                     .function_of_arg = d,
                                      .log = &d->log};
 
     return invoker_open(&c, &d->invoker, err);

@@ -158,3 +158,12 @@ int function_resolve(struct fnmanager *m, struct fn_key key, struct function **r
     fn_row_fini(&row);
     return r;
 }
+
+struct function *fnmanager_function(struct fnmanager *m, const char *account, const char *package,
+                                    const char *name)
+{
+    const struct fn_key key = {nr_str_of(account), nr_str_of(package), nr_str_of(name)};
+    struct function *f = NULL;
+
+    return function_resolve(m, key, &f, NULL) == 0 ? f : NULL;
+}

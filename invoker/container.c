@@ -24,6 +24,7 @@ static const struct {
     unsigned next; /* states it may move to */
 } states[CT_STATES] = {
     [CT_STARTING] = {"starting", TO(CT_FRESH) | TO(CT_DYING)},
+    [CT_ADOPTING] = {"adopting", TO(CT_IDLE) | TO(CT_DYING)},
     [CT_FRESH] = {"fresh", TO(CT_INIT) | TO(CT_DYING)},
     [CT_INIT] = {"init", TO(CT_BUSY) | TO(CT_DYING)},
     [CT_BUSY] = {"busy", TO(CT_IDLE) | TO(CT_DYING)},
@@ -138,13 +139,15 @@ static void on_deadline(struct nr_deadline *d)
 
     if (ct->state == CT_DYING)
         remove_container(ct);
+    else if (ct->state == CT_ADOPTING)
+        adopt_late(ct);
     else if (ct->state == CT_STARTING && ct->failure.code != 0)
         start_failed(ct);
     else if (ct->state == CT_STARTING)
         look_at_container(ct);
 }
 
-static struct container *container_make(struct invoker *v, struct pool *p)
+struct container *container_make(struct invoker *v, struct pool *p, enum container_state first)
 {
     unsigned slots = p->fn->concurrency > 1 ? (unsigned)p->fn->concurrency : 1;
     struct container *ct = nr_alloc(sizeof(*ct) + slots * sizeof(ct->slots[0]));
@@ -153,6 +156,7 @@ static struct container *container_make(struct invoker *v, struct pool *p)
     *ct = (struct container){.v = v,
                              .pool = p,
                              .fn = function_ref(p->fn),
+                             .state = first,
                              .refs = 1,
                              .slot_count = slots,
                              .begun_us = nr_mono_us()};
@@ -175,7 +179,7 @@ static struct container *container_make(struct invoker *v, struct pool *p)
 
 void container_start(struct invoker *v, struct pool *p, enum engine_rank rank, enum cold_cause why)
 {
-    struct container *ct = container_make(v, p);
+    struct container *ct = container_make(v, p, CT_STARTING);
 
     ct->cold = why;
     nr_count(&v->m.starts, 1);
@@ -231,6 +235,10 @@ void container_looked(struct container *ct, const struct remove_job *j)
 void container_greeted(struct container *ct, struct slot *s)
 {
     ct->connected++;
+    if (ct->state == CT_ADOPTING) {
+        adopt_greeted(ct);
+        return;
+    }
     if (ct->state == CT_STARTING) {
         ct->hello_us = nr_mono_us();
         nr_deadline_cancel(&ct->deadline);

@@ -1,28 +1,66 @@
-/* Identity files and the sweep at start. An earlier run's containers are found by the label of this installation, never by a name;
- * they are removed by the workers while the platform starts.
+/* Identity files: one small JSON text per container, written before its code is handed over, read once by the next start.
+ *
+ * What is read is checked member by member: a file that was cut, edited or made by a release that knew other members is no identity,
+ * and its container goes.
  */
 #include "invoker/identity.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/json.h"
-#include "invoker/internal.h"
-#include "invoker/start.h"
+#include "common/base/mem.h"
+#include "common/data/digest.h"
 
-enum { NAME_BYTES = 8, PATH_MAX_BYTES = 1024 };
+enum { PATH_MAX_BYTES = 1024, FILE_MAX_BYTES = 16384, SLOTS_MAX = 500 };
 
-int identity_write(const char *folder, const char *name, const char *id, const struct function *f,
+struct identity identity_of(const struct function *f)
+{
+    return (struct identity){
+        .kind = f->kind,
+        .account = f->account,
+        .package = f->package,
+        .name = f->name,
+        .version = f->version,
+        .revision = f->revision,
+        .memory_mb = container_memory_mb(f->memory_mb),
+        .slots = f->concurrency > 1 ? (unsigned)f->concurrency : 1,
+        .network_slot = "",
+        .settings = "",
+    };
+}
+
+void identity_settings(const struct create_spec *s, char out[static IDENTITY_SETTINGS_BYTES])
+{
+    struct create_spec common = *s;
+    unsigned char sum[NR_SHA256_BYTES];
+    size_t n = 0;
+
+    common.id = common.socket_dir = "";
+    common.command = NULL;
+    common.memory_mb = common.code_tmpfs_mb = 0;
+    common.many_files = false;
+    nr_auto_free char *body = create_body(&common, &n);
+
+    out[0] = '\0';
+    if (body == NULL)
+        return;
+    nr_sha256((struct nr_str){body, n}, sum);
+    nr_hex(sum, sizeof(sum), out);
+}
+
+int identity_write(const char *folder, const char *name, const struct identity *who,
                    struct nr_err *err)
 {
     char file[32];
     nr_auto_json json_t *o = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:I}", "container", id, "account", f->account,
-        "package", f->package, "name", f->name, "version", f->version, "revision",
-        (json_int_t)f->revision, "kind", f->kind, "started_ms", (json_int_t)nr_wall_ms());
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:s, s:s, s:I}", "container", who->container,
+        "kind", who->kind, "account", who->account, "package", who->package, "name", who->name,
+        "version", who->version, "revision", (json_int_t)who->revision, "memory_mb",
+        (json_int_t)who->memory_mb, "slots", (int)who->slots, "network_slot", who->network_slot,
+        "settings", who->settings, "written_ms", (json_int_t)nr_wall_ms());
     size_t n = 0;
     nr_auto_free char *text = o ? nr_json_text(o, &n) : NULL;
 
@@ -30,6 +68,46 @@ int identity_write(const char *folder, const char *name, const char *id, const s
         return nr_err_set(err, NR_ENOMEM, "no memory for the identity of container %s", name);
     (void)snprintf(file, sizeof(file), "%s.json", name);
     return nr_file_write(folder, file, (struct nr_str){text, n}, 0600, err);
+}
+
+int identity_read(const char *folder, const char *name, struct identity *ret, struct nr_err *err)
+{
+    char path[PATH_MAX_BYTES];
+    nr_auto_free char *text = NULL;
+    size_t bytes = 0;
+    json_int_t revision, memory_mb;
+    int slots;
+    struct identity w = {0};
+
+    (void)snprintf(path, sizeof(path), "%s/%s.json", folder, name);
+    int r = nr_file_read(path, FILE_MAX_BYTES, &text, &bytes, err);
+
+    if (r < 0)
+        return r;
+    json_t *o = nr_json_parse((struct nr_str){text, bytes}, NULL);
+
+    if (o == NULL ||
+        json_unpack(o, "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:s, s:s}", "container",
+                    &w.container, "kind", &w.kind, "account", &w.account, "package", &w.package,
+                    "name", &w.name, "version", &w.version, "revision", &revision, "memory_mb",
+                    &memory_mb, "slots", &slots, "network_slot", &w.network_slot, "settings",
+                    &w.settings) < 0 ||
+        revision < 0 || memory_mb < 1 || slots < 1 || slots > SLOTS_MAX) {
+        json_decref(o);
+        return nr_err_set(err, NR_ECORRUPT, "%s is not the identity of a container", path);
+    }
+    w.revision = (uint64_t)revision;
+    w.memory_mb = memory_mb;
+    w.slots = (unsigned)slots;
+    w.mem = o;
+    *ret = w;
+    return 0;
+}
+
+void identity_fini(struct identity *who)
+{
+    json_decref(who->mem);
+    *who = (struct identity){0};
 }
 
 int identity_remove(const char *folder, const char *name, struct nr_err *err)
@@ -41,67 +119,4 @@ int identity_remove(const char *folder, const char *name, struct nr_err *err)
         return nr_err_set(err, nr_err_from_errno(errno), "%s: %s", path, strerror(errno));
     (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
     return nr_dir_remove(path, err);
-}
-
-/* Our name in "narae-<8>-<8 hex>", or "". */
-static const char *name_in(const json_t *container)
-{
-    const char *full = json_string_value(json_array_get(json_object_get(container, "Names"), 0));
-    const char *dash = full ? strrchr(full, '-') : NULL;
-
-    return dash && strlen(dash + 1) == NAME_BYTES ? dash + 1 : "";
-}
-
-static int sweep_containers(struct invoker *v, struct nr_err *err)
-{
-    char filter[128], encoded[3 * sizeof(filter) + 1], path[sizeof(encoded) + 64];
-    struct engine_reply reply = {0};
-
-    (void)snprintf(filter, sizeof(filter), "{\"label\":[\"narae.installation=%s\"]}",
-                   v->installation);
-    (void)nr_pct_encode(nr_str_of(filter), encoded);
-    (void)snprintf(path, sizeof(path), "/containers/json?all=1&filters=%s", encoded);
-    int r = engine_want(engine_own_worker(v->engine), "GET", path, (struct nr_str){NULL, 0},
-                        ENGINE_ASK_MS, &reply, err);
-    nr_auto_json json_t *list = r == 0 ? nr_json_parse(nr_buf_str(&reply.body), err) : NULL;
-    size_t i;
-    json_t *each;
-
-    nr_buf_fini(&reply.body);
-    json_array_foreach(list, i, each) {
-        const char *id = nr_json_string(each, "Id");
-
-        if (id)
-            remove_orphan(v, id, name_in(each));
-    }
-    if (json_array_size(list) > 0)
-        nr_log(v->log, NR_LOG_INFO, "invoker", "removing %zu containers of an earlier run",
-               json_array_size(list));
-    return r;
-}
-
-/* Folders and files of an earlier run: nobody of ours lives yet. */
-static void sweep_folder(struct invoker *v)
-{
-    DIR *d = opendir(v->folder);
-    char name[NAME_BYTES + 1];
-
-    for (const struct dirent *e; d && (e = readdir(d)) != NULL;) {
-        if (strlen(e->d_name) < NAME_BYTES || strspn(e->d_name, "0123456789abcdef") != NAME_BYTES)
-            continue;
-        memcpy(name, e->d_name, NAME_BYTES);
-        name[NAME_BYTES] = '\0';
-        (void)identity_remove(v->folder, name, NULL);
-    }
-    if (d)
-        (void)closedir(d);
-}
-
-int identity_sweep(struct invoker *v, struct nr_err *err)
-{
-    int r = sweep_containers(v, err);
-
-    if (r == 0)
-        sweep_folder(v);
-    return r;
 }

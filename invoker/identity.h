@@ -1,20 +1,40 @@
 /* Whose container is whose, on the host: <run>/c/<8 hex>.json, renamed into place before the code is handed over. No label of the
- * container tells of the tenant. And the clean-up of what an earlier run left behind. Blocking.
+ * container tells of the tenant. Blocking. Any thread.
  */
 #ifndef NR_INVOKER_IDENTITY_H
 #define NR_INVOKER_IDENTITY_H
 
 #include "common/base/err.h"
-#include "ports/function.h"
+#include "invoker/create.h"
 
-struct invoker;
+enum { IDENTITY_SETTINGS_BYTES = 65 };
 
-/* folder: <run>/c; id: the Engine's. Any thread. */
-int identity_write(const char *folder, const char *name, const char *id, const struct function *f,
+/* What is written of one container. Texts are lent; of one that was read they live until identity_fini(). */
+struct identity {
+    const char *container; /* the Engine's id */
+    const char *kind;
+    const char *account, *package, *name, *version; /* of the function; "" for a stem */
+    uint64_t revision;                              /* 0: a stem, it is nobody's */
+    int64_t memory_mb;                              /* its limit */
+    unsigned slots;
+    const char *network_slot; /* 8 hex; "": it lives in none */
+    const char *settings;     /* identity_settings() of what it was made from */
+    void *mem;                /* private */
+};
+
+/* What is to be written of a container of f; the rest (container, network_slot, settings) is the caller's. */
+struct identity identity_of(const struct function *f);
+/* A digest of everything in a create body that must be the same for a container to be used again after a restart: image, profile,
+ * runtime, mounts, network, grants. Not its own name and folder, and not the memory, which may be raised. Pure; "" without memory. */
+void identity_settings(const struct create_spec *s, char out[static IDENTITY_SETTINGS_BYTES]);
+
+/* folder: <run>/c; name: 8 hex. */
+int identity_write(const char *folder, const char *name, const struct identity *who,
                    struct nr_err *err);
-/* Removes <name>.json and the socket folder <name>/; absent is fine. Any thread. */
+/* NR_ENOENT when there is none, NR_ECORRUPT when it is not one. *ret is made: identity_fini(). */
+int identity_read(const char *folder, const char *name, struct identity *ret, struct nr_err *err);
+void identity_fini(struct identity *who);
+/* Removes <name>.json and the socket folder <name>/; absent is fine. */
 int identity_remove(const char *folder, const char *name, struct nr_err *err);
-/* Submits the removal of every container with our installation's label, and removes folders without one. At start. */
-int identity_sweep(struct invoker *v, struct nr_err *err);
 
 #endif

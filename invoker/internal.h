@@ -13,6 +13,7 @@
 
 #include "common/base/map.h"
 #include "common/base/metric.h"
+#include "invoker/adopt.h"
 #include "invoker/create.h"
 #include "invoker/engine.h"
 #include "invoker/frame_reader.h"
@@ -76,10 +77,12 @@ void conn_close(struct conn *c);
 
 /*
  *   STARTING --hello--> FRESH --INIT sent--> INIT --END, all well--> BUSY <--call, no call--> IDLE
+ *   ADOPTING --every slot said hello, code loaded--> IDLE
  *      any of them --last call ended, failed, evicted, unwanted--> DYING --removed by the Engine--> GONE
  */
 enum container_state {
     CT_STARTING,
+    CT_ADOPTING, /* of an earlier run: not all of its slots have said hello */
     CT_FRESH,
     CT_INIT,
     CT_BUSY,
@@ -95,6 +98,7 @@ struct container {
     struct function *fn; /* shared */
     enum container_state state;
     bool retired; /* takes no further call; goes with its last one */
+    bool left;    /* a drain lets go of it for the next start instead of removing it */
     int refs;     /* the invoker's, one per handle, connection, job and code work */
     char name[9]; /* 8 hex; folder, agent's id */
     char id[65];  /* the Engine's; "" until created */
@@ -124,6 +128,8 @@ void container_start(struct invoker *v, struct pool *p, enum engine_rank rank, e
 /* No further call; goes now or with its last call. `why` is what the next cold start will tell. */
 void container_retire(struct container *ct, enum cold_cause why);
 void container_move(struct container *ct, enum container_state to);
+/* A container of p in its first state, in all lists; its memory is reserved already. */
+struct container *container_make(struct invoker *v, struct pool *p, enum container_state first);
 struct container *container_ref(struct container *ct);
 void container_unref(struct container *ct);
 /* Its first or a further slot said hello. */
@@ -234,6 +240,9 @@ struct invoker {
     char *read_buf;     /* shared by all connections between two reads */
     struct nr_buf meta; /* of the RUN that is being written */
     struct nr_deadline tidy;
+
+    struct adoption adoption;
+    bool keep_containers;
 
     bool stopping;
     struct nr_deadline drain_deadline;

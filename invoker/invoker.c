@@ -68,6 +68,7 @@ static void on_tidy(struct nr_deadline *d)
 
     nr_deadline_set(v->loop, &v->tidy, TIDY_MS);
     pool_tidy(v);
+    adopt_tidy(v);
 }
 
 static struct invoker *invoker_make(const struct invoker_config *c)
@@ -78,6 +79,7 @@ static struct invoker *invoker_make(const struct invoker_config *c)
                           .node = c->node,
                           .log = c->log,
                           .keep_alive_ms = c->keep_alive_ms,
+                          .keep_containers = c->keep_containers,
                           .start_us = START_US};
     v->run_dir = nr_strdup(c->run_dir);
     v->folder = joined(c->run_dir, "/c");
@@ -128,12 +130,12 @@ int invoker_open(const struct invoker_config *c, struct invoker **ret, struct nr
         invoker_free(v);
         return r;
     }
-    if (identity_sweep(v, err) < 0)
+    probe_run(v, c->images);
+    if (adopt_open(v, c, err) < 0)
         nr_log(v->log, NR_LOG_WARN, "invoker",
                "containers of an earlier run could not be listed: %s", err ? err->text : "");
     if (err)
         *err = (struct nr_err){0};
-    probe_run(v, c->images);
     nr_deadline_set(v->loop, &v->tidy, TIDY_MS);
     *ret = v;
     return 0;
@@ -260,6 +262,8 @@ void invoker_drain(struct invoker *v, uint64_t max_ms, void (*done)(void *arg), 
     v->drained_arg = arg;
     v->drain_deadline.fire = on_drain_deadline;
     nr_deadline_set(v->loop, &v->drain_deadline, max_ms);
+    if (v->keep_containers)
+        adopt_leave(v);
     end_all(v);
     invoker_container_gone(v);
 }

@@ -10,6 +10,7 @@ unsigned slots_coming(const struct container *ct, uint64_t now_us)
         return 0;
     switch (ct->state) {
     case CT_STARTING: return ct->slot_count;
+    case CT_ADOPTING: return ct->slot_count;
     case CT_FRESH:
     case CT_INIT:
         return ct->slot_count -

@@ -62,7 +62,11 @@ int server_open(struct container *ct, struct nr_err *err)
     if (!paths(ct, folder, sock))
         return nr_err_set(err, NR_EINVAL, "the run folder %s is too deep for a socket",
                           ct->v->folder);
-    if (mkdir(folder, 0755) < 0)
+    bool again = ct->state == CT_ADOPTING; /* the folder is mounted into it already */
+
+    if (again)
+        (void)unlink(sock);
+    if (mkdir(folder, 0755) < 0 && !(again && errno == EEXIST))
         return nr_err_set(err, nr_err_from_errno(errno), "%s: %s", folder, strerror(errno));
     int r = uv_pipe_init(&ct->v->loop->uv, &ct->server, 0);
 

@@ -113,7 +113,7 @@ static bool on_hello(struct conn *c, const struct nr_frame *head, struct nr_str 
 
     if (id == NULL || strcmp(id, ct->name) != 0 || protocol != NR_FRAME_PROTOCOL || index < 0 ||
         index >= (json_int_t)ct->slot_count || ct->slots[index].conn || ct->slots[index].a ||
-        ct->retired) {
+        ct->retired || !adopt_hello_fits(ct, json_is_true(json_object_get(j, "ready")))) {
         nr_count(&ct->v->m.protocol_errors, 1);
         lost(c, "its hello is not the one expected");
         return false;

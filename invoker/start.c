@@ -84,6 +84,18 @@ static int create(struct engine_worker *w, struct start_job *j)
     return r;
 }
 
+/* Whose it is: on the host before the container runs. */
+static int write_identity(struct start_job *j)
+{
+    struct identity who = identity_of(j->fn);
+    char settings[IDENTITY_SETTINGS_BYTES];
+
+    identity_settings(&j->spec, settings);
+    who.container = j->id;
+    who.settings = settings;
+    return identity_write(j->folder, j->name, &who, &j->err);
+}
+
 static void start_work(struct engine_worker *w, struct engine_job *job)
 {
     struct start_job *j = nr_container_of(job, struct start_job, job);
@@ -103,7 +115,7 @@ static void start_work(struct engine_worker *w, struct engine_job *job)
     j->spec.command = NULL;
     json_decref(command);
     j->image_missing = r == NR_ENOENT;
-    if (r < 0 || identity_write(j->folder, j->name, j->id, j->fn, &j->err) < 0)
+    if (r < 0 || write_identity(j) < 0)
         return;
     nr_mailbox_post(j->loop, &j->created);
     (void)snprintf(path, sizeof(path), "/containers/%s/start", j->id);
@@ -159,6 +171,15 @@ static void on_start_done(struct engine_job *job)
     free(j->folder);
     free(j->socket_dir);
     free(j);
+}
+
+void container_settings(const struct invoker *v, const struct function *f,
+                        char out[static IDENTITY_SETTINGS_BYTES])
+{
+    struct create_spec spec = create_spec_here(v);
+
+    create_spec_of(f, v->probe.has_bridge, &spec);
+    identity_settings(&spec, out);
 }
 
 void start_container(struct container *ct, enum engine_rank rank)
@@ -300,6 +321,11 @@ static struct remove_job *remove_job_make(struct invoker *v, struct container *c
 void remove_container(struct container *ct)
 {
     struct invoker *v = ct->v;
+
+    if (ct->left) {
+        leave_container(ct);
+        return;
+    }
     struct remove_job *j = remove_job_make(v, ct, ct->id, ct->name);
 
     if (j->id[0] ==

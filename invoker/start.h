@@ -6,6 +6,7 @@
 
 #include "invoker/create.h"
 #include "invoker/engine.h"
+#include "invoker/identity.h"
 
 struct container;
 struct invoker;
@@ -45,6 +46,9 @@ struct remove_job {
 
 /* What is the same for all containers of this invoker. */
 struct create_spec create_spec_here(const struct invoker *v);
+/* identity_settings() of a container that f would get now. */
+void container_settings(const struct invoker *v, const struct function *f,
+                        char out[static IDENTITY_SETTINGS_BYTES]);
 /* Submits create + start for ct; container_created() and container_started() come on the loop. */
 void start_container(struct container *ct, enum engine_rank rank);
 /* Submits the removal; container_removed() comes. */

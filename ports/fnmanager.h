@@ -85,6 +85,11 @@ struct fn_call {
 /* Queues c; done comes once on c->loop. Any thread. */
 void fnmanager_post(struct fnmanager *m, struct fn_call *c);
 
+/* LATEST of a function, as FN_RESOLVE gives it (shared, given); NULL when there is none that may run. Blocking; for a start, before the
+ * loop runs. */
+struct function *fnmanager_function(struct fnmanager *m, const char *account, const char *package,
+                                    const char *name);
+
 /* JSON member for GET /: {"python":[{"kind":..,"image":..,"default":..}],...}. */
 void fnmanager_runtimes(struct fnmanager *m, struct nr_buf *out);
 void fnmanager_metrics(struct fnmanager *m, struct nr_buf *out);

@@ -33,10 +33,15 @@ struct invoker_config {
     const char *memory_raise; /* auto, cgroup, engine, off */
     const char *network;      /* auto, slots, bridge, none */
     const char *seccomp;      /* auto, own, engine */
+    /* A function as it is now (shared, given), NULL when there is none that may run. Blocking; called by invoker_open() only, for the
+     * containers of an earlier run. NULL: none is adopted. */
+    struct function *(*function_of)(void *arg, const char *account, const char *package,
+                                    const char *name);
+    void *function_of_arg;
     struct nr_log *log;
 };
 
-/* Probes the Engine, prints the table of capabilities to the log, removes containers of an earlier run. Blocking; at start.
+/* Probes the Engine, prints the table of capabilities to the log, adopts or removes containers of an earlier run. Blocking; at start.
  * An Engine that does not answer is NR_EUNAVAIL with a sentence that says what to do; a missing image is a warning in the table. */
 int invoker_open(const struct invoker_config *c, struct invoker **ret, struct nr_err *err);
 
@@ -53,7 +58,7 @@ void invoker_forget(struct invoker *v, uint64_t revision);
 /* Obeyed within a second. */
 void invoker_wish(struct invoker *v, const struct scaler_wish *w);
 
-/* Removes all containers; `done` once, at the latest after max_ms. */
+/* Removes all containers, but idle ones with keep_containers; `done` once, at the latest after max_ms. */
 void invoker_drain(struct invoker *v, uint64_t max_ms, void (*done)(void *arg), void *arg);
 /* Closes handles (asynchronously, on the loop) and, once `closed` came, joins the workers and frees. */
 void invoker_close(struct invoker *v, void (*closed)(void *arg), void *arg);
