@@ -112,17 +112,30 @@ static void make_room(struct controller *c)
     }
 }
 
+/* "account/package/name" in `key`, cut at its end; the length it should have. */
+static size_t key_of(const struct activation *a, char *key, size_t key_bytes)
+{
+    const struct nr_str parts[] = {nr_str_of(a->account->name), NR_STR("/"), a->package,
+                                   NR_STR("/"), a->name};
+    size_t n = 0;
+
+    for (size_t i = 0; i < nr_countof(parts); n += parts[i++].n)
+        if (parts[i].n > 0 && n + parts[i].n <= key_bytes)
+            memcpy(key + n, parts[i].p, parts[i].n);
+    return n;
+}
+
 int resolve_function(struct controller *c, struct activation *a)
 {
     char key[1024];
-    int n = snprintf(key, sizeof(key), "%s/%.*s/%.*s", a->account->name, (int)a->package.n,
-                     a->package.p ? a->package.p : "", (int)a->name.n, a->name.p);
-    if (n < 0 || (size_t)n >= sizeof(key)) {
-        activation_fail(a, NR_EINVAL, "The name of the action is too long: %d bytes, at most %zu.",
+    size_t n = key_of(a, key, sizeof(key));
+
+    if (n >= sizeof(key)) {
+        activation_fail(a, NR_EINVAL, "The name of the action is too long: %zu bytes, at most %zu.",
                         n, sizeof(key) - 1);
         return 0;
     }
-    struct nr_str k = {key, (size_t)n};
+    struct nr_str k = {key, n};
     struct nr_map_node *node = nr_map_get(&c->functions, k);
     struct resolve_entry *e = node ? nr_container_of(node, struct resolve_entry, node) : NULL;
 

@@ -30,9 +30,13 @@ void key_mac(const unsigned char key[32], struct nr_str uuid, struct nr_str secr
              unsigned char out[NR_SHA256_BYTES])
 {
     char text[512];
-    int n = snprintf(text, sizeof(text), "%.*s:%.*s", (int)uuid.n, uuid.p, (int)secret.n, secret.p);
+    size_t n = uuid.n + 1 + secret.n;
 
-    nr_hmac(key, (struct nr_str){text, (size_t)n}, out);
+    nr_check(n <= sizeof(text));
+    memcpy(text, uuid.p, uuid.n);
+    text[uuid.n] = ':';
+    memcpy(text + uuid.n + 1, secret.p, secret.n);
+    nr_hmac(key, (struct nr_str){text, n}, out);
     explicit_bzero(text, sizeof(text));
 }
 

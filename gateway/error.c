@@ -55,8 +55,14 @@ void request_head(struct gateway_request *q, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(line, sizeof(line), fmt, ap);
     va_end(ap);
-    q->head =
-        nr_arena_printf(&q->http.arena, "%.*s%s", (int)q->head.n, q->head.p ? q->head.p : "", line);
+    request_line(q, nr_str_of(line));
+}
+
+void request_line(struct gateway_request *q, struct nr_str line)
+{
+    const struct nr_str parts[] = {q->head, line};
+
+    q->head = nr_arena_join(&q->http.arena, parts, nr_countof(parts));
 }
 
 void error_body(struct nr_buf *out, struct nr_str text, const char *transaction)
@@ -133,8 +139,7 @@ static bool has_cors(const struct gateway_request *q)
 
 void reply_write(struct gateway_request *q)
 {
-    struct nr_str head;
-    bool content = true;
+    static const struct nr_str none = {"", 0};
 
     nr_check(q->status != 0);
     if (q->err.code != 0) {
@@ -144,11 +149,19 @@ void reply_write(struct gateway_request *q)
         q->media_type = NULL;
         error_log(q);
     }
-    content = q->body.n > 0;
-    head = nr_arena_printf(&q->http.arena, "X-Request-ID: %s\r\n%s%s%s%s%.*s", q->transaction,
-                           has_cors(q) ? cors : "", content ? "Content-Type: " : "",
-                           content ? q->media_type ? q->media_type : "application/json" : "",
-                           content ? "\r\n" : "", (int)q->head.n, q->head.p ? q->head.p : "");
+    bool content = q->body.n > 0;
+    const struct nr_str parts[] = {
+        NR_STR("X-Request-ID: "),
+        nr_str_of(q->transaction),
+        NR_STR("\r\n"),
+        has_cors(q) ? (struct nr_str){cors, sizeof(cors) - 1} : none,
+        content ? NR_STR("Content-Type: ") : none,
+        content ? nr_str_of(q->media_type ? q->media_type : "application/json") : none,
+        content ? NR_STR("\r\n") : none,
+        q->head,
+    };
+    struct nr_str head = nr_arena_join(&q->http.arena, parts, nr_countof(parts));
+
     if (q->state == G_PARTS) {
         nr_http_reply_begin(&q->http, q->status, head);
         reply_parts(q);

@@ -179,7 +179,9 @@ bool query_entity(struct gateway_request *q, struct nr_str *ret_package, struct 
 /* error.c: the first refusal wins. */
 void request_refuse(struct gateway_request *q, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* Adds header lines to the reply. */
+/* Adds header lines (lent, each with its line end) to the reply. */
+void request_line(struct gateway_request *q, struct nr_str lines);
+/* The same by a format. */
 void request_head(struct gateway_request *q, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* The body of an error: {"error","code"}. */

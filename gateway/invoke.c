@@ -26,10 +26,12 @@ static void on_reply(struct activation *a)
         q->status = a->reply_status;
         q->body = nr_buf_str(&a->reply);
     }
+    const struct nr_str id[] = {NR_STR("x-openwhisk-activation-id: "), {a->id, 32}, NR_STR("\r\n")};
+
     if (a->reply_head.n)
-        request_head(q, "%.*s", (int)a->reply_head.n, a->reply_head.p);
+        request_line(q, nr_buf_str(&a->reply_head));
     if (a->error.code == 0 && a->id[0])
-        request_head(q, "x-openwhisk-activation-id: %s\r\n", a->id);
+        request_line(q, nr_arena_join(&q->http.arena, id, nr_countof(id)));
     request_tick(q);
 }
 

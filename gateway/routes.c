@@ -160,15 +160,16 @@ const struct route *route_find(enum nr_http_method method, const struct path *pa
 {
     struct nr_str part[PART_COUNT];
 
-    for (size_t i = 0; i < nr_countof(routes); i++) {
+    for (size_t i = 0; i < nr_countof(routes); i++)
+        if (routes[i].method == method && fits(&routes[i], path, part)) {
+            memcpy(ret_part, part, sizeof(part));
+            return &routes[i];
+        }
+    for (size_t i = 0; i < nr_countof(routes); i++) { /* which other methods has it? */
         const struct route *r = &routes[i];
 
-        if ((r->method != method && (r->flags & ROUTE_ANY_TAIL)) || !fits(r, path, part))
+        if (r->method == method || (r->flags & ROUTE_ANY_TAIL) || !fits(r, path, part))
             continue;
-        if (r->method == method) {
-            memcpy(ret_part, part, sizeof(part));
-            return r;
-        }
         if (ret_methods->n)
             nr_buf_adds(ret_methods, ", ");
         nr_buf_adds(ret_methods, method_names[r->method]);

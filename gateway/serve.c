@@ -43,7 +43,8 @@ static void match(struct gateway_request *q)
         return;
     nr_buf_init(&methods, 64);
     q->route = route_find(q->http.method, &path, q->part, &q->no_route, &methods);
-    q->methods = nr_arena_copy(&q->http.arena, nr_buf_str(&methods));
+    if (q->route == NULL)
+        q->methods = nr_arena_copy(&q->http.arena, nr_buf_str(&methods));
     nr_buf_fini(&methods);
 }
 

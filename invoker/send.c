@@ -90,8 +90,9 @@ static void meta_of(const struct activation *a, struct nr_buf *b)
     add_pair(b, ",\"action_version\":", nr_str_of(f->version));
     if (f->provide_api_key && a->api_key.n)
         add_pair(b, ",\"api_key\":", a->api_key);
-    nr_buf_printf(b,
-                  ",\"deadline\":\"%lld\",\"value\":", (long long)(nr_wall_ms() + f->timeout_ms));
+    nr_buf_adds(b, ",\"deadline\":\"");
+    nr_buf_addi(b, nr_wall_ms() + f->timeout_ms);
+    nr_buf_adds(b, "\",\"value\":");
 }
 
 /* The text between the braces of a JSON object, without white space around it; {p, 0} when it is empty. */

@@ -60,7 +60,7 @@ void nr_arena_reset(struct nr_arena *a)
 
 static void *own_chunk(struct nr_arena *a, size_t bytes)
 {
-    struct nr_arena_chunk *c = nr_try_alloc(sizeof(*c) + bytes);
+    struct nr_arena_chunk *c = nr_try_realloc(NULL, sizeof(*c) + bytes);
 
     if (c == NULL)
         return NULL;
@@ -74,7 +74,7 @@ static void *own_chunk(struct nr_arena *a, size_t bytes)
 
 static bool next_chunk(struct nr_arena *a)
 {
-    struct nr_arena_chunk *c = nr_try_alloc(CHUNK_BYTES);
+    struct nr_arena_chunk *c = nr_try_realloc(NULL, CHUNK_BYTES);
 
     if (c == NULL)
         return false;
@@ -120,6 +120,24 @@ struct nr_str nr_arena_copy(struct nr_arena *a, struct nr_str s)
         memcpy(p, s.p, s.n);
     p[s.n] = '\0';
     return (struct nr_str){p, s.n};
+}
+
+struct nr_str nr_arena_join(struct nr_arena *a, const struct nr_str *parts, size_t count)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (__builtin_add_overflow(bytes, parts[i].n, &bytes))
+            return (struct nr_str){NULL, 0};
+    char *p = bytes < SIZE_MAX ? nr_arena_get(a, bytes + 1) : NULL, *at = p;
+
+    if (p == NULL)
+        return (struct nr_str){NULL, 0};
+    for (size_t i = 0; i < count; i++)
+        if (parts[i].n)
+            at = mempcpy(at, parts[i].p, parts[i].n);
+    *at = '\0';
+    return (struct nr_str){p, bytes};
 }
 
 struct nr_str nr_arena_printf(struct nr_arena *a, const char *fmt, ...)

@@ -25,6 +25,8 @@ void nr_arena_reset(struct nr_arena *a);
 void *nr_arena_get(struct nr_arena *a, size_t bytes) __attribute__((warn_unused_result));
 /* Copies with a NUL behind; {NULL, 0} when there is no room. */
 struct nr_str nr_arena_copy(struct nr_arena *a, struct nr_str s);
+/* The parts in a row with a NUL behind; {NULL, 0} when there is no room. */
+struct nr_str nr_arena_join(struct nr_arena *a, const struct nr_str *parts, size_t count);
 /* printf into the arena; {NULL, 0} when there is no room. */
 struct nr_str nr_arena_printf(struct nr_arena *a, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

@@ -49,6 +49,9 @@ static void test_copies(void **state)
     assert_str_is(nr_arena_copy(&a, NR_STR("narae")), "narae");
     assert_str_is(nr_arena_copy(&a, (struct nr_str){NULL, 0}), "");
     assert_str_is(nr_arena_printf(&a, "%s-%d", "n", 7), "n-7");
+    const struct nr_str parts[] = {NR_STR("one"), {NULL, 0}, NR_STR(""), NR_STR(" two")};
+    assert_str_is(nr_arena_join(&a, parts, nr_countof(parts)), "one two");
+    assert_str_is(nr_arena_join(&a, parts, 0), "");
     memset(big, 'b', sizeof(big) - 1);
     big[sizeof(big) - 1] = '\0';
     struct nr_str s = nr_arena_printf(&a, "%s", big);
