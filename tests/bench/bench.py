@@ -82,8 +82,8 @@ class EngineConnection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
-def engine(path, method="GET", body=None):
-    connection = EngineConnection()
+def engine(path, method="GET", body=None, docker=DOCKER):
+    connection = EngineConnection(docker)
     connection.request(method, path, None if body is None else json.dumps(body),
                        {} if body is None else {"Content-Type": "application/json"})
     answer = connection.getresponse()
@@ -91,6 +91,11 @@ def engine(path, method="GET", body=None):
     connection.close()
     must(answer.status < 300, f"Engine: {method} {path}: {answer.status} {text[:300]!r}")
     return json.loads(text) if text else None
+
+
+def images(docker=DOCKER):
+    """Every name of an image that this Engine has."""
+    return [t for i in engine("/images/json", docker=docker) for t in i.get("RepoTags") or []]
 
 
 # ---- cores and CPU time -----------------------------------------------------------------------------
@@ -180,7 +185,7 @@ class Platform:
             if kind:
                 sys.stderr.write(self.said()[-3000:])
             for c in self.containers() if self.label else []:
-                engine(f"/containers/{c}?force=true", "DELETE")
+                engine(f"/containers/{c}?force=true", "DELETE", docker=self.docker)
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def said(self):
@@ -217,13 +222,13 @@ class Platform:
 
     def containers(self):
         filters = urllib.parse.quote(json.dumps({"label": [self.label]}))
-        return [c["Id"] for c in engine(f"/containers/json?all=1&filters={filters}")]
+        return [c["Id"] for c in engine(f"/containers/json?all=1&filters={filters}", docker=self.docker)]
 
     def container_pids(self):
         """Every process in every container of this platform."""
         found = []
         for c in self.containers():
-            found += descendants(engine(f"/containers/{c}/json")["State"]["Pid"])
+            found += descendants(engine(f"/containers/{c}/json", docker=self.docker)["State"]["Pid"])
         return found
 
     def connect(self):
@@ -244,7 +249,8 @@ class Platform:
             own.close()
         return answer.status, json.loads(text) if text[:1] in (b"{", b"[") else text.decode()
 
-    def put(self, name, code, kind="native", network="none", concurrency=1, **annotations):
+    def put(self, name, code, kind="native", network="none", concurrency=1, memory=256,
+            **annotations):
         """Deploys; code is text, or bytes of an executable or an archive."""
         notes = {"narae.network": network,
                  **{k.replace("_", "."): v for k, v in annotations.items()}}
@@ -253,7 +259,7 @@ class Platform:
         if kind == "native":
             action = {"kind": "blackbox", "image": "openwhisk/dockerskeleton", "code": text}
         status, answer = self.request("PUT", f"actions/{name}?overwrite=true", {
-            "exec": action, "limits": {"concurrency": concurrency, "memory": 256},
+            "exec": action, "limits": {"concurrency": concurrency, "memory": memory},
             "annotations": [{"key": k, "value": v} for k, v in notes.items()]})
         must(status == 200, f"the deployment of {name} was refused: {status} {answer}")
 

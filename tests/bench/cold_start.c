@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -30,7 +31,7 @@ enum { GIVE_UP_MS = 30000 };
 
 struct settings {
     char *docker, *create, *dial, *url, *auth, *body;
-    int64_t port;
+    int64_t port, start_at_us, linger_ms;
 };
 
 #define AT(field) offsetof(struct settings, field)
@@ -44,12 +45,27 @@ static const struct nr_option options[] = {
     {"url", NR_OPT_STRING, AT(url), NULL, .help = "call: what to POST to"},
     {"auth", NR_OPT_STRING, AT(auth), NULL, .help = "call: uuid:key"},
     {"body", NR_OPT_STRING, AT(body), "{}", .help = "call: what to send"},
+    {"start-at-us", NR_OPT_INT, AT(start_at_us), "0", 0, INT64_MAX, "us",
+     .help = "begin at this moment of the monotonic clock, with others"},
+    {"linger-ms", NR_OPT_INT, AT(linger_ms), "0", 0, GIVE_UP_MS * 10, "ms",
+     .help = "remove the container so much later, when others are still being timed"},
     {NULL},
 };
 
 static uint64_t now_us(void)
 {
     return nr_mono_us();
+}
+
+/* Several of us begin at one moment; all that can be done before has been. */
+static void await_moment(const struct settings *s)
+{
+    struct timespec at = {.tv_sec = s->start_at_us / 1000000,
+                          .tv_nsec = s->start_at_us % 1000000 * 1000};
+
+    while (s->start_at_us > 0 &&
+           clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
+        continue;
 }
 
 /* One call; true when it was answered with a 2xx. *ret_reply (made, may be NULL) is its JSON. */
@@ -98,6 +114,7 @@ static bool start_container(struct container *c, const struct settings *s)
     /* the connection is there before the clock runs, as it is for a daemon and for any client at work */
     if (!ask(c->engine, s, "GET", "http://engine/v1.41/version", (struct nr_str){0}, NULL))
         return false;
+    await_moment(s);
     c->began_us = now_us();
     if (!ask(c->engine, s, "POST", "http://engine/v1.41/containers/create",
              (struct nr_str){body, n}, &made))
@@ -114,7 +131,11 @@ static bool start_container(struct container *c, const struct settings *s)
 
 static bool remove_container(const struct container *c, const struct settings *s)
 {
+    struct timespec later = {.tv_sec = s->linger_ms / 1000,
+                             .tv_nsec = s->linger_ms % 1000 * 1000000};
     char url[256];
+
+    (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &later, NULL);
 
     if (c->id[0] == '\0')
         return true;
@@ -256,6 +277,7 @@ static int time_call(const struct settings *s)
     }
     memcpy(path, "/", sizeof("/")); /* what the platform says of itself: opens the connection */
     bool good = ask(f, s, "GET", root, (struct nr_str){0}, NULL);
+    await_moment(s);
     uint64_t began_us = now_us();
     good = good && ask(f, s, "POST", s->url, nr_str_of(s->body), NULL);
     uint64_t ended_us = now_us();
