@@ -3,6 +3,8 @@
  */
 #include "gateway/internal.h"
 
+#include "ports/timing.h"
+
 static struct nr_str trimmed(struct nr_str s)
 {
     while (s.n && memchr(" \t\r\n", s.p[0], 4)) {
@@ -12,6 +14,22 @@ static struct nr_str trimmed(struct nr_str s)
     while (s.n && memchr(" \t\r\n", s.p[s.n - 1], 4))
         s.n--;
     return s;
+}
+
+/* Of a call that was taken: its id, how it started and where its time went. */
+static void tell_call(struct gateway_request *q, const struct activation *a)
+{
+    char timing[TIMING_MAX_BYTES];
+    const struct nr_str parts[] = {
+        q->head,
+        NR_STR("x-openwhisk-activation-id: "),
+        {a->id, 32},
+        NR_STR("\r\nServer-Timing: "),
+        {timing, timing_write(a, 0, timing)},
+        NR_STR("\r\n"),
+    };
+
+    q->head = nr_arena_join(&q->http.arena, parts, nr_countof(parts));
 }
 
 /* The controller's answer; the activation's reply is lent for the time of this call. */
@@ -26,12 +44,10 @@ static void on_reply(struct activation *a)
         q->status = a->reply_status;
         q->body = nr_buf_str(&a->reply);
     }
-    const struct nr_str id[] = {NR_STR("x-openwhisk-activation-id: "), {a->id, 32}, NR_STR("\r\n")};
-
     if (a->reply_head.n)
         request_line(q, nr_buf_str(&a->reply_head));
     if (a->error.code == 0 && a->id[0])
-        request_line(q, nr_arena_join(&q->http.arena, id, nr_countof(id)));
+        tell_call(q, a);
     request_tick(q);
 }
 

@@ -202,6 +202,7 @@ static void test_the_answer_of_a_call(void **state)
     assert_non_null(strstr(f->answer.head, "X-Request-ID: mine\r\n"));
     assert_non_null(
         strstr(f->answer.head, "x-openwhisk-activation-id: 0123456789abcdef0123456789abcdef\r\n"));
+    assert_non_null(strstr(f->answer.head, "\r\nServer-Timing: total;dur="));
     assert_non_null(strstr(f->answer.head, "Access-Control-Allow-Origin: *\r\n"));
     assert_int_equal(q->activation == NULL, true);
     request_over(f, q);
@@ -218,6 +219,7 @@ static void test_a_refusal_of_the_controller(void **state)
     has_error(&f->answer, 429, "{\"error\":\"Too many.\",\"code\":\"");
     assert_non_null(strstr(f->answer.head, "Retry-After: 7\r\n"));
     assert_null(strstr(f->answer.head, "activation-id"));
+    assert_null(strstr(f->answer.head, "Server-Timing"));
     request_over(f, q);
     fakes_close(f);
 }
