@@ -1,9 +1,10 @@
-/* The header that users compile elsewhere says again what the agent and the host say: all three must agree. */
+/* The headers that are compiled elsewhere, by users and for images, say again what the agent and the host say: all must agree. */
 #include "unit.h"
 
 #include "ports/frames.h"
 #include "runtimes/agent/control.h"
 #include "runtimes/native/narae.h"
+#include "runtimes/python/wire.h"
 
 #define same_field(a, b, field)                                                                    \
     do {                                                                                           \
@@ -70,6 +71,46 @@ static void control_agrees(void **state)
     same_field(narae_line, control_slot, ended);
 }
 
+static void python_agrees(void **state)
+{
+    static const int pairs[][2] = {
+        {FRAME_INIT_DONE, NR_FRAME_INIT_DONE},
+        {FRAME_ANSWER, NR_FRAME_ANSWER},
+        {FRAME_END, NR_FRAME_END},
+        {FRAME_RUN, NR_FRAME_RUN},
+        {FLAG_FAILED, NR_FRAME_FAILED},
+        {FLAG_TRUNCATED, NR_FRAME_TRUNCATED},
+        {VERDICT_OK, NR_VERDICT_OK},
+        {VERDICT_TAINTED, NR_VERDICT_TAINTED},
+        {CONTROL_SAY_DONE, CONTROL_DONE},
+        {FRAME_MAX_BYTES, NARAE_RUN_MAX_BYTES},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        assert_int_equal(pairs[i][0], pairs[i][1]);
+    assert_int_equal(sizeof(struct wire_frame), sizeof(struct nr_frame));
+    same_field(wire_frame, nr_frame, length);
+    same_field(wire_frame, nr_frame, type);
+    same_field(wire_frame, nr_frame, flags);
+    same_field(wire_frame, nr_frame, value_at);
+    same_field(wire_frame, nr_frame, call);
+    assert_int_equal(sizeof(struct wire_end), sizeof(struct nr_frame_end));
+    same_field(wire_end, nr_frame_end, verdict);
+    same_field(wire_end, nr_frame_end, exit_status);
+    assert_int_equal(sizeof(struct wire_control), sizeof(struct control));
+    same_field(wire_control, control, type);
+    same_field(wire_control, control, slot);
+    same_field(wire_control, control, call);
+    same_field(wire_control, control, value);
+    same_field(wire_control, control, length);
+    assert_int_equal(sizeof(struct wire_line), sizeof(struct control_slot));
+    same_field(wire_line, control_slot, activity);
+    same_field(wire_line, control_slot, answering);
+    same_field(wire_line, control_slot, call);
+    same_field(wire_line, control_slot, begun);
+    same_field(wire_line, control_slot, ended);
+}
+
 /* What a function's author sees. */
 static void meta_is_read(void **state)
 {
@@ -104,9 +145,9 @@ int main(void)
 {
     (void)narae_serve;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(frames_agree),      cmocka_unit_test(numbers_agree),
-        cmocka_unit_test(control_agrees),    cmocka_unit_test(meta_is_read),
-        cmocka_unit_test(failures_are_json),
+        cmocka_unit_test(frames_agree),   cmocka_unit_test(numbers_agree),
+        cmocka_unit_test(control_agrees), cmocka_unit_test(python_agrees),
+        cmocka_unit_test(meta_is_read),   cmocka_unit_test(failures_are_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
