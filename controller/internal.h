@@ -142,7 +142,7 @@ void follow_publish(struct controller *c, const struct activation *a);
 /* The two questions of a struct log_query; a reader's thread. */
 int follow_ids_run(sqlite3 *db, struct nr_db_job *job);
 int follow_read_run(sqlite3 *db, struct nr_db_job *job);
-void follow_metrics(const struct controller *c, struct nr_buf *out);
+void follow_metrics(struct controller *c, struct nr_buf *out);
 
 /* query.c: rows are on disk, look whether questions can be asked now. */
 void query_wake(struct controller *c);

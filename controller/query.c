@@ -127,11 +127,13 @@ static void on_looked_up(struct nr_db_job *job)
 
 static void look_up(struct activation_query *q)
 {
-    q->job = (struct nr_db_job){.run = q->op != QUERY_LIST ? one_run
-                                       : q->count          ? count_run
-                                                           : list_run,
-                                .done = on_looked_up,
-                                .loop = q->ctl->loop};
+    static int (*const runs[])(sqlite3 *, struct nr_db_job *) = {
+        [QUERY_LIST] = list_run,          [QUERY_GET] = one_run,
+        [QUERY_LOGS] = one_run,           [QUERY_RESULT] = one_run,
+        [QUERY_LOG_IDS] = follow_ids_run, [QUERY_LOG_READ] = follow_read_run};
+
+    q->job = (struct nr_db_job){
+        .run = q->count ? count_run : runs[q->op], .done = on_looked_up, .loop = q->ctl->loop};
     nr_db_read(q->ctl->db, &q->job);
 }
 

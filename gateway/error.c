@@ -149,7 +149,7 @@ void reply_write(struct gateway_request *q)
         q->media_type = NULL;
         error_log(q);
     }
-    bool content = q->body.n > 0;
+    bool content = q->body.n > 0 || q->state == G_STREAM;
     const struct nr_str parts[] = {
         NR_STR("X-Request-ID: "),
         nr_str_of(q->transaction),
@@ -162,9 +162,10 @@ void reply_write(struct gateway_request *q)
     };
     struct nr_str head = nr_arena_join(&q->http.arena, parts, nr_countof(parts));
 
-    if (q->state == G_PARTS) {
+    if (q->state == G_PARTS || q->state == G_STREAM) {
         nr_http_reply_begin(&q->http, q->status, head);
-        reply_parts(q);
+        if (q->state == G_PARTS)
+            reply_parts(q);
         return;
     }
     nr_http_reply(&q->http, q->status, head, q->body);

@@ -49,6 +49,7 @@ enum route_flag {
 };
 
 struct gateway_request;
+struct log_stream; /* logs.c */
 
 struct route {
     enum nr_http_method method;
@@ -71,6 +72,7 @@ enum request_state {
     G_CALL,
     G_REPLY,
     G_PARTS,
+    G_STREAM,
     G_END
 };
 
@@ -91,9 +93,9 @@ struct gateway_request {
     struct nr_str methods;          /* that the path has, for the 405 */
     struct nr_str part[PART_COUNT]; /* decoded, in the request's arena */
     char transaction[TRANSACTION_MAX_BYTES + 1];
-    struct account *account; /* shared */
-    struct nr_str api_key;   /* "uuid:key", in the request's arena */
-    bool body_here;
+    struct account *account;  /* shared */
+    struct nr_str api_key;    /* "uuid:key", in the request's arena */
+    bool body_here, streamed; /* streamed: it lasted as long as its client wanted */
 
     /* the reply; status 0: none yet */
     int status;
@@ -108,6 +110,7 @@ struct gateway_request {
     struct activation_query query;
     struct activation *activation; /* until its on_reply */
     struct payload_scan scan;
+    struct log_stream *logs;
 };
 
 /* Failed logins of one address: a bucket of tokens. */
@@ -119,7 +122,7 @@ struct logins {
 
 struct gateway_counts {
     nr_counter by_route[ROUTES_MAX + 1][6]; /* [route or last: none][status / 100] */
-    nr_counter failed_logins, blocked_logins, refused_by_server;
+    nr_counter failed_logins, blocked_logins, refused_by_server, logs_dropped;
     struct nr_hist seconds;
 };
 
@@ -131,6 +134,7 @@ struct gateway {
     struct logins logins;
     struct gateway_counts counts;
     unsigned live; /* requests between on_head and on_end */
+    struct nr_link log_streams;
     uint64_t log_window;
     unsigned logged, not_logged; /* refusals of this second */
     bool closed;
@@ -171,6 +175,7 @@ bool logins_failed(struct logins *l, struct nr_str address, uint64_t now_ms, uin
 bool query_bool(struct gateway_request *q, const char *name, bool *ret);
 bool query_page(struct gateway_request *q, const char *collection, int *ret_limit, int *ret_skip,
                 bool *ret_count);
+bool query_limit(struct gateway_request *q, const char *collection, int *ret_limit);
 bool query_epoch(struct gateway_request *q, const char *name, int64_t *ret_ms);
 bool query_timeout(struct gateway_request *q, uint32_t *ret_ms);
 /* `name` of an activation list: "simple" or "package/simple". */
@@ -193,7 +198,7 @@ void error_of_server(void *gateway, int status, const char *text, struct nr_buf 
 void transaction_take(struct nr_str given, char ret[TRANSACTION_MAX_BYTES + 1]);
 /* True when the reply goes out in parts: it is too large to be copied in one turn, and is kept until the end of the request. */
 bool reply_is_large(const struct gateway_request *q);
-/* Writes the reply, of a large one (q->state is G_PARTS) only the beginning; the request may be gone when it returns. */
+/* Writes the reply, of a large one (q->state is G_PARTS) or a stream (G_STREAM) only the beginning; the request may be gone when it returns. */
 void reply_write(struct gateway_request *q);
 /* Writes on until the client has enough to take, or all is written. */
 void reply_parts(struct gateway_request *q);
@@ -203,6 +208,7 @@ void actions_call(struct gateway_request *q);     /* actions.c; op: enum fn_op *
 void invoke_call(struct gateway_request *q);      /* invoke.c */
 void activations_call(struct gateway_request *q); /* activations.c; op: enum query_op */
 void accounts_call(struct gateway_request *q);    /* actions.c; op: enum fn_op */
+void logs_call(struct gateway_request *q);        /* logs.c */
 void info_root(struct gateway_request *q);        /* info.c, this and the next ones */
 void info_api(struct gateway_request *q);
 void info_namespaces(struct gateway_request *q);
@@ -212,6 +218,11 @@ void info_invokers(struct gateway_request *q);
 void info_health(struct gateway_request *q);
 void info_ready(struct gateway_request *q);
 void info_metrics(struct gateway_request *q);
+
+/* logs.c: the stream of a request in G_STREAM: its client took what waited, or went away. */
+void logs_wake(struct gateway_request *q);
+/* Every stream that follows ends now: the platform stops. */
+void logs_stop_all(struct gateway *g);
 
 /* metrics.c: counts a request that ended. */
 void metrics_request(struct gateway_request *q);

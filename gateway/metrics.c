@@ -17,7 +17,8 @@ void metrics_request(struct gateway_request *q)
     size_t class = q->status >= 100 && q->status < 600 ? (size_t)q->status / 100 : 0;
 
     nr_count(&c->by_route[row][class], 1);
-    nr_hist_add_us(&c->seconds, nr_mono_us() - q->http.received_us);
+    if (!q->streamed)
+        nr_hist_add_us(&c->seconds, nr_mono_us() - q->http.received_us);
 }
 
 static void write_requests(struct gateway_counts *c, struct nr_buf *out)
@@ -57,6 +58,9 @@ void gateway_metrics(struct gateway *g, struct nr_buf *out)
                   (double)http.inflight_bytes);
     nr_metric_one(out, "narae_gateway_unreadable_requests_total", "counter",
                   "Requests refused before they had a meaning.", (double)c->refused_by_server);
+    nr_metric_one(out, "narae_logs_dropped_activations_total", "counter",
+                  "Activations whose logs a follower did not get because it was too slow.",
+                  (double)c->logs_dropped);
     nr_metric_one(out, "narae_gateway_failed_logins_total", "counter", "Wrong keys.",
                   (double)c->failed_logins);
     nr_metric_one(out, "narae_gateway_blocked_logins_total", "counter",

@@ -87,11 +87,16 @@ static bool whole_number(struct gateway_request *q, const char *name, const char
     return refuse(q, name, "The value '", value, after);
 }
 
+bool query_limit(struct gateway_request *q, const char *collection, int *ret_limit)
+{
+    return whole_number(q, "limit", collection, LIST_LIMIT_MAX, "in the range of 0 to 200",
+                        ret_limit);
+}
+
 bool query_page(struct gateway_request *q, const char *collection, int *ret_limit, int *ret_skip,
                 bool *ret_count)
 {
-    return whole_number(q, "limit", collection, LIST_LIMIT_MAX, "in the range of 0 to 200",
-                        ret_limit) &&
+    return query_limit(q, collection, ret_limit) &&
            whole_number(q, "skip", collection, INT32_MAX, "greater than or equal to 0", ret_skip) &&
            query_bool(q, "count", ret_count);
 }

@@ -227,6 +227,7 @@ void request_tick(struct gateway_request *q)
         reply_write(q);
         return;
     case G_PARTS: /* ticked by on_drained(), or by on_gone() */ reply_parts(q); return;
+    case G_STREAM: /* ticked by on_drained(), or by on_gone() */ logs_wake(q); return;
     case G_END: return;
     }
 }
@@ -264,7 +265,7 @@ static void on_gone(struct nr_http_req *r)
         q->activation->client_gone = true;
     if (q->state == G_BODY)
         request_refuse(q, 400, "The client went away before its request was complete.");
-    else if (q->state != G_PARTS)
+    else if (q->state != G_PARTS && q->state != G_STREAM)
         return; /* somebody works on it and will answer */
     request_tick(q);
 }
@@ -273,7 +274,7 @@ static void on_drained(struct nr_http_req *r)
 {
     struct gateway_request *q = of(r);
 
-    if (q->state == G_PARTS)
+    if (q->state == G_PARTS || q->state == G_STREAM)
         request_tick(q);
 }
 

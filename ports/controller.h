@@ -34,7 +34,8 @@ void controller_invoke(struct controller *c, struct activation *a);
 void controller_on_change(void *controller, const char *account, const char *package,
                           const char *name, uint64_t old_revision);
 
-enum query_op { QUERY_LIST, QUERY_GET, QUERY_LOGS, QUERY_RESULT };
+/* The last two belong to a struct log_query. */
+enum query_op { QUERY_LIST, QUERY_GET, QUERY_LOGS, QUERY_RESULT, QUERY_LOG_IDS, QUERY_LOG_READ };
 
 /* A question about records; lent until done. */
 struct activation_query {
@@ -58,6 +59,47 @@ struct activation_query {
     uint64_t asked_us;
 };
 void controller_ask(struct controller *c, struct activation_query *q);
+
+/* What one activation that ended has to say to those who read logs; all of it lent for the call. */
+struct activation_log {
+    struct nr_str id, logs; /* logs: lines, each ended by '\n' */
+    struct nr_str start;    /* "cold", "warm", ... */
+    enum outcome_status status;
+    int64_t end_ms, duration_ms;
+};
+
+/* Questions about the stored logs of one function: q.op, q.account, q.name, q.package, q.done, q.owner as for the others. */
+struct log_query {
+    struct activation_query
+        q; /* out of QUERY_LOG_IDS: q.reply holds ids, 32 bytes each, in the order of ends */
+    /* in: QUERY_LOG_IDS: the newest q.limit activations, */
+    int64_t ended_since_ms; /* ended at or after it; 0: open */
+    struct nr_str
+        after_id; /* and after this one; n == 0: open. Those that ended within 5 s before it are given again, for ends come
+                               in another order than their times */
+    /* in: QUERY_LOG_READ: the logs of as many of these as make about max_bytes, at least one */
+    struct nr_str ids; /* lent until done; 32 bytes each */
+    size_t max_bytes;
+    void (*write)(struct nr_buf *out, const struct activation_log *l); /* a reader's thread */
+    /* out */
+    unsigned read, missing; /* ids done with; those of them that have no record */
+    int64_t left_out;       /* QUERY_LOG_IDS with after_id: activations beyond the limit */
+};
+
+/* One who wants to hear of every activation of a function that ends; embedded in its owner. */
+struct log_follower {
+    /* in: kept until controller_unfollow() */
+    struct account *account;
+    struct nr_str package, name;
+    /* Logs are in and the record is about to be stored. In the order of ends, from the loop: must be quick. */
+    void (*on_end)(struct log_follower *f, const struct activation_log *l);
+    /* private */
+    struct nr_link link;
+};
+/* f hears of what ends from now on; kept. NR_EQUOTA with a sentence that names the limit: too many follow. */
+int controller_follow(struct controller *c, struct log_follower *f, struct nr_err *err);
+/* Not from inside on_end of another follower. Fine when it does not follow. */
+void controller_unfollow(struct controller *c, struct log_follower *f);
 
 /* Refuses new calls (NR_ESTOPPING), lets running ones finish; `idle` once when none runs, at the latest after max_ms, when what still
  * runs is cut. Queued rows stay in their table. */

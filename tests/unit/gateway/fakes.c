@@ -214,6 +214,20 @@ void controller_ask(struct controller *c, struct activation_query *q)
     nr_buf_init(&q->reply, 4096);
 }
 
+int controller_follow(struct controller *c, struct log_follower *f, struct nr_err *err)
+{
+    if (the->refuse_code)
+        return nr_err_set(err, the->refuse_code, "Too many follow.");
+    the->follower = f;
+    return 0;
+}
+
+void controller_unfollow(struct controller *c, struct log_follower *f)
+{
+    if (the->follower == f)
+        the->follower = NULL;
+}
+
 void answer_query(struct fakes *f, int code, const char *body)
 {
     struct activation_query *q = f->query;

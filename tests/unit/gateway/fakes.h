@@ -39,6 +39,7 @@ struct fakes {
     int invokes;
     struct activation_query *query; /* the last one, not answered yet */
     int refuse_code;                /* the answer is this refusal */
+    struct log_follower *follower;  /* of logs; NULL: none */
 };
 
 struct fakes *fakes_open(void);
