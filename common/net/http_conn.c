@@ -73,8 +73,8 @@ static void on_limit(struct nr_http_conn *c)
             nr_http_conn_refuse(c, 408);
         return;
     case NR_HTTP_P_WORK:
-        if (nr_http_unsent(c) != c->stalled_bytes) { /* slow, but it takes something */
-            c->stalled_bytes = nr_http_unsent(c);
+        if (nr_http_writing(c) != c->stalled_bytes) { /* slow, but it takes something */
+            c->stalled_bytes = nr_http_writing(c);
             nr_http_conn_limit(c, c->server->config.write_timeout_ms);
             return;
         }

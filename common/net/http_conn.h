@@ -67,7 +67,7 @@ struct nr_http_conn {
 
     /* Output: `out` is what libuv writes now, `later` waits for it. */
     struct nr_buf out, later;
-    size_t stalled_bytes; /* what waited when the write limit was set */
+    size_t stalled_bytes; /* of the write under way when the write limit was set */
 
     bool keep; /* another request may follow this one */
     bool seen; /* the owner knows of the request: on_head was called */
@@ -150,7 +150,9 @@ void nr_http_parse_reset(struct nr_http_conn *c);
 void nr_http_send(struct nr_http_conn *c, struct nr_str head, struct nr_str body);
 /* Sends what the TLS layer has made. */
 void nr_http_send_tls(struct nr_http_conn *c);
-/* Bytes that wait to be written. */
+/* Bytes of the write under way that the client has not taken. */
+size_t nr_http_writing(const struct nr_http_conn *c);
+/* Bytes that wait to be written, those included. */
 size_t nr_http_unsent(const struct nr_http_conn *c);
 const char *nr_http_status_text(int status);
 

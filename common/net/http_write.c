@@ -65,9 +65,14 @@ const char *nr_http_status_text(int status)
 
 /* ---- sending ---- */
 
+size_t nr_http_writing(const struct nr_http_conn *c)
+{
+    return uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp);
+}
+
 size_t nr_http_unsent(const struct nr_http_conn *c)
 {
-    return uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) + c->later.n;
+    return nr_http_writing(c) + c->later.n;
 }
 
 /* Whole and written: the end of the request is told when this turn ends. */
@@ -90,7 +95,7 @@ static void write_out(struct nr_http_conn *c)
         return;
     }
     c->writing = true;
-    c->stalled_bytes = nr_http_unsent(c);
+    c->stalled_bytes = nr_http_writing(c);
     if (c->phase == NR_HTTP_P_WORK)
         nr_http_conn_limit(c, c->server->config.write_timeout_ms);
 }

@@ -482,6 +482,37 @@ static void test_write_stall(void **state)
     rig_close(&rig);
 }
 
+/* A stream with nothing to say is no stall; one whose reader takes nothing is, also when its owner goes on adding to it. */
+static void test_stream_stall(void **state)
+{
+    struct rig rig;
+    struct client c;
+    struct own *o;
+    char *part = nr_alloc(1 << 20);
+    uint64_t end_us;
+
+    limited(&rig);
+    client_open(&rig, &c);
+    send_z(&rig, &c, GET("/stream"));
+    rig_wait_held(&rig, 1);
+    o = rig_held(&rig);
+    rig_turn(&rig, 200); /* four times the limit */
+    nr_http_reply_part(&o->http, NR_STR("still here"));
+    client_wait(&rig, &c, "still here");
+    for (int i = 0; i < 16; i++)
+        nr_http_reply_part(&o->http, (struct nr_str){part, 1 << 20});
+    end_us = nr_mono_us() + 5000000;
+    while (rig.gones == 0 && nr_mono_us() < end_us) {
+        nr_http_reply_part(&o->http, NR_STR("."));
+        rig_turn(&rig, 5);
+    }
+    assert_int_equal(rig.gones, 1);
+    nr_http_reply_end(&o->http);
+    free(part);
+    client_close(&c);
+    rig_close(&rig);
+}
+
 static void test_body_rate(void **state)
 {
     struct rig rig;
@@ -748,6 +779,7 @@ int main(void)
         cmocka_unit_test(test_trickling_does_not_extend_the_limit),
         cmocka_unit_test(test_no_limit_while_the_owner_works_and_idle_afterwards),
         cmocka_unit_test(test_write_stall),
+        cmocka_unit_test(test_stream_stall),
         cmocka_unit_test(test_body_rate),
         cmocka_unit_test(test_connections_max),
         cmocka_unit_test(test_out_of_descriptors),
