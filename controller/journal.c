@@ -18,6 +18,7 @@
 
 #define END_AGAIN_MS 1000
 #define ARENA_BYTES 4096 /* of a small call */
+#define ANNOTATIONS_BYTES 500
 
 enum row_state { ROW_QUEUED, ROW_RUNNING, ROW_TERMINAL };
 
@@ -123,7 +124,8 @@ void journal_accept(struct controller *c, struct activation *a)
         on_accepted(&a->row);
         return;
     }
-    a->row = (struct nr_db_job){.run = accept_run, .done = on_accepted, .loop = c->loop};
+    a->row =
+        (struct nr_db_job){.run = accept_run, .done = on_accepted, .loop = c->loop, .single = true};
     a->row_pending = true;
     nr_db_write(c->db, &a->row);
 }
@@ -174,7 +176,8 @@ int journal_claim(struct activation *a)
         return 1;
     if (!a->durable)
         return 0; /* it could not be stored: an ordinary blocking call */
-    a->row = (struct nr_db_job){.run = claim_run, .done = on_claimed, .loop = a->ctl->loop};
+    a->row = (struct nr_db_job){
+        .run = claim_run, .done = on_claimed, .loop = a->ctl->loop, .single = true};
     a->row_pending = true;
     nr_db_write(a->ctl->db, &a->row);
     return 1;
@@ -216,6 +219,7 @@ static int end_run(sqlite3 *db, struct nr_db_job *job)
     if (s == NULL)
         return NR_EIO;
     nr_buf_init(&annotations, 65536);
+    (void)nr_buf_room(&annotations, ANNOTATIONS_BYTES);
     bind_outcome(s, 1, a, &annotations);
     nr_db_bind_text(s, 9, nr_str_of(a->id));
     sqlite3_bind_int(s, 10, a->epoch);
@@ -279,8 +283,8 @@ void journal_end(struct controller *c, struct activation *a)
     c->unstored_bytes += row_bytes(a);
     if (c->unstored_bytes > c->unstored_peak_bytes)
         c->unstored_peak_bytes = c->unstored_bytes;
-    a->row =
-        (struct nr_db_job){.run = end_run, .done = on_ended, .loop = c->loop, .lazy = !a->durable};
+    a->row = (struct nr_db_job){
+        .run = end_run, .done = on_ended, .loop = c->loop, .lazy = !a->durable, .single = true};
     a->row_pending = true;
     nr_db_write(c->db, &a->row);
 }

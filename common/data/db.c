@@ -212,6 +212,7 @@ int nr_db_open(const struct nr_db_config *c, struct nr_db **ret, struct nr_err *
     nr_check(pthread_mutex_init(&d->lock, NULL) == 0);
     init_queue(&d->writes);
     init_queue(&d->reads);
+    nr_db_set_up();
     int r = nr_db_prepare_file(&d->writer, &config, err);
 
     if (r == 0) {

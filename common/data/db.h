@@ -1,7 +1,7 @@
 /* sqlite with one writer thread and group commit, and reader threads of its own. WAL, synchronous=FULL: a job that is done is on
  * disk, also after a power cut.
  *
- * A write job runs inside the open transaction in its own savepoint: a job that fails rolls back alone. The writer commits when its
+ * A write job runs inside the open transaction in its own savepoint (or is a single statement): a job that fails rolls back alone. The writer commits when its
  * queue is empty, after 256 jobs, or, while only lazy jobs wait, after 5 ms. `done` comes after the commit. When the commit
  * itself fails all its jobs get that error, and the writer opens its connection anew before the next transaction (a full disk
  * needs no more than space: the next job begins again).
@@ -39,6 +39,8 @@ struct nr_db_job {
             *job); /* once; on `loop`; when loop is NULL on the database's thread. May be NULL. */
     struct nr_loop *loop;
     bool lazy; /* may wait up to 5 ms for company */
+    bool
+        single; /* a write of one statement: what fails rolls back by itself, without a savepoint */
     /* out */
     int status;
     /* private */

@@ -37,7 +37,7 @@ struct batch {
 /* 0, or the NR_E* of the whole transaction, which then is gone. */
 static int run_job(struct nr_db_conn *c, struct nr_db_job *job)
 {
-    int r = nr_db_err(nr_db_conn_do(c, "SAVEPOINT job"));
+    int r = job->single ? 0 : nr_db_err(nr_db_conn_do(c, "SAVEPOINT job"));
 
     if (r < 0)
         return r;
@@ -48,6 +48,8 @@ static int run_job(struct nr_db_conn *c, struct nr_db_job *job)
     /* Some errors make sqlite roll the whole transaction back by itself. */
     if (sqlite3_get_autocommit(c->db))
         return last < 0 ? last : NR_EIO;
+    if (job->single)
+        return 0;
     if (job->status < 0)
         r = nr_db_err(nr_db_conn_do(c, "ROLLBACK TO job"));
     return r < 0 ? r : nr_db_err(nr_db_conn_do(c, "RELEASE job"));
@@ -85,6 +87,7 @@ static int gather(struct nr_db *d, struct batch *b, int r)
             r = run_job(&d->writer, job);
         if (r < 0)
             break;
+        nr_db_yield(b->count);
     }
     return r;
 }

@@ -43,6 +43,10 @@ struct nr_db {
 
 /* Monotonic time, not faked, for the conditions of the queues. */
 struct timespec nr_db_from_now(unsigned ms);
+/* What holds for all of sqlite in this process; before the first connection, any number of times. */
+void nr_db_set_up(void);
+/* Lets others run after every few of the rows that are done. */
+void nr_db_yield(unsigned done);
 /* Takes the first job (lent) or NULL; under the lock. */
 struct nr_db_job *nr_db_pop(struct nr_db_queue *q);
 /* Tells the owner that the job is done; it is his again from here on. */
