@@ -256,6 +256,16 @@ static void sweep_folder(struct invoker *v, const json_t *list)
         (void)closedir(d);
 }
 
+/* The probe's container is being removed already. */
+static bool is_orphan(struct invoker *v, const char *id)
+{
+    NR_LIST_EACH(&v->orphans, l) {
+        if (strcmp(nr_container_of(l, struct remove_job, orphan)->id, id) == 0)
+            return true;
+    }
+    return false;
+}
+
 int adopt_open(struct invoker *v, const struct invoker_config *c, struct nr_err *err)
 {
     nr_auto_json json_t *list = list_containers(v, err);
@@ -273,7 +283,7 @@ int adopt_open(struct invoker *v, const struct invoker_config *c, struct nr_err 
             .runs = state && (strcmp(state, "running") == 0 || strcmp(state, "paused") == 0),
         };
 
-        if (l.id == NULL)
+        if (l.id == NULL || is_orphan(v, l.id))
             continue;
         v->adoption.found++;
         decide(v, c, &l);

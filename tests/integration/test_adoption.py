@@ -1,0 +1,236 @@
+"""Adoption: what a killed naraed leaves behind. The healthy and idle serve on, all else goes; and a stop that is to keep them."""
+import json
+import pathlib
+import signal
+
+from conftest import engine, within
+from functions import HELLO, TROUBLE
+
+RESULT = "blocking=true&result=true"
+
+
+def kill(own):
+    own.process.send_signal(signal.SIGKILL)
+    own.process.wait()
+
+
+def who(own, name, **more):
+    """Which container answers; the whole activation must say so."""
+    reply = own.invoke(name, {}, "blocking=true", **more)
+    assert reply.status == 200, reply
+    return reply.json["response"]["result"]["who"]
+
+
+def start_kind(own, name):
+    """How the container of the latest activation was found."""
+    def look():
+        items = own.request("GET", f"activations?name={name}&docs=true&limit=1").json
+        return items[0] if items else None
+    record = within(30, f"{name} has a record", look)
+    return {a["key"]: a["value"] for a in record["annotations"]}["narae.start"]
+
+
+def listed(own):
+    reply = own.request("GET", "/narae/v1/invokers", auth=own.admin_auth)
+    assert reply.status == 200, reply
+    return reply.json
+
+
+def settled(own):
+    """All that the earlier run left is adopted or gone."""
+    within(30, "nothing is undecided", lambda: "were adopted" in own.said())
+
+
+def freezer_state(container):
+    """The file that freezes a container of the Engine, and the word for frozen; None where it is not visible."""
+    pid = engine(f"/containers/{container}/json")["State"]["Pid"]
+    for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "freezer":
+            return pathlib.Path(f"/sys/fs/cgroup/freezer{path}/freezer.state"), "FROZEN"
+        if controllers == "":
+            file = pathlib.Path(f"/sys/fs/cgroup{path}/cgroup.freeze")
+            if file.exists():
+                return file, "1"
+    return None
+
+
+def test_idle_containers_serve_on_after_a_kill(start_platform):
+    own = start_platform()
+    for name in ("one", "two"):
+        own.put(name, TROUBLE["python:3"])
+    own.put("loop", TROUBLE["nodejs:18"], kind="nodejs:18")
+    before = {name: who(own, name) for name in ("one", "two", "loop")}
+    memory = own.metric("narae_containers_memory_bytes")
+    containers = sorted(own.containers())
+    kill(own)
+    own.start()
+    assert own.metric("narae_containers_memory_bytes") >= memory, "counted from the start"
+    after = {name: who(own, name) for name in ("one", "two", "loop")}
+    assert after == before
+    settled(own)
+    assert sorted(own.containers()) == containers
+    assert [start_kind(own, name) for name in before] == ["warm"] * 3
+    states = listed(own)["containers_by_state"]
+    assert states["idle"] + states.get("frozen", 0) == 3 and states["dying"] == 0
+    # They are ordinary containers from now on: a second kill, an update, a stop.
+    own.put("one", TROUBLE["python:3"] + "\n# changed\n")
+    assert who(own, "one") != before["one"]
+    kill(own)
+    own.start()
+    assert who(own, "two") == before["two"]
+
+
+def test_busy_containers_go_and_their_calls_end_once(start_platform):
+    own = start_platform()
+    own.put("idle", TROUBLE["python:3"])
+    own.put("busy", TROUBLE["python:3"])
+    before = who(own, "idle")
+    old = set(own.containers())
+    call = own.invoke("busy", {"do": "sleep", "seconds": 30}, "")
+    assert call.status == 202
+    within(30, "it runs", lambda: listed(own)["containers_by_state"]["busy"] == 1)
+    busy = set(own.containers()) - old
+    kill(own)
+    own.start()
+    settled(own)
+    within(30, "the busy one is gone", lambda: not busy & set(own.containers()))
+    assert who(own, "idle") == before
+    record = own.record(call.activation)
+    assert record["response"]["status"] == "whisk internal error"
+
+
+def test_containers_with_several_slots(start_platform):
+    """All of the slots must be there: of a container with a call its agent keeps the cut slot closed."""
+    own = start_platform()
+    for name in ("idle", "busy"):
+        own.put(name, TROUBLE["python:3"], limits={"concurrency": 3})
+        own.invoke(name)
+    idle = who(own, "idle")
+    own.invoke("busy", {"do": "sleep", "seconds": 30}, "")
+    within(30, "it runs", lambda: listed(own)["containers_by_state"]["busy"] == 1)
+    ids = {c["function"]: c["id"] for c in listed(own)["containers"]}
+    kill(own)
+    own.start()
+    settled(own)
+    assert who(own, "idle") == idle
+    within(30, "the busy one is gone",
+           lambda: ids["guest/busy"] not in {c[:12] for c in own.containers()})
+    assert ids["guest/idle"] in {c[:12] for c in own.containers()}
+
+
+def test_frozen_containers_are_thawed(start_platform):
+    own = start_platform()
+    own.put("by-file", TROUBLE["python:3"])
+    own.put("by-engine", TROUBLE["python:3"])
+    own.put("orphan", TROUBLE["python:3"])
+    ids, before = {}, {}
+    for name in ("by-file", "by-engine", "orphan"):
+        old = set(own.containers())
+        before[name] = who(own, name)
+        ids[name] = (set(own.containers()) - old).pop()
+    kill(own)
+    engine(f"/containers/{ids['by-engine']}/pause", "POST")
+    visible = freezer_state(ids["by-file"])
+    if visible:
+        for name in ("by-file", "orphan"):
+            file, word = freezer_state(ids[name])
+            file.write_text(word)
+    # Nobody knows whose this one is any more: it must go, frozen as it is.
+    name = engine(f"/containers/{ids['orphan']}/json")["Name"].rsplit("-", 1)[1]
+    (own.run / "c" / f"{name}.json").unlink()
+    own.start()
+    assert who(own, "by-engine") == before["by-engine"]
+    assert who(own, "by-file") == before["by-file"]
+    within(30, "the one without identity is gone", lambda: ids["orphan"] not in own.containers())
+    assert not (own.run / "c" / name).exists()
+
+
+def test_what_was_changed_meanwhile_is_not_adopted(start_platform):
+    """A change is on disk before the pool hears of it, so a kill in between leaves a container of an old revision. Here another
+    naraed makes the changes, on the same data but under another name of the installation: it does not see the containers."""
+    own = start_platform()
+    for name in ("same", "updated", "removed"):
+        own.put(name, TROUBLE["python:3"])
+    before = {name: who(own, name) for name in ("same", "updated", "removed")}
+    identities = [json.loads(file.read_text()) for file in (own.run / "c").glob("????????.json")]
+    ids = {i["name"]: i["container"] for i in identities}
+    revisions = {i["name"]: i["revision"] for i in identities}
+    assert sorted(ids) == ["removed", "same", "updated"] and len(set(revisions.values())) == 3
+    kill(own)
+    run, label = own.run, own.label
+    (own.data / "installation").rename(own.folder / "installation")
+    own.run = own.folder / "elsewhere"
+    own.start()
+    own.put("updated", HELLO["python:3"])
+    assert own.request("DELETE", "actions/removed").status == 200
+    own.put("removed", HELLO["python:3"])
+    own.stop()
+    (own.folder / "installation").rename(own.data / "installation")
+    own.run, own.label = run, label
+    assert sorted(own.containers()) == sorted(ids.values())
+    own.start()
+    assert who(own, "same") == before["same"]
+    for name in ("updated", "removed"):
+        assert own.invoke(name, {"name": "new"}, RESULT).json == {"greeting": "Hello, new!"}
+        assert start_kind(own, name) != "warm"
+    within(30, "the old ones are gone",
+           lambda: set(own.containers()) & set(ids.values()) == {ids["same"]})
+    newer = {i["revision"] for i in (json.loads(file.read_text())
+                                     for file in (own.run / "c").glob("????????.json"))
+             if i["name"] != "same"}
+    assert min(newer - {0}) > max(revisions.values()), "numbers of revisions are not used again"
+
+
+def test_adopted_containers_live_as_long_as_others(start_platform):
+    own = start_platform()
+    own.put("f", TROUBLE["python:3"])
+    who(own, "f")
+    kill(own)
+    own.start("--keep-alive-s=2")
+    settled(own)
+    within(30, "its keep-alive time is over", lambda: own.containers() == [])
+    assert own.metric("narae_containers_memory_bytes") == 0
+    # and give way to others when memory is short
+    own.invoke("f")
+    kill(own)
+    own.start("--memory-mb=256")
+    own.put("g", TROUBLE["python:3"], limits={"memory": 256})
+    before = who(own, "g")
+    assert own.metric("narae_containers_memory_bytes") == 256 << 20
+    assert who(own, "g") == before
+
+
+def test_containers_without_their_folder_go(start_platform):
+    own = start_platform()
+    own.put("f", TROUBLE["python:3"])
+    before = who(own, "f")
+    old = own.containers()
+    kill(own)
+    (own.run / "c").rename(own.run / "was")
+    own.start()
+    within(30, "it is gone", lambda: not set(old) & set(own.containers()))
+    assert who(own, "f") != before
+
+
+def test_a_stop_that_keeps_containers(start_platform):
+    own = start_platform("--keep-containers")
+    own.put("f", TROUBLE["python:3"])
+    own.put("g", HELLO["python:3"])
+    before = who(own, "f")
+    assert own.invoke("g").status == 200
+    old = sorted(own.containers())
+    own.process.send_signal(signal.SIGTERM)
+    assert own.wait() == 0
+    assert "2 idle containers are left" in own.said()
+    assert sorted(own.containers()) == old
+    own.start()
+    assert who(own, "f") == before
+    assert start_kind(own, "f") == "warm"
+    settled(own)
+    assert sorted(own.containers()) == old
+    own.process.send_signal(signal.SIGTERM)
+    assert own.wait() == 0
+    own.options = ()
+    own.start()
+    own.stop()
