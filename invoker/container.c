@@ -14,6 +14,7 @@
 
 #include "common/base/clock.h"
 #include "common/data/digest.h"
+#include "invoker/monitor.h"
 #include "invoker/pool_rules.h"
 #include "invoker/start.h"
 
@@ -64,6 +65,7 @@ void container_unref(struct container *ct)
     if (--ct->refs > 0)
         return;
     nr_check(ct->state == CT_GONE && ct->calls == 0);
+    monitor_forget(ct);
     nr_deadline_cancel(&ct->deadline);
     if (ct->code_fd >= 0)
         (void)close(ct->code_fd);
@@ -278,6 +280,7 @@ static void die(struct container *ct)
     struct invoker *v = ct->v;
     struct pool *p = ct->pool;
 
+    monitor_last_look(ct);
     container_move(ct, CT_DYING);
     nr_deadline_cancel(&ct->deadline);
     nr_list_del(&ct->idle);

@@ -22,7 +22,9 @@
 
 struct container;
 struct conn;
+struct monitor;
 struct start_job;
+struct watched;
 
 /* How long a container may take from the Engine's start to its first hello, and how often the Engine is asked meanwhile. */
 enum { HELLO_MS = 30000, HELLO_ASK_MS = 2000 };
@@ -110,6 +112,7 @@ struct container {
     int64_t memory_mb;
     enum cold_cause cold;
     struct nr_err failure;       /* why it could not be started */
+    struct watched *watched;     /* monitor.c's; NULL: not looked at yet */
     struct nr_deadline deadline; /* hello; removal tried again */
     struct start_job *start;     /* under way */
     uv_pipe_t server;
@@ -226,6 +229,7 @@ struct invoker {
     struct peer_rule peer;
     struct engine *engine;
     struct probe probe;
+    struct monitor *monitor; /* NULL: nobody looks */
 
     struct nr_map pools, pasts;
     struct nr_link containers, idle, hungry;

@@ -13,6 +13,7 @@
 #include "invoker/identity.h"
 #include "invoker/internal.h"
 #include "invoker/start.h"
+#include "invoker/monitor.h"
 
 enum { TIDY_MS = 1000, SOCKET_PATH_MAX = 100, META_MAX_BYTES = NR_FRAME_META_MAX_BYTES };
 /* What a start takes before one was seen. */
@@ -106,6 +107,7 @@ static void invoker_free(struct invoker *v)
                            v->installation, v->image_hint, v->read_buf,   v->seccomp};
 
     pool_fini(v);
+    monitor_free(v->monitor);
     nr_buf_fini(&v->meta);
     for (size_t i = 0; i < nr_countof(texts); i++)
         free(texts[i]);
@@ -137,6 +139,7 @@ int invoker_open(const struct invoker_config *c, struct invoker **ret, struct nr
     if (err)
         *err = (struct nr_err){0};
     nr_deadline_set(v->loop, &v->tidy, TIDY_MS);
+    v->monitor = monitor_open(v);
     *ret = v;
     return 0;
 }
@@ -288,6 +291,7 @@ void invoker_container_freed(struct invoker *v)
 void invoker_close(struct invoker *v, void (*closed)(void *arg), void *arg)
 {
     v->closed = closed;
+    monitor_stop(v->monitor);
     v->closed_arg = arg;
     nr_deadline_cancel(&v->tidy);
     nr_deadline_cancel(&v->drain_deadline);

@@ -2,6 +2,7 @@
  */
 #include "common/base/clock.h"
 #include "invoker/internal.h"
+#include "invoker/monitor.h"
 
 static void count_states(const struct invoker *v, unsigned counts[CT_STATES])
 {
@@ -29,9 +30,14 @@ static void one_container(const struct container *ct, uint64_t now_ms, struct nr
     nr_buf_json(out, nr_str_of(ct->fn->version));
     nr_buf_adds(out, ",\"kind\":");
     nr_buf_json(out, nr_str_of(ct->fn->kind));
-    nr_buf_printf(out, ",\"memory_mb\":%lld,\"slots\":%u,\"calls\":%u,\"idle_ms\":%lld}",
-                  (long long)ct->memory_mb, ct->slot_count, ct->calls,
-                  nr_list_linked(&ct->idle) ? (long long)(now_ms - ct->idle_since_ms) : 0);
+    nr_buf_printf(
+        out,
+        ",\"cause\":\"%s\",\"memory_mb\":%lld,\"slots\":%u,\"calls\":%u,\"idle_ms\":%lld,\"age_ms\":%llu",
+        cold_cause_text(ct->cold), (long long)ct->memory_mb, ct->slot_count, ct->calls,
+        nr_list_linked(&ct->idle) ? (long long)(now_ms - ct->idle_since_ms) : 0,
+        (unsigned long long)(span_us(ct->begun_us, nr_mono_us()) / 1000));
+    monitor_container_json(ct, out);
+    nr_buf_addc(out, '}');
 }
 
 void invoker_status(struct invoker *v, const char *account, struct nr_buf *out)
@@ -62,7 +68,9 @@ void invoker_status(struct invoker *v, const char *account, struct nr_buf *out)
         one_container(ct, v->loop->now_ms, out);
         comma = ",";
     }
-    nr_buf_adds(out, "]}");
+    nr_buf_addc(out, ']');
+    monitor_json(v->monitor, account, out);
+    nr_buf_addc(out, '}');
 }
 
 static void counters(const struct invoker *v, struct nr_buf *out)
@@ -116,6 +124,7 @@ void invoker_metrics(struct invoker *v, struct nr_buf *out)
     nr_metric_one(out, "narae_calls_waiting", "gauge", "Calls that wait for a slot.", waiting(v));
     nr_metric_one(out, "narae_containers_memory_bytes", "gauge", "Memory reserved for containers.",
                   (double)(atomic_load(&v->node->memory_used_mb) << 20));
+    monitor_metrics(v->monitor, out);
     nr_metric_head(out, "narae_container_start_seconds", "histogram",
                    "From the wish to have a container to its hello.");
     nr_metric_hist(out, "narae_container_start_seconds", "", &v->m.start_seconds);

@@ -1,0 +1,317 @@
+/* One pass after another: the loop lists who is due, a work thread reads their files, the loop takes the figures in.
+ *
+ * The control group of a container is found at its first look, from the process that holds one of its connections. A pass holds a reference
+ * to each of its containers, and a last look at one that is about to be removed is a pass of its own. Sums by function and by kind
+ * outlive the containers; beyond FUNCTIONS_MAX the function used longest ago goes, and what it used is kept as that of `others`.
+ * Closing: what is under way keeps the invoker alive, as a container does.
+ */
+#include "invoker/monitor.h"
+
+#include <stdio.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "common/base/clock.h"
+#include "invoker/conn.h"
+#include "invoker/monitor_state.h"
+
+enum {
+    LOOK_MS = 1000,
+    LAZY_MAX_MS = 32000,
+    LAZY_LOOKS = 16, /* at containers that do nothing, in one pass */
+    FUNCTIONS_MAX = 1000,
+};
+
+struct look {
+    struct container *ct; /* held */
+    struct watched *w;
+    pid_t pid; /* inside, for the first look; 0: none */
+    int status;
+    struct cgroup_usage now;
+};
+
+struct pass {
+    struct nr_work work;
+    struct monitor *m;
+    bool regular; /* the one of this second; false: a last look */
+    uint64_t at_ms, cost_us;
+    struct host_usage host;
+    unsigned count;
+    struct look looks[];
+};
+
+/* ---- sums --------------------------------------------------------------------------------------------------- */
+
+static void function_drop(struct monitor *m, struct function_use *f)
+{
+    usage_sum_add(&m->others, &f->sum);
+    (void)nr_map_del(&m->functions, f->node.key);
+    nr_list_del(&f->lru);
+    free(f->path);
+    free(f->account);
+    free(f);
+}
+
+static struct usage_sum *function_sum(struct monitor *m, const struct function *fn)
+{
+    struct nr_map_node *n = nr_map_get(&m->functions, nr_str_of(fn->path));
+    struct function_use *f = n ? nr_container_of(n, struct function_use, node) : NULL;
+
+    if (f == NULL) {
+        if (m->functions.count >= FUNCTIONS_MAX)
+            function_drop(m, nr_container_of(m->lru.prev, struct function_use, lru));
+        f = nr_alloc(sizeof(*f));
+        f->path = nr_strdup(fn->path);
+        f->account = nr_strdup(fn->account);
+        f->node.key = nr_str_of(f->path);
+        (void)nr_map_put(&m->functions, &f->node);
+    }
+    nr_list_del(&f->lru);
+    nr_list_push(&m->lru, &f->lru);
+    return &f->sum;
+}
+
+static struct usage_sum *kind_sum(struct monitor *m, const char *kind)
+{
+    unsigned i = 0;
+
+    while (i < m->kind_count && strcmp(m->kinds[i].name, kind) != 0)
+        i++;
+    if (i == m->kind_count) {
+        if (i == KINDS_MAX)
+            return &m->kinds[KINDS_MAX - 1].sum;
+        m->kind_count++;
+        (void)snprintf(m->kinds[i].name, KIND_BYTES, "%s", i + 1 < KINDS_MAX ? kind : "others");
+    }
+    return &m->kinds[i].sum;
+}
+
+static void sum_up(struct monitor *m, const struct container *ct, const struct usage_sum *more)
+{
+    if (ct->fn)
+        usage_sum_add(function_sum(m, ct->fn), more);
+    usage_sum_add(kind_sum(m, ct->fn ? ct->fn->kind : "stem"), more);
+}
+
+/* ---- one pass ----------------------------------------------------------------------------------------------- */
+
+/* A process inside, as the kernel names the one behind a connection; 0: nobody is connected. */
+static pid_t process_of(const struct container *ct)
+{
+    for (unsigned i = 0; i < ct->slot_count; i++) {
+        const struct conn *c = ct->slots[i].conn;
+        struct ucred peer;
+        socklen_t n = sizeof(peer);
+        uv_os_fd_t fd;
+
+        if (c && uv_fileno((const uv_handle_t *)&c->pipe, &fd) == 0 &&
+            getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0)
+            return peer.pid;
+    }
+    return 0;
+}
+
+static uint64_t thread_cpu_us(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static int read_one(struct look *l)
+{
+    struct nr_err err = {0};
+
+    if (!l->w->open && (l->pid <= 0 || cgroup_open(l->pid, l->ct->id, &l->w->cgroup, &err) < 0))
+        return NR_EUNAVAIL;
+    l->w->open = true;
+    return cgroup_read(&l->w->cgroup, &l->now);
+}
+
+static void work(struct nr_work *w)
+{
+    struct pass *p = nr_container_of(w, struct pass, work);
+    uint64_t begun_us = thread_cpu_us();
+
+    if (p->regular)
+        host_read("/proc", &p->host);
+    for (unsigned i = 0; i < p->count; i++)
+        p->looks[i].status = read_one(&p->looks[i]);
+    p->cost_us = thread_cpu_us() - begun_us;
+}
+
+static bool worked_since_look(const struct container *ct, const struct watched *w)
+{
+    return ct->calls > 0 || ct->idle_since_ms >= w->looked_ms;
+}
+
+static void take_in(struct monitor *m, struct look *l, uint64_t at_ms)
+{
+    struct watched *w = l->w;
+    struct usage_sum more;
+
+    w->busy = false;
+    nr_count(l->status == 0 ? &m->looks : &m->failed, 1);
+    if (l->status == 0) {
+        usage_add(&w->usage, &l->now, at_ms, &more);
+        sum_up(m, l->ct, &more);
+    }
+    if (worked_since_look(l->ct, w) || (l->status == 0 && usage_active(&w->usage)))
+        w->every_ms = LOOK_MS;
+    else if (w->every_ms < LAZY_MAX_MS)
+        w->every_ms *= 2;
+    w->looked_ms = at_ms;
+}
+
+/* The invoker may be gone at its end. */
+static void done(struct nr_work *work_)
+{
+    struct pass *p = nr_container_of(work_, struct pass, work);
+    struct monitor *m = p->m;
+    struct invoker *v = m->v;
+
+    if (p->regular) {
+        m->under_way = false;
+        m->host = p->host;
+        m->host_known = true;
+    }
+    nr_hist_add_us(&m->seconds, p->cost_us);
+    for (unsigned i = 0; i < p->count; i++) {
+        take_in(m, &p->looks[i], p->at_ms);
+        container_unref(p->looks[i].ct);
+    }
+    free(p);
+    v->alive--;
+    invoker_container_freed(v);
+}
+
+static struct watched *watched_of(struct container *ct)
+{
+    if (ct->watched == NULL) {
+        ct->watched = nr_alloc(sizeof(*ct->watched));
+        ct->watched->every_ms = LOOK_MS;
+    }
+    return ct->watched;
+}
+
+/* False: it cannot be looked at now. */
+static bool add_look(struct pass *p, struct container *ct)
+{
+    struct watched *w = watched_of(ct);
+    pid_t pid = w->open ? 0 : process_of(ct);
+
+    if (w->busy || (!w->open && pid == 0))
+        return false;
+    w->busy = true;
+    p->looks[p->count++] = (struct look){.ct = container_ref(ct), .w = w, .pid = pid};
+    return true;
+}
+
+static struct pass *pass_make(struct monitor *m, unsigned room)
+{
+    struct pass *p = nr_try_alloc(sizeof(*p) + room * sizeof(p->looks[0]));
+
+    if (p) {
+        p->m = m;
+        p->at_ms = m->v->loop->now_ms;
+        p->work = (struct nr_work){.work = work, .done = done};
+    }
+    return p;
+}
+
+static void post(struct pass *p)
+{
+    p->m->v->alive++;
+    nr_work_post(p->m->v->loop, &p->work);
+}
+
+static void look_at_all(struct monitor *m)
+{
+    struct invoker *v = m->v;
+    struct pass *p = pass_make(m, v->container_count);
+    uint64_t lazy_ms = (uint64_t)v->container_count * LOOK_MS / LAZY_LOOKS,
+             now_ms = v->loop->now_ms;
+    unsigned lazy = 0;
+
+    if (p == NULL)
+        return;
+    for (struct nr_link *l = v->containers.next; l != &v->containers; l = l->next) {
+        struct container *ct = nr_container_of(l, struct container, in_all);
+        const struct watched *w = watched_of(ct);
+        uint64_t every_ms = w->every_ms > LOOK_MS && w->every_ms < lazy_ms ? lazy_ms : w->every_ms;
+        bool works = w->every_ms == LOOK_MS || worked_since_look(ct, w);
+
+        if (p->count == v->container_count || ct->state >= CT_DYING)
+            continue;
+        if (works || (lazy < LAZY_LOOKS && w->looked_ms + every_ms <= now_ms))
+            lazy += add_look(p, ct) && !works;
+    }
+    p->regular = m->under_way = true;
+    post(p);
+}
+
+static void on_next(struct nr_deadline *d)
+{
+    struct monitor *m = nr_container_of(d, struct monitor, next);
+
+    nr_deadline_set(m->v->loop, d, LOOK_MS);
+    if (!m->under_way)
+        look_at_all(m);
+}
+
+void monitor_last_look(struct container *ct)
+{
+    struct monitor *m = ct->v->monitor;
+    const struct watched *w = ct->watched;
+
+    if (m == NULL || m->stopped || (w && w->every_ms > LOOK_MS && !worked_since_look(ct, w)))
+        return;
+    struct pass *p = pass_make(m, 1);
+
+    if (p && add_look(p, ct))
+        post(p);
+    else
+        free(p);
+}
+
+/* ---- opening and closing ------------------------------------------------------------------------------------ */
+
+struct monitor *monitor_open(struct invoker *v)
+{
+    struct monitor *m = nr_alloc(sizeof(*m));
+
+    m->v = v;
+    nr_map_init(&m->functions);
+    nr_list_init(&m->lru);
+    m->next.fire = on_next;
+    nr_deadline_set(v->loop, &m->next, LOOK_MS);
+    return m;
+}
+
+void monitor_stop(struct monitor *m)
+{
+    if (m == NULL)
+        return;
+    m->stopped = true;
+    nr_deadline_cancel(&m->next);
+}
+
+void monitor_free(struct monitor *m)
+{
+    if (m == NULL)
+        return;
+    NR_LIST_EACH(&m->lru, l)
+        function_drop(m, nr_container_of(l, struct function_use, lru));
+    nr_map_fini(&m->functions);
+    free(m);
+}
+
+void monitor_forget(struct container *ct)
+{
+    if (ct->watched == NULL)
+        return;
+    cgroup_fini(&ct->watched->cgroup);
+    free(ct->watched);
+    ct->watched = NULL;
+}

@@ -1,0 +1,34 @@
+/* The monitoring agent: looks every second at what each container and the host use. Loop's thread; the files are read on a work thread.
+ *
+ * A container that works is looked at every second. One that has no call and used no CPU since the last look is looked at half as often
+ * each time, down to every 32 s: 300 frozen containers cost ten looks a second. A call makes it every second again.
+ */
+#ifndef NR_INVOKER_MONITOR_H
+#define NR_INVOKER_MONITOR_H
+
+#include "common/base/buf.h"
+
+struct invoker;
+struct container;
+struct monitor;
+
+/* Made; begins to look at once. */
+struct monitor *monitor_open(struct invoker *v);
+/* No further look; what is under way holds its containers until it is done. NULL is fine. */
+void monitor_stop(struct monitor *m);
+/* All containers are gone. NULL is fine. */
+void monitor_free(struct monitor *m);
+/* Its last call has ended and the Engine is about to remove it: one more look, so that nothing it used is lost. */
+void monitor_last_look(struct container *ct);
+/* Its memory goes: frees what is known of it. */
+void monitor_forget(struct container *ct);
+
+/* The members of a container's object in the status: `,"cpu_us":...`; nothing before the first look. */
+void monitor_container_json(const struct container *ct, struct nr_buf *out);
+/* ,"host":{...},"functions":[...]: what the host uses, and what each function has used in all its containers; of one account (lent; NULL:
+ * all). */
+void monitor_json(const struct monitor *m, const char *account, struct nr_buf *out);
+/* By state, by kind, the host, and the price of looking. No account and no function is named. */
+void monitor_metrics(const struct monitor *m, struct nr_buf *out);
+
+#endif

@@ -1,0 +1,48 @@
+/* What monitor.c (looking) and monitor_text.c (telling) share. Loop's thread, but what a pass lends to its work thread.
+ */
+#ifndef NR_INVOKER_MONITOR_STATE_H
+#define NR_INVOKER_MONITOR_STATE_H
+
+#include "invoker/host.h"
+#include "invoker/internal.h"
+#include "invoker/monitor.h"
+#include "invoker/usage.h"
+
+/* The last of the kinds is for all further ones. */
+enum { KINDS_MAX = 16, KIND_BYTES = 32 };
+
+/* What is known of one container. */
+struct watched {
+    struct usage usage;
+    struct cgroup cgroup; /* the work thread's while `busy` */
+    bool open, busy;
+    uint64_t looked_ms, every_ms;
+};
+
+struct function_use {
+    struct nr_map_node node; /* path of the function */
+    struct nr_link lru;
+    char *path, *account;
+    struct usage_sum sum;
+};
+
+struct kind_use {
+    char name[KIND_BYTES];
+    struct usage_sum sum;
+};
+
+struct monitor {
+    struct invoker *v;
+    struct nr_deadline next;
+    bool stopped, under_way, host_known;
+    struct host_usage host;
+    struct nr_map functions;
+    struct nr_link lru; /* front is the most recent */
+    struct usage_sum others;
+    struct kind_use kinds[KINDS_MAX];
+    unsigned kind_count;
+    nr_counter looks, failed;
+    struct nr_hist seconds; /* CPU time of a pass */
+};
+
+#endif
