@@ -4,12 +4,14 @@
  *        [--connections=N] [--seconds=S] [--requests=N] [--rate=R] [--warmup-ms=MS] [--timeout-ms=MS] [--expect-status=200]
  *        [--json]
  *
- * Every latency is kept, so the percentiles are exact. With --rate a request that had to wait for its connection counts from the time
- * at which it should have started. Requests that start in the warm-up are not counted. Exit: 0 without errors, 1 with, 2 usage.
+ * Every latency is kept, so the percentiles are exact. With --rate requests are due at even distances, whatever the answers do: one
+ * that finds no connection free counts from the time at which it was due, one that starts late by our own timer from its start.
+ * Requests that start in the warm-up are not counted. Exit: 0 without errors, 1 with, 2 usage.
  */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/timerfd.h>
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
@@ -32,8 +34,9 @@ struct line {
     struct load *load;
     struct nr_http_client *client;
     struct nr_http_call call;
-    struct nr_deadline next; /* with a rate */
-    uint64_t start_us, due_us;
+    struct nr_deadline next; /* when nobody listens */
+    struct nr_link free;     /* in l->free: with a rate, nothing under way */
+    uint64_t start_us;
     bool counts;
 };
 
@@ -55,9 +58,16 @@ struct load {
     } kinds[KINDS_MAX];
     struct nr_deadline over;
     bool stopping;
+    struct pace {
+        struct nr_link free;  /* connections; the one used last is the last to be used again */
+        uint64_t first_us, n; /* the n-th request from now on is due at first_us + n / rate */
+        bool behind;          /* the next one was due when no connection was free */
+        int fd;
+        uv_poll_t timer;
+    } pace;
 };
 
-static void start(struct line *line);
+static void start(struct line *line, uint64_t from_us);
 
 /* ---- counting ---- */
 
@@ -128,6 +138,8 @@ static void stop(struct load *l)
         nr_deadline_cancel(&l->lines[i].next);
         nr_http_client_close(l->lines[i].client, on_closed, l);
     }
+    if (l->o.rate)
+        uv_close((uv_handle_t *)&l->pace.timer, NULL);
 }
 
 static void on_over(struct nr_deadline *d)
@@ -135,9 +147,60 @@ static void on_over(struct nr_deadline *d)
     stop(nr_container_of(d, struct load, over));
 }
 
+static uint64_t due_us(const struct load *l)
+{
+    return l->pace.first_us + l->pace.n * 1000000 / (uint64_t)l->o.rate;
+}
+
+/* Starts what is due, and sets the timer for the next one while a connection is free for it. */
+static void keep_pace(struct load *l)
+{
+    struct pace *p = &l->pace;
+    uint64_t now_us = nr_mono_us();
+    struct itimerspec at = {0};
+    struct nr_link *it;
+
+    while (due_us(l) <= now_us && (it = nr_list_pop(&p->free))) {
+        start(nr_container_of(it, struct line, free), p->behind ? due_us(l) : nr_mono_us());
+        p->behind = false;
+        p->n++;
+    }
+    p->behind = due_us(l) <= now_us;
+    if (nr_list_empty(&p->free))
+        return;
+    at.it_value.tv_sec = (time_t)(due_us(l) / 1000000);
+    at.it_value.tv_nsec = (long)(due_us(l) % 1000000) * 1000;
+    nr_check(timerfd_settime(p->fd, TFD_TIMER_ABSTIME, &at, NULL) == 0);
+}
+
+static void on_due(uv_poll_t *timer, int status, int events)
+{
+    struct load *l = timer->data;
+    uint64_t times;
+
+    (void)status;
+    (void)events;
+    if (read(l->pace.fd, &times, sizeof(times)) > 0)
+        keep_pace(l);
+}
+
+static void rest(struct line *line)
+{
+    struct load *l = line->load;
+
+    nr_list_add(&l->pace.free, &line->free);
+    if (l->pace.behind || l->pace.free.next == &line->free)
+        keep_pace(l);
+}
+
 static void on_next(struct nr_deadline *d)
 {
-    start(nr_container_of(d, struct line, next));
+    struct line *line = nr_container_of(d, struct line, next);
+
+    if (line->load->o.rate)
+        rest(line);
+    else
+        start(line, nr_mono_us());
 }
 
 static void on_done(struct nr_http_call *call)
@@ -157,30 +220,24 @@ static void on_done(struct nr_http_call *call)
         nr_deadline_set(&l->loop, &line->next, 100);
         return;
     }
-    if (l->o.rate == 0) {
-        start(line);
-        return;
-    }
-    line->due_us += (uint64_t)l->o.connections * 1000000 / (uint64_t)l->o.rate;
-    if (line->due_us <= now_us)
-        start(line);
+    if (l->o.rate)
+        rest(line);
     else
-        nr_deadline_set(&l->loop, &line->next, (line->due_us - now_us) / 1000);
+        start(line, now_us);
 }
 
-static void start(struct line *line)
+/* from_us: since when its answer is waited for. */
+static void start(struct line *line, uint64_t from_us)
 {
     struct load *l = line->load;
-    uint64_t now_us = nr_mono_us();
 
     if (l->o.requests && l->started >= l->o.requests)
         return;
-    /* Late by more than the loop's millisecond: the connection was busy, and the wait is part of the latency. */
-    line->start_us = l->o.rate && now_us > line->due_us + 2000 ? line->due_us : now_us;
-    line->counts = now_us >= l->count_from_us;
+    line->start_us = from_us;
+    line->counts = from_us >= l->count_from_us;
     if (line->counts) {
         if (l->begin_us == 0)
-            l->begin_us = now_us;
+            l->begin_us = from_us;
         l->started++;
     }
     line->call.head = nr_buf_str(&l->head);
@@ -339,6 +396,18 @@ static int make_request(struct load *l, char *address, size_t address_bytes, str
     return 0;
 }
 
+static void open_pace(struct load *l)
+{
+    struct pace *p = &l->pace;
+
+    nr_list_init(&p->free);
+    p->first_us = nr_mono_us();
+    p->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    nr_check(p->fd >= 0 && uv_poll_init(&l->loop.uv, &p->timer, p->fd) == 0);
+    p->timer.data = l;
+    nr_check(uv_poll_start(&p->timer, UV_READABLE, on_due) == 0);
+}
+
 static int run(struct load *l, struct nr_err *err)
 {
     char address[300];
@@ -350,6 +419,8 @@ static int run(struct load *l, struct nr_err *err)
     l->lines = nr_alloc((size_t)l->o.connections * sizeof(*l->lines));
     l->count_from_us = now_us + (uint64_t)l->o.warmup_ms * 1000;
     l->over.fire = on_over;
+    if (l->o.rate)
+        open_pace(l);
     if (l->o.seconds)
         nr_deadline_set(&l->loop, &l->over, (uint64_t)(l->o.seconds * 1000 + l->o.warmup_ms));
     for (int64_t i = 0; i < l->o.connections && r == 0; i++) {
@@ -363,12 +434,13 @@ static int run(struct load *l, struct nr_err *err)
             break;
         }
         l->open++;
-        line->due_us = now_us + (l->o.rate ? (uint64_t)i * 1000000 / (uint64_t)l->o.rate : 0);
         if (l->o.rate)
-            nr_deadline_set(&l->loop, &line->next, (line->due_us - now_us) / 1000);
+            nr_list_add(&l->pace.free, &line->free);
         else
-            start(line);
+            start(line, now_us);
     }
+    if (r == 0 && l->o.rate)
+        keep_pace(l);
     if (r < 0)
         stop(l);
     if (l->open > 0)
