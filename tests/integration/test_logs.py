@@ -1,0 +1,324 @@
+"""The logs of a function as a stream: what is stored, what comes, how a reader goes on after a break,
+and that neither a slow reader nor a foreign one gets what is not his."""
+import json
+import socket
+import threading
+import time
+
+import pytest
+
+from conftest import SLOW, within
+from functions import ECHO
+
+EVENTS = {"Accept": "text/event-stream"}
+
+SAY = """
+import sys
+def main(args):
+    for i in range(args.get("lines", 1)):
+        print("%s %d %s" % (args["who"], i, "x" * args.get("pad", 0)))
+    if args.get("err"):
+        print("to stderr", file=sys.stderr)
+    if args.get("fail"):
+        raise ValueError("as asked")
+    return {}
+"""
+
+
+def path(function, query=""):
+    return f"/narae/v1/functions/{function}/logs{query}"
+
+
+class Follower:
+    """One connection that reads events; `events` is a list of (event, id, data)."""
+
+    def __init__(self, platform, function, query="?follow=1", auth="", headers=None, window=0):
+        self.connection = platform.connect()
+        self.socket = self.connection.sock = socket.socket()
+        if window:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        self.socket.settimeout(60 * SLOW)
+        self.socket.connect(("127.0.0.1", platform.port))
+        self.connection.request("GET", path(function, query), headers={
+            "Authorization": platform.basic(auth or platform.auth), **EVENTS, **(headers or {})})
+        self.answer = self.connection.getresponse()
+        assert self.answer.status == 200, self.answer.read()
+        assert self.answer.getheader("Content-Type") == "text/event-stream"
+        self.events, self.comments, self.ended = [], 0, False
+        self.thread = None
+
+    def read_event(self):
+        """The next event, or None at the end."""
+        fields = {}
+        while True:
+            line = self.answer.readline()
+            if line == b"":
+                return None
+            line = line.rstrip(b"\n").decode()
+            if line == "" and "event" in fields:
+                return fields["event"], fields.get("id"), json.loads(fields["data"])
+            if line.startswith(":"):
+                self.comments += 1
+            elif line:
+                key, _, value = line.partition(": ")
+                fields[key] = value
+
+    def _read_all(self):
+        try:
+            while (event := self.read_event()) is not None:
+                self.events.append(event)
+            self.ended = True
+        except OSError:
+            pass
+
+    def start(self):
+        self.thread = threading.Thread(target=self._read_all, daemon=True)
+        self.thread.start()
+        return self
+
+    def activations(self):
+        return [e[2] for e in self.events if e[0] == "activation"]
+
+    def close(self):
+        if self.ended is None:
+            return
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass # it has ended
+        if self.thread:
+            self.thread.join()
+        self.answer.close()
+        self.connection.close()
+        self.ended = None
+
+
+@pytest.fixture
+def follow(request):
+    """Opens followers that are closed after the test."""
+    made = []
+
+    def make(*a, **k):
+        made.append(Follower(*a, **k))
+        return made[-1]
+
+    yield make
+    for f in made:
+        f.close()
+
+
+def text(line):
+    """What a log line says behind its time and stream."""
+    return line.split(" ", 2)[2]
+
+
+def test_stored_logs_in_the_order_of_ends(platform, name):
+    platform.put(name, SAY)
+    ids = [platform.invoke(name, {"who": f"w{i}", "lines": 2, "err": i == 3}).activation
+           for i in range(5)]
+    reply = platform.request("GET", path(name))
+    assert reply.headers["content-type"] == "text/plain; charset=utf-8"
+    lines = [line.split(" ", 1) for line in reply.body.decode().splitlines()]
+    assert [i for i, _ in lines] == [x for n, i in enumerate(ids) for x in [i] * (3 if n == 3 else 2)]
+    assert text(lines[0][1]) == "w0 0 " and " stderr: to stderr" in lines[8][1]
+    stored = platform.request("GET", f"activations/{ids[3]}/logs").json["logs"]
+    assert [line for i, line in lines if i == ids[3]] == stored
+    last = platform.request("GET", path(name, "?limit=1")).body.decode().splitlines()
+    assert {line.split(" ")[0] for line in last} == {ids[4]}
+    assert platform.request("GET", path(name, "?limit=0")).body == b""
+    since = platform.record(ids[2])["end"]
+    assert ids[4] in platform.request("GET", path(name, f"?since={since}")).body.decode()
+    assert platform.request("GET", path(name, f"?since={since + 3600000}")).body == b""
+
+
+def test_stored_logs_as_events(platform, name, follow):
+    platform.put(name, SAY)
+    ids = [platform.invoke(name, {"who": "a"}).activation,
+           platform.invoke(name, {"who": "b", "fail": True}).activation]
+    f = follow(platform, name, query="")
+    events = [f.read_event(), f.read_event()]
+    assert f.read_event() == ("end", None, {"reason": "complete"}) and f.read_event() is None
+    assert [e[1] for e in events] == [e[2]["activationId"] for e in events] == ids
+    record = platform.record(ids[0])
+    assert events[0][2]["logs"] == record["logs"]
+    assert events[0][2]["end"] == record["end"] and events[0][2]["duration"] == record["duration"]
+    assert events[0][2]["start"] in ("cold", "stem") and events[1][2]["start"] == "warm"
+    assert [e[2]["status"] for e in events] == ["success", platform.record(ids[1])["response"]["status"]]
+
+
+def test_in_a_package(platform, name, follow):
+    """The route knows package functions; the function manager says whether there is such a one."""
+    reply = platform.request("GET", path("nopackage/" + name))
+    assert reply.status == 404
+
+
+def test_two_followers_see_the_same_in_the_same_order(platform, name, follow):
+    platform.put(name, SAY)
+    first = platform.invoke(name, {"who": "before"}).activation
+    one = follow(platform, name).start()
+    two = follow(platform, name, query="?follow=1&limit=0").start()
+    within(10, "both follow", lambda: platform.metric("narae_log_followers") >= 2)
+    ids = [platform.invoke(name, {"who": f"w{i}", "lines": 3}).activation for i in range(30)]
+    within(20, "all came", lambda: len(one.events) == 31 and len(two.events) == 30)
+    assert [e[1] for e in one.events] == [first] + ids
+    assert [e[1] for e in two.events] == ids
+    for i, event in enumerate(two.activations()):
+        assert [text(x) for x in event["logs"]] == [f"w{i} {n} " for n in range(3)]
+    assert one.activations()[1:] == two.activations()
+    one.close()
+    two.close()
+    within(10, "nobody follows", lambda: platform.metric("narae_log_followers") == 0)
+
+
+def test_async_and_concurrent_calls_come_once(platform, name, follow):
+    platform.put(name, SAY)
+    f = follow(platform, name, query="?follow=true&limit=0").start()
+    ids = {platform.invoke(name, {"who": f"w{i}"}, query="").json["activationId"] for i in range(25)}
+    within(60, "all came", lambda: len(f.events) >= 25)
+    assert sorted(e[1] for e in f.events) == sorted(ids)
+
+
+def test_a_large_log_is_followed(platform, name, follow):
+    """Larger than what goes out directly, and than what one read of the store brings."""
+    platform.put(name, SAY)
+    f = follow(platform, name).start()
+    ids = [platform.invoke(name, {"who": f"w{i}", "lines": 5000, "pad": 200}).activation
+           for i in range(3)]
+    ids.append(platform.invoke(name, {"who": "small"}).activation)
+    within(60, "all came", lambda: len(f.events) == 4)
+    assert [e[1] for e in f.events] == ids
+    for i, event in enumerate(f.activations()[:3]):
+        assert [text(x) for x in event["logs"]] == [f"w{i} {n} " + "x" * 200 for n in range(5000)]
+
+
+def test_logs_of_none(platform, name, follow):
+    platform.put(name, SAY, limits={"logs": 0})
+    f = follow(platform, name).start()
+    done = platform.invoke(name, {"who": "w", "lines": 10}).activation
+    within(10, "it came", lambda: f.events)
+    assert f.events[0][1] == done and f.events[0][2]["logs"] == []
+    assert platform.request("GET", path(name)).body == b""
+
+
+def test_a_slow_follower_loses_what_it_is_told(start_platform, follow):
+    """It reads nothing while more ends than it may be behind by; the other one, and the callers, see nothing of it."""
+    platform = start_platform()
+    platform.request("PUT", "/narae/v1/accounts/guest/limits",
+                     {"invocationsPerMinute": 1000000, "concurrentInvocations": 1000},
+                     auth=platform.admin_auth)
+    platform.put("f", SAY)
+    platform.invoke("f", {"who": "first"})
+    slow = follow(platform, "f", query="?follow=1&limit=0", window=4096)
+    quick = follow(platform, "f", query="?follow=1&limit=0").start()
+    within(10, "both follow", lambda: platform.metric("narae_log_followers") == 2)
+    total, ids = 1800, []
+    connection = platform.connect()
+    for i in range(total):
+        ids.append(platform.invoke("f", {"who": f"w{i}", "lines": 40, "pad": 200},
+                                   connection=connection).activation)
+    within(60, "the quick one has all", lambda: len(quick.events) == total)
+    assert [e[1] for e in quick.events] == ids
+    got, dropped = [], 0
+    while len(got) + dropped < total:
+        kind, _, data = slow.read_event()
+        if kind == "dropped":
+            assert got == ids[:len(got)], "the gap is told where it is"
+            dropped += data["activations"]
+        else:
+            got.append(data["activationId"])
+            assert len(data["logs"]) == 40
+    assert dropped > 0 and got == [i for i in ids if i in set(got)] and len(set(got)) == len(got)
+    assert platform.metric("narae_logs_dropped_activations_total") == dropped
+    more = platform.invoke("f", {"who": "after"}).activation
+    assert slow.read_event()[1] == more
+
+
+def test_going_on_after_a_restart(start_platform, follow):
+    platform = start_platform()
+    platform.put("f", SAY)
+    f = follow(platform, "f").start()
+    ids = [platform.invoke("f", {"who": f"w{i}"}).activation for i in range(3)]
+    within(10, "all came", lambda: len(f.events) == 3)
+    platform.stop()
+    within(10, "the stream ended", lambda: f.ended)
+    assert f.events[-1] == ("end", None, {"reason": "stopping"})
+    platform.start()
+    ids += [platform.invoke("f", {"who": f"w{i}"}).activation for i in range(3, 6)]
+    again = follow(platform, "f", headers={"Last-Event-ID": ids[2]}).start()
+    within(10, "what was missed came", lambda: [e[1] for e in again.events][-3:] == ids[3:])
+    # what ended shortly before the last one may come again, the last one itself does not
+    assert ids[2] not in [e[1] for e in again.events]
+    ids.append(platform.invoke("f", {"who": "w6"}).activation)
+    within(10, "and what comes", lambda: again.events[-1][1] == ids[6])
+    unknown = follow(platform, "f", headers={"Last-Event-ID": "0" * 32})
+    assert unknown.read_event()[1] == ids[0]
+
+
+def test_drain_while_a_follower_reads_nothing(start_platform, follow):
+    platform = start_platform()
+    platform.put("f", SAY)
+    follow(platform, "f", window=4096)
+    for i in range(3):
+        platform.invoke("f", {"who": "w", "lines": 4000, "pad": 500})
+    follow(platform, "f", query="?follow=1&limit=0")
+    started = time.monotonic()
+    platform.process.terminate()
+    assert platform.wait(80) == 0
+    assert time.monotonic() - started < 75 * SLOW
+
+
+def test_accounts_see_their_own(start_platform, follow):
+    """Two accounts, functions of the same name."""
+    platform = start_platform()
+    platform.put("f", SAY)
+    mine = follow(platform, "f").start()
+    admin = platform.request("PUT", "actions/f?overwrite=true",
+                             {"exec": {"kind": "python:3", "code": SAY}}, auth=platform.admin_auth)
+    assert admin.status == 200, admin
+    theirs = follow(platform, "f", auth=platform.admin_auth).start()
+    a = platform.invoke("f", {"who": "guest-canary"}).activation
+    b = platform.request("POST", "actions/f?blocking=true", {"who": "admin-canary"},
+                         auth=platform.admin_auth).activation
+    within(20, "both came", lambda: mine.events and theirs.events)
+    assert [e[1] for e in mine.events] == [a] and [e[1] for e in theirs.events] == [b]
+    foreign = follow(platform, "f", headers={"Last-Event-ID": b})
+    assert foreign.read_event()[1] == a
+    assert b"admin-canary" not in platform.request("GET", path("f")).body
+
+
+@pytest.mark.parametrize("query, words", [
+    ("?limit=201", "not in the range of 0 to 200"), ("?limit=x", "is not an integer"),
+    ("?since=soon", "epoch"), ("?follow=maybe", "not a valid Boolean"),
+])
+def test_refused(platform, name, query, words):
+    platform.put(name, ECHO["python:3"])
+    reply = platform.request("GET", path(name, query))
+    assert reply.status == 400 and words in reply.error
+
+
+def test_who_may_not(platform, name):
+    assert platform.request("GET", path(name), auth=None).status == 401
+    assert platform.request("GET", path(name), auth="x:y").status == 401
+    assert platform.request("GET", path(name)).status == 404
+    assert platform.request("POST", path(name)).status == 405
+
+
+def test_so_many_followers(platform, name, follow):
+    platform.put(name, ECHO["python:3"])
+    made = [follow(platform, name) for _ in range(16)]
+    reply = platform.request("GET", path(name, "?follow=1"))
+    assert reply.status == 429 and "allowed: 16" in reply.error and "retry-after" in reply.headers
+    assert platform.request("GET", path(name)).status == 200, "without follow nothing is held"
+    made[0].close()
+    within(10, "there is room again", lambda: platform.metric("narae_log_followers") == 15)
+    follow(platform, name)
+
+
+def test_heartbeat_and_no_stall(start_platform, follow):
+    """An idle stream outlives the write timeout (30 s) by its heartbeats."""
+    platform = start_platform()
+    platform.put("f", SAY)
+    f = follow(platform, "f").start()
+    within(40, "two heartbeats", lambda: f.comments >= 2)
+    done = platform.invoke("f", {"who": "late"}).activation
+    within(10, "it came", lambda: f.events and f.events[0][1] == done)
