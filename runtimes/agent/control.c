@@ -46,7 +46,7 @@ static int send_node(int fd, const struct control *c, const char *text, const in
     json_t *m = json_pack("{s:s,s:i,s:s,s:i,s:s}", "type", type, "slot", (int)c->slot, "call", call,
                           "value", (int)c->value, "text", text);
     if (m && fd_count > 0)
-        m = json_pack("{s:s,s:s,s:o}", "cmd", "NODE_HANDLE", "type", "net.Socket", "msg", m);
+        m = json_pack("{s:s,s:s,s:o}", "cmd", "NODE_HANDLE", "type", "net.Native", "msg", m);
     char *line = m ? json_dumps(m, JSON_COMPACT) : NULL;
     json_decref(m);
     if (!line)

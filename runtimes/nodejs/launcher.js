@@ -7,18 +7,22 @@
 //
 //   load        the agent says 'I': import what INIT names, answer 'i'
 //   serve       the agent says 'S' with a connection, once per slot; one process serves all slots
-//   each call   read RUN, set __OW_* variables, call the function in a context of its own, write ANSWER
-//   logs        one slot: what is written while a call runs goes to the pipes, which the agent reads; a call that wrote
-//               gets LOG and END from the agent, any other its END from here, in the same write as ANSWER.
-//               more slots: output is told apart by the context it is written in, and LOG and END come from here
+//   each call   read RUN, set __OW_* variables, call the function, write ANSWER (narae.cc writes)
+//   logs        one slot: what is written goes to the pipes, which the agent reads; a call that wrote gets LOG and END from
+//               the agent, any other its END from here, in the same write as ANSWER.
+//               more slots: each call runs in an asynchronous context of its own, output is told apart by the context
+//               it is written in, and LOG and END come from here
 //   errors      a function that throws fails and the container is used no more; a rejected promise is the function's
 //               own way to answer with an error
 const { AsyncLocalStorage } = require('async_hooks');
 const fs = require('fs');
 const Module = require('module');
+const net = require('net');
 const path = require('path');
 const { pathToFileURL } = require('url');
 const util = require('util');
+
+const native = require('./narae.node');
 
 const INIT_FD = 4;
 const PAGE_FD = 5;
@@ -30,22 +34,19 @@ const FAILED = 2, TRUNCATED = 4;
 const OK = 0, TAINTED = 3;
 const HEAD_BYTES = 16;
 const RUN_MAX_BYTES = 8192 + (4 << 20);
-
-// one slot's line of the shared page
-const LINE_BYTES = 64, ACTIVITY = 0, ANSWERING = 4, CALL = 8;
+const READ_BYTES = 64 << 10;
 
 const LOG_LINE_MAX = 64 << 10;
+const HEAP_SHARE = 0.75; // of the container's memory, as the agent started us with
 const MEMORY_SENTENCE = 'The action exhausted its memory and was aborted.';
 const MEMORY_ERRORS = ['Invalid string length', 'Array buffer allocation failed'];
 
-const contexts = new AsyncLocalStorage();
 const send = process.send.bind(process);
 const slots = new Map();
+let contexts = null; // more slots: the AsyncLocalStorage of Contexts
 let setup = null;
 let main = null;
-let single = true; // one slot
-let current = null; // one slot: the context that is open, INIT's included
-let others = false; // our pipes may have bytes that were not written through process.stdout and process.stderr
+let loading = true; // what INIT writes goes to the pipes, however many slots there will be
 
 // ---------------------------------------------------------------------------------------------------------- logs
 
@@ -63,12 +64,11 @@ function stamp() {
   return `${stampText}.${String(nanos).padStart(9, '0')}Z`;
 }
 
-// What one call writes.
+// What one call of several writes.
 class Context {
   constructor() {
     this.open = true;
-    this.wrote = false;
-    this.parts = []; // more slots: formatted lines
+    this.parts = []; // formatted lines
     this.bytes = 0;
     this.truncated = false;
     this.partial = { stdout: '', stderr: '' };
@@ -112,6 +112,7 @@ class Context {
 
   // The LOG frame, or nothing.
   frame(call) {
+    this.open = false;
     for (const stream of ['stdout', 'stderr']) {
       if (this.partial[stream]) this.line(stream, this.partial[stream]);
     }
@@ -119,29 +120,24 @@ class Context {
       this.parts.push(Buffer.from(`${stamp()} stderr: Logs were truncated because the total bytes ` +
         `size exceeds the limit of ${setup.log_max_bytes} bytes.\n`));
     }
-    if (this.parts.length === 0) return [];
+    if (this.parts.length === 0) return NOTHING;
     const body = Buffer.concat(this.parts);
-    return [head(LOG, this.truncated ? TRUNCATED : 0, call, body.length), body];
+    return Buffer.concat([head(LOG, this.truncated ? TRUNCATED : 0, call, body.length), body]);
   }
 }
 
 // The context that output belongs to, or null.
 function owner() {
-  const context = contexts.getStore() || (single ? current : null);
+  const context = contexts.getStore();
   return context && context.open ? context : null;
 }
 
 function redirect(stream, name) {
   const write = stream.write;
-  // Else what does not fit into the pipe would be written after the call, or never.
-  if (stream._handle && stream._handle.setBlocking) stream._handle.setBlocking(true);
   stream.write = function (chunk, encoding, callback) {
+    if (loading) return write.call(stream, chunk, encoding, callback);
     const context = owner();
-    if (context) {
-      context.wrote = true;
-      if (single) return write.call(stream, chunk, encoding, callback);
-      context.add(name, typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString());
-    }
+    if (context) context.add(name, typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString());
     const done = typeof encoding === 'function' ? encoding : callback;
     if (done) process.nextTick(done);
     return true;
@@ -152,65 +148,36 @@ function redirect(stream, name) {
 function redirectWriteSync() {
   const writeSync = fs.writeSync;
   fs.writeSync = function (fd, data, ...rest) {
-    if (fd !== 1 && fd !== 2) return writeSync.call(fs, fd, data, ...rest);
-    const context = owner();
-    if (!context) return typeof data === 'string' ? Buffer.byteLength(data) : data.length;
-    context.wrote = true;
-    if (single) return writeSync.call(fs, fd, data, ...rest);
+    if (loading || (fd !== 1 && fd !== 2)) return writeSync.call(fs, fd, data, ...rest);
     const text = typeof data === 'string' ? data : Buffer.from(data).toString();
-    context.add(fd === 1 ? 'stdout' : 'stderr', text);
+    const context = owner();
+    if (context) context.add(fd === 1 ? 'stdout' : 'stderr', text);
     return Buffer.byteLength(text);
   };
 }
 
-// What can put bytes into our pipes, or keep a descriptor of them, without passing the functions above: children, threads,
-// native code, and files opened for writing (/dev/stdout is one). All forms of import end in these bindings.
-function watchOthers() {
-  const note = (object, name, unseen) => {
-    const original = object[name];
-    object[name] = function (...args) {
-      others ||= unseen(args);
-      return Reflect.apply(original, this, args);
-    };
-  };
-  const always = () => true;
-  const ours = ([fd]) => fd === 1 || fd === 2;
-  const writes = ([, flags]) => typeof flags !== 'number' || (flags & 3) !== 0;
-  try {
-    const files = process.binding('fs');
-    for (const name of ['writeBuffer', 'writeBuffers', 'writeString']) note(files, name, ours);
-    for (const name of ['open', 'openFileHandle', 'copyFile', 'writeFileUtf8']) {
-      if (files[name]) note(files, name, writes);
-    }
-    note(process.binding('spawn_sync'), 'spawn', always);
-    note(process.binding('process_wrap').Process.prototype, 'spawn', always);
-    note(process, 'dlopen', always);
-    const threads = require('worker_threads');
-    threads.Worker = new Proxy(threads.Worker, {
-      construct(...args) { others = true; return Reflect.construct(...args); },
-    });
-    Module.syncBuiltinESMExports();
-  } catch {
-    others = true; // a Node that has no such insides: then every call's END comes from the agent
-  }
+// More slots: from now on output is told apart by the context it is written in.
+function tellApart() {
+  contexts = new AsyncLocalStorage();
+  redirect(process.stdout, 'stdout');
+  redirect(process.stderr, 'stderr');
+  redirectWriteSync();
+  Module.syncBuiltinESMExports();
 }
 
 // -------------------------------------------------------------------------------------------------------- frames
 
+const NOTHING = Buffer.alloc(0);
+const END_OK = Buffer.alloc(8);
+
+// call: the eight bytes of it
 function head(type, flags, call, length) {
-  const b = Buffer.allocUnsafe(HEAD_BYTES);
+  const b = Buffer.alloc(HEAD_BYTES);
   b.writeUInt32LE(length, 0);
   b[4] = type;
   b[5] = flags;
-  b.writeUInt16LE(0, 6);
-  b.writeBigUInt64LE(call, 8);
+  call.copy(b, 8);
   return b;
-}
-
-function endFrame(verdict, call) {
-  const body = Buffer.alloc(8);
-  body[0] = verdict;
-  return [head(END, 0, call, 8), body];
 }
 
 function errorText(sentence) {
@@ -286,21 +253,17 @@ async function load() {
 
 async function initialize() {
   setup = JSON.parse(fs.readFileSync(`/proc/self/fd/${INIT_FD}`, 'utf8'));
-  single = (setup.slots || 1) === 1;
-  const context = new Context();
-  const wasSingle = single;
-  single = true; // what INIT writes goes to the pipes, however many slots there will be
-  current = context;
+  native.open(PAGE_FD, setup.result_max_bytes);
+  if (setup.memory_mb) native.raiseHeap(setup.memory_mb * HEAP_SHARE * (1 << 20));
+  if (setup.slots > 1) tellApart();
   let failure = null;
   try {
-    main = await contexts.run(context, load);
+    main = await load();
   } catch (e) {
     failure = e;
     process.stderr.write(`${util.inspect(e)}\n`);
   }
-  context.open = false;
-  current = null;
-  single = wasSingle;
+  loading = false;
   const text = failure ? errorText(`Initialization has failed due to: ${failure}`) : '';
   send({ type: 'i', value: failure ? 1 : 0, text: text.slice(0, 16 << 10) });
 }
@@ -366,70 +329,68 @@ function thrown(e) {
 class Slot {
   constructor(index) {
     this.index = index;
-    this.at = index * LINE_BYTES;
-    this.begun = 0;
-    this.ended = 0;
     this.env = {};
-    this.line = Buffer.alloc(16); // call, begun, ended
-    this.word = Buffer.alloc(4);
+    this.buffer = Buffer.allocUnsafeSlow(READ_BYTES); // what a read brings; most often exactly one frame
+    this.part = null; // a frame that is not whole yet
+    this.filled = 0;
   }
 
-  connect(socket) {
+  connect(handle) {
+    const socket = new net.Socket({ handle, onread: { buffer: this.buffer, callback: (n) => this.take(n) } });
     this.socket = socket;
-    this.buffered = null;
-    this.broken = false;
-    socket.on('data', (data) => this.take(data));
+    this.fd = handle.fd;
+    this.part = null;
     socket.on('error', () => {}); // 'close' follows
     socket.on('close', () => {
-      if (this.socket === socket) send({ type: 'l', slot: this.index });
+      if (this.socket !== socket) return;
+      this.fd = -1;
+      send({ type: 'l', slot: this.index });
     });
   }
 
-  // Bytes came: most often exactly one frame.
-  take(data) {
-    if (this.broken) return;
-    if (this.buffered) data = Buffer.concat([this.buffered, data]);
-    this.buffered = null;
-    while (data.length >= HEAD_BYTES) {
-      const length = data.readUInt32LE(0);
-      if (length > RUN_MAX_BYTES) {
-        this.broken = true;
+  take(count) {
+    const data = this.buffer;
+    if (this.part === null && count >= HEAD_BYTES && data.readUInt32LE(0) === count - HEAD_BYTES) this.frame(data, count);
+    else this.gather(data.subarray(0, count));
+  }
+
+  // A frame in several reads.
+  gather(data) {
+    for (let at = 0; at < data.length;) {
+      if (this.part === null) {
+        this.part = Buffer.allocUnsafe(HEAD_BYTES);
+        this.filled = 0;
+      }
+      const copied = data.copy(this.part, this.filled, at);
+      at += copied;
+      this.filled += copied;
+      if (this.filled < this.part.length) return;
+      const length = this.part.readUInt32LE(0);
+      if (length > RUN_MAX_BYTES) { // nothing that the host sends
         this.socket.destroy();
         return;
       }
-      const whole = HEAD_BYTES + length;
-      if (data.length < whole) {
-        this.wait(data, whole);
-        return;
+      const whole = this.part;
+      if (whole.length < HEAD_BYTES + length) {
+        this.part = Buffer.allocUnsafe(HEAD_BYTES + length);
+        whole.copy(this.part);
+        continue;
       }
-      this.frame(data[4], data.readBigUInt64LE(8), data.subarray(HEAD_BYTES, whole));
-      data = data.subarray(whole);
+      this.part = null;
+      this.frame(whole, whole.length);
     }
-    if (data.length > 0) this.buffered = data;
   }
 
-  // A large frame is gathered in one buffer, so that its parts are copied once.
-  wait(data, whole) {
-    const buffer = Buffer.allocUnsafe(whole);
-    let filled = data.copy(buffer);
-    const take = this.take;
-    this.take = (more) => {
-      const part = more.copy(buffer, filled, 0, whole - filled);
-      filled += part;
-      if (filled < whole) return;
-      this.take = take;
-      this.take(buffer);
-      if (part < more.length) this.take(more.subarray(part));
-    };
+  frame(data, length) {
+    if (data[4] !== RUN) this.refuse(Buffer.from(data.subarray(8, HEAD_BYTES)));
+    else if (contexts) this.runAmongOthers(data, length);
+    else this.runAlone(data, length);
   }
 
-  frame(type, call, payload) {
-    if (type === RUN) {
-      this.run(call, payload);
-      return;
-    }
+  refuse(call) {
     const text = Buffer.from(errorText('Cannot initialize the action more than once.'));
-    this.write([head(INIT_DONE, FAILED, call, text.length), text, ...endFrame(OK, call)]);
+    this.socket.write(Buffer.concat([head(INIT_DONE, FAILED, call, text.length), text,
+      head(END, 0, call, END_OK.length), END_OK]));
   }
 
   setEnv(args) {
@@ -449,88 +410,55 @@ class Slot {
     }
   }
 
-  begin(call) {
-    this.begun = (this.begun + 1) >>> 0;
-    this.line.writeBigUInt64LE(call, 0);
-    this.line.writeUInt32LE(this.begun, 8);
-    this.line.writeUInt32LE(this.ended, 12);
-    fs.writeSync(PAGE_FD, this.line, 0, 16, this.at + CALL);
-    return this.activity();
+  runAlone(data, length) {
+    const activity = native.begin(this.index, data);
+    this.call(data, length, (answer) => this.answer(answer, answer.failed ? TAINTED : OK, activity));
   }
 
-  activity() {
-    if (!single) return 0;
-    fs.readSync(PAGE_FD, this.word, 0, 4, this.at + ACTIVITY);
-    return this.word.readUInt32LE(0);
-  }
-
-  run(call, payload) {
+  runAmongOthers(data, length) {
+    const call = Buffer.from(data.subarray(8, HEAD_BYTES));
     const context = new Context();
-    const activity = this.begin(call);
-    if (single) current = context;
-    contexts.run(context, () => {
-      const finish = (answer) => this.finish(call, context, activity, answer);
-      let answer;
-      try {
-        const args = JSON.parse(payload.toString());
-        this.setEnv(args);
-        const result = main(args.value);
-        if (result && typeof result.then === 'function') {
-          Promise.resolve(result).then((value) => finish(answerOf(value)), (reason) => finish(rejected(reason)));
-          return;
-        }
-        answer = answerOf(result);
-      } catch (e) {
-        answer = thrown(e);
-      }
-      finish(answer);
-    });
+    native.begin(this.index, data);
+    contexts.run(context, () => this.call(data, length, (answer) => {
+      const log = context.frame(call);
+      this.answer(answer, answer.failed || context.truncated ? TAINTED : OK, 0, log);
+    }));
   }
 
-  finish(call, context, activity, answer) {
-    let body = Buffer.from(answer.text);
-    let flags = answer.failed ? FAILED : 0;
-    if (body.length > setup.result_max_bytes) {
-      const length = Buffer.alloc(8);
-      length.writeBigUInt64LE(BigInt(body.length));
-      flags |= TRUNCATED;
-      body = Buffer.concat([length, body.subarray(0, setup.result_max_bytes)]);
+  // Calls the function; `done` gets {text, failed}, now or later.
+  call(data, length, done) {
+    let answer;
+    try {
+      const args = JSON.parse(data.toString('utf8', HEAD_BYTES, length));
+      this.setEnv(args);
+      const result = main(args.value);
+      if (result && typeof result.then === 'function') {
+        Promise.resolve(result).then((value) => done(answerOf(value)), (reason) => done(rejected(reason)));
+        return;
+      }
+      answer = answerOf(result);
+    } catch (e) {
+      answer = thrown(e);
     }
-    context.open = false;
-    if (current === context) current = null;
-    const verdict = answer.failed ? TAINTED : OK;
-    const frames = [head(ANSWER, flags, call, body.length), body];
-    if (single && (context.wrote || others || activity % 2 || this.activity() !== activity)) {
-      this.write(frames, () => send({ type: 'd', slot: this.index, call: String(call), value: verdict }));
+    done(answer);
+  }
+
+  answer(answer, verdict, activity, log) {
+    const left = native.answer(this.index, this.fd, answer.text, answer.failed ? FAILED : 0, verdict, activity, log);
+    if (left === 0) return;
+    if (left === 1) {
+      this.tell(verdict);
       return;
     }
-    const log = single ? [] : context.frame(call);
-    frames.push(...log, ...endFrame(context.truncated ? TAINTED : verdict, call));
-    this.ended = (this.ended + 1) >>> 0;
-    this.line.writeUInt32LE(this.ended, 12);
-    fs.writeSync(PAGE_FD, this.line, 12, 4, this.at + CALL + 12);
-    this.write(frames);
-  }
-
-  // Writes frames in one go; `then` once the kernel has all of them, for others write on this connection too. While
-  // some of them wait, the agent is told that the stream stands in the middle of a frame.
-  write(frames, then) {
-    const socket = this.socket;
-    let done = false;
-    socket.write(Buffer.concat(frames), () => {
-      if (done) this.answering(0);
-      done = true;
-      if (then) then();
+    this.socket.write(left.rest, () => { // the kernel has all of it: others may write on this connection
+      native.answered(this.index);
+      if (left.tell) this.tell(verdict);
     });
-    if (!done && socket.writableLength > 0) {
-      done = true;
-      this.answering(1);
-    }
   }
 
-  answering(value) {
-    this.word.writeUInt32LE(value, 0);
-    fs.writeSync(PAGE_FD, this.word, 0, 4, this.at + ANSWERING);
+  // Asks the agent for LOG and END of the call it reads in the page.
+  tell(verdict) {
+    send({ type: 'd', slot: this.index, call: native.call(this.index), value: verdict });
   }
 }
 
@@ -538,21 +466,21 @@ class Slot {
 
 const heard = {
   I: () => initialize(),
-  S: (message, socket) => {
+  S: (message, handle) => {
     const slot = new Slot(message.slot);
     slots.set(message.slot, slot);
-    slot.connect(socket);
+    slot.connect(handle);
   },
-  R: (message, socket) => slots.get(message.slot).connect(socket),
+  R: (message, handle) => slots.get(message.slot).connect(handle),
 };
 
-process.on('message', (message, socket) => {
-  if (heard[message.type]) heard[message.type](message, socket);
+process.on('message', (message, handle) => {
+  if (heard[message.type]) heard[message.type](message, handle);
 });
 process.on('disconnect', () => process.exit(1));
 process.send = undefined; // the channel is ours, not the function's
 process.disconnect = undefined;
-redirect(process.stdout, 'stdout');
-redirect(process.stderr, 'stderr');
-redirectWriteSync();
-watchOthers();
+for (const stream of [process.stdout, process.stderr]) {
+  // Else what does not fit into the pipe would be written after the call, or never.
+  if (stream._handle && stream._handle.setBlocking) stream._handle.setBlocking(true);
+}

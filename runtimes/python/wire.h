@@ -1,7 +1,7 @@
 /* What is said on a slot and on the control channel, as this image needs it: ports/frames.h and runtimes/agent/control.h have the whole
  * story, and a unit test compares. An image is built from its own folder alone, so it cannot include them. */
-#ifndef NARAE_PYTHON_WIRE_H
-#define NARAE_PYTHON_WIRE_H
+#ifndef NARAE_WIRE_H
+#define NARAE_WIRE_H
 
 #include <stdint.h>
 
