@@ -59,5 +59,7 @@ int verb_activation(struct cli *c);
 int verb_logs(struct cli *c);
 int verb_result(struct cli *c);
 int verb_doctor(struct cli *c);
+/* invokers.c */
+int verb_invokers(struct cli *c);
 
 #endif

@@ -26,6 +26,8 @@ static const struct cli_verb verbs[] = {
      verb_logs},
     {"result", "activation result", "[ID|FUNCTION]", "print what a call returned", "narae result",
      0, 1, verb_result},
+    {"invokers", NULL, "", "containers and what they and the host use", "narae invokers", 0, 0,
+     verb_invokers},
     {"doctor", NULL, "", "what the platform found on its host, and what it does without",
      "narae doctor", 0, 0, verb_doctor},
 };

@@ -246,6 +246,16 @@ int verb_delete(struct cli *c)
 
 /* ---- activations -------------------------------------------------------------------------------------------------- */
 
+/* How it started. Records of earlier releases tell only whether code was loaded. */
+static const char *start_word(const json_t *one)
+{
+    const char *told = json_string_value(annotation(one, "narae.start"));
+
+    if (told)
+        return strcmp(told, "none") == 0 ? "-" : told;
+    return annotation(one, "initTime") ? "cold" : "warm";
+}
+
 int verb_activations(struct cli *c)
 {
     static const char *const statuses[] = {"success", "application error", "developer error",
@@ -264,15 +274,21 @@ int verb_activations(struct cli *c)
             cli_print_json(answer);
         return e;
     }
-    printf("%-20s%-34s %-12s %-5s %9s  %-18s %s\n", "TIME", "ID", "KIND", "START", "DURATION",
-           "STATUS", "FUNCTION");
+    printf("%-20s%-34s %-12s %-6s %10s %8s %10s  %-18s %s\n", "TIME", "ID", "KIND", "START", "WAIT",
+           "INIT", "DURATION", "STATUS", "FUNCTION");
     json_array_foreach(answer, i, one) {
         int64_t status = json_integer_value(json_object_get(one, "statusCode"));
         const char *kind = json_string_value(annotation(one, "kind"));
+        const json_t *init = annotation(one, "initTime");
+        char init_text[32] = "-";
 
+        if (init)
+            (void)snprintf(init_text, sizeof(init_text), "%" JSON_INTEGER_FORMAT " ms",
+                           json_integer_value(init));
         print_time(json_integer_value(json_object_get(one, "start")));
-        printf("%-34s %-12s %-5s %6" PRId64 " ms  %-18s %s\n", nr_json_string(one, "activationId"),
-               kind ? kind : "unknown", annotation(one, "initTime") ? "cold" : "warm",
+        printf("%-34s %-12s %-6s %7" PRId64 " ms %8s %7" PRId64 " ms  %-18s %s\n",
+               nr_json_string(one, "activationId"), kind ? kind : "unknown", start_word(one),
+               (int64_t)json_integer_value(annotation(one, "waitTime")), init_text,
                (int64_t)json_integer_value(json_object_get(one, "duration")),
                status >= 0 && status < 4 ? statuses[status] : "?", nr_json_string(one, "name"));
     }
