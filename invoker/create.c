@@ -1,5 +1,5 @@
 /* A container as we want it: no capability, no new privileges, no swap, nothing writable but two small tmpfs, nothing mounted but
- * the socket folder, the agent and a hosts file, all three read-only. Fixed parts are one JSON text, so that they can be read as a
+ * the socket folder, the agent, a hosts file and the resolvers' file, all read-only. Volumes and devices come by grant only. Fixed parts are one JSON text, so that they can be read as a
  * list; the rest is put in from the spec.
  */
 #include "invoker/create.h"
@@ -68,7 +68,7 @@ void create_spec_of(const struct function *f, bool has_bridge, struct create_spe
     s->code_tmpfs_mb = CODE_TMPFS_MAX_MB;
     if (!s->many_files && 2 * (f->code_bytes >> 20) + CODE_TMPFS_SPARE_MB < CODE_TMPFS_MAX_MB)
         s->code_tmpfs_mb = 2 * (f->code_bytes >> 20) + CODE_TMPFS_SPARE_MB;
-    s->concurrent = f->concurrency > 1;
+    s->concurrent = f->relay && f->concurrency > 1; /* our runtimes are told with the code */
 }
 
 /* Steals `value`; a failed part makes the whole fail. */
@@ -78,23 +78,62 @@ static void put(json_t *o, const char *key, json_t *value, bool *ok)
         *ok = false;
 }
 
-static json_t *bind_mount(const char *source, const char *target)
+static json_t *bind_mount(const char *source, const char *target, bool read_only)
 {
     return json_pack("{s:s, s:s, s:s, s:b}", "Type", "bind", "Source", source, "Target", target,
-                     "ReadOnly", 1);
+                     "ReadOnly", read_only);
 }
 
-static json_t *mounts(const struct create_spec *s)
+/* Without the Engine's network nobody fills /etc/hosts, and "localhost" would mean nothing. */
+static json_t *mounts(const struct create_spec *s, bool *ok)
 {
-    json_t *list = json_pack("[o, o]", bind_mount(s->socket_dir, "/.narae/s"),
-                             bind_mount(s->agent_path, "/.narae/agent"));
+    const bool slot = s->network == CREATE_NET_SLOT;
+    const struct {
+        const char *source, *target;
+        bool wanted;
+    } fixed[] = {
+        {s->agent_path, "/.narae/agent", true},
+        {s->socket_dir, "/.narae/s", s->network != CREATE_NET_PAUSE},
+        {s->hosts_path, "/etc/hosts", slot || s->network == CREATE_NET_DISABLED},
+        {s->resolv_path, "/etc/resolv.conf", slot && s->resolv_path},
+    };
+    json_t *list = json_array();
 
-    /* Without a network the Engine leaves /etc/hosts empty, and "localhost" would mean nothing. */
-    if (list && s->network == CREATE_NET_DISABLED &&
-        json_array_append_new(list, bind_mount(s->hosts_path, "/etc/hosts")) < 0) {
-        json_decref(list);
-        list = NULL;
+    for (size_t i = 0; i < nr_countof(fixed); i++)
+        if (fixed[i].wanted &&
+            json_array_append_new(list, bind_mount(fixed[i].source, fixed[i].target, true)) < 0)
+            *ok = false;
+    for (unsigned i = 0; i < s->volume_count; i++)
+        if (json_array_append_new(
+                list, bind_mount(s->volumes[i].source, s->volumes[i].target, false)) < 0)
+            *ok = false;
+    return list;
+}
+
+static json_t *devices(const struct create_spec *s, bool *ok)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < s->device_count; i++) {
+        const char *path = s->devices[i].path;
+
+        if (json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "PathOnHost", path,
+                                                  "PathInContainer", path, "CgroupPermissions",
+                                                  "rw")) < 0)
+            *ok = false;
     }
+    return list;
+}
+
+/* The devices' groups, for a function's user owns none of them. */
+static json_t *groups(const struct create_spec *s, bool *ok)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < s->device_count; i++)
+        if (s->devices[i].group != 0 &&
+            json_array_append_new(list, json_sprintf("%u", s->devices[i].group)) < 0)
+            *ok = false;
     return list;
 }
 
@@ -123,12 +162,18 @@ static json_t *security(const struct create_spec *s)
     return list;
 }
 
-/* A weight in proportion to memory; a function of 256 MB weighs as much as any container without a weight of its own. */
-static int64_t cpu_shares(const struct create_spec *s)
+int64_t container_cpu_shares(int64_t memory_mb)
 {
-    int64_t shares = CPU_SHARES_PER_MB * s->memory_mb;
+    int64_t shares = CPU_SHARES_PER_MB * memory_mb;
 
     return shares < 2 ? 2 : shares > CPU_SHARES_MAX ? CPU_SHARES_MAX : shares;
+}
+
+static const char *network_mode(const struct create_spec *s)
+{
+    return s->network == CREATE_NET_SLOT     ? s->slot_mode
+           : s->network == CREATE_NET_BRIDGE ? "bridge"
+                                             : "none";
 }
 
 static json_t *host_config(const struct create_spec *s, bool *ok)
@@ -138,14 +183,19 @@ static json_t *host_config(const struct create_spec *s, bool *ok)
     if (h == NULL)
         return NULL;
     put(h, "SecurityOpt", security(s), ok);
-    put(h, "Tmpfs", tmpfs(s), ok);
-    put(h, "Mounts", mounts(s), ok);
+    if (s->network != CREATE_NET_PAUSE)
+        put(h, "Tmpfs", tmpfs(s), ok);
+    put(h, "Mounts", mounts(s, ok), ok);
+    if (s->device_count > 0) {
+        put(h, "Devices", devices(s, ok), ok);
+        put(h, "GroupAdd", groups(s, ok), ok);
+    }
     put(h, "Memory", json_integer(s->memory_mb << 20), ok);
     put(h, "MemorySwap", json_integer(s->memory_mb << 20), ok);
     if (s->swappiness)
         put(h, "MemorySwappiness", json_integer(0), ok);
-    put(h, "CpuShares", json_integer(cpu_shares(s)), ok);
-    put(h, "NetworkMode", json_string(s->network == CREATE_NET_BRIDGE ? "bridge" : "none"), ok);
+    put(h, "CpuShares", json_integer(container_cpu_shares(s->memory_mb)), ok);
+    put(h, "NetworkMode", json_string(network_mode(s)), ok);
     return h;
 }
 
@@ -154,6 +204,8 @@ static json_t *agent_arguments(const struct create_spec *s)
 {
     char id[32];
 
+    if (s->network == CREATE_NET_PAUSE)
+        return json_pack("[s]", "--pause");
     (void)snprintf(id, sizeof(id), "--id=%s", s->id);
     json_t *cmd = json_pack("[s, s]", "--socket=/.narae/s/s", id);
 
@@ -163,6 +215,17 @@ static json_t *agent_arguments(const struct create_spec *s)
             (void)json_array_append(cmd, json_array_get(s->command, i));
     }
     return cmd;
+}
+
+/* Nothing about the tenant. */
+static json_t *labels(const struct create_spec *s, bool *ok)
+{
+    json_t *o = json_pack("{s:s, s:s, s:s}", "narae.installation", s->installation, "narae.invoker",
+                          s->invoker, "narae.kind", s->kind);
+
+    if (o && s->network == CREATE_NET_PAUSE)
+        put(o, "narae.slot", json_string(s->slot_number), ok);
+    return o;
 }
 
 char *create_body(const struct create_spec *s, size_t *ret_n)
@@ -176,16 +239,14 @@ char *create_body(const struct create_spec *s, size_t *ret_n)
     put(o, "Cmd", agent_arguments(s), &ok);
     put(o, "Env", s->concurrent ? json_pack("[s]", "__OW_ALLOW_CONCURRENT=true") : json_array(),
         &ok);
-    put(o, "NetworkDisabled", json_boolean(s->network == CREATE_NET_DISABLED), &ok);
+    put(o, "NetworkDisabled",
+        json_boolean(s->network == CREATE_NET_DISABLED || s->network == CREATE_NET_PAUSE), &ok);
     put(o, "AttachStdin", json_false(), &ok);
     put(o, "AttachStdout", json_false(), &ok);
     put(o, "AttachStderr", json_false(), &ok);
     put(o, "StopSignal", json_string("SIGKILL"), &ok);
     put(o, "StopTimeout", json_integer(1), &ok);
-    put(o, "Labels",
-        json_pack("{s:s, s:s, s:s}", "narae.installation", s->installation, "narae.invoker",
-                  s->invoker, "narae.kind", s->kind),
-        &ok);
+    put(o, "Labels", labels(s, &ok), &ok);
     put(o, "HostConfig", host_config(s, &ok), &ok);
     return ok ? nr_json_text(o, ret_n) : NULL;
 }

@@ -13,15 +13,33 @@
 #define CONTAINER_UID 65534
 #define CONTAINER_MEMORY_STEP_MB 64
 
-enum create_network { CREATE_NET_DISABLED, CREATE_NET_BRIDGE };
+/* None; the Engine's bridge; the network of a slot (network.h); and the slot itself: a pause container, which the host plugs into its
+ * bridge once it runs. */
+enum create_network { CREATE_NET_DISABLED, CREATE_NET_BRIDGE, CREATE_NET_SLOT, CREATE_NET_PAUSE };
+
+enum { CREATE_MOUNTS_MAX = 16, CREATE_DEVICES_MAX = 16 };
+
+/* A volume that was granted: `source` is a folder that we made on the host. */
+struct create_mount {
+    const char *source, *target;
+};
+
+/* A device of naraed's list: the same path inside. `group`: its group on the host, joined when it is not root's (0). */
+struct create_device {
+    const char *path;
+    unsigned group;
+};
 
 /* All that can be said about a container. Texts are lent. */
 struct create_spec {
     const char *image;
-    const char *id;           /* 8 hex; ours */
-    const char *socket_dir;   /* on the host, mounted read-only at /.narae/s */
-    const char *agent_path;   /* on the host, mounted at /.narae/agent */
-    const char *hosts_path;   /* on the host, mounted at /etc/hosts without network */
+    const char *id;          /* 8 hex; ours */
+    const char *socket_dir;  /* on the host, mounted read-only at /.narae/s */
+    const char *agent_path;  /* on the host, mounted at /.narae/agent */
+    const char *hosts_path;  /* on the host, mounted at /etc/hosts without network and in a slot */
+    const char *resolv_path; /* on the host, mounted at /etc/resolv.conf in a slot */
+    const char *slot_mode;   /* net_slot_mode(), with CREATE_NET_SLOT */
+    const char *slot_number; /* label of a pause container: by it a later start finds its address */
     const char *installation; /* labels */
     const char *invoker;
     const char *kind;
@@ -34,6 +52,9 @@ struct create_spec {
     bool concurrent;       /* more than one call at a time */
     bool swappiness;       /* the Engine takes MemorySwappiness (cgroup v1) */
     const char *seccomp;   /* JSON of a profile; NULL: the Engine's default */
+    struct create_mount volumes[CREATE_MOUNTS_MAX];
+    struct create_device devices[CREATE_DEVICES_MAX];
+    unsigned volume_count, device_count;
 };
 
 /* What the function's snapshot says about its container: image, kind, network, sizes. The places and labels stay as they are. */
@@ -42,5 +63,7 @@ void create_spec_of(const struct function *f, bool has_bridge, struct create_spe
 char *create_body(const struct create_spec *s, size_t *ret_n);
 /* What the container of a function with this limit takes from the node: rounded up to the step. */
 int64_t container_memory_mb(int64_t memory_mb);
+/* Its weight, in proportion to memory; a container of 256 MB weighs as much as any without a weight of its own. */
+int64_t container_cpu_shares(int64_t memory_mb);
 
 #endif

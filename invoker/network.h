@@ -11,6 +11,7 @@
 #ifndef NR_INVOKER_NETWORK_H
 #define NR_INVOKER_NETWORK_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -31,11 +32,27 @@ struct net_wait {
     void (*died)(struct net_wait *w);
     /* private */
     struct nr_link link;
+    char *account;
+    struct grants *grants;
+    bool needed;
 };
 
-/* Makes our bridge and its rules (blocking, at start, on the calling thread). Live slots of an earlier run are found again, with the
- * account that their file on the host names; the others are removed. NR_EUNAVAIL when this host cannot do it: the caller then falls back to the Engine's bridge or to none, and says so. */
-int network_open(struct invoker *v, struct network **ret, struct nr_err *err);
+enum {
+    NET_SLOTS_MAX = 1000, /* ports that a bridge of Linux has, less a few */
+    NET_AHEAD_MIN = 4, /* slots of nobody that are kept ready; a take that finds none doubles it */
+    NET_AHEAD_MAX = 64,
+    NET_UNUSED_MS = 600000
+};
+
+/* Makes our bridge, its rules and a first slot, which shows that it works (blocking, at start, on the calling thread). Live slots of an
+ * earlier run are found again; those that nobody adopts within a second of the loop's running are removed. NR_EUNAVAIL when this host
+ * cannot do it, and then nothing is left: the caller falls back to the Engine's bridge or to none, and says so. `ahead`: slots of nobody
+ * kept ready from the beginning; 0: NET_AHEAD_MIN. */
+int network_open(struct invoker *v, unsigned ahead, struct network **ret, struct nr_err *err);
+/* Where network_open() is not called, or has failed: removes slots, rules and bridge that an earlier run left (blocking, at start). */
+void network_sweep(struct invoker *v);
+/* Is this container (its labels as the Engine lists them) a slot? The sweep of leftovers leaves slots alone. */
+bool network_is_slot(const json_t *labels);
 /* A slot for a container of this account with these grants ("" account: a stem's, which becomes the account's by net_slot_own()). Calls
  * w->ready, at once when one is there. `needed`: a call waits for it. */
 void net_slot_take(struct network *n, const char *account, const struct grants *grants, bool needed,
@@ -55,7 +72,10 @@ struct net_slot *net_slot_adopt(struct network *n, const char *name, struct net_
 const char *net_slot_name(const struct net_slot *s);
 /* What goes into a create body: "container:<64 hex>"; lent, as long as the slot is held. Any thread. */
 const char *net_slot_mode(const struct net_slot *s);
-/* Slots and rules go; `closed` comes once all are gone. */
+/* What containers left behind are mounted: the resolvers' file of containers in slots. Lent for the network's life. Any thread. */
+const char *network_resolv_path(const struct network *n);
+/* Waiting takes fail; slots, rules and bridge go, but for the slots that are still held (of containers left for the next start): with one
+ * of them the bridge and the rules stay. `closed` comes once, on the loop; slots returned after it are left as they are. */
 void network_drain(struct network *n, void (*closed)(void *arg), void *arg);
 void network_free(struct network *n);
 /* {"slots":{"free":..,"used":..,"making":..}, ...} as an object, for the status. */

@@ -1,0 +1,70 @@
+/* The firewall of our bridge: chains of our own, named by the installation, in the host's iptables.
+ *
+ *   NARAE-<8>-IN    from INPUT                  nothing of the host but the resolvers and what a grant names
+ *   NARAE-<8>-FW    from DOCKER-USER, FORWARD   no private, link-local, multicast address but the same; nobody comes in
+ *   NARAE-<8>-GR    from both                   one jump per slot that has grants
+ *   NARAE-<8>-<n>   from GR                     the grants of slot n
+ *   NARAE-<8>-NAT   from nat POSTROUTING        our subnet goes out under the host's address
+ *
+ * Each change is one transaction of iptables-restore; what exists is read from `iptables -S`, so that a second installing changes nothing.
+ * The texts are made by pure functions; the programs are run without a shell. Blocking: never on a loop. Any thread, one at a time.
+ */
+#ifndef NR_INVOKER_FIREWALL_H
+#define NR_INVOKER_FIREWALL_H
+
+#include "common/base/buf.h"
+#include "common/base/err.h"
+#include "invoker/network_link.h"
+
+enum { RESOLVERS_MAX = 3, FIREWALL_ADDRESSES_MAX = 256, FIREWALL_TEXT_MAX_BYTES = 1 << 20 };
+
+struct grants;
+
+/* What the rules are about. */
+struct firewall {
+    char tag[9];                       /* 8 hex of the installation */
+    char bridge[LINK_NAME_BYTES];      /* our bridge */
+    struct subnet subnet;              /* of it */
+    uint32_t resolvers[RESOLVERS_MAX]; /* addresses that are asked for names, port 53 */
+    unsigned resolver_count;
+    bool ipv6; /* ip6tables works here */
+};
+
+/* One allowed destination of a slot. */
+struct firewall_target {
+    struct subnet to;
+    uint16_t port;
+    bool udp;
+};
+
+/* ---- texts for iptables-restore; `have` is what `iptables -S` printed for the table -------------------------------- */
+
+/* Chains and jumps that are missing; the content of our fixed chains anew. */
+void firewall_filter_text(const struct firewall *f, struct nr_str have, struct nr_buf *out);
+void firewall_nat_text(const struct firewall *f, struct nr_str have, struct nr_buf *out);
+/* For ip6tables: nothing comes from the bridge and nothing goes to it. */
+void firewall_ipv6_text(const struct firewall *f, struct nr_str have, struct nr_buf *out);
+/* Everything of this installation in the table ("filter", "nat") goes. Empty when there is nothing. */
+void firewall_removal_text(const struct firewall *f, const char *table, struct nr_str have,
+                           struct nr_buf *out);
+/* The grants of the slot with this number and address, in place of those it had; none: its chain goes. */
+void firewall_slot_text(const struct firewall *f, struct nr_str have, unsigned slot,
+                        uint32_t address, const struct firewall_target *targets, size_t n,
+                        struct nr_buf *out);
+/* Is every jump of the texts above there? */
+bool firewall_complete(const struct firewall *f, struct nr_str filter, struct nr_str nat,
+                       struct nr_str ipv6);
+
+/* ---- doing it --------------------------------------------------------------------------------------------------- */
+
+/* Installs what is missing; `renew` also what is there. NR_EUNAVAIL with the program's words when this host cannot do it. */
+int firewall_install(struct firewall *f, bool renew, struct nr_err *err);
+int firewall_remove(const struct firewall *f, struct nr_err *err);
+/* Resolves names (blocking) and sets the grants of a slot; NULL or no egress grants: none. */
+int firewall_grant(const struct firewall *f, unsigned slot, uint32_t address,
+                   const struct grants *grants, struct nr_err *err);
+
+/* The nameservers of a resolv.conf that a container can reach: IPv4, not loopback. Returns how many. Pure. */
+unsigned firewall_resolvers(struct nr_str resolv_conf, uint32_t ret[RESOLVERS_MAX]);
+
+#endif
