@@ -124,7 +124,8 @@ struct agent {
     struct setup setup;
     int code_fd;               /* the code as it came, -1: none */
     bool placed;               /* the code stands in the action's folder */
-    struct timer start_timer;  /* loop: alive for so long is started */
+    struct timer start_timer;  /* loop: the next look whether it has started */
+    unsigned start_looks;      /* so far */
     pid_t placer;              /* process that puts it there, 0: none */
     struct watch placer_note;  /* what it says when it fails */
     struct worker *launcher;   /* direct: from the start; relay: the image's server */

@@ -1,8 +1,9 @@
 /* One container is initialised once:
  *
  *   read      the JSON of INIT; the code came along as a descriptor
- *   place     archives are unpacked, and single files copied where the mode wants them as files, by a process of their
- *             own: it may take long, and may run out of memory, which the agent must outlive
+ *   place     archives are unpacked, and large single files copied where the mode wants them as files, by a process of
+ *             their own: it may take long, and may run out of memory, which the agent must outlive. A single file of
+ *             ordinary size is copied here: it takes less than starting a process does, and fits into any container
  *   load      the mode starts what it needs and says init_done()
  *   tell      INIT_DONE, LOG, END on slot 0, then the other slots are dialled
  *
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +28,8 @@
 
 #define RESULT_CEILING_BYTES (NR_FRAME_ANSWER_MAX_BYTES - 8)
 #define LOG_CEILING_BYTES (10 << 20)
+#define PLACE_HERE_MAX_BYTES                                                                       \
+    (4 << 20) /* the smallest container has 64 MB, and no call has run in it yet */
 
 /* The modes that INIT chooses from where the profile says native. */
 static const struct {
@@ -130,6 +134,37 @@ static const char *single_name(const struct agent *a)
     return a->profile.code_folder ? a->setup.file : NULL;
 }
 
+/* Copies a single file of ordinary size; *ret_note says what went wrong. false: it is none. */
+static bool place_here(struct agent *a, const char *name, char *ret_note, size_t size)
+{
+    struct stat st;
+    int note[2];
+    if (!name || is_archive(a->setup.file) || fstat(a->code_fd, &st) < 0 ||
+        st.st_size > PLACE_HERE_MAX_BYTES || pipe2(note, O_CLOEXEC | O_NONBLOCK) < 0)
+        return false;
+    a->placed = place_file(a->code_fd, a->action_folder, name, note[1]) == 0;
+    ssize_t n = a->placed ? 0 : read(note[0], ret_note, size - 1);
+    ret_note[n > 0 ? n : 0] = 0;
+    close(note[0]);
+    close(note[1]);
+    return true;
+}
+
+/* Puts the code where the mode wants it, if it wants it as files, and goes on from there. */
+static void place(struct agent *a)
+{
+    char note[512] = "";
+    const char *name = single_name(a);
+    if (a->code_fd < 0 || a->mode == &mode_relay || (!name && !is_archive(a->setup.file)))
+        a->mode->init(a);
+    else if (place_here(a, name, note, sizeof note) && a->placed)
+        a->mode->init(a);
+    else if (note[0])
+        init_failed(a, note);
+    else if (!begin_placing(a, name))
+        init_failed(a, "The action could not be initialized: no process for unpacking.");
+}
+
 void init_begin(struct slot *s, const struct nr_frame *head, const char *payload)
 {
     struct agent *a = s->agent;
@@ -153,14 +188,7 @@ void init_begin(struct slot *s, const struct nr_frame *head, const char *payload
         init_failed(a, "The action could not be initialized: no memory.");
         return;
     }
-    const char *name = single_name(a);
-    bool place = a->code_fd >= 0 && a->mode != &mode_relay && (name || is_archive(a->setup.file));
-    if (!place) {
-        a->mode->init(a);
-        return;
-    }
-    if (!begin_placing(a, name))
-        init_failed(a, "The action could not be initialized: no process for unpacking.");
+    place(a);
 }
 
 void init_placed(struct agent *a, int status)

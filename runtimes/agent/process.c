@@ -16,22 +16,35 @@
 #include "runtimes/agent/init.h"
 #include "runtimes/agent/worker.h"
 
-/* The session a process belongs to, or -1. */
-static pid_t session_of(const char *pid)
+/* State and session of a process; false: it cannot be seen. */
+static bool read_stat(const char *pid, char *ret_state, int *ret_session)
 {
     char path[64], text[512];
-    int session = -1;
     snprintf(path, sizeof path, "/proc/%.20s/stat", pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return -1;
+        return false;
     ssize_t n = read(fd, text, sizeof text - 1);
     close(fd);
     text[n > 0 ? n : 0] = 0;
     const char *behind_name = strrchr(text, ')');
-    if (!behind_name || sscanf(behind_name, ") %*c %*d %*d %d", &session) != 1)
-        return -1;
-    return session;
+    return behind_name && sscanf(behind_name, ") %c %*d %*d %d", ret_state, ret_session) == 2;
+}
+
+/* The session a process belongs to, or -1. */
+static pid_t session_of(const char *pid)
+{
+    char state;
+    int session;
+    return read_stat(pid, &state, &session) ? session : -1;
+}
+
+bool worker_waits(const struct worker *w)
+{
+    char pid[24], state;
+    int session;
+    snprintf(pid, sizeof pid, "%d", (int)w->pid);
+    return read_stat(pid, &state, &session) && state == 'S';
 }
 
 void worker_kill(struct worker *w)

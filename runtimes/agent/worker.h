@@ -27,6 +27,8 @@ void worker_watch_output(struct worker *w, enum log_stream stream, int fd);
 void worker_drain(struct worker *w);
 /* SIGKILL to it and to all of its session. */
 void worker_kill(struct worker *w);
+/* Does its process wait for something (and is neither starting nor computing nor gone)? */
+bool worker_waits(const struct worker *w);
 /* Closes what is left of an ended worker. */
 void worker_free(struct worker *w);
 /* The process is gone: drains, tells the mode. status as of waitpid(2). */

@@ -1,8 +1,8 @@
 /* Loop mode (ActionLoop): one process per slot that lives as long as its slot. A call is one line of JSON on its
  * stdin; its answer one line on its descriptor 3; its stdout and stderr are log.
  *
- * A launcher that acknowledges its start (profile: acks=yes) writes {"ok":true} first; of any other we only see that
- * it is alive shortly after its start. An answer is kept up to the result limit and counted beyond it. Lines that come
+ * A launcher that acknowledges its start (profile: acks=yes) writes {"ok":true} first; any other has started once it waits
+ * for something, most likely its first line, or still computes shortly after its start. An answer is kept up to the result limit and counted beyond it. Lines that come
  * while no call runs are dropped.
  */
 #include <errno.h>
@@ -18,7 +18,8 @@
 #include "runtimes/agent/text.h"
 #include "runtimes/agent/worker.h"
 
-#define ALIVE_MS 10
+#define LOOK_AGAIN_MS 1
+#define ALIVE_LOOKS 10
 
 /* A slot's request on its way and the answer as far as it has come; lives as long as the slot. */
 struct loop_call {
@@ -60,6 +61,10 @@ static int start_process(struct slot *s, char *const *argv, char *const *env)
 static void alive(struct timer *t)
 {
     struct agent *a = container_of(t, struct agent, start_timer);
+    if (a->start_looks++ < ALIVE_LOOKS && !worker_waits(a->slots[0].worker)) {
+        timer_set(&a->loop, t, LOOK_AGAIN_MS, alive);
+        return;
+    }
     worker_drain(a->slots[0].worker);
     init_done(a, NULL);
 }
@@ -90,7 +95,7 @@ static void loop_init(struct agent *a)
     if (start_all(a, argv) < 0)
         init_failed(a, "Cannot start action. Check logs for details.");
     else if (!a->profile.acks)
-        timer_set(&a->loop, &a->start_timer, ALIVE_MS, alive);
+        timer_set(&a->loop, &a->start_timer, LOOK_AGAIN_MS, alive);
 }
 
 static void send_request(struct slot *s)
