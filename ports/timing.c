@@ -99,8 +99,11 @@ size_t timing_write(const struct activation *a, uint64_t now_us, char out[TIMING
     char *to = put_stages(out, a);
 
     if (a->started_us && a->answered_us >= a->started_us) {
+        uint64_t run_us = a->answered_us - a->started_us;
+
         to = put(to, "run;dur=");
-        to = put_ms(to, a->answered_us - a->started_us);
+        to =
+            put_ms(to, run_us > a->thaw_us ? run_us - a->thaw_us : 0); /* it is sent, then thawed */
         to = put(to, ", ");
     }
     to = put(to, "total;dur=");

@@ -36,7 +36,7 @@ static void test_a_stage_that_did_not_happen_is_not_told(void **state)
                            .thaw_us = 7};
 
     assert_string_equal(written(&a, 0),
-                        "thaw;dur=0.007, run;dur=2.000, total;dur=3.000;desc=\"frozen\"");
+                        "thaw;dur=0.007, run;dur=1.993, total;dur=3.000;desc=\"frozen\"");
     a.thaw_us = 0;
     a.queue_us = 10000000;
     a.start = START_WARM;
