@@ -210,6 +210,7 @@ static int open_invoker(struct daemon *d, struct nr_err *err)
 {
     static const char *const images[] = {NARAE_IMAGE_PYTHON, NARAE_IMAGE_NODEJS, NARAE_IMAGE_NATIVE,
                                          NULL};
+    static const char *const image_kinds[] = {"python:3", "nodejs:18", "blackbox"};
     const struct invoker_config c = {.loop = &d->loop,
                                      .node = &d->node,
                                      .docker_socket = d->options.docker,
@@ -218,6 +219,7 @@ static int open_invoker(struct daemon *d, struct nr_err *err)
                                      .installation = d->installation,
                                      .image_hint = "scripts/images",
                                      .images = images,
+                                     .kinds = image_kinds,
                                      .keep_alive_ms = (uint32_t)(d->options.keep_alive_s * 1000),
                                      .function_of = function_of,
                                      .function_of_arg = d,

@@ -87,7 +87,7 @@ static void refuse(struct container *ct, const char *why)
     nr_log(ct->v->log, NR_LOG_INFO, "invoker",
            "container=%s function=%s of an earlier run is not adopted: %s", ct->name, ct->fn->path,
            why);
-    container_retire(ct, COLD_CRASHED);
+    container_retire(ct, ENDED_NOT_ADOPTED);
 }
 
 static void on_looked(struct engine_job *job)

@@ -1,11 +1,13 @@
 /* The life of one container, from the wish to have it until the Engine has removed it.
  *
- * container_start() makes its folder and socket, asks the Engine (start.c) and meanwhile opens and checks the code on a work thread.
- * The agent dials in, usually before the Engine's start call returns: that hello makes it FRESH. The first call loads the code
- * (run.c), further slots dial in after that.
- * Failures: start.c's error, no hello within 30 s, or a container that ended before its hello, end in pool_start_failed().
- * Closing: container_retire() takes it out of the pool; with its last call it is DYING: connections and socket are closed, the
- * Engine removes it, again and again while the Engine is away. Only then its memory counts as free.
+ * container_start() makes its folder and socket, waits for a network slot where it is to live in one, asks the Engine (start.c) and
+ * meanwhile opens and checks the code on a work thread. The agent dials in, usually before the Engine's start call returns: that
+ * hello makes it FRESH, or a STEM when it was started for nobody; then its control groups are looked up. The first call
+ * loads the code (run.c), further slots dial in after that.
+ * Failures: start.c's error, no hello within 30 s, or a container that ended before its hello, end in pool_start_failed() or, for a
+ * stem, stem_failed().
+ * Closing: container_retire() takes it out of the pool; with its last call it is DYING: connections and socket are closed, it
+ * is thawed, and the Engine removes it, again and again while the Engine is away. Only then its memory counts as free.
  */
 #include "invoker/conn.h"
 
@@ -15,49 +17,36 @@
 #include "common/base/clock.h"
 #include "common/data/digest.h"
 #include "invoker/monitor.h"
+#include "invoker/adopt.h"
+#include "invoker/evict.h"
+#include "invoker/freeze.h"
+#include "invoker/handover.h"
+#include "invoker/monitor.h"
 #include "invoker/pool_rules.h"
 #include "invoker/start.h"
-
-#define TO(state) (1u << (state))
-
-static const struct {
-    const char *name;
-    unsigned next; /* states it may move to */
-} states[CT_STATES] = {
-    [CT_STARTING] = {"starting", TO(CT_FRESH) | TO(CT_DYING)},
-    [CT_ADOPTING] = {"adopting", TO(CT_IDLE) | TO(CT_DYING)},
-    [CT_FRESH] = {"fresh", TO(CT_INIT) | TO(CT_DYING)},
-    [CT_INIT] = {"init", TO(CT_BUSY) | TO(CT_DYING)},
-    [CT_BUSY] = {"busy", TO(CT_IDLE) | TO(CT_DYING)},
-    [CT_IDLE] = {"idle", TO(CT_BUSY) | TO(CT_DYING)},
-    [CT_DYING] = {"dying", TO(CT_GONE)},
-    [CT_GONE] = {"gone", 0},
-};
-
-const char *container_state_name(enum container_state s)
-{
-    return states[s].name;
-}
-
-void container_move(struct container *ct, enum container_state to)
-{
-    nr_check(states[ct->state].next & TO(to));
-    nr_check(to != CT_IDLE || ct->calls == 0);
-    nr_check(to != CT_BUSY || ct->calls > 0);
-    nr_log(ct->v->log, NR_LOG_DEBUG, "invoker", "container=%s state=%s was=%s calls=%u", ct->name,
-           states[to].name, states[ct->state].name, ct->calls);
-    ct->state = to;
-}
+#include "invoker/stem.h"
 
 bool container_loaded(const struct container *ct)
 {
-    return ct->state == CT_BUSY || ct->state == CT_IDLE;
+    return ct->state == CT_BUSY || ct->state == CT_IDLE || ct->state == CT_FROZEN;
+}
+
+const char *container_function(const struct container *ct)
+{
+    return ct->fn ? ct->fn->path : "(stem)";
 }
 
 struct container *container_ref(struct container *ct)
 {
     ct->refs++;
     return ct;
+}
+
+static void free_slots(struct container *ct)
+{
+    for (unsigned i = 0; i < ct->slot_count; i++)
+        nr_buf_fini(&ct->slots[i].parts);
+    free(ct->slots);
 }
 
 void container_unref(struct container *ct)
@@ -69,8 +58,9 @@ void container_unref(struct container *ct)
     nr_deadline_cancel(&ct->deadline);
     if (ct->code_fd >= 0)
         (void)close(ct->code_fd);
-    for (unsigned i = 0; i < ct->slot_count; i++)
-        nr_buf_fini(&ct->slots[i].parts);
+    free_slots(ct);
+    monitor_forget(ct);
+    cgroup_fini(&ct->cgroup);
     struct invoker *v = ct->v;
 
     function_unref(ct->fn);
@@ -81,24 +71,29 @@ void container_unref(struct container *ct)
 
 /* ---- the code ----------------------------------------------------------------------------------------------- */
 
+int container_open_code(const struct function *f, int *ret_fd)
+{
+    unsigned char sum[NR_SHA256_BYTES];
+
+    *ret_fd = -1;
+    if (f->code_path[0] == '\0')
+        return 0;
+    nr_auto_close int fd = open(f->code_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+    if (fd < 0)
+        return nr_err_from_errno(errno);
+    if (!nr_sha256_fd(fd, sum) || memcmp(sum, f->sha256, sizeof(sum)) != 0 ||
+        lseek(fd, 0, SEEK_SET) != 0)
+        return NR_ECORRUPT;
+    *ret_fd = nr_steal_fd(&fd);
+    return 0;
+}
+
 static void open_code(struct nr_work *w)
 {
     struct container *ct = nr_container_of(w, struct container, code_work);
-    unsigned char sum[NR_SHA256_BYTES];
-    int fd = open(ct->fn->code_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
-    if (fd < 0) {
-        ct->code_status = nr_err_from_errno(errno);
-        return;
-    }
-    if (!nr_sha256_fd(fd, sum) || memcmp(sum, ct->fn->sha256, sizeof(sum)) != 0 ||
-        lseek(fd, 0, SEEK_SET) != 0) {
-        (void)close(fd);
-        ct->code_status = NR_ECORRUPT;
-        return;
-    }
-    ct->code_fd = fd;
-    ct->code_status = 0;
+    ct->code_result = container_open_code(ct->fn, &ct->code_fd);
 }
 
 static void code_opened(struct nr_work *w)
@@ -106,6 +101,7 @@ static void code_opened(struct nr_work *w)
     struct container *ct = nr_container_of(w, struct container, code_work);
     struct activation *a = ct->slots[0].a;
 
+    ct->code_status = ct->code_result;
     if (ct->code_status < 0)
         nr_log(ct->v->log, NR_LOG_ERROR, "invoker", "the code of %s in %s cannot be used: %s",
                ct->fn->path, ct->fn->code_path, nr_err_text(ct->code_status));
@@ -116,8 +112,7 @@ static void code_opened(struct nr_work *w)
 
 static void fetch_code(struct container *ct)
 {
-    ct->code_fd = -1;
-    if (ct->fn->code_path[0] == '\0')
+    if (ct->fn == NULL || ct->fn->code_path[0] == '\0')
         return;
     ct->code_status = 1;
     ct->code_work = (struct nr_work){.work = open_code, .done = code_opened};
@@ -125,14 +120,17 @@ static void fetch_code(struct container *ct)
     nr_work_post(ct->v->loop, &ct->code_work);
 }
 
-/* ---- starting ----------------------------------------------------------------------------------------------- */
+/* ---- making ------------------------------------------------------------------------------------------------- */
 
 static void start_failed(struct container *ct)
 {
     nr_log(ct->v->log, NR_LOG_WARN, "invoker", "container=%s function=%s did not start: %s",
-           ct->name, ct->fn->path, ct->failure.text);
+           ct->name, container_function(ct), ct->failure.text);
     nr_count(&ct->v->m.start_failures, 1);
-    pool_start_failed(ct);
+    if (ct->shelf)
+        stem_failed(ct);
+    else
+        pool_start_failed(ct);
 }
 
 static void on_deadline(struct nr_deadline *d)
@@ -149,53 +147,130 @@ static void on_deadline(struct nr_deadline *d)
         look_at_container(ct);
 }
 
-struct container *container_make(struct invoker *v, struct pool *p, enum container_state first)
+void container_set_slots(struct container *ct, unsigned count)
 {
-    unsigned slots = p->fn->concurrency > 1 ? (unsigned)p->fn->concurrency : 1;
-    struct container *ct = nr_alloc(sizeof(*ct) + slots * sizeof(ct->slots[0]));
-    unsigned char random[4];
+    struct slot *old = ct->slots;
 
-    *ct = (struct container){.v = v,
-                             .pool = p,
-                             .fn = function_ref(p->fn),
-                             .state = first,
-                             .refs = 1,
-                             .slot_count = slots,
-                             .begun_us = nr_mono_us()};
-    nr_random(random, sizeof(random));
-    nr_hex(random, sizeof(random), ct->name);
-    ct->memory_mb = container_memory_mb(p->fn->memory_mb);
-    ct->deadline.fire = on_deadline;
-    nr_list_init(&ct->conns);
-    for (unsigned i = 0; i < slots; i++) {
+    nr_check(ct->calls == 0);
+    ct->slots = nr_alloc(count * sizeof(*ct->slots));
+    for (unsigned i = 0; i < count; i++) {
         ct->slots[i] = (struct slot){.ct = ct, .index = i};
         nr_buf_init(&ct->slots[i].parts, NR_FRAME_ANSWER_MAX_BYTES);
     }
-    nr_list_add(&p->containers, &ct->in_pool);
-    p->container_count++;
+    if (old && old[0].conn) {
+        ct->slots[0].conn = old[0].conn;
+        ct->slots[0].conn->slot = &ct->slots[0];
+    }
+    for (unsigned i = 0; i < ct->slot_count; i++) {
+        nr_list_del(&old[i].free);
+        nr_buf_fini(&old[i].parts);
+    }
+    free(old);
+    ct->slot_count = count;
+}
+
+static struct container *make(struct invoker *v, enum container_state first)
+{
+    struct container *ct = nr_alloc(sizeof(*ct));
+    unsigned char random[4];
+
+    *ct = (struct container){
+        .v = v, .state = first, .refs = 1, .code_fd = -1, .begun_us = nr_mono_us()};
+    nr_random(random, sizeof(random));
+    nr_hex(random, sizeof(random), ct->name);
+    ct->deadline.fire = on_deadline;
+    nr_list_init(&ct->conns);
     nr_list_add(&v->containers, &ct->in_all);
     v->container_count++;
     v->alive++;
     return ct;
 }
 
-void container_start(struct invoker *v, struct pool *p, enum engine_rank rank, enum cold_cause why)
+struct container *container_make(struct invoker *v, struct pool *p, enum container_state first)
 {
-    struct container *ct = container_make(v, p, CT_STARTING);
+    struct container *ct = make(v, first);
 
-    ct->cold = why;
-    nr_count(&v->m.starts, 1);
-    fetch_code(ct);
-    if (server_open(ct, &ct->failure) < 0) {
-        nr_deadline_set(v->loop, &ct->deadline, 0);
+    ct->pool = p;
+    ct->fn = function_ref(p->fn);
+    ct->network = p->fn->network;
+    ct->begun_for = first == CT_ADOPTING ? FOR_ADOPTION : FOR_CALL;
+    ct->memory_mb = container_memory_mb(p->fn->memory_mb);
+    container_set_slots(ct, p->fn->concurrency > 1 ? (unsigned)p->fn->concurrency : 1);
+    nr_list_add(&p->containers, &ct->in_pool);
+    p->container_count++;
+    return ct;
+}
+
+static struct container *make_stem(struct invoker *v, const struct container_seed *seed)
+{
+    struct container *ct = make(v, CT_STARTING);
+
+    ct->shelf = seed->shelf;
+    ct->network = seed->network;
+    ct->memory_mb = seed->memory_mb;
+    ct->born_stem = true;
+    container_set_slots(ct, 1);
+    return ct;
+}
+
+/* ---- starting ----------------------------------------------------------------------------------------------- */
+
+static void on_network_ready(struct net_wait *w, struct net_slot *slot, const struct nr_err *err)
+{
+    struct container *ct = nr_container_of(w, struct container, net_wait);
+
+    ct->net_waits = false;
+    ct->net_slot = slot;
+    ct->net_us = span_us(ct->net_begun_us, nr_mono_us());
+    if (slot) {
+        start_container(ct, ct->begun_for == FOR_CALL || ct->begun_for == FOR_SCALE_OUT
+                                ? RANK_START
+                                : RANK_PREWARM);
         return;
     }
-    start_container(ct, rank);
+    ct->failure = *err;
+    nr_deadline_set(ct->v->loop, &ct->deadline, 0);
+}
+
+static void on_network_died(struct net_wait *w)
+{
+    container_lose(nr_container_of(w, struct container, net_wait), ENDED_NETWORK_LOST,
+                   "its network slot has died");
+}
+
+/* Asks for a network slot; start_container() comes when it is there. */
+static void wait_for_network(struct container *ct, bool needed)
+{
+    ct->net_waits = true;
+    ct->net_begun_us = nr_mono_us();
+    ct->net_wait = (struct net_wait){.ready = on_network_ready, .died = on_network_died};
+    net_slot_take(ct->v->network, ct->fn ? ct->fn->account : "", ct->fn ? ct->fn->grants : NULL,
+                  needed, &ct->net_wait);
+}
+
+void container_start(struct invoker *v, const struct container_seed *seed)
+{
+    struct container *ct =
+        seed->pool ? container_make(v, seed->pool, CT_STARTING) : make_stem(v, seed);
+
+    ct->begun_for = seed->why;
+    ct->cold = seed->cold;
+    ct->stem_empty = seed->stem_empty;
+    nr_count(&v->m.starts, 1);
+    nr_count(&v->m.started[seed->why], 1);
+    fetch_code(ct);
+    if (server_open(ct, &ct->failure) < 0)
+        nr_deadline_set(v->loop, &ct->deadline, 0);
+    else if (v->network && ct->network == FN_NET_EGRESS)
+        wait_for_network(ct, seed->rank == RANK_START);
+    else
+        start_container(ct, seed->rank);
 }
 
 void container_created(struct container *ct, const struct start_job *j)
 {
     memcpy(ct->id, j->id, sizeof(ct->id));
+    memcpy(ct->settings, j->settings, sizeof(ct->settings));
     ct->create_us = j->create_us;
     ct->created_us = j->created_us;
     if (ct->state == CT_STARTING)
@@ -206,13 +281,13 @@ void container_started(struct container *ct, struct start_job *j)
 {
     ct->start = NULL;
     if (ct->state == CT_DYING) {
-        remove_container(ct);
+        container_remove_when_free(ct);
     } else if (j->err.code != 0 && ct->state == CT_STARTING) {
         ct->failure = j->err;
         start_failed(ct);
     } else if (j->err.code != 0) {
         nr_log(ct->v->log, NR_LOG_WARN, "invoker", "container=%s: %s", ct->name, j->err.text);
-        container_retire(ct, COLD_CRASHED);
+        container_retire(ct, ENDED_START_FAILED);
     } else if (ct->state == CT_STARTING) {
         nr_deadline_set(ct->v->loop, &ct->deadline, HELLO_ASK_MS);
     }
@@ -234,26 +309,68 @@ void container_looked(struct container *ct, const struct remove_job *j)
         nr_deadline_set(ct->v->loop, &ct->deadline, HELLO_ASK_MS);
 }
 
+/* ---- hello -------------------------------------------------------------------------------------------------- */
+
+static void look_up_cgroup(struct nr_work *w)
+{
+    struct container *ct = nr_container_of(w, struct container, cgroup_work);
+
+    (void)cgroup_open(ct->pid, ct->id, &ct->cgroup, &ct->cgroup_err);
+    if (ct->fn == NULL)
+        stem_write_identity(ct);
+}
+
+static void cgroup_looked_up(struct nr_work *w)
+{
+    struct container *ct = nr_container_of(w, struct container, cgroup_work);
+
+    ct->cgroup_state = ct->cgroup_err.code == 0 ? CGROUP_OPEN : CGROUP_HIDDEN;
+    if (ct->state == CT_STEM && !ct->retired)
+        stem_ready(ct);
+    container_remove_when_free(ct);
+    container_unref(ct);
+}
+
+/* Of its first hello. Until this is done it is not frozen, and a stem is not handed over. */
+static void look_inside(struct container *ct)
+{
+    if (ct->cgroup_state != CGROUP_UNKNOWN)
+        return;
+    ct->cgroup_state = CGROUP_LOOKING;
+    ct->cgroup_work = (struct nr_work){.work = look_up_cgroup, .done = cgroup_looked_up};
+    (void)container_ref(ct);
+    nr_work_post(ct->v->loop, &ct->cgroup_work);
+}
+
+static void first_hello(struct container *ct)
+{
+    struct invoker *v = ct->v;
+
+    ct->hello_us = nr_mono_us();
+    nr_deadline_cancel(&ct->deadline);
+    nr_hist_add_us(&v->m.start_seconds, span_us(ct->begun_us, ct->hello_us));
+    decay_towards(&v->start_us, span_us(ct->begun_us, ct->hello_us));
+    nr_log(
+        v->log, NR_LOG_INFO, "invoker",
+        "container=%s function=%s memory_mb=%lld for=\"%s\" cause=\"%s\" network_us=%llu create_us=%llu boot_us=%llu",
+        ct->name, container_function(ct), (long long)ct->memory_mb,
+        start_reason_text(ct->begun_for), cold_cause_text(ct->cold), (unsigned long long)ct->net_us,
+        (unsigned long long)ct->create_us,
+        (unsigned long long)span_us(ct->created_us, ct->hello_us));
+    container_move(ct, ct->shelf ? CT_STEM : CT_FRESH);
+}
+
 void container_greeted(struct container *ct, struct slot *s)
 {
     ct->connected++;
+    look_inside(ct);
     if (ct->state == CT_ADOPTING) {
         adopt_greeted(ct);
         return;
     }
-    if (ct->state == CT_STARTING) {
-        ct->hello_us = nr_mono_us();
-        nr_deadline_cancel(&ct->deadline);
-        nr_hist_add_us(&ct->v->m.start_seconds, span_us(ct->begun_us, ct->hello_us));
-        decay_towards(&ct->v->start_us, span_us(ct->begun_us, ct->hello_us));
-        nr_log(ct->v->log, NR_LOG_INFO, "invoker",
-               "container=%s function=%s memory_mb=%lld cause=\"%s\" create_us=%llu boot_us=%llu",
-               ct->name, ct->fn->path, (long long)ct->memory_mb, cold_cause_text(ct->cold),
-               (unsigned long long)ct->create_us,
-               (unsigned long long)span_us(ct->created_us, ct->hello_us));
-        container_move(ct, CT_FRESH);
-    }
-    if (ct->state != CT_INIT && !ct->retired)
+    if (ct->state == CT_STARTING)
+        first_hello(ct);
+    if (ct->state != CT_INIT && ct->state != CT_STEM && !ct->retired)
         pool_slot_free(s);
 }
 
@@ -261,6 +378,7 @@ void container_loaded_now(struct container *ct)
 {
     container_move(ct, CT_BUSY);
     ct->loaded_us = nr_mono_us();
+    decay_towards(&ct->pool->cost_us, span_us(ct->begun_us, ct->loaded_us));
     if (ct->code_fd >= 0)
         (void)close(ct->code_fd);
     ct->code_fd = -1;
@@ -274,37 +392,68 @@ void container_loaded_now(struct container *ct)
 
 /* ---- ending ------------------------------------------------------------------------------------------------- */
 
+/* Out of the lists of those that can be used. Returns the pool that it was in. */
+static struct pool *take_out(struct container *ct)
+{
+    struct pool *p = ct->pool;
+
+    nr_deadline_cancel(&ct->deadline);
+    nr_list_del(&ct->idle);
+    if (ct->shelf)
+        stem_gone(ct);
+    if (p) {
+        nr_list_del(&ct->in_pool);
+        p->container_count--;
+    }
+    ct->pool = NULL;
+    if (ct->net_waits)
+        net_slot_cancel(ct->v->network, &ct->net_wait);
+    ct->net_waits = false;
+    return p;
+}
+
+void container_remove_when_free(struct container *ct)
+{
+    if (ct->state == CT_DYING && ct->start == NULL && ct->handover.pending == 0 &&
+        ct->cgroup_state != CGROUP_LOOKING)
+        remove_container(ct);
+}
+
 /* The last call has ended: take everything down. May free the pool it was in. */
 static void die(struct container *ct)
 {
     struct invoker *v = ct->v;
-    struct pool *p = ct->pool;
 
     monitor_last_look(ct);
+    monitor_last_look(ct);
     container_move(ct, CT_DYING);
-    nr_deadline_cancel(&ct->deadline);
-    nr_list_del(&ct->idle);
-    nr_list_del(&ct->in_pool);
-    p->container_count--;
-    ct->pool = NULL;
+    nr_log(v->log, NR_LOG_INFO, "invoker", "container=%s function=%s ended: %s", ct->name,
+           container_function(ct), end_reason_text(ct->ended));
+    nr_count(&v->m.ended[ct->ended], 1);
+    struct pool *p = take_out(ct);
+
     v->dying_mb += ct->memory_mb;
+    v->dying_count++;
     NR_LIST_EACH(&ct->conns, l)
         conn_close(nr_container_of(l, struct conn, in_ct));
     server_close(ct);
+    freeze_end(ct);
     if (ct->start)
         ct->start->unwanted = true;
-    else
-        remove_container(ct);
-    pool_feed(p);
+    container_remove_when_free(ct);
+    if (p)
+        pool_feed(p);
 }
 
-void container_retire(struct container *ct, enum cold_cause why)
+void container_retire(struct container *ct, enum end_reason why)
 {
     if (ct->state >= CT_DYING)
         return;
     if (!ct->retired) {
         ct->retired = true;
-        ct->pool->past->last_end = why;
+        ct->ended = why;
+        if (ct->pool)
+            ct->pool->past->last_end = why;
         for (unsigned i = 0; i < ct->slot_count; i++)
             nr_list_del(&ct->slots[i].free);
     }
@@ -323,10 +472,15 @@ void container_removed(struct container *ct, const struct remove_job *j)
         return;
     }
     container_move(ct, CT_GONE);
+    if (ct->net_slot && !ct->left)
+        net_slot_return(ct->net_slot, j->err.code == 0 && ct->ended != ENDED_NETWORK_LOST);
+    ct->net_slot = NULL;
     v->dying_mb -= ct->memory_mb;
+    v->dying_count--;
     v->container_count--;
     nr_list_del(&ct->in_all);
-    pool_container_gone(ct);
+    room_release(v, ct->memory_mb);
+    pool_feed_hungry(v);
     container_unref(ct);
     invoker_container_gone(v);
 }

@@ -1,7 +1,10 @@
 /* What the files of the invoker share. Loop's thread, except what start.h says.
  *
  *   invoker.c    opening, closing, the port's small calls         run.c        invoker_tick: the story of one call
- *   pool.c       who gets which slot, when to start, to evict     container.c  life of one container, its table of states
+ *   pool.c       who gets which slot                              pool_start.c when to start one more container
+ *   evict.c      room: the node's memory, who goes for it         states.c     states and reasons, as tables
+ *   container.c  life of one container                            freeze.c     idle containers that use no CPU
+ *   stem.c       containers started ahead of any function         handover.c   a stem becomes a function's container
  *   slot.c       one connection: hello, frames in and out         server.c     the socket a container dials
  *   start.c      what Engine workers do for a container           engine.c     the workers
  *
@@ -14,16 +17,21 @@
 #include "common/base/map.h"
 #include "common/base/metric.h"
 #include "invoker/adopt.h"
+#include "invoker/cgroup.h"
 #include "invoker/create.h"
 #include "invoker/engine.h"
 #include "invoker/frame_reader.h"
+#include "invoker/network.h"
 #include "invoker/probe.h"
 #include "ports/invoker.h"
 
 struct container;
 struct conn;
-struct monitor;
+struct freeze_job;
+struct shelf;
 struct start_job;
+struct stems;
+struct monitor;
 struct watched;
 
 /* How long a container may take from the Engine's start to its first hello, and how often the Engine is asked meanwhile. */
@@ -78,39 +86,91 @@ void conn_close(struct conn *c);
 /* ---- containers --------------------------------------------------------------------------------------------- */
 
 /*
+ *   STARTING --hello--> STEM --handed over--> FRESH
  *   STARTING --hello--> FRESH --INIT sent--> INIT --END, all well--> BUSY <--call, no call--> IDLE
+ *   IDLE --nobody calls--> FROZEN --call--> BUSY
  *   ADOPTING --every slot said hello, code loaded--> IDLE
  *      any of them --last call ended, failed, evicted, unwanted--> DYING --removed by the Engine--> GONE
  */
 enum container_state {
     CT_STARTING,
     CT_ADOPTING, /* of an earlier run: not all of its slots have said hello */
+    CT_STEM,
     CT_FRESH,
     CT_INIT,
     CT_BUSY,
     CT_IDLE,
+    CT_FROZEN,
     CT_DYING,
     CT_GONE,
     CT_STATES
 };
 
+/* What a container was started for. */
+enum start_reason { FOR_CALL, FOR_SCALE_OUT, FOR_PREWARM, FOR_STEM, FOR_ADOPTION, START_REASONS };
+
+/* Why a container ended, and with a returned slot, why its container must. ENDED_NOT: it has not. */
+enum end_reason {
+    ENDED_NOT,
+    ENDED_EXPIRED,
+    ENDED_EVICTED,
+    ENDED_UPDATED,
+    ENDED_CRASHED,
+    ENDED_START_FAILED,
+    ENDED_INIT_FAILED,
+    ENDED_TIMED_OUT,
+    ENDED_LOG_TROUBLE,
+    ENDED_CUT,
+    ENDED_DRAINED,
+    ENDED_NETWORK_LOST,
+    ENDED_STEM_SURPLUS,
+    ENDED_HANDOVER_FAILED,
+    ENDED_NOT_ADOPTED,
+    END_REASONS
+};
+
+/* Where a container's control groups are; looked up after its hello. */
+enum cgroup_state { CGROUP_UNKNOWN, CGROUP_LOOKING, CGROUP_OPEN, CGROUP_HIDDEN };
+
+/* A stem that becomes a function's container; handover.c. */
+struct handover {
+    struct nr_work work;      /* raise, whose it is, network slot, code */
+    struct engine_job update; /* the raise, where the files are not visible */
+    unsigned pending;         /* of these two */
+    bool raise, raise_failed; /* by the files */
+    bool failed;              /* another container is to be found */
+    uint64_t begun_us, us;
+    struct nr_err err, update_err;
+};
+
 struct container {
     struct invoker *v;
-    struct pool *pool;
-    struct function *fn; /* shared */
+    struct pool *pool;   /* NULL: a stem, or dying */
+    struct shelf *shelf; /* a stem's, until it is handed over or dies */
+    struct function *fn; /* shared; NULL: a stem */
     enum container_state state;
+    enum start_reason begun_for;
+    enum end_reason ended; /* set when it is retired */
+    enum function_network network;
     bool retired; /* takes no further call; goes with its last one */
     bool left;    /* a drain lets go of it for the next start instead of removing it */
-    int refs;     /* the invoker's, one per handle, connection, job and code work */
-    char name[9]; /* 8 hex; folder, agent's id */
-    char id[65];  /* the Engine's; "" until created */
+    bool born_stem;
+    int refs;      /* the invoker's, one per handle, connection, job and work */
+    char name[9];  /* 8 hex; folder, agent's id */
+    char id[65];   /* the Engine's; "" until created */
+    char kind[32]; /* as its agent says it; "" until its hello */
     unsigned slot_count, connected, calls;
-    struct nr_link in_pool, in_all, idle;
-    uint64_t begun_us, created_us, hello_us, loaded_us;
+    struct slot *slots;
+    struct nr_link in_pool, in_all;
+    struct nr_link idle;     /* in v->idle or v->frozen while it has no call */
+    struct nr_link in_shelf; /* a stem that is ready */
+    /* When it was wished for, how long the Engine's create took and when it ended; its hello; its code was loaded. */
+    uint64_t begun_us, create_us, created_us, hello_us, loaded_us;
     uint64_t idle_since_ms;
-    uint64_t create_us; /* how long the Engine's create took */
+    double priority; /* of eviction: the lowest goes first */
     int64_t memory_mb;
     enum cold_cause cold;
+    bool stem_empty;             /* stems of its kind are kept, and none was ready for it */
     struct nr_err failure;       /* why it could not be started */
     struct watched *watched;     /* monitor.c's; NULL: not looked at yet */
     struct nr_deadline deadline; /* hello; removal tried again */
@@ -121,18 +181,70 @@ struct container {
     unsigned conn_count;
     struct nr_work code_work; /* opens and checks the code while the Engine starts the container */
     int code_fd;
-    int code_status; /* 1: under way, 0: there, < 0 */
-    struct slot slots[];
+    int code_result; /* of the work */
+    int code_status; /* 1: under way (with a hand-over: all of it), 0: there, < 0 */
+
+    pid_t pid; /* of its agent, as the kernel tells it */
+    enum cgroup_state cgroup_state;
+    struct cgroup cgroup; /* to be used with CGROUP_OPEN only */
+    struct nr_work cgroup_work;
+    struct nr_err cgroup_err;
+    struct handover handover;
+
+    bool frozen;                   /* asked for; its processes may stop at any time */
+    bool no_freeze;                /* it failed once */
+    bool frozen_by_engine;         /* how */
+    bool must_unpause;             /* before it is removed */
+    struct freeze_job *freeze_job; /* the Engine is asked to pause or unpause it */
+    uint64_t thaw_begun_us, thaw_us;
+
+    struct net_wait net_wait;
+    struct net_slot *net_slot;
+    bool net_waits;                /* for its network slot */
+    uint64_t net_begun_us, net_us; /* since when, how long */
+    char settings[65];             /* digest of its create body, for adoption */
 };
 
-/* Asks the Engine for a container of pool p's function. Its memory is reserved already. Failures come later, by
- * pool_start_failed(). */
-void container_start(struct invoker *v, struct pool *p, enum engine_rank rank, enum cold_cause why);
-/* No further call; goes now or with its last call. `why` is what the next cold start will tell. */
-void container_retire(struct container *ct, enum cold_cause why);
-void container_move(struct container *ct, enum container_state to);
+/* What a container is made from: `pool` for a function's, else `shelf`. Its memory is reserved already. */
+struct container_seed {
+    struct pool *pool;
+    struct shelf *shelf;
+    enum function_network network; /* a stem's */
+    int64_t memory_mb;             /* a stem's */
+    enum start_reason why;
+    enum engine_rank rank;
+    enum cold_cause cold;
+    bool stem_empty;
+};
+
 /* A container of p in its first state, in all lists; its memory is reserved already. */
 struct container *container_make(struct invoker *v, struct pool *p, enum container_state first);
+/* Makes one and asks the Engine for it. Failures come later, by pool_start_failed() or stem_failed(). */
+void container_start(struct invoker *v, const struct container_seed *seed);
+/* Gives it slots 0 .. count-1; slot 0 keeps its connection. It has no call. */
+void container_set_slots(struct container *ct, unsigned count);
+/* No further call; goes now or with its last call. The first reason stays. */
+void container_retire(struct container *ct, enum end_reason why);
+/* A dying one is removed once no start and no work of ours is under way in it. */
+void container_remove_when_free(struct container *ct);
+/* Its connections are broken off: calls learn that they are lost. Goes now. */
+void container_lose(struct container *ct, enum end_reason why, const char *sentence);
+/* "guest/hello", or "(stem)". */
+const char *container_function(const struct container *ct);
+/* Opens f's code and checks its digest. *ret_fd: made; -1 when there is no code. Blocking, any thread. */
+int container_open_code(const struct function *f, int *ret_fd);
+
+/* states.c. May it go there now? The table, and what must hold in the new state. */
+bool container_may_move(const struct container *ct, enum container_state to);
+/* Aborts where it may not. */
+void container_move(struct container *ct, enum container_state to);
+const char *container_state_name(enum container_state s);
+/* "call", "stem", ...; "expired", "evicted", ... */
+const char *start_reason_text(enum start_reason r);
+const char *end_reason_text(enum end_reason r);
+/* What the next cold start of the function tells after such an end. */
+enum cold_cause cold_cause_after(enum end_reason r);
+
 struct container *container_ref(struct container *ct);
 void container_unref(struct container *ct);
 /* Its first or a further slot said hello. */
@@ -141,7 +253,6 @@ void container_greeted(struct container *ct, struct slot *s);
 void container_loaded_now(struct container *ct);
 /* Can it run calls? */
 bool container_loaded(const struct container *ct);
-const char *container_state_name(enum container_state s);
 
 /* server.c: the folder, the socket in it, who may connect. */
 int server_open(struct container *ct, struct nr_err *err);
@@ -156,7 +267,7 @@ struct past {
     struct nr_map_node node; /* "account/package/name" */
     char *name;
     uint64_t revision; /* that ran last; 0: none yet */
-    enum cold_cause last_end;
+    enum end_reason last_end;
     unsigned pools;
     int desired, maximum;  /* -1: no wish */
     int64_t keep_alive_ms; /* -1: no wish */
@@ -176,6 +287,9 @@ struct pool {
     unsigned waiting_count, container_count;
     uint64_t not_before_ms; /* no start before: the last one failed */
     uint64_t call_us;       /* what a call takes, decayed; 0: none has come back yet */
+    uint64_t uses;          /* calls it was given */
+    uint64_t
+        cost_us; /* from the wish for a container to its code loaded, decayed; 0: none has come up */
     bool stale, feeding;
 };
 
@@ -191,7 +305,8 @@ void pool_drop_if_empty(struct pool *p);
 int pool_borrow(struct invoker *v, struct activation *a);
 /* a no longer waits. */
 void pool_leave(struct invoker *v, struct activation *a);
-void pool_return(struct slot *s, bool reuse);
+/* `why` ENDED_NOT: the slot may be used again; else its container goes. */
+void pool_return(struct slot *s, enum end_reason why);
 /* A slot of ct has become free or was lost; calls that wait get what there is, starts are made for the rest. */
 void pool_slot_free(struct slot *s);
 void pool_feed(struct pool *p);
@@ -199,9 +314,18 @@ void pool_feed(struct pool *p);
 void pool_start_failed(struct container *ct);
 /* ct is gone, its memory is free again. */
 void pool_container_gone(struct container *ct);
-/* A container has no call: it may be evicted. */
-void pool_idle(struct container *ct);
 void pool_tidy(struct invoker *v);
+/* Something has become free, or may become so: who waits for memory, a stem or better times is looked at soon. */
+void pool_stir(struct invoker *v);
+
+/* pool_start.c: containers for the calls that wait, as many as pay; for wishes; ahead of everything, who is hungry. */
+void pool_start_for_calls(struct pool *p);
+void pool_start_wished(struct invoker *v);
+void pool_feed_hungry(struct invoker *v);
+/* The calls of p that wait are looked at again when something ends, and every second. */
+void pool_wait_for_better_times(struct pool *p);
+/* Slots to those that wait, oldest first. */
+void pool_serve(struct pool *p);
 void pool_forget(struct invoker *v, uint64_t revision);
 void pool_wish(struct invoker *v, const struct scaler_wish *w);
 void pool_fini(struct invoker *v);
@@ -217,7 +341,12 @@ struct peer_rule {
 struct invoker_metrics {
     nr_counter starts, start_failures, evictions, expirations, borrowed_warm, borrowed_cold, lost,
         protocol_errors;
-    struct nr_hist start_seconds;
+    nr_counter started[START_REASONS]; /* by start_reason_text() */
+    nr_counter ended[END_REASONS];     /* by end_reason_text() */
+    nr_counter handovers, handover_failures;
+    nr_counter stems_empty; /* containers started because no stem was ready */
+    nr_counter freezes, thaws, freeze_failures;
+    struct nr_hist start_seconds, handover_seconds, thaw_seconds;
 };
 
 struct invoker {
@@ -225,17 +354,24 @@ struct invoker {
     struct node *node;
     struct nr_log *log;
     char *run_dir, *folder, *hosts_path, *agent_path, *installation, *image_hint;
-    uint32_t keep_alive_ms;
+    uint32_t keep_alive_ms, freeze_after_ms;
+    unsigned containers_max; /* 0: as memory allows */
     struct peer_rule peer;
     struct engine *engine;
     struct probe probe;
     struct monitor *monitor; /* NULL: nobody looks */
+    struct network *network; /* NULL: containers do not live in network slots */
+    struct stems *stems;
 
     struct nr_map pools, pasts;
-    struct nr_link containers, idle, hungry;
+    struct nr_link containers, hungry;
+    struct nr_link idle;      /* without a call, idle for longest first */
+    struct nr_link frozen;    /* of these, the ones that are frozen, likewise */
     unsigned container_count; /* not gone yet */
-    struct nr_link orphans;   /* containers of nobody that are being removed */
-    unsigned alive;           /* containers and orphans that something still refers to */
+    unsigned dying_count;
+    double clock;           /* of eviction: the priority of who went last */
+    struct nr_link orphans; /* containers of nobody that are being removed */
+    unsigned alive;         /* containers and orphans that something still refers to */
     unsigned wishes;
     int64_t dying_mb;
     char *seccomp;     /* profile of every container; NULL: the Engine's default */
@@ -244,6 +380,8 @@ struct invoker {
     char *read_buf;     /* shared by all connections between two reads */
     struct nr_buf meta; /* of the RUN that is being written */
     struct nr_deadline tidy;
+    struct nr_deadline stir;   /* those that wait are looked at */
+    struct nr_deadline freeze; /* the next idle container is frozen */
 
     struct adoption adoption;
     bool keep_containers;
@@ -261,6 +399,8 @@ enum { READ_BUF_BYTES = 64 << 10 };
 
 /* run.c: the story of one call; every event stores, then ticks. */
 void invoker_tick(struct activation *a);
+/* Why the container of a's slot must go after this call, as far as it is known now; ENDED_NOT: it may stay. */
+enum end_reason invoker_end_reason(const struct activation *a);
 
 /* invoker.c: a container or an orphan is gone; ends a drain that waits for the last one. */
 void invoker_container_gone(struct invoker *v);

@@ -11,8 +11,10 @@
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "invoker/identity.h"
+#include "invoker/freeze.h"
 #include "invoker/internal.h"
 #include "invoker/start.h"
+#include "invoker/stem.h"
 #include "invoker/monitor.h"
 
 enum { TIDY_MS = 1000, SOCKET_PATH_MAX = 100, META_MAX_BYTES = NR_FRAME_META_MAX_BYTES };
@@ -72,6 +74,14 @@ static void on_tidy(struct nr_deadline *d)
     adopt_tidy(v);
 }
 
+static void on_stir(struct nr_deadline *d)
+{
+    struct invoker *v = nr_container_of(d, struct invoker, stir);
+
+    pool_feed_hungry(v);
+    stems_fill(v);
+}
+
 static struct invoker *invoker_make(const struct invoker_config *c)
 {
     struct invoker *v = nr_alloc(sizeof(*v));
@@ -80,6 +90,8 @@ static struct invoker *invoker_make(const struct invoker_config *c)
                           .node = c->node,
                           .log = c->log,
                           .keep_alive_ms = c->keep_alive_ms,
+                          .freeze_after_ms = c->freeze_after_ms,
+                          .containers_max = c->containers_max,
                           .keep_containers = c->keep_containers,
                           .start_us = START_US};
     v->run_dir = nr_strdup(c->run_dir);
@@ -95,9 +107,12 @@ static struct invoker *invoker_make(const struct invoker_config *c)
     nr_map_init(&v->pasts);
     nr_list_init(&v->containers);
     nr_list_init(&v->idle);
+    nr_list_init(&v->frozen);
     nr_list_init(&v->hungry);
     nr_list_init(&v->orphans);
     v->tidy.fire = on_tidy;
+    v->stir.fire = on_stir;
+    v->freeze.fire = freeze_due;
     return v;
 }
 
@@ -107,6 +122,7 @@ static void invoker_free(struct invoker *v)
                            v->installation, v->image_hint, v->read_buf,   v->seccomp};
 
     pool_fini(v);
+    stems_free(v);
     monitor_free(v->monitor);
     nr_buf_fini(&v->meta);
     for (size_t i = 0; i < nr_countof(texts); i++)
@@ -256,7 +272,7 @@ static void end_all(struct invoker *v)
         invoker_cut(a, NR_ESTOPPING);
     /* A container leaves this list when the Engine has removed it, which is never at once. */
     for (struct nr_link *l = v->containers.next; l != &v->containers; l = l->next)
-        container_retire(nr_container_of(l, struct container, in_all), COLD_EVICTED);
+        container_retire(nr_container_of(l, struct container, in_all), ENDED_DRAINED);
 }
 
 void invoker_drain(struct invoker *v, uint64_t max_ms, void (*done)(void *arg), void *arg)
@@ -294,6 +310,8 @@ void invoker_close(struct invoker *v, void (*closed)(void *arg), void *arg)
     monitor_stop(v->monitor);
     v->closed_arg = arg;
     nr_deadline_cancel(&v->tidy);
+    nr_deadline_cancel(&v->stir);
+    nr_deadline_cancel(&v->freeze);
     nr_deadline_cancel(&v->drain_deadline);
     v->drained = NULL;
     engine_cancel(v->engine);

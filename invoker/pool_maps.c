@@ -43,8 +43,8 @@ struct past *pool_past_of(struct invoker *v, const char *account, const char *pa
         struct past *past = nr_alloc(sizeof(*past));
 
         trim_pasts(v);
-        *past = (struct past){
-            .desired = -1, .maximum = -1, .keep_alive_ms = -1, .last_end = COLD_EVICTED};
+        *past =
+            (struct past){.desired = -1, .maximum = -1, .keep_alive_ms = -1, .last_end = ENDED_NOT};
         past->name = nr_strndup(key.p ? key.p : "", key.n);
         past->node.key = nr_str_of(past->name);
         (void)nr_map_put(&v->pasts, &past->node);

@@ -17,6 +17,7 @@ unsigned slots_coming(const struct container *ct, uint64_t now_us)
                1; /* the first slot loads the code; the others dial in after that */
     case CT_BUSY:
     case CT_IDLE:
+    case CT_FROZEN:
         return span_us(ct->loaded_us, now_us) < LATE_SLOT_US ? ct->slot_count - ct->connected : 0;
     default: return 0;
     }
@@ -44,7 +45,24 @@ enum cold_cause cold_cause_of(const struct pool *p)
         return COLD_SCALE_OUT;
     if (p->past->revision == 0)
         return COLD_FIRST_CALL;
-    return p->past->revision != p->revision ? COLD_UPDATED : p->past->last_end;
+    return p->past->revision != p->revision ? COLD_UPDATED : cold_cause_after(p->past->last_end);
+}
+
+double eviction_priority(double clock, uint64_t uses, uint64_t cost_us, int64_t memory_mb)
+{
+    return clock + (double)uses * (double)cost_us / (double)(memory_mb > 0 ? memory_mb : 1);
+}
+
+unsigned stem_target(const struct stem_view *s)
+{
+    /* As many as are asked for while a new one starts; twice that, for requests come in bunches. */
+    uint64_t asked = 2 * (uint64_t)s->per_1000_s * s->start_us;
+    uint64_t n = s->minimum + (asked + 500000000) / 1000000000;
+    uint64_t most = 2 * (uint64_t)s->cores > s->minimum ? 2 * (uint64_t)s->cores : s->minimum;
+    uint64_t room = s->memory_free_mb > 0 ? (uint64_t)(s->memory_free_mb / s->memory_mb) : 0;
+
+    n = n < most ? n : most;
+    return (unsigned)(n < room ? n : room);
 }
 
 bool memory_reserve(struct node *n, int64_t mb)

@@ -26,6 +26,25 @@ void decay_towards(uint64_t *average, uint64_t value);
 /* Why the next container of p is needed. */
 enum cold_cause cold_cause_of(const struct pool *p);
 
+/* What an idle container is worth, greedy-dual: `clock` is the worth of who was evicted last. */
+double eviction_priority(double clock, uint64_t uses, uint64_t cost_us, int64_t memory_mb);
+/* What is missing; <= 0: nothing. */
+struct shortage {
+    int64_t mb;
+    int containers;
+};
+
+/* How many stems a shelf should hold, ready and starting. */
+struct stem_view {
+    unsigned minimum;    /* configured, or wished */
+    unsigned per_1000_s; /* hand-overs that were asked for, decayed */
+    uint64_t start_us;   /* what a start takes */
+    unsigned cores;
+    int64_t memory_mb;      /* of one stem */
+    int64_t memory_free_mb; /* that stems may take in all, those of this shelf included */
+};
+unsigned stem_target(const struct stem_view *s);
+
 /* The node's budget, shared by all shards: any thread. */
 bool memory_reserve(struct node *n, int64_t mb);
 void memory_release(struct node *n, int64_t mb);

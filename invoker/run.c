@@ -12,6 +12,7 @@
 #include "invoker/internal.h"
 
 #include "common/base/clock.h"
+#include "invoker/freeze.h"
 #include "invoker/outcome.h"
 
 enum { INIT_AGAIN_MS = 1, INIT_PATIENCE_US = 5000000 };
@@ -120,7 +121,8 @@ static int begin_init(struct activation *a)
     return r;
 }
 
-/* Loads the code. 1: later (ticked when it has been read and checked, by the deadline, or by what came), 0: done, or decided. */
+/* Loads the code. 1: later (ticked when it has been read and checked, by the deadline, or by what came), 2: another container is to be
+ * found, 0: done, or decided. */
 static int init(struct activation *a)
 {
     struct slot *s = a->slot;
@@ -129,6 +131,9 @@ static int init(struct activation *a)
     if (!s->init_sent) {
         if (s->ct->code_status == 1 && !s->got.lost)
             return 1;
+        if (s->ct->handover.failed)
+            return 2;
+        a->handover_us = s->ct->handover.us;
         (void)begin_init(a);
         return decided(a) ? 0 : 1;
     }
@@ -155,10 +160,11 @@ static int begin_run(struct activation *a)
     int r = slot_send_run(s);
 
     if (r == 0) {
+        freeze_thaw(s->ct);
         arm(a, (uint64_t)a->fn->timeout_ms);
     } else if (r == NR_ETOOBIG) {
         outcome_refuse(&a->outcome, OUTCOME_INTERNAL_ERROR, provision_failed);
-    } else if (a->start == START_COLD) {
+    } else if (a->init_us != 0) {
         decide(a, false, EVENT_LOST);
     } else {
         a->started_us = 0;
@@ -188,29 +194,79 @@ static void say_logs_are_missing(struct activation *a)
             : "The action did not initialize or run as expected. Log data might be missing.");
 }
 
-/* May the container take another call? One that was sent nothing may, unless its code is no good. */
-static bool reusable(const struct activation *a, const struct slot *s)
+enum end_reason invoker_end_reason(const struct activation *a)
 {
-    if (s->call == 0)
-        return s->ct->code_status >= 0;
-    return s->got.answered && s->got.ended && a->err == 0 &&
-           outcome_reusable(&a->outcome, s->got.verdict);
+    const struct slot *s = a->slot;
+
+    if (s->call == 0 && s->ct->handover.failed)
+        return ENDED_HANDOVER_FAILED;
+    if (s->call == 0) /* sent nothing; only its code can be no good */
+        return s->ct->code_status >= 0 ? ENDED_NOT : ENDED_INIT_FAILED;
+    if (a->outcome.timed_out)
+        return ENDED_TIMED_OUT;
+    if (a->err != 0)
+        return ENDED_CUT;
+    if (!s->run_sent)
+        return ENDED_INIT_FAILED;
+    if (!s->got.answered)
+        return ENDED_CRASHED;
+    if (!s->got.ended || s->got.verdict == NR_VERDICT_TAINTED)
+        return ENDED_LOG_TROUBLE;
+    return outcome_reusable(&a->outcome, s->got.verdict) ? ENDED_NOT : ENDED_CRASHED;
 }
 
-static void note_start(struct activation *a)
+/* What of [from, to] this call has waited for. */
+static uint64_t share_us(const struct activation *a, uint64_t from_us, uint64_t to_us)
+{
+    return span_us(from_us > a->borrowed_us ? from_us : a->borrowed_us, to_us);
+}
+
+/* Stages of a start that the call waited for; what had happened before the call came is not its time. */
+static void note_stages(struct activation *a, const struct container *ct)
+{
+    uint64_t create_us = ct->created_us - ct->create_us; /* when it began */
+
+    if (ct->born_stem) {
+        a->queue_us = share_us(a, a->borrowed_us, ct->handover.begun_us);
+        return;
+    }
+    a->network_us = share_us(a, ct->net_begun_us, ct->net_begun_us + ct->net_us);
+    a->queue_us = share_us(a, a->borrowed_us, create_us);
+    a->queue_us = a->queue_us > a->network_us ? a->queue_us - a->network_us : 0;
+    a->create_us = share_us(a, create_us, ct->created_us);
+    a->boot_us = share_us(a, ct->created_us, ct->hello_us);
+}
+
+/* waited: the slot was not there at once. */
+static void note_start(struct activation *a, bool waited)
 {
     struct container *ct = a->slot->ct;
     bool cold = !container_loaded(ct);
 
+    a->start = ct->frozen ? START_FROZEN : START_WARM;
     if (cold) {
-        a->queue_us = span_us(a->borrowed_us, ct->begun_us);
-        a->create_us = ct->create_us;
-        a->boot_us = span_us(ct->created_us, ct->hello_us);
+        note_stages(a, ct);
         a->cold = ct->cold;
+        a->stem_empty = ct->stem_empty;
+        a->start = ct->born_stem ? START_STEM : START_COLD;
+    } else {
+        a->cold = COLD_NOT; /* of an attempt before this one */
+        a->stem_empty = false;
+        a->queue_us = waited ? share_us(a, a->borrowed_us, nr_mono_us()) : 0;
     }
-    a->start = cold ? START_COLD : START_WARM;
     a->borrowed_us = nr_mono_us();
     nr_count(cold ? &ct->v->m.borrowed_cold : &ct->v->m.borrowed_warm, 1);
+}
+
+/* Gives its slot back; the container goes. */
+static void borrow_again(struct activation *a, enum end_reason why)
+{
+    struct slot *s = a->slot;
+
+    a->slot = NULL;
+    a->started_us = 0;
+    pool_return(s, why);
+    a->i = I_BORROW;
 }
 
 void invoker_tick(struct activation *a)
@@ -228,7 +284,7 @@ void invoker_tick(struct activation *a)
             if (s == NULL && !decided(a) && pool_borrow(v, a) == 1)
                 return;
             if (a->slot)
-                note_start(a);
+                note_start(a, s != NULL);
             a->i = decided(a) ? I_AWAIT : I_CLAIM;
             continue;
         case I_CLAIM: /* "running" is on disk before the first byte is sent; ticked by invoker_claimed() */
@@ -239,16 +295,19 @@ void invoker_tick(struct activation *a)
             a->i = decided(a) ? I_AWAIT : I_INIT;
             continue;
         case I_INIT: /* only if the container is new */
-            if (!decided(a) && !container_loaded(s->ct) && init(a) == 1)
+            r = decided(a) || container_loaded(s->ct) ? 0 : init(a);
+            if (r == 1)
                 return;
+            if (r == 2) { /* its hand-over failed: nothing of this call has reached it */
+                borrow_again(a, ENDED_HANDOVER_FAILED);
+                continue;
+            }
             a->i = decided(a) ? I_AWAIT : I_SEND;
             continue;
         case I_SEND:
             if ((r = begin_run(a)) ==
                 1) { /* it had died idle: nothing was run, so try another one */
-                a->slot = NULL;
-                pool_return(s, false);
-                a->i = I_BORROW;
+                borrow_again(a, ENDED_CRASHED);
                 continue;
             }
             a->i = I_AWAIT;
@@ -263,6 +322,8 @@ void invoker_tick(struct activation *a)
             }
             nr_deadline_cancel(&a->deadline);
             a->answered_us = nr_mono_us();
+            if (a->start == START_FROZEN && s && s->run_sent)
+                a->thaw_us = freeze_thaw_us(s->ct);
             if (s && s->call != 0 && !s->got.answered && !s->got.ended)
                 slot_cut(s); /* the worker is killed; what it logged may still come */
             a->on_step(a);   /* the answer leaves here */
@@ -278,9 +339,11 @@ void invoker_tick(struct activation *a)
             /* fall through */
         case I_RETURN:
             if (s) {
+                enum end_reason why = invoker_end_reason(a);
+
                 say_logs_are_missing(a);
                 a->slot = NULL;
-                pool_return(s, reusable(a, s));
+                pool_return(s, why);
             }
             a->i = I_END;
             a->on_step(a); /* may free a */

@@ -202,6 +202,8 @@ static void env_of(const struct activation *a, struct nr_buf *b)
     add_pair(b, ",\"__OW_TRANSACTION_ID\":", a->transaction);
     if (f->provide_api_key && a->api_key.n)
         add_pair(b, ",\"__OW_API_KEY\":", a->api_key);
+    if (f->concurrency > 1)
+        nr_buf_adds(b, ",\"__OW_ALLOW_CONCURRENT\":\"true\"");
     nr_buf_printf(b, ",\"__OW_DEADLINE\":\"%lld\"}", (long long)(nr_wall_ms() + f->timeout_ms));
 }
 

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 
 enum { PATH_MAX_BYTES = 100 }; /* of sun_path's 108; libuv cuts longer ones silently */
+/* All slots of a container may dial at once; how many a stem will have is not known yet. */
+enum { BACKLOG = 512 };
 
 /* Writes folder and socket path; false when the path would not fit. */
 static bool paths(const struct container *ct, char folder[static PATH_MAX_BYTES],
@@ -74,7 +76,7 @@ int server_open(struct container *ct, struct nr_err *err)
     ct->server.data = container_ref(ct);
     ct->server_open = true;
     if ((r = uv_pipe_bind(&ct->server, sock)) < 0 ||
-        (r = uv_listen((uv_stream_t *)&ct->server, (int)ct->slot_count + 4, on_connection)) < 0)
+        (r = uv_listen((uv_stream_t *)&ct->server, BACKLOG, on_connection)) < 0)
         return nr_err_set(err, nr_err_from_errno(r), "%s: %s", sock, uv_strerror(r));
     if (chmod(folder, 0755) < 0 || chmod(sock, 0666) < 0)
         return nr_err_set(err, nr_err_from_errno(errno), "%s: %s", sock, strerror(errno));

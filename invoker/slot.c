@@ -71,12 +71,23 @@ static void lost(struct conn *c, const char *why)
     if (ct->state == CT_STARTING) /* not greeted yet: it may dial again */
         return;
     nr_count(&ct->v->m.lost, 1);
+    enum end_reason end = s && s->a ? invoker_end_reason(s->a) : ENDED_NOT;
+
     (void)container_ref(ct);
-    container_retire(ct, COLD_CRASHED);
+    container_retire(ct, end != ENDED_NOT ? end : ENDED_CRASHED);
     if (s && s->a) {
         s->got.lost = true;
         invoker_tick(s->a);
     }
+    container_unref(ct);
+}
+
+void container_lose(struct container *ct, enum end_reason why, const char *sentence)
+{
+    (void)container_ref(ct);
+    container_retire(ct, why);
+    NR_LIST_EACH(&ct->conns, l)
+        lost(nr_container_of(l, struct conn, in_ct), sentence);
     container_unref(ct);
 }
 
@@ -92,8 +103,11 @@ static bool is_ours(struct conn *c)
     if (uv_fileno((uv_handle_t *)&c->pipe, &fd) < 0 ||
         getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0)
         return false;
-    if (peer.uid == rule->uid && peer.pid > 0 && rule->inside(peer.pid, c->ct->id))
+    if (peer.uid == rule->uid && peer.pid > 0 && rule->inside(peer.pid, c->ct->id)) {
+        if (c->ct->pid == 0)
+            c->ct->pid = peer.pid;
         return true;
+    }
     nr_log(
         c->ct->v->log, NR_LOG_ERROR, "invoker",
         "container=%s: a connection of uid %u, pid %d was refused: it is not from inside this container",
@@ -108,6 +122,7 @@ static bool on_hello(struct conn *c, const struct nr_frame *head, struct nr_str 
     struct container *ct = c->ct;
     nr_auto_json json_t *j = head->type == NR_FRAME_HELLO ? nr_json_parse(payload, NULL) : NULL;
     const char *id = j ? nr_json_string(j, "id") : NULL;
+    const char *kind = j ? nr_json_string(j, "kind") : NULL;
     json_int_t protocol = json_integer_value(json_object_get(j, "protocol"));
     json_int_t index = json_integer_value(json_object_get(j, "slot"));
 
@@ -118,6 +133,7 @@ static bool on_hello(struct conn *c, const struct nr_frame *head, struct nr_str 
         lost(c, "its hello is not the one expected");
         return false;
     }
+    (void)snprintf(ct->kind, sizeof(ct->kind), "%s", kind ? kind : "");
     c->slot = &ct->slots[index];
     c->slot->conn = c;
     container_greeted(ct, c->slot);

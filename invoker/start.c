@@ -13,6 +13,7 @@
 #include "common/base/json.h"
 #include "invoker/identity.h"
 #include "invoker/internal.h"
+#include "invoker/stem.h"
 
 enum { PATH_MAX_BYTES = 1024, INSTALLATION_HEAD = 8 };
 
@@ -87,12 +88,14 @@ static int create(struct engine_worker *w, struct start_job *j)
 /* Whose it is: on the host before the container runs. */
 static int write_identity(struct start_job *j)
 {
+    identity_settings(&j->spec, j->settings);
+    if (j->fn == NULL) /* a stem's comes with its hello */
+        return 0;
     struct identity who = identity_of(j->fn);
-    char settings[IDENTITY_SETTINGS_BYTES];
 
-    identity_settings(&j->spec, settings);
     who.container = j->id;
-    who.settings = settings;
+    who.settings = j->settings;
+    who.network_slot = j->network_slot;
     return identity_write(j->folder, j->name, &who, &j->err);
 }
 
@@ -107,7 +110,7 @@ static void start_work(struct engine_worker *w, struct engine_job *job)
     j->err = (struct nr_err){0};
     if (j->unwanted)
         r = nr_err_set(&j->err, NR_ECANCELED, "nobody waits for it any more");
-    if (r == 0 && j->fn->relay)
+    if (r == 0 && j->fn && j->fn->relay)
         r = read_command(w, j, &command);
     j->spec.command = command;
     if (r == 0)
@@ -156,13 +159,14 @@ static void on_start_done(struct engine_job *job)
     struct start_job *j = nr_container_of(job, struct start_job, job);
     struct container *ct = j->ct;
 
-    if (j->image_missing && j->fn->relay && job->rank != RANK_PULL && ct->state == CT_STARTING) {
+    if (j->image_missing && j->fn && j->fn->relay && job->rank != RANK_PULL &&
+        ct->state == CT_STARTING) {
         job->rank = RANK_PULL;
         job->work = pull_work;
         engine_submit(ct->v->engine, job);
         return;
     }
-    if (j->image_missing && !j->fn->relay)
+    if (j->image_missing && (j->fn == NULL || !j->fn->relay))
         nr_log(ct->v->log, NR_LOG_ERROR, "invoker", "image %s is missing: build it with %s",
                j->spec.image, ct->v->image_hint);
     container_started(ct, j);
@@ -182,6 +186,26 @@ void container_settings(const struct invoker *v, const struct function *f,
     identity_settings(&spec, out);
 }
 
+/* What it is made from: a function, or a shelf; and the network that it has got. */
+static void spec_of(const struct container *ct, struct start_job *j)
+{
+    const struct invoker *v = ct->v;
+
+    j->spec.network = ct->network == FN_NET_NONE || !v->probe.has_bridge ? CREATE_NET_DISABLED
+                                                                         : CREATE_NET_BRIDGE;
+    if (ct->fn)
+        create_spec_of(ct->fn, v->probe.has_bridge, &j->spec);
+    else
+        stem_spec_of(ct, &j->spec);
+    j->network_slot = "";
+    if (ct->net_slot) {
+        j->spec.network = CREATE_NET_SLOT;
+        j->spec.slot_mode = net_slot_mode(ct->net_slot);
+        j->spec.resolv_path = network_resolv_path(v->network);
+        j->network_slot = net_slot_name(ct->net_slot);
+    }
+}
+
 void start_container(struct container *ct, enum engine_rank rank)
 {
     struct invoker *v = ct->v;
@@ -192,7 +216,7 @@ void start_container(struct container *ct, enum engine_rank rank)
         .created = {.run = on_created},
         .ct = container_ref(ct),
         .loop = v->loop,
-        .fn = function_ref(ct->fn),
+        .fn = ct->fn ? function_ref(ct->fn) : NULL,
         .folder = nr_strdup(v->folder),
         .socket_dir = nr_alloc(strlen(v->folder) + sizeof(ct->name) + 1),
     };
@@ -202,7 +226,7 @@ void start_container(struct container *ct, enum engine_rank rank)
     j->spec = create_spec_here(v);
     j->spec.id = j->name;
     j->spec.socket_dir = j->socket_dir;
-    create_spec_of(ct->fn, v->probe.has_bridge, &j->spec);
+    spec_of(ct, j);
     ct->start = j;
     engine_submit(v->engine, &j->job);
 }
@@ -231,6 +255,10 @@ static void remove_work(struct engine_worker *w, struct engine_job *job)
     struct engine_reply reply = {0};
     char path[PATH_MAX_BYTES];
 
+    if (j->unpause) {
+        (void)snprintf(path, sizeof(path), "/containers/%s/unpause", j->id);
+        (void)engine_call(w, "POST", path, no_body, ENGINE_ASK_MS, &reply, NULL);
+    }
     (void)snprintf(path, sizeof(path), "/containers/%s?force=1&v=1", j->id);
     int r = engine_want(w, "DELETE", path, no_body, ENGINE_ASK_MS, &reply, &j->err);
 
@@ -332,6 +360,7 @@ void remove_container(struct container *ct)
         '\0') /* its create failed, or its answer was lost: the name is known all the same */
         (void)snprintf(j->id, sizeof(j->id), "narae-%.*s-%s", INSTALLATION_HEAD, v->installation,
                        ct->name);
+    j->unpause = ct->must_unpause;
     j->job = (struct engine_job){.rank = RANK_REMOVE, .work = remove_work, .done = on_removed};
     engine_submit(v->engine, &j->job);
 }

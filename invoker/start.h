@@ -21,10 +21,12 @@ struct start_job {
     struct create_spec spec;
     char *folder, *socket_dir; /* <run>/c, <run>/c/<name> */
     char name[9];
+    const char *network_slot; /* its name; lent by the container's slot */
     _Atomic bool unwanted; /* set by the loop: if its turn has not come yet, nothing is created */
     /* out */
     char id[65];
     uint64_t create_us, created_us;
+    char settings[IDENTITY_SETTINGS_BYTES];
     bool image_missing;
     struct nr_err err;
 };
@@ -38,6 +40,7 @@ struct remove_job {
     struct nr_deadline again; /* of an orphan that could not be removed */
     char *folder;
     char name[9], id[65];
+    bool unpause; /* before it is removed: what is frozen cannot be killed */
     /* out */
     bool running; /* look */
     int exit_code;

@@ -25,11 +25,11 @@ static void one_container(const struct container *ct, uint64_t now_ms, struct nr
 {
     nr_buf_printf(out, "{\"name\":\"%s\",\"id\":\"%.12s\",\"state\":\"%s\",\"function\":", ct->name,
                   ct->id, container_state_name(ct->state));
-    nr_buf_json(out, nr_str_of(ct->fn->path));
+    nr_buf_json(out, nr_str_of(ct->fn ? ct->fn->path : ""));
     nr_buf_adds(out, ",\"version\":");
-    nr_buf_json(out, nr_str_of(ct->fn->version));
+    nr_buf_json(out, nr_str_of(ct->fn ? ct->fn->version : ""));
     nr_buf_adds(out, ",\"kind\":");
-    nr_buf_json(out, nr_str_of(ct->fn->kind));
+    nr_buf_json(out, nr_str_of(ct->fn ? ct->fn->kind : ct->kind));
     nr_buf_printf(
         out,
         ",\"cause\":\"%s\",\"memory_mb\":%lld,\"slots\":%u,\"calls\":%u,\"idle_ms\":%lld,\"age_ms\":%llu",
@@ -62,7 +62,7 @@ void invoker_status(struct invoker *v, const char *account, struct nr_buf *out)
     for (struct nr_link *l = v->containers.next; l != &v->containers; l = l->next) {
         const struct container *ct = nr_container_of(l, struct container, in_all);
 
-        if (account && strcmp(account, ct->fn->account) != 0)
+        if (account && (ct->fn == NULL || strcmp(account, ct->fn->account) != 0))
             continue;
         nr_buf_adds(out, comma);
         one_container(ct, v->loop->now_ms, out);

@@ -87,8 +87,10 @@ static bool image_name(const char *family, char out[64])
 
 /* ---- opening and closing ------------------------------------------------------------------------------------ */
 
-static bool open_in(struct rig *r, int64_t memory_mb, const char *installation)
+static bool open_in(struct rig *r, int64_t memory_mb, const struct rig_options *o,
+                    const char *installation)
 {
+    static const struct rig_options plain = {.stems = "off"};
     struct nr_err err = {0};
     char folder[128];
 
@@ -108,6 +110,9 @@ static bool open_in(struct rig *r, int64_t memory_mb, const char *installation)
     (void)snprintf(folder, sizeof(folder), "%s/engine.sock", r->run_dir);
     proxy_open(&r->engine, folder, docker_socket);
     const char *const images[] = {r->native, r->python, NULL};
+    const char *const kinds[] = {"blackbox", "python:3"};
+
+    o = o ? o : &plain;
     const struct invoker_config c = {
         .loop = &r->loop,
         .node = &r->node,
@@ -116,7 +121,14 @@ static bool open_in(struct rig *r, int64_t memory_mb, const char *installation)
         .agent_path = NARAE_AGENT,
         .installation = r->installation,
         .images = images,
+        .kinds = kinds,
         .keep_alive_ms = 600000,
+        .stems = o->stems,
+        .freeze_after_ms = o->freeze_after_ms,
+        .containers_max = o->containers_max,
+        .freezer = o->freezer,
+        .memory_raise = o->memory_raise,
+        .network = o->network,
         .log = &r->log,
     };
     int status = invoker_open(&c, &r->invoker, &err);
@@ -128,17 +140,22 @@ static bool open_in(struct rig *r, int64_t memory_mb, const char *installation)
 
 bool rig_open(struct rig *r, int64_t memory_mb)
 {
+    return rig_open_with(r, memory_mb, NULL);
+}
+
+bool rig_open_with(struct rig *r, int64_t memory_mb, const struct rig_options *o)
+{
     unsigned char random[8];
     char installation[17];
 
     nr_random(random, sizeof(random));
     nr_hex(random, sizeof(random), installation);
-    return open_in(r, memory_mb, installation);
+    return open_in(r, memory_mb, o, installation);
 }
 
 bool rig_open_after(struct rig *r, const struct rig *before)
 {
-    return open_in(r, before->node.memory_max_mb, before->installation);
+    return open_in(r, before->node.memory_max_mb, NULL, before->installation);
 }
 
 static void stop(void *arg)
@@ -189,7 +206,7 @@ struct function *rig_function(struct rig *r, const char *name, const char *kind,
                            .timeout_ms = 60000,
                            .memory_mb = 128,
                            .concurrency = 1};
-    f->account = nr_strdup("guest");
+    f->account = nr_strdup(r->account[0] ? r->account : "guest");
     f->package = nr_strdup("");
     f->name = nr_strdup(name);
     (void)snprintf(path, sizeof(path), "guest/%s", name);
@@ -240,7 +257,7 @@ void rig_start_claimed(struct rig *r, struct rig_call *c, struct function *f, co
     struct account *account = nr_alloc(sizeof(*account));
     struct activation *a = activation_make();
 
-    *account = (struct account){.refs = 1, .name = nr_strdup("guest"), .uuid = nr_strdup("u")};
+    *account = (struct account){.refs = 1, .name = nr_strdup(f->account), .uuid = nr_strdup("u")};
     assert_non_null(a);
     *c = (struct rig_call){.rig = r, .a = a, .begun_us = nr_mono_us()};
     a->account = account;

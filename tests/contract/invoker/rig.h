@@ -14,9 +14,17 @@ struct rig {
     struct nr_log log;
     char run_dir[64], installation[17], native[64], python[64];
     struct proxy engine; /* between the invoker and the Engine */
+    char account[16];    /* of the functions made from now on; "": guest */
     uint64_t revisions;
     bool stopped;
     int running; /* calls of rig_start() that have not ended */
+};
+
+/* What a test chooses; zero is what the invoker does by itself, but for stems, of which a rig without options has none. */
+struct rig_options {
+    const char *stems, *freezer, *memory_raise, *network; /* as in struct invoker_config */
+    uint32_t freeze_after_ms;
+    unsigned containers_max;
 };
 
 /* One call and what became of it. */
@@ -29,6 +37,7 @@ struct rig_call {
 
 /* Opens everything; memory_mb: the node's budget. false: there is no Engine or no image (the test is skipped). */
 bool rig_open(struct rig *r, int64_t memory_mb);
+bool rig_open_with(struct rig *r, int64_t memory_mb, const struct rig_options *o);
 /* As rig_open with the installation and the folder of `before`, which crashed: its containers are an earlier run's. */
 bool rig_open_after(struct rig *r, const struct rig *before);
 /* Drains, closes, and asserts that the loop is empty and that no container is left. */

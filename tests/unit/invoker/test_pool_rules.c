@@ -18,6 +18,7 @@ static void coming(void **state)
         {CT_STARTING, false, 1, 0, 0, 5, 1},    {CT_STARTING, false, 8, 0, 0, 5, 8},
         {CT_STARTING, true, 8, 0, 0, 5, 0},     {CT_FRESH, false, 8, 1, 0, 5, 7},
         {CT_INIT, false, 1, 1, 0, 5, 0},        {CT_BUSY, false, 8, 3, 10, 20, 5},
+        {CT_FROZEN, false, 8, 8, 10, 20, 0},    {CT_STEM, false, 1, 1, 0, 5, 0},
         {CT_IDLE, false, 8, 3, 10, 2000000, 0}, {CT_DYING, false, 8, 0, 10, 20, 0},
     };
 
@@ -72,11 +73,13 @@ static void causes(void **state)
     static const struct {
         unsigned containers;
         uint64_t past, now;
-        enum cold_cause last, want;
+        enum end_reason last;
+        enum cold_cause want;
     } table[] = {
-        {0, 0, 1, COLD_EVICTED, COLD_FIRST_CALL}, {1, 1, 1, COLD_EVICTED, COLD_SCALE_OUT},
-        {0, 1, 2, COLD_EVICTED, COLD_UPDATED},    {0, 2, 2, COLD_EVICTED, COLD_EVICTED},
-        {0, 2, 2, COLD_CRASHED, COLD_CRASHED},
+        {0, 0, 1, ENDED_NOT, COLD_FIRST_CALL},      {1, 1, 1, ENDED_EVICTED, COLD_SCALE_OUT},
+        {0, 1, 2, ENDED_EVICTED, COLD_UPDATED},     {0, 2, 2, ENDED_EXPIRED, COLD_EVICTED},
+        {0, 2, 2, ENDED_UPDATED, COLD_UPDATED},     {0, 2, 2, ENDED_TIMED_OUT, COLD_CRASHED},
+        {0, 2, 2, ENDED_LOG_TROUBLE, COLD_CRASHED},
     };
 
     for (size_t i = 0; i < nr_countof(table); i++) {
@@ -86,6 +89,41 @@ static void causes(void **state)
 
         assert_int_equal(cold_cause_of(&p), table[i].want);
     }
+}
+
+/* What is used often, starts slowly and is small is worth more; what was used long ago, less than what is new now. */
+static void evictions(void **state)
+{
+    double base = eviction_priority(0, 10, 100000, 128);
+
+    (void)state;
+    assert_true(eviction_priority(0, 20, 100000, 128) > base);
+    assert_true(eviction_priority(0, 10, 200000, 128) > base);
+    assert_true(eviction_priority(0, 10, 100000, 256) < base);
+    assert_true(eviction_priority(base, 1, 100000, 128) > base);
+    assert_true(eviction_priority(0, 1, 100000, 0) > 0);
+}
+
+static void stems(void **state)
+{
+    static const struct {
+        struct stem_view v;
+        unsigned want;
+    } table[] = {
+        /* minimum, per_1000_s, start_us, cores, memory_mb, memory_free_mb */
+        {{1, 0, 250000, 2, 64, 1024}, 1},       /* nobody asks */
+        {{0, 0, 250000, 2, 64, 1024}, 0},       /* nor are any kept */
+        {{1, 125, 250000, 2, 64, 1024}, 1},     /* one call in eight seconds */
+        {{1, 4000, 250000, 2, 64, 1024}, 3},    /* four a second */
+        {{1, 1000000, 250000, 2, 64, 1024}, 4}, /* never more than 2 x cores */
+        {{7, 0, 250000, 2, 64, 1024}, 7},       /* but as many as were asked for by number */
+        {{7, 1000000, 250000, 2, 64, 1024}, 7}, {{4, 0, 250000, 2, 256, 512}, 2}, /* memory */
+        {{1, 0, 250000, 2, 64, 0}, 0},          {{1, 0, 250000, 2, 64, -64}, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < nr_countof(table); i++)
+        assert_int_equal(stem_target(&table[i].v), table[i].want);
 }
 
 static void memory(void **state)
@@ -106,7 +144,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(coming), cmocka_unit_test(starts), cmocka_unit_test(averages),
-        cmocka_unit_test(causes), cmocka_unit_test(memory),
+        cmocka_unit_test(causes), cmocka_unit_test(memory), cmocka_unit_test(evictions),
+        cmocka_unit_test(stems),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

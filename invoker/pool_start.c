@@ -1,0 +1,171 @@
+/* When one more container is started, and from what: a ready stem that is handed over, else the Engine.
+ *
+ *   calls    a start is made only while fewer slots are coming than calls wait, and it pays (pool_rules.c)
+ *   memory   a start reserves its container's share of the node's budget, a hand-over the difference. Without room somebody is evicted
+ *            (evict.c), and the start waits in v->hungry until memory is really free
+ *   wishes   containers ahead of calls, of functions whose snapshot is known; they evict nobody
+ */
+#include "common/base/clock.h"
+#include "invoker/evict.h"
+#include "invoker/handover.h"
+#include "invoker/internal.h"
+#include "invoker/outcome.h"
+#include "invoker/pool_rules.h"
+#include "invoker/stem.h"
+
+static const char provision_failed[] = "Failed to provision resources to run the action.";
+
+static struct queue_view view(const struct pool *p)
+{
+    uint64_t now_us = nr_mono_us();
+    struct queue_view q = {.waiting = p->waiting_count,
+                           .starting_max = 2 * (unsigned)p->v->node->cores,
+                           .call_us = p->call_us,
+                           .start_us = p->v->start_us};
+
+    for (struct nr_link *l = p->containers.next; l != &p->containers; l = l->next) {
+        const struct container *ct = nr_container_of(l, struct container, in_pool);
+
+        q.coming += slots_coming(ct, now_us);
+        q.slots += ct->retired ? 0 : ct->connected;
+        q.starting += !ct->retired && ct->state == CT_STARTING;
+    }
+    if (!nr_list_empty(&p->waiting))
+        q.oldest_us = span_us(
+            nr_container_of(p->waiting.next, struct activation, queue)->borrowed_us, now_us);
+    return q;
+}
+
+void pool_wait_for_better_times(struct pool *p)
+{
+    if (!nr_list_linked(&p->hungry))
+        nr_list_add(&p->v->hungry, &p->hungry);
+}
+
+static enum start_reason reason_of(const struct pool *p, enum engine_rank rank)
+{
+    return rank != RANK_START ? FOR_PREWARM : p->container_count > 0 ? FOR_SCALE_OUT : FOR_CALL;
+}
+
+/* From a stem, or by the Engine. False: there is no room now. */
+static bool get_one(struct pool *p, enum engine_rank rank)
+{
+    struct invoker *v = p->v;
+    int64_t memory_mb = container_memory_mb(p->fn->memory_mb);
+    struct container_seed seed = {
+        .pool = p, .why = reason_of(p, rank), .rank = rank, .cold = cold_cause_of(p)};
+    struct container *stem = stem_for(v, p->fn, &seed.stem_empty);
+
+    if (!room_take(v, memory_mb - (stem ? stem->memory_mb : 0), stem == NULL, rank == RANK_START,
+                   stem))
+        return false;
+    p->past->revision = p->revision;
+    pool_stir(v); /* the shelves are to be filled */
+    if (stem) {
+        handover_begin(stem, p, seed.why, seed.cold);
+    } else {
+        nr_count(&v->m.stems_empty, seed.stem_empty);
+        container_start(v, &seed);
+    }
+    return true;
+}
+
+/* One more container, or a place among those that wait for one. */
+static bool start_one(struct pool *p, enum engine_rank rank)
+{
+    struct invoker *v = p->v;
+
+    if (v->stopping)
+        return false;
+    if ((p->past->maximum >= 0 && (int)p->container_count >= p->past->maximum) ||
+        v->loop->now_ms < p->not_before_ms || !get_one(p, rank)) {
+        if (rank == RANK_START)
+            pool_wait_for_better_times(p);
+        return false;
+    }
+    return true;
+}
+
+void pool_start_for_calls(struct pool *p)
+{
+    for (struct queue_view q = view(p); start_pays(&q) && start_one(p, RANK_START); q = view(p))
+        pool_serve(p); /* a stem is there at once */
+}
+
+void pool_feed_hungry(struct invoker *v)
+{
+    struct nr_link turn;
+
+    nr_list_init(&turn);
+    while (!nr_list_empty(&v->hungry))
+        nr_list_add(&turn, nr_list_pop(&v->hungry));
+    for (struct nr_link *l; (l = nr_list_pop(&turn)) != NULL;)
+        pool_feed(nr_container_of(l, struct pool, hungry));
+}
+
+void pool_start_wished(struct invoker *v)
+{
+    struct nr_map_node *n = NULL;
+    size_t at = 0;
+
+    while (v->wishes > 0 && (n = nr_map_next(&v->pools, &at, n)) != NULL) {
+        struct pool *p = nr_container_of(n, struct pool, node);
+
+        if (p->stale || p->past->desired <= 0)
+            continue;
+        p->feeding = true; /* keeps p while a container comes and goes */
+        while ((int)p->container_count < p->past->desired && start_one(p, RANK_PREWARM))
+            continue;
+        p->feeding = false;
+        pool_feed(p);
+    }
+}
+
+/* ---- a container that did not come up ----------------------------------------------------------------------- */
+
+/* The call that waits longest is told that there is no container for it. */
+static void fail_first(struct pool *p, enum outcome_status status, const char *text)
+{
+    struct nr_link *l = nr_list_pop(&p->waiting);
+
+    if (l == NULL)
+        return;
+    struct activation *a = nr_container_of(l, struct activation, queue);
+
+    p->waiting_count--;
+    outcome_refuse(&a->outcome, status, text);
+    invoker_tick(a);
+}
+
+/* What the call is told when its container cannot be had. */
+static void fail_for(struct pool *p, const struct container *ct)
+{
+    char text[512];
+
+    if (ct->fn->relay && ct->failure.code == NR_ENOENT) {
+        (void)snprintf(text, sizeof(text), "Failed to pull container image '%s'.", ct->fn->image);
+        fail_first(p, OUTCOME_DEVELOPER_ERROR, text);
+    } else {
+        fail_first(p, OUTCOME_INTERNAL_ERROR, provision_failed);
+    }
+}
+
+void pool_start_failed(struct container *ct)
+{
+    struct pool *p = ct->pool;
+    bool others = false;
+
+    NR_LIST_EACH(&p->containers, l) {
+        const struct container *other = nr_container_of(l, struct container, in_pool);
+
+        others = others || (other != ct && !other->retired && other->state != CT_STARTING);
+    }
+    /* Calls that a living container can serve later wait for it; the next start is tried in a while. */
+    if (others)
+        p->not_before_ms = p->v->loop->now_ms + RETRY_MS;
+    p->feeding = true;
+    if (!others && p->waiting_count > view(p).coming - slots_coming(ct, nr_mono_us()))
+        fail_for(p, ct);
+    p->feeding = false;
+    container_retire(ct, ENDED_START_FAILED);
+}
