@@ -50,8 +50,10 @@ static enum http_state take_status(struct http_reply *r)
 
 static enum http_state headers_end(struct http_reply *r)
 {
-    if (r->status < 200)
+    if (r->status < 200) {
+        r->chunked = r->has_length = false;
         return HTTP_STATUS_LINE;
+    }
     if (r->chunked)
         return HTTP_CHUNK_SIZE;
     if (r->status == 204 || r->status == 304 || (r->has_length && r->left == 0))
@@ -71,9 +73,11 @@ static enum http_state take_header(struct http_reply *r)
     if (strcasecmp(r->line, "transfer-encoding") == 0)
         r->chunked = strcasecmp(value, "chunked") == 0;
     if (strcasecmp(r->line, "content-length") == 0) {
-        r->has_length = parse_number(value, 10, &r->left);
-        if (!r->has_length)
+        uint64_t length;
+        if (!parse_number(value, 10, &length) || (r->has_length && r->left != length))
             return HTTP_BROKEN;
+        r->has_length = true;
+        r->left = length;
     }
     return HTTP_HEADER;
 }

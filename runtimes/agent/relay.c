@@ -180,19 +180,19 @@ static void connect_later(struct relay_call *c)
     timer_set(&c->slot->agent->loop, &c->timer, CONNECT_AGAIN_MS, connect_now);
 }
 
-static bool send_some(struct relay_call *c)
+/* Sends what the server takes. One that hangs up on us may have answered before: then only reading is left. */
+static void send_some(struct relay_call *c)
 {
     ssize_t n =
         send(c->conn.fd, c->request + c->sent, c->length - c->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR;
-    c->sent += (size_t)n;
-    if (c->sent == c->length) {
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    c->sent += n > 0 ? (size_t)n : 0;
+    if (n < 0 || c->sent == c->length) {
         free(c->request);
         c->request = NULL;
         loop_change(&c->slot->agent->loop, &c->conn, EPOLLIN);
     }
-    return true;
 }
 
 static void read_some(struct relay_call *c)
@@ -221,11 +221,8 @@ static void conn_ready(struct watch *watch, uint32_t events)
             return;
         }
     }
-    if ((events & EPOLLOUT) && c->request && !send_some(c)) {
-        http_reply_close(&c->reply);
-        replied(c);
-        return;
-    }
+    if ((events & EPOLLOUT) && c->request)
+        send_some(c);
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
         read_some(c);
 }

@@ -62,15 +62,17 @@ class Flavour:
         self.forks = more.get("forks", True)
         self.bad = more.get("bad")      # (file, code, env, how the error begins or None) that does not initialise
         self.command = more.get("command")
+        self.server = more.get("server", "server")
 
     def image(self):
         return self.own_image() if self.command else image_of(self.family)
 
     def own_image(self):
         """python's image without our profile: a stranger's, for the relay."""
-        name = "narae/contract-server:1"
+        name = "narae/contract-%s:1" % self.server
         subprocess.run(["docker", "build", "-q", "-t", name, "-f", "-", FUNCTIONS],
-                       input="FROM %s\nRUN rm -r /narae\nCOPY server.py /\n" % image_of("python"), text=True,
+                       input="FROM %s\nRUN rm -r /narae\nCOPY %s.py /server.py\n" % (image_of("python"), self.server),
+                       text=True,
                        check=True, stdout=subprocess.DEVNULL,
                        env=dict(os.environ, DOCKER_BUILDKIT="0"))
         return name

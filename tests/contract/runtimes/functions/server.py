@@ -59,4 +59,4 @@ def run(body):
     return 200, result
 
 
-http.server.HTTPServer(("0.0.0.0", 8080), Server).serve_forever()
+http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Server).serve_forever()
