@@ -17,9 +17,11 @@ struct cli {
     /* of the command */
     const char *name, *kind, *main, *network, *exec, *image;
     int64_t memory_mb, timeout_ms, logs_mb, concurrency, limit, skip; /* -1: not given */
-    bool non_blocking, record, result, no_overwrite; /* result wins over record, as -br of wsk */
-    json_t *parameters;                              /* made */
-    int argc;                                        /* words behind the verb */
+    const char *since;
+    bool follow, non_blocking, record, result,
+        no_overwrite;   /* result wins over record, as -br of wsk */
+    json_t *parameters; /* made */
+    int argc;           /* words behind the verb */
     char **argv;
 };
 
@@ -38,6 +40,12 @@ int cli_configure(struct cli *c, struct nr_err *err);
  * returns the exit status. *ret_status (may be NULL) is the HTTP status whatever it was. With `quiet_status` that status prints nothing. */
 int cli_call(struct cli *c, const char *method, const char *path, const json_t *body,
              int quiet_status, json_t **ret, int *ret_status);
+/* Opens a stream and gives its bytes to on_bytes as they come, for as long as they do. 0: it ended; 1: refused, and said why; < 0:
+ * NR_E*, it broke, or the platform is not there just now: said, unless `again`. A first try that finds nobody is 1. */
+int cli_stream(struct cli *c, const char *path, const char *const *headers, bool again,
+               bool (*on_bytes)(void *arg, struct nr_str bytes), void *arg);
+/* The record, or with tail "/logs" a part of it, of the activation that the words name (made). verbs.c */
+int cli_activation(struct cli *c, const char *tail, json_t **ret);
 /* Percent-encodes "pkg/name" for a path into out (lent, 3 * 512 bytes); false when it is too long. */
 bool cli_path_name(const char *name, char *out, size_t n);
 int cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

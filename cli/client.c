@@ -10,6 +10,7 @@
 #include "common/base/file.h"
 
 #define PRESET_HOST "http://127.0.0.1:3233"
+#define STREAM_SILENCE_S 45 /* a stream is kept alive every 15 s */
 
 int cli_fail(const char *fmt, ...)
 {
@@ -208,4 +209,58 @@ int cli_call(struct cli *c, const char *method, const char *path, const json_t *
     if (r.status / 100 == 2 || r.status == quiet_status)
         return r.status / 100 == 2 ? 0 : 1;
     return explain(c, r.status, answer);
+}
+
+/* What comes before the status is known to be good is the text of a refusal. */
+struct stream {
+    struct nr_fetch_req r;
+    struct nr_buf refusal;
+    bool (*on_bytes)(void *arg, struct nr_str bytes);
+    void *arg;
+};
+
+static bool on_stream_bytes(void *arg, struct nr_str bytes)
+{
+    struct stream *s = arg;
+
+    if (s->r.status / 100 == 2)
+        return s->on_bytes(s->arg, bytes);
+    nr_buf_add(&s->refusal, bytes.p, bytes.n);
+    return !s->refusal.failed;
+}
+
+int cli_stream(struct cli *c, const char *path, const char *const *headers, bool again,
+               bool (*on_bytes)(void *arg, struct nr_str bytes), void *arg)
+{
+    nr_auto_free char *url = nr_alloc(strlen(c->api_host) + strlen(path) + 1);
+    struct stream s = {.on_bytes = on_bytes, .arg = arg};
+    struct nr_err err = {0};
+
+    memcpy(url, c->api_host, strlen(c->api_host));
+    memcpy(url + strlen(c->api_host), path, strlen(path) + 1);
+    nr_buf_init(&s.refusal, 1 << 20);
+    s.r = (struct nr_fetch_req){.method = "GET",
+                                .url = url,
+                                .user_password = c->auth,
+                                .headers = headers,
+                                .silence_max_s = STREAM_SILENCE_S,
+                                .insecure = c->insecure,
+                                .on_bytes = on_stream_bytes,
+                                .arg = &s};
+    int e = nr_fetch_call(c->fetch, &s.r, &err);
+    bool away = e != 0 || (again && s.r.status == 503);
+
+    if (e != 0 && !again && s.r.status == 0)
+        e = explain_no_answer(c, &err);
+    else if (away && e == 0)
+        e = NR_EUNAVAIL;
+    else if (e == 0 && s.r.status / 100 != 2) {
+        nr_auto_json json_t *answer =
+            s.refusal.n ? nr_json_parse(nr_buf_str(&s.refusal), NULL) : NULL;
+
+        e = explain(c, s.r.status, answer);
+    }
+    nr_buf_fini(&s.r.reply);
+    nr_buf_fini(&s.refusal);
+    return e;
 }

@@ -22,8 +22,9 @@ static const struct cli_verb verbs[] = {
      0, 1, verb_activations},
     {"activation", "activation get", "[ID|FUNCTION]",
      "show a past call whole; without words the latest", "narae activation", 0, 1, verb_activation},
-    {"logs", "activation logs", "[ID|FUNCTION]", "print what a call wrote", "narae logs", 0, 1,
-     verb_logs},
+    {"logs", "activation logs", "[ID|FUNCTION]",
+     "print what a call wrote; with -f, -n or --since what those of a function wrote",
+     "narae logs -f hello", 0, 1, verb_logs},
     {"result", "activation result", "[ID|FUNCTION]", "print what a call returned", "narae result",
      0, 1, verb_result},
     {"invokers", NULL, "", "containers and what they and the host use", "narae invokers", 0, 0,
@@ -47,6 +48,7 @@ enum {
     OPT_CONCURRENCY,
     OPT_LIMIT,
     OPT_SKIP,
+    OPT_SINCE,
     OPT_ASYNC,
     OPT_RECORD,
     OPT_NO_OVERWRITE
@@ -83,7 +85,12 @@ static const struct {
     {{"record", no_argument, NULL, OPT_RECORD}, "invoke: print the whole record"},
     {{"blocking", no_argument, NULL, 'b'}, "as wsk has it: --record (-b)"},
     {{"result", no_argument, NULL, 'r'}, "as wsk has it: print the result, which is the rule (-r)"},
-    {{"limit", required_argument, NULL, OPT_LIMIT}, "N   lists: at most (30; 0 is 200)"},
+    {{"limit", required_argument, NULL, OPT_LIMIT},
+     "N   lists: at most (30; 0 is 200); logs: of the last N calls (-n)"},
+    {{"follow", no_argument, NULL, 'f'},
+     "logs: go on with what comes, also when the platform was away (-f)"},
+    {{"since", required_argument, NULL, OPT_SINCE},
+     "WHEN   logs: not older than 90s, 10m, 2h, 1d, or 2026-01-31T12:00:00Z"},
     {{"skip", required_argument, NULL, OPT_SKIP}, "N   lists: leave out the first"},
     {{"help", no_argument, NULL, 'h'}, "this text (-h)"},
 };
@@ -193,6 +200,9 @@ static int take_option(struct cli *c, int option, int argc, char **argv)
     case OPT_TIMEOUT: return take_number("timeout", &c->timeout_ms);
     case OPT_LOGS: return take_number("logsize", &c->logs_mb);
     case OPT_CONCURRENCY: return take_number("concurrency", &c->concurrency);
+    case 'f': c->follow = true; return 0;
+    case OPT_SINCE: c->since = optarg; return 0;
+    case 'n':
     case OPT_LIMIT: return take_number("limit", &c->limit);
     case OPT_SKIP: return take_number("skip", &c->skip);
     case OPT_ASYNC: c->non_blocking = true; return 0;
@@ -213,7 +223,7 @@ static int read_options(struct cli *c, int argc, char **argv, char **words, int 
 
     for (size_t i = 0; i < nr_countof(options); i++)
         table[i] = options[i].option;
-    while ((option = getopt_long(argc, argv, "-io:p:P:hbr", table, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "-io:p:P:hbrfn:", table, NULL)) != -1) {
         if (option == 1)
             words[n++] = optarg;
         else if (option == 'h')

@@ -328,7 +328,7 @@ static int activation_path(struct cli *c, const char *tail, char *out, size_t n)
     return 0;
 }
 
-static int show_activation(struct cli *c, const char *tail, json_t **ret)
+int cli_activation(struct cli *c, const char *tail, json_t **ret)
 {
     char path[PATH_BYTES];
     int e = activation_path(c, tail, path, sizeof(path));
@@ -339,7 +339,7 @@ static int show_activation(struct cli *c, const char *tail, json_t **ret)
 int verb_activation(struct cli *c)
 {
     nr_auto_json json_t *answer = NULL;
-    int e = show_activation(c, "", &answer);
+    int e = cli_activation(c, "", &answer);
 
     if (e == 0)
         cli_print_json(answer);
@@ -349,29 +349,11 @@ int verb_activation(struct cli *c)
 int verb_result(struct cli *c)
 {
     nr_auto_json json_t *answer = NULL;
-    int e = show_activation(c, "/result", &answer);
+    int e = cli_activation(c, "/result", &answer);
 
     if (e == 0)
         cli_print_json(c->json ? answer : json_object_get(answer, "result"));
     return e;
-}
-
-int verb_logs(struct cli *c)
-{
-    nr_auto_json json_t *answer = NULL;
-    json_t *line;
-    size_t i;
-    int e = show_activation(c, "/logs", &answer);
-
-    if (e != 0)
-        return e;
-    if (c->json) {
-        cli_print_json(answer);
-        return 0;
-    }
-    json_array_foreach(json_object_get(answer, "logs"), i, line)
-        printf("%s\n", json_string_value(line));
-    return 0;
 }
 
 /* ---- doctor ------------------------------------------------------------------------------------------------------- */

@@ -23,6 +23,7 @@ struct nr_fetch {
 /* What the callbacks of one call see. */
 struct transfer {
     struct nr_fetch_req *r;
+    CURL *curl;
     size_t max_bytes;
     bool too_big, stopped, no_memory;
 };
@@ -58,6 +59,10 @@ static size_t on_bytes(char *p, size_t one, size_t n, void *arg)
     struct transfer *t = arg;
 
     if (t->r->on_bytes) {
+        long status = 0;
+
+        (void)curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+        t->r->status = (int)status;
         t->stopped = !t->r->on_bytes(t->r->arg, (struct nr_str){p, n});
         return t->stopped ? 0 : n;
     }
@@ -111,6 +116,12 @@ static struct curl_slist *make_headers(const struct nr_fetch_req *r)
     return list;
 }
 
+/* 0: none. */
+static long total_ms(const struct nr_fetch_req *r)
+{
+    return r->timeout_ms ? (long)r->timeout_ms : r->silence_max_s ? 0 : TIMEOUT_MS;
+}
+
 static void set_up(struct nr_fetch *f, struct transfer *t, struct curl_slist *headers)
 {
     struct nr_fetch_req *r = t->r;
@@ -125,8 +136,9 @@ static void set_up(struct nr_fetch *f, struct transfer *t, struct curl_slist *he
     (void)curl_easy_setopt(
         curl, CURLOPT_CONNECTTIMEOUT_MS,
         (long)(r->connect_timeout_ms ? r->connect_timeout_ms : CONNECT_TIMEOUT_MS));
-    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
-                           (long)(r->timeout_ms ? r->timeout_ms : TIMEOUT_MS));
+    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, total_ms(r));
+    (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, r->silence_max_s ? 1L : 0L);
+    (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)r->silence_max_s);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, t);
     (void)curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
@@ -207,6 +219,7 @@ static int judge(const struct nr_fetch *f, const struct transfer *t, CURLcode e,
 int nr_fetch_call(struct nr_fetch *f, struct nr_fetch_req *r, struct nr_err *err)
 {
     struct transfer t = {.r = r,
+                         .curl = f->curl,
                          .max_bytes = r->reply_max_bytes ? r->reply_max_bytes : REPLY_MAX_BYTES};
     struct curl_slist *headers = make_headers(r);
     char detail[CURL_ERROR_SIZE] = "";

@@ -20,9 +20,11 @@ struct nr_fetch_req {
     struct nr_str body;
     const char *content_type;                /* NULL: none */
     uint32_t connect_timeout_ms, timeout_ms; /* total; 0: 5 s, 60 s */
-    size_t reply_max_bytes;                  /* NR_ETOOBIG above; 0: 16 MiB */
-    bool insecure;                           /* no certificate check */
-    /* A stream of bytes instead of `reply`; return false to stop. May be NULL. */
+    unsigned
+        silence_max_s; /* a stream: NR_ETIMEOUT when for so long next to nothing comes, and no limit in all; 0: off */
+    size_t reply_max_bytes; /* NR_ETOOBIG above; 0: 16 MiB */
+    bool insecure;          /* no certificate check */
+    /* A stream of bytes instead of `reply`, `status` is there; return false to stop. May be NULL. */
     bool (*on_bytes)(void *arg, struct nr_str bytes);
     void *arg;
     /* out */

@@ -1,16 +1,20 @@
 """The logs of a function as a stream: what is stored, what comes, how a reader goes on after a break,
 and that neither a slow reader nor a foreign one gets what is not his."""
 import json
+import os
+import signal
 import socket
+import subprocess
 import threading
 import time
 
 import pytest
 
-from conftest import SLOW, within
+from conftest import BUILD, SLOW, within
 from functions import ECHO
 
 EVENTS = {"Accept": "text/event-stream"}
+NONE = [{"key": "narae.network", "value": "none"}]
 
 SAY = """
 import sys
@@ -113,7 +117,7 @@ def text(line):
 
 
 def test_stored_logs_in_the_order_of_ends(platform, name):
-    platform.put(name, SAY)
+    platform.put(name, SAY, annotations=NONE)
     ids = [platform.invoke(name, {"who": f"w{i}", "lines": 2, "err": i == 3}).activation
            for i in range(5)]
     reply = platform.request("GET", path(name))
@@ -132,7 +136,7 @@ def test_stored_logs_in_the_order_of_ends(platform, name):
 
 
 def test_stored_logs_as_events(platform, name, follow):
-    platform.put(name, SAY)
+    platform.put(name, SAY, annotations=NONE)
     ids = [platform.invoke(name, {"who": "a"}).activation,
            platform.invoke(name, {"who": "b", "fail": True}).activation]
     f = follow(platform, name, query="")
@@ -153,7 +157,7 @@ def test_in_a_package(platform, name, follow):
 
 
 def test_two_followers_see_the_same_in_the_same_order(platform, name, follow):
-    platform.put(name, SAY)
+    platform.put(name, SAY, annotations=NONE)
     first = platform.invoke(name, {"who": "before"}).activation
     one = follow(platform, name).start()
     two = follow(platform, name, query="?follow=1&limit=0").start()
@@ -171,7 +175,7 @@ def test_two_followers_see_the_same_in_the_same_order(platform, name, follow):
 
 
 def test_async_and_concurrent_calls_come_once(platform, name, follow):
-    platform.put(name, SAY)
+    platform.put(name, SAY, annotations=NONE)
     f = follow(platform, name, query="?follow=true&limit=0").start()
     ids = {platform.invoke(name, {"who": f"w{i}"}, query="").json["activationId"] for i in range(25)}
     within(60, "all came", lambda: len(f.events) >= 25)
@@ -180,7 +184,7 @@ def test_async_and_concurrent_calls_come_once(platform, name, follow):
 
 def test_a_large_log_is_followed(platform, name, follow):
     """Larger than what goes out directly, and than what one read of the store brings."""
-    platform.put(name, SAY)
+    platform.put(name, SAY, annotations=NONE)
     f = follow(platform, name).start()
     ids = [platform.invoke(name, {"who": f"w{i}", "lines": 5000, "pad": 200}).activation
            for i in range(3)]
@@ -192,7 +196,7 @@ def test_a_large_log_is_followed(platform, name, follow):
 
 
 def test_logs_of_none(platform, name, follow):
-    platform.put(name, SAY, limits={"logs": 0})
+    platform.put(name, SAY, annotations=NONE, limits={"logs": 0})
     f = follow(platform, name).start()
     done = platform.invoke(name, {"who": "w", "lines": 10}).activation
     within(10, "it came", lambda: f.events)
@@ -206,7 +210,7 @@ def test_a_slow_follower_loses_what_it_is_told(start_platform, follow):
     platform.request("PUT", "/narae/v1/accounts/guest/limits",
                      {"invocationsPerMinute": 1000000, "concurrentInvocations": 1000},
                      auth=platform.admin_auth)
-    platform.put("f", SAY)
+    platform.put("f", SAY, annotations=NONE)
     platform.invoke("f", {"who": "first"})
     slow = follow(platform, "f", query="?follow=1&limit=0", window=4096)
     quick = follow(platform, "f", query="?follow=1&limit=0").start()
@@ -235,7 +239,7 @@ def test_a_slow_follower_loses_what_it_is_told(start_platform, follow):
 
 def test_going_on_after_a_restart(start_platform, follow):
     platform = start_platform()
-    platform.put("f", SAY)
+    platform.put("f", SAY, annotations=NONE)
     f = follow(platform, "f").start()
     ids = [platform.invoke("f", {"who": f"w{i}"}).activation for i in range(3)]
     within(10, "all came", lambda: len(f.events) == 3)
@@ -256,7 +260,7 @@ def test_going_on_after_a_restart(start_platform, follow):
 
 def test_drain_while_a_follower_reads_nothing(start_platform, follow):
     platform = start_platform()
-    platform.put("f", SAY)
+    platform.put("f", SAY, annotations=NONE)
     follow(platform, "f", window=4096)
     for i in range(3):
         platform.invoke("f", {"who": "w", "lines": 4000, "pad": 500})
@@ -270,10 +274,10 @@ def test_drain_while_a_follower_reads_nothing(start_platform, follow):
 def test_accounts_see_their_own(start_platform, follow):
     """Two accounts, functions of the same name."""
     platform = start_platform()
-    platform.put("f", SAY)
+    platform.put("f", SAY, annotations=NONE)
     mine = follow(platform, "f").start()
     admin = platform.request("PUT", "actions/f?overwrite=true",
-                             {"exec": {"kind": "python:3", "code": SAY}}, auth=platform.admin_auth)
+                             {"exec": {"kind": "python:3", "code": SAY}, "annotations": NONE}, auth=platform.admin_auth)
     assert admin.status == 200, admin
     theirs = follow(platform, "f", auth=platform.admin_auth).start()
     a = platform.invoke("f", {"who": "guest-canary"}).activation
@@ -317,8 +321,108 @@ def test_so_many_followers(platform, name, follow):
 def test_heartbeat_and_no_stall(start_platform, follow):
     """An idle stream outlives the write timeout (30 s) by its heartbeats."""
     platform = start_platform()
-    platform.put("f", SAY)
+    platform.put("f", SAY, annotations=NONE)
     f = follow(platform, "f").start()
     within(40, "two heartbeats", lambda: f.comments >= 2)
     done = platform.invoke("f", {"who": "late"}).activation
     within(10, "it came", lambda: f.events and f.events[0][1] == done)
+
+
+# ---- narae logs
+
+class Command:
+    """A narae that goes on until it is told to end; `lines` is what it has printed."""
+
+    def __init__(self, platform, *words, **options):
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("NARAE_A", "WHISK_", "__OW_"))}
+        env.update(NARAE_APIHOST=platform.url, NARAE_AUTH=platform.auth, HOME="/nonexistent")
+        self.process = subprocess.Popen([BUILD / "narae", "logs", *words], env=env, text=True,
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, **options)
+        self.lines, self.said = [], []
+        for stream, lines in (self.process.stdout, self.lines), (self.process.stderr, self.said):
+            threading.Thread(target=self._read, args=(stream, lines), daemon=True).start()
+
+    def _read(self, stream, lines):
+        for line in stream:
+            lines.append(line.rstrip("\n"))
+
+    def interrupt(self):
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(timeout=10)
+
+
+@pytest.fixture
+def narae_logs():
+    made = []
+
+    def make(*a):
+        made.append(Command(*a))
+        return made[-1]
+
+    yield make
+    for c in made:
+        if c.process.poll() is None:
+            c.process.kill()
+        c.process.wait()
+
+
+def test_narae_follows_over_a_restart(start_platform, narae_logs):
+    platform = start_platform()
+    platform.put("f", SAY, annotations=NONE)
+    ids = [platform.invoke("f", {"who": f"w{i}"}).activation for i in range(3)]
+    command = narae_logs(platform, "-f", "f")
+    within(10, "what was there came", lambda: len(command.lines) == 3)
+    ids.append(platform.invoke("f", {"who": "w3", "err": True}).activation)
+    within(10, "what comes came", lambda: len(command.lines) == 5)
+    platform.stop()
+    within(10, "it says that it waits", lambda: command.said)
+    platform.start(f"--listen=127.0.0.1:{platform.port}")
+    ids.append(platform.invoke("f", {"who": "w4"}).activation)
+    within(20, "and goes on", lambda: len(command.lines) == 6)
+    assert [line.split(" ")[0] for line in command.lines] == ids[:4] + [ids[3], ids[4]]
+    assert [line.split(" ", 3)[3].strip() for line in command.lines] == \
+        ["w0 0", "w1 0", "w2 0", "w3 0", "to stderr", "w4 0"]
+    assert "\033" not in "".join(command.lines), "no colour into a pipe"
+    assert len(command.said) == 1 and "going on when the platform is back" in command.said[0]
+    assert command.interrupt() in (0, 130, -signal.SIGINT)
+
+
+def test_narae_follows_from_before_the_first_call(start_platform, narae_logs):
+    """The connection breaks before anything was printed."""
+    platform = start_platform()
+    platform.put("f", SAY, annotations=NONE)
+    command = narae_logs(platform, "-f", "-n", "0", "f", "-o", "json")
+    within(10, "it follows", lambda: platform.metric("narae_log_followers") == 1)
+    platform.process.kill()
+    platform.process.wait()
+    within(10, "it says that it waits", lambda: command.said)
+    platform.start(f"--listen=127.0.0.1:{platform.port}")
+    done = platform.invoke("f", {"who": "w"}).activation
+    within(20, "it came", lambda: command.lines)
+    event = json.loads(command.lines[0])
+    assert event["activationId"] == done and text(event["logs"][0]) == "w 0 "
+
+
+@pytest.mark.parametrize("words, status, said", [
+    (["-f"], 1, "narae functions"),
+    (["-f", "nobody-deployed-this"], 1, "(HTTP 404)"),
+    (["--since", "yesterday", "f"], 1, "give 90s, 10m"),
+    (["-n", "many", "f"], 1, "a whole number"),
+    (["-n", "201", "f"], 1, "not in the range of 0 to 200"),
+])
+def test_narae_says_why_not(platform, name, words, status, said, narae_logs):
+    platform.put(name, SAY, annotations=NONE)
+    command = narae_logs(platform, *[name if w == "f" else w for w in words])
+    assert command.process.wait(timeout=20) == status
+    within(5, said, lambda: said in "\n".join(command.said))
+
+
+def test_narae_logs_of_the_last(platform, name, narae_logs):
+    platform.put(name, SAY, annotations=NONE)
+    ids = [platform.invoke(name, {"who": f"w{i}"}).activation for i in range(4)]
+    for words, expected in (["-n", "2"], ids[2:]), (["--since", "10m"], ids), (["--since", "0s"], []), \
+            (["--since", "2026-01-31T12:00:00Z", "-n", "1"], ids[3:]):
+        command = narae_logs(platform, *words, name)
+        assert command.process.wait(timeout=20) == 0
+        within(5, str(words), lambda: [line.split(" ")[0] for line in command.lines] == expected)
