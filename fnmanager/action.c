@@ -9,6 +9,7 @@
 #include "fnmanager/body.h"
 #include "fnmanager/code.h"
 #include "fnmanager/entity.h"
+#include "fnmanager/grants_api.h"
 #include "fnmanager/lifecycle.h"
 #include "fnmanager/merge.h"
 #include "fnmanager/sweeper.h"
@@ -82,7 +83,9 @@ static int read_and_merge(struct fnmanager *m, struct fn_call *call, struct put 
         return refuse(call, r);
     if (p->exists && !call->overwrite)
         return refuse(call, NR_EEXIST);
-    return action_merge(&p->body, p->exists ? &p->old : NULL, &p->row, &call->err);
+    r = action_merge(&p->body, p->exists ? &p->old : NULL, &p->row, &call->err);
+    return r == 0 ? grants_check(m, nr_str_of(call->account->name), p->row.annotations, &call->err)
+                  : r;
 }
 
 /* Old uploads wait on disk for calls that may still need them; when the disk is full they go at once. */

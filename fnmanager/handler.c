@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "fnmanager/account_api.h"
 #include "fnmanager/action.h"
+#include "fnmanager/grants_api.h"
 #include "fnmanager/resolve.h"
 #include "fnmanager/sweeper.h"
 
@@ -36,9 +37,12 @@ static const struct {
     [FN_ACTION_LIST] = {"action_list", action_list},
     [FN_ACCOUNT_GET] = {"account_get", account_get},
     [FN_ACCOUNT_LIMITS] = {"account_limits", account_limits},
+    [FN_GRANTS_GET] = {"grants_get", grants_get},
+    [FN_GRANTS_PUT] = {"grants_put", grants_put},
 };
 
-/* A change on its way to the loops; freed when both have seen it. */
+/* A change on its way to the loops; freed when both have seen it. Of many changes by one call each has one without a call, and the last
+ * one has the call and no names. */
 struct change {
     struct nr_mail mail;
     struct fn_call *call;
@@ -61,18 +65,40 @@ static void run_change(struct nr_mail *mail)
 {
     struct change *c = nr_container_of(mail, struct change, mail);
     struct fn_call *call = c->call;
-    bool here = call->loop == c->loop;
+    bool here = call && call->loop == c->loop;
 
-    c->on_change(c->arg, c->account, c->package, c->name, c->old_revision);
+    if (c->name)
+        c->on_change(c->arg, c->account, c->package, c->name, c->old_revision);
     free(c->account);
     free(c->package);
     free(c->name);
     free(c);
+    if (call == NULL)
+        return;
     call->mail.run = run_done;
     if (here)
         call->done(call);
     else
         nr_mailbox_post(call->loop, &call->mail);
+}
+
+void handler_changed(struct fnmanager *m, const char *account, const char *package,
+                     const char *name, uint64_t old_revision)
+{
+    struct change *c;
+
+    if (m->config.on_change == NULL)
+        return;
+    c = nr_alloc(sizeof(*c));
+    *c = (struct change){.mail = {.run = run_change},
+                         .loop = m->config.loop,
+                         .on_change = m->config.on_change,
+                         .arg = m->config.arg,
+                         .account = nr_strdup(account),
+                         .package = nr_strdup(package),
+                         .name = nr_strdup(name),
+                         .old_revision = old_revision};
+    nr_mailbox_post(c->loop, &c->mail);
 }
 
 static void post_back(struct fnmanager *m, struct fn_call *call, uint64_t old_revision)
@@ -91,10 +117,12 @@ static void post_back(struct fnmanager *m, struct fn_call *call, uint64_t old_re
                          .on_change = m->config.on_change,
                          .arg = m->config.arg,
                          .old_revision = old_revision};
-    c->account = nr_strdup(call->account->name);
-    c->package =
-        call->package.n != 0 ? nr_strndup(call->package.p, call->package.n) : nr_strdup("");
-    c->name = nr_strndup(call->name.p, call->name.n);
+    if (old_revision != HANDLER_MANY) {
+        c->account = nr_strdup(call->account->name);
+        c->package =
+            call->package.n != 0 ? nr_strndup(call->package.p, call->package.n) : nr_strdup("");
+        c->name = nr_strndup(call->name.p, call->name.n);
+    }
     nr_mailbox_post(c->loop, &c->mail);
 }
 

@@ -34,4 +34,11 @@ int handler_init(struct handler *h, struct fnmanager *m, struct nr_err *err);
 void handler_fini(struct handler *h);
 void handler_metrics(struct handler *h, struct nr_buf *out);
 
+/* What an operation that changed many functions says as the old revision: it has told each by handler_changed(), and `done` comes after
+ * them all. */
+#define HANDLER_MANY UINT64_MAX
+/* A function was replaced; on_change comes on the platform's loop. A handler's thread. */
+void handler_changed(struct fnmanager *m, const char *account, const char *package,
+                     const char *name, uint64_t old_revision);
+
 #endif

@@ -101,4 +101,25 @@ int metadata_keys(struct nr_db *db,
                                const struct account_row *account),
                   void *arg);
 
+/* The account's grants as they were put (JSON text, made); NR_ENOENT when there are none. */
+int metadata_grants(struct nr_db *db, struct nr_str account, char **ret_text);
+
+/* A change of grants; texts lent during the call. */
+struct grants_put {
+    struct nr_str account, text;
+    struct fn_actor actor;
+    uint64_t (*next_revision)(void *arg);
+    void *arg;
+};
+/* A function that has become new by it. */
+struct grants_changed {
+    int64_t version_id;
+    uint64_t old_revision;
+    char *package, *name;
+};
+/* Stores, audits, and gives each function of the account a new revision, in one transaction. *ret_list is made. */
+int metadata_grants_put(struct nr_db *db, const struct grants_put *put,
+                        struct grants_changed **ret_list, size_t *ret_n);
+void grants_changed_free(struct grants_changed *list, size_t n);
+
 #endif

@@ -5,8 +5,10 @@
 
 #include "common/base/json.h"
 #include "fnmanager/entity.h"
+#include "fnmanager/grants_api.h"
 #include "fnmanager/kinds.h"
 #include "fnmanager/lifecycle.h"
+#include "ports/grants.h"
 
 static char *joined(const char *a, const char *b, const char *c)
 {
@@ -73,6 +75,20 @@ static void read_annotations(const char *stored, bool native, struct function *f
     f->provide_api_key = is_truthy(annotation(all, "provide-api-key"));
 }
 
+/* What was asked for when the function was stored may have been taken away since: then it does not run. */
+static int set_grants(struct fnmanager *m, struct fn_key key, const char *stored,
+                      struct function *f, struct nr_err *err)
+{
+    nr_auto_json json_t *annotations = nr_json_parse(nr_str_of(stored), NULL);
+    struct grants *has = NULL;
+    int r = grants_of_account(m, key.account, &has, err);
+
+    if (r == 0)
+        r = grants_for_function(has, annotations, f->network == FN_NET_EGRESS, &f->grants, err);
+    grants_unref(has);
+    return r;
+}
+
 static int set_image(struct fnmanager *m, const struct fn_row *row, struct function *f,
                      bool *ret_native, struct nr_err *err)
 {
@@ -130,6 +146,8 @@ static int fill(struct fnmanager *m, struct fn_key key, const struct fn_row *row
     if ((r = set_image(m, row, f, &native, err)) < 0)
         return r;
     read_annotations(row->annotations, native, f);
+    if ((r = set_grants(m, key, row->annotations, f, err)) < 0)
+        return r;
     if ((r = split_parameters(row->parameters, f)) < 0 || f->limits == NULL)
         return nr_err_set(err, NR_ENOMEM, "There is no memory to load the function.");
     return 0;

@@ -67,4 +67,8 @@ static const char step_1[] =
     "CREATE TABLE garbage(code_folder TEXT PRIMARY KEY, since_ms INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX garbage_by_age ON garbage(since_ms);";
 
-const char *const schema_steps[] = {step_1, NULL};
+/* What the administrator allows an account: ports/grants.h as a JSON text. */
+static const char step_2[] =
+    "CREATE TABLE grants(account TEXT PRIMARY KEY, text TEXT NOT NULL, updated_ms INTEGER NOT NULL) WITHOUT ROWID;";
+
+const char *const schema_steps[] = {step_1, step_2, NULL};

@@ -51,6 +51,8 @@ const struct route routes[] = {
 
     {NR_HTTP_GET, "/narae/v1/accounts/:account/limits", SCOPE_ADMIN, BODY_IGNORED, 0, accounts_call, FN_ACCOUNT_GET},
     {NR_HTTP_PUT, "/narae/v1/accounts/:account/limits", SCOPE_ADMIN, BODY_SETTINGS, 0, accounts_call, FN_ACCOUNT_LIMITS},
+    {NR_HTTP_GET, "/narae/v1/accounts/:account/grants", SCOPE_READ, BODY_IGNORED, 0, accounts_call, FN_GRANTS_GET},
+    {NR_HTTP_PUT, "/narae/v1/accounts/:account/grants", SCOPE_ADMIN, BODY_SETTINGS, 0, accounts_call, FN_GRANTS_PUT},
     {NR_HTTP_GET, "/narae/v1/functions/:name/logs", SCOPE_READ, BODY_IGNORED, 0, logs_call, 0},
     {NR_HTTP_GET, "/narae/v1/functions/:package/:name/logs", SCOPE_READ, BODY_IGNORED, 0, logs_call, 0},
     {NR_HTTP_GET, "/narae/v1/invokers", SCOPE_READ, BODY_IGNORED, 0, info_invokers, 0},

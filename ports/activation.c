@@ -1,5 +1,6 @@
 /* The life of the shared objects of the ports: counting, freeing, names of their states. No decisions. */
 #include "ports/activation.h"
+#include "ports/grants.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -90,6 +91,7 @@ void function_unref(struct function *f)
         f->init_parameters, f->limits};
     for (size_t i = 0; i < nr_countof(texts); i++)
         free(texts[i]);
+    grants_unref(f->grants);
     free(f);
 }
 

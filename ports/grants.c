@@ -1,15 +1,12 @@
 /* Grants as texts and as shared structs. What comes in is an administrator's JSON and a tenant's annotations: both are judged member by
  * member, and whatever is refused is quoted.
  */
-#include "ports/grants.h"
+#include "ports/grants_parts.h"
 
 #include <string.h>
 
 #include "common/base/json.h"
 #include "common/base/mem.h"
-
-/* Folders of the container in which a volume may appear. */
-static const char *const volume_prefixes[] = {"/data", "/mnt", "/srv", "/var/lib"};
 
 /* ---- holding ------------------------------------------------------------------------------------------------ */
 
@@ -38,7 +35,7 @@ void grants_unref(struct grants *g)
     free(g);
 }
 
-static struct grants *grants_make(void)
+struct grants *grants_make(void)
 {
     struct grants *g = nr_alloc(sizeof(*g));
 
@@ -51,8 +48,7 @@ static struct grants *grants_make(void)
 
 /* ---- one grant ---------------------------------------------------------------------------------------------- */
 
-/* Lower-case letters, digits and single dashes: it becomes part of a path of ours. */
-static bool good_name(const char *s)
+bool grants_good_name(const char *s)
 {
     size_t n = s ? strlen(s) : 0;
 
@@ -60,7 +56,7 @@ static bool good_name(const char *s)
            strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-_") == n && s[0] != '-' && s[0] != '_';
 }
 
-static bool good_host_name(struct nr_str s)
+static bool good_host(struct nr_str s)
 {
     static const char letters[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
@@ -133,7 +129,7 @@ int grants_read_egress(const char *text, struct grant_egress *ret, struct nr_err
     g.port = (uint16_t)number;
     g.udp = nr_str_eqz(protocol, "udp");
     if (!grants_read_address(host, &g.address, &g.prefix)) {
-        if (!good_host_name(host))
+        if (!good_host(host))
             return nr_err_set(
                 err, NR_EINVAL,
                 "egress grant '%.*s': the host is no IPv4 address, no network and no name", 300,
@@ -184,7 +180,8 @@ static int read_volumes(const json_t *list, struct grants *g, struct nr_err *err
         const json_t *quota = json_object_get(each, "quota_mb");
         int64_t mb = json_is_integer(quota) ? json_integer_value(quota) : 0;
 
-        if (!good_name(name) || mb < 1 || mb > GRANT_VOLUME_MAX_MB || json_object_size(each) != 2)
+        if (!grants_good_name(name) || mb < 1 || mb > GRANT_VOLUME_MAX_MB ||
+            json_object_size(each) != 2)
             return nr_err_set(err, NR_EINVAL,
                               "a volume is {\"name\":\"a-z, 0-9, - and _\",\"quota_mb\":1 to %d}",
                               GRANT_VOLUME_MAX_MB);
@@ -205,8 +202,16 @@ static bool in_list(const char *const *list, const char *name)
     return false;
 }
 
-static int read_devices(const json_t *list, const char *const *known, struct grants *g,
-                        struct nr_err *err)
+static bool offered(const struct grant_device *list, const char *name)
+{
+    for (; list && list->name; list++)
+        if (strcmp(list->name, name) == 0)
+            return true;
+    return false;
+}
+
+static int read_devices(const json_t *list, const struct grant_device *known, bool lenient,
+                        struct grants *g, struct nr_err *err)
 {
     size_t i;
     json_t *each;
@@ -217,7 +222,9 @@ static int read_devices(const json_t *list, const char *const *known, struct gra
     json_array_foreach(list, i, each) {
         const char *name = json_string_value(each);
 
-        if (!good_name(name) || !in_list(known, name))
+        if (lenient && name && !offered(known, name))
+            continue;
+        if (!grants_good_name(name) || !offered(known, name))
             return nr_err_set(
                 err, NR_EINVAL,
                 "device '%.*s' is not in this naraed's list (--device NAME=PATH at its start)",
@@ -227,8 +234,8 @@ static int read_devices(const json_t *list, const char *const *known, struct gra
     return 0;
 }
 
-int grants_read(const json_t *o, const char *const *devices, struct grants **ret,
-                struct nr_err *err)
+static int read_all(const json_t *o, const struct grant_device *devices, bool lenient,
+                    struct grants **ret, struct nr_err *err)
 {
     static const char *const members[] = {"egress", "volumes", "devices", NULL};
     const char *key;
@@ -247,12 +254,73 @@ int grants_read(const json_t *o, const char *const *devices, struct grants **ret
     if (r == 0)
         r = read_volumes(json_object_get(o, "volumes"), g, err);
     if (r == 0)
-        r = read_devices(json_object_get(o, "devices"), devices, g, err);
+        r = read_devices(json_object_get(o, "devices"), devices, lenient, g, err);
     if (r < 0)
         grants_unref(g);
     else
         *ret = g;
     return r;
+}
+
+int grants_read(const json_t *o, const struct grant_device *devices, struct grants **ret,
+                struct nr_err *err)
+{
+    return read_all(o, devices, false, ret, err);
+}
+
+int grants_stored(const json_t *o, const struct grant_device *devices, struct grants **ret,
+                  struct nr_err *err)
+{
+    return read_all(o, devices, true, ret, err);
+}
+
+/* ---- what this naraed offers -------------------------------------------------------------------------------- */
+
+static bool good_device_path(struct nr_str s)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:";
+
+    if (!nr_str_starts(s, "/dev/") || s.n > GRANT_PATH_MAX_BYTES ||
+        memmem(s.p, s.n, "..", 2) != NULL)
+        return false;
+    for (size_t i = 0; i < s.n; i++)
+        if (memchr(letters, s.p[i], sizeof(letters) - 1) == NULL)
+            return false;
+    return true;
+}
+
+int grants_read_devices(const char *text, struct grant_device **ret, struct nr_err *err)
+{
+    struct grant_device *list = nr_alloc((GRANTS_DEVICES_MAX + 1) * sizeof(*list));
+    struct nr_str rest = nr_str_of(text), part, name;
+    size_t n = 0;
+
+    while (text && text[0] && nr_str_split(&rest, ',', &part)) {
+        struct nr_str path = part;
+        nr_auto_free char *key =
+            nr_str_split(&path, '=', &name) ? nr_strndup(name.p, name.n) : NULL;
+
+        if (n == GRANTS_DEVICES_MAX || !grants_good_name(key) || path.p == NULL ||
+            !good_device_path(path)) {
+            grants_devices_free(list);
+            return nr_err_set(err, NR_EINVAL,
+                              "'%.*s' is not NAME=/dev/PATH, or there are more than %d devices",
+                              (int)(part.n < 100 ? part.n : 100), part.p, GRANTS_DEVICES_MAX);
+        }
+        list[n++] = (struct grant_device){nr_steal(&key), nr_strndup(path.p, path.n)};
+    }
+    *ret = list;
+    return 0;
+}
+
+void grants_devices_free(struct grant_device *list)
+{
+    for (struct grant_device *d = list; d && d->name; d++) {
+        free(d->name);
+        free(d->path);
+    }
+    free(list);
 }
 
 static json_t *egress_json(const struct grant_egress *e)
@@ -304,135 +372,4 @@ bool grants_same_egress(const struct grants *a, const struct grants *b)
         if (!same_egress(&a->egress[i], &b->egress[i]))
             return false;
     return true;
-}
-
-/* ---- what a function gets ----------------------------------------------------------------------------------- */
-
-static const json_t *annotation(const json_t *list, const char *key)
-{
-    const json_t *found = NULL;
-    size_t i;
-    json_t *each;
-
-    json_array_foreach(list, i, each) {
-        const char *name = nr_json_string(each, "key");
-
-        if (name && strcmp(name, key) == 0)
-            found = json_object_get(each, "value");
-    }
-    return json_is_null(found) ? NULL : found;
-}
-
-/* Below one of the allowed folders, without a step up, a double slash or a letter that a path of ours would not have. */
-static bool good_path(const char *path)
-{
-    size_t n = path ? strlen(path) : 0;
-
-    if (n == 0 || n > GRANT_PATH_MAX_BYTES || path[n - 1] == '/' || strstr(path, "..") ||
-        strstr(path, "//") || strstr(path, "/./") || path[n - 1] == '.' ||
-        strspn(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./") != n)
-        return false;
-    for (size_t i = 0; i < nr_countof(volume_prefixes); i++) {
-        size_t m = strlen(volume_prefixes[i]);
-
-        if (strncmp(path, volume_prefixes[i], m) == 0 && (path[m] == '/' || path[m] == '\0'))
-            return strcmp(path, "/var/lib") != 0;
-    }
-    return false;
-}
-
-/* Neither path may be or lie in the other. */
-static bool collide(const char *a, const char *b)
-{
-    size_t n = strlen(a), m = strlen(b);
-    const char *longer = n > m ? a : b;
-    size_t shorter = n > m ? m : n;
-
-    return strncmp(a, b, shorter) == 0 && (longer[shorter] == '\0' || longer[shorter] == '/');
-}
-
-static int ask_volume(const struct grants *account, const json_t *asked, struct grants *g,
-                      struct nr_err *err)
-{
-    const char *name = nr_json_string(asked, "name"), *path = nr_json_string(asked, "path");
-    const struct grant_volume *found = NULL;
-
-    if (!good_name(name) || !good_path(path) || json_object_size(asked) != 2)
-        return nr_err_set(err, NR_EINVAL,
-                          "annotation narae.volumes: each is {\"name\",\"path\"} with a path below "
-                          "/data, /mnt, /srv or /var/lib");
-    for (unsigned i = 0; account && i < account->volume_count; i++)
-        if (strcmp(account->volumes[i].name, name) == 0)
-            found = &account->volumes[i];
-    if (found == NULL)
-        return nr_err_set(err, NR_EFORBIDDEN, "volume '%s' is not granted to this account", name);
-    for (unsigned i = 0; i < g->volume_count; i++)
-        if (strcmp(g->volumes[i].name, name) == 0 || collide(g->volumes[i].path, path))
-            return nr_err_set(err, NR_EINVAL,
-                              "annotation narae.volumes: '%s' at %s collides with another one",
-                              name, path);
-    g->volumes[g->volume_count++] = (struct grant_volume){
-        .name = nr_strdup(name), .path = nr_strdup(path), .quota_mb = found->quota_mb};
-    return 0;
-}
-
-static int ask_volumes(const struct grants *account, const json_t *list, struct grants *g,
-                       struct nr_err *err)
-{
-    size_t i;
-    json_t *each;
-
-    if (list && (!json_is_array(list) || json_array_size(list) > GRANTS_VOLUMES_MAX))
-        return nr_err_set(err, NR_EINVAL, "annotation narae.volumes must be an array");
-    json_array_foreach(list, i, each) {
-        int r = ask_volume(account, each, g, err);
-
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-static int ask_devices(const struct grants *account, const json_t *list, struct grants *g,
-                       struct nr_err *err)
-{
-    size_t i;
-    json_t *each;
-
-    if (list && (!json_is_array(list) || json_array_size(list) > GRANTS_DEVICES_MAX))
-        return nr_err_set(err, NR_EINVAL, "annotation narae.devices must be an array of names");
-    json_array_foreach(list, i, each) {
-        const char *name = json_string_value(each);
-        bool found = false;
-
-        if (!good_name(name))
-            return nr_err_set(err, NR_EINVAL, "annotation narae.devices must be an array of names");
-        for (unsigned k = 0; account && k < account->device_count; k++)
-            found = found || strcmp(account->devices[k], name) == 0;
-        if (!found)
-            return nr_err_set(err, NR_EFORBIDDEN, "device '%s' is not granted to this account",
-                              name);
-        g->devices[g->device_count++] = nr_strdup(name);
-    }
-    return 0;
-}
-
-int grants_for_function(const struct grants *account, const json_t *annotations, bool egress,
-                        struct grants **ret, struct nr_err *err)
-{
-    struct grants *g = grants_make();
-    int r = ask_volumes(account, annotation(annotations, "narae.volumes"), g, err);
-
-    if (r == 0)
-        r = ask_devices(account, annotation(annotations, "narae.devices"), g, err);
-    for (unsigned i = 0; r == 0 && egress && account && i < account->egress_count; i++) {
-        g->egress[i] = account->egress[i];
-        g->egress[i].name = nr_strdup(account->egress[i].name);
-        g->egress_count++;
-    }
-    if (r < 0 || g->volume_count + g->device_count + g->egress_count == 0)
-        grants_unref(nr_steal(&g));
-    if (r == 0)
-        *ret = g;
-    return r;
 }

@@ -45,6 +45,11 @@ struct grant_volume {
     char *path; /* in the container; NULL in what an account has */
 };
 
+/* A device that this naraed offers, by its name for people. */
+struct grant_device {
+    char *name, *path;
+};
+
 struct grants {
     _Atomic int refs;
     struct grant_egress *egress;
@@ -59,10 +64,17 @@ struct grants *grants_ref(struct grants *g);
 void grants_unref(struct grants *g);
 
 /* Reads {"egress":["10.0.0.5:502/tcp"],"volumes":[{"name":"rows","quota_mb":64}],"devices":["gpio"]}; absent members are empty, unknown
- * ones an error. `devices` (lent; ends with NULL) are the names that may be granted. NR_EINVAL with a sentence that quotes what is
+ * ones an error. `devices` (lent; ends with a NULL name; NULL: none) may be granted. NR_EINVAL with a sentence that quotes what is
  * wrong. *ret is made (one reference). */
-int grants_read(const json_t *o, const char *const *devices, struct grants **ret,
+int grants_read(const json_t *o, const struct grant_device *devices, struct grants **ret,
                 struct nr_err *err);
+/* As grants_read(), for what was stored by an earlier run: devices that are no longer offered are left out. */
+int grants_stored(const json_t *o, const struct grant_device *devices, struct grants **ret,
+                  struct nr_err *err);
+/* "gpio=/dev/gpiochip0,meter=/dev/ttyUSB0" -> a list (made, grants_devices_free(); ends with a NULL name); "" and NULL are empty. Paths
+ * below /dev without a step up. */
+int grants_read_devices(const char *text, struct grant_device **ret, struct nr_err *err);
+void grants_devices_free(struct grant_device *list);
 /* One egress grant from its text; name is made. */
 int grants_read_egress(const char *text, struct grant_egress *ret, struct nr_err *err);
 /* "a.b.c.d" or "a.b.c.d/n" with no bits behind the prefix; host's byte order. False for anything else, and ret is untouched then. */
