@@ -44,17 +44,18 @@ def within(seconds, what, question, every=0.02):
 class EngineConnection(http.client.HTTPConnection):
     """HTTP over the Engine's unix socket."""
 
-    def __init__(self):
+    def __init__(self, docker=DOCKER):
         super().__init__("engine", timeout=60 * SLOW)
+        self.docker = docker
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(DOCKER)
+        self.sock.connect(self.docker)
 
 
-def engine(path, method="GET"):
-    connection = EngineConnection()
+def engine(path, method="GET", docker=DOCKER):
+    connection = EngineConnection(docker)
     connection.request(method, path)
     answer = connection.getresponse()
     text = answer.read()
@@ -96,6 +97,9 @@ class Reply:
 class Platform:
     """One naraed process and its folders."""
 
+    docker = DOCKER  # the Engine that the test asks
+    docker_of_naraed = None  # another way to it, for naraed alone
+
     def __init__(self, folder, *options):
         self.folder = pathlib.Path(folder)
         self.data, self.run = self.folder / "data", self.folder / "run"
@@ -111,7 +115,8 @@ class Platform:
             self.log_start = log.tell()
             self.process = subprocess.Popen(
                 [BUILD / "naraed", "--listen=127.0.0.1:0", f"--data={self.data}",
-                 f"--run={self.run}", f"--docker={DOCKER}", *self.options, *more],
+                 f"--run={self.run}", f"--docker={self.docker_of_naraed or self.docker}",
+                 *self.options, *more],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.pid = self.process.pid
 
@@ -160,7 +165,7 @@ class Platform:
                 self.process.kill()
                 self.process.wait()
             for container in self.containers() if self.label else []:
-                engine(f"/containers/{container}?force=1", "DELETE")
+                engine(f"/containers/{container}?force=1", "DELETE", self.docker)
             shutil.rmtree(self.folder, ignore_errors=True)
 
     # ---- what is there
@@ -168,7 +173,7 @@ class Platform:
     def containers(self):
         """Ids of the containers of this installation, in whatever state."""
         filters = urllib.parse.quote(json.dumps({"label": [self.label]}))
-        return [c["Id"] for c in engine(f"/containers/json?all=1&filters={filters}")]
+        return [c["Id"] for c in engine(f"/containers/json?all=1&filters={filters}", docker=self.docker)]
 
     def open_files(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))

@@ -1,0 +1,348 @@
+"""What a fault happens in: a naraed with folders of its own, functions, callers, and the question what is left."""
+import concurrent.futures
+import json
+import os
+import pathlib
+import shutil
+import signal
+import tempfile
+import threading
+import time
+
+from conftest import SLOW, Platform, Reply, engine, within
+from engines import Engine, image
+from proxy import Proxy
+
+# Classes of answers, as records name them.
+OK, APPLICATION, DEVELOPER, INTERNAL = (
+    "success", "application error", "action developer error", "whisk internal error")
+
+# Does as it is told, inside a container of ours.
+CODE = """
+import os, signal, sys, time, uuid
+who = str(uuid.uuid4())
+
+def fill(folder, size):
+    written = 0
+    try:
+        with open(folder + "/full", "wb") as f:
+            while written < size:
+                written += f.write(b"x" * (1 << 16))
+                f.flush()
+    except OSError as e:
+        return {"errno": e.errno, "bytes": written, "who": who}
+    return {"bytes": written, "who": who}
+
+def inodes(folder):
+    n = 0
+    try:
+        while n < 1000000:
+            open("%s/f%d" % (folder, n), "x").close()
+            n += 1
+    except OSError as e:
+        return {"errno": e.errno, "files": n, "who": who}
+    return {"files": n}
+
+def bomb():
+    alive = 0
+    try:
+        while alive < 100000:
+            if os.fork() == 0:
+                time.sleep(600)
+                os._exit(0)
+            alive += 1
+    except OSError as e:
+        return {"errno": e.errno, "processes": alive}
+    return {"processes": alive}
+
+def main(args):
+    do = args.get("do")
+    if do == "sleep":
+        time.sleep(args["seconds"])
+    if do == "deaf":
+        for n in range(1, 65):
+            try:
+                signal.signal(n, signal.SIG_IGN)
+            except (OSError, ValueError):
+                pass
+        while True:
+            time.sleep(1)
+    if do == "memory":
+        hold = []
+        while True:
+            hold.append(bytearray(8 << 20))
+    if do == "bomb":
+        return bomb()
+    if do == "fill":
+        return fill(args["folder"], args["bytes"])
+    if do == "inodes":
+        return inodes(args["folder"])
+    if do == "log":
+        line = "x" * 999 + "\\n"
+        for _ in range(args["lines"]):
+            sys.stdout.write(line)
+    return {"who": who}
+"""
+BUSY_S = 2       # how long a call lasts that a fault is to meet
+TIMEOUT_S = 5    # limit of every function here
+START_S = 30     # a start that the Engine does not answer is given up after this
+
+
+class Call:
+    """A blocking call on a thread of its own; `check` says whether it ended as it must."""
+
+    def __init__(self, world, name, parameters, deadline_s):
+        self.name, self.deadline_s, self.began = name, deadline_s, time.monotonic()
+        self.future = world.threads.submit(self.run, world, parameters)
+
+    def run(self, world, parameters):
+        reply = world.platform.invoke(self.name, parameters)
+        self.took = time.monotonic() - self.began
+        return reply
+
+    def result(self):
+        return self.future.result(timeout=180 * SLOW)
+
+    def status(self):
+        reply = self.result()
+        body = reply.json
+        assert "response" in body, f"{self.name}: {reply}"
+        return body["response"]["status"]
+
+    def check(self, classes):
+        status = self.status()
+        assert status in classes, f"{self.name}: {status}, not {classes}: {self.result()}"
+        limit = (self.deadline_s + 1) * SLOW
+        assert self.took <= limit, f"{self.name}: answered after {self.took:.1f} s, not {limit} s"
+
+
+class Bystander:
+    """Somebody else's warm function, called all the time. `answers`: every answer; `longest_s` between two."""
+
+    def __init__(self, world, name):
+        self.world, self.name = world, name
+        self.wrong, self.count, self.longest_s = [], 0, 0.0
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.call)
+
+    def call(self):
+        connection = self.world.platform.connect()
+        while not self.over.is_set():
+            began = time.monotonic()
+            try:
+                reply = self.world.platform.invoke(self.name, {"n": self.count},
+                                                   connection=connection)
+                if reply.status != 200:
+                    self.wrong.append(repr(reply))
+            except OSError as e:
+                self.wrong.append(repr(e))
+                connection.close()
+            self.count += 1
+            self.longest_s = max(self.longest_s, time.monotonic() - began)
+            self.over.wait(0.05)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+
+class World:
+    """One naraed. where: "stock" (the Engine of the tests, for what is done to single containers), "private" (one of its own), "proxy"
+    (a private one behind a relay)."""
+
+    def __init__(self, where):
+        self.where, self.engine, self.proxy, self.number = where, None, None, 0
+        self.seen, self.spoilt = set(), False
+        self.platform = Platform(tempfile.mkdtemp(prefix="nr", dir="/tmp"))
+        self.threads = concurrent.futures.ThreadPoolExecutor(200)
+        try:
+            self.open()
+        except BaseException:
+            self.discard()
+            raise
+
+    def open(self):
+        p = self.platform
+        if self.where != "stock":
+            self.engine = Engine().start()
+            self.engine.load(image("python"), image("native"))
+            p.docker = self.engine.socket
+        if self.where == "proxy":
+            self.proxy = Proxy(str(p.folder / "engine.sock"), self.engine.socket)
+            p.docker_of_naraed = self.proxy.path
+        p.start()
+        self.bystander_name = self.function("bystander")
+        self.warm = self.function("warm")
+        self.call_all()
+
+    def call_all(self):
+        for name in (self.bystander_name, self.warm):
+            within(60, f"{name} answers", lambda n=name: self.platform.invoke(n).status == 200)
+
+    # ---- functions and calls
+
+    def function(self, name=None, **limits):
+        """A new function, or the named one."""
+        self.number += 1
+        name = name or f"f{self.number}"
+        self.platform.put(name, CODE, limits={"timeout": TIMEOUT_S * 1000, "memory": 128, **limits})
+        return name
+
+    def call(self, name, deadline_s=TIMEOUT_S, **parameters):
+        return Call(self, name, parameters, deadline_s)
+
+    def cold(self, deadline_s=START_S):
+        """A call that needs the Engine."""
+        return self.call(self.function(), deadline_s)
+
+    def busy(self, name, seconds=BUSY_S, **more):
+        """A call that has begun and lasts."""
+        call = self.call(name, seconds + TIMEOUT_S, do="sleep", seconds=seconds, **more)
+        within(30, "a call runs", lambda: self.calls_of(name) > 0 or call.future.done())
+        return call
+
+    def calls_of(self, name):
+        return sum(c["calls"] for c in self.status()["containers"]
+                   if c["function"] == f"guest/{name}")
+
+    def status(self):
+        p = self.platform
+        reply = p.request("GET", "/narae/v1/invokers", auth=p.admin_auth)
+        assert reply.status == 200, reply
+        return reply.json
+
+    def state(self, state):
+        return self.status()["containers_by_state"][state]
+
+    def container_of(self, name):
+        """The Engine's id of the only container of a function."""
+        mine = [c for c in self.status()["containers"] if c["function"] == f"guest/{name}"]
+        assert len(mine) == 1, mine
+        return next(i for i in self.platform.containers() if i.startswith(mine[0]["id"]))
+
+    def ask(self, path, method="GET"):
+        return engine(path, method, self.platform.docker)
+
+    # ---- what is left
+
+    def unknown(self):
+        """What is there and belongs to no container that naraed knows: containers, sockets, control groups, network namespaces."""
+        p = self.platform
+        status = self.status()
+        known = {c["id"] for c in status["containers"] if c["state"] != "dying"}
+        names = {c["name"] for c in status["containers"] if c["state"] != "dying"}
+        known |= {s["id"][:12] for s in status.get("network_slots", [])}
+        found = [f"container {c[:12]}" for c in p.containers() if c[:12] not in known]
+        found += [f"socket {s.name}" for s in (p.run / "c").iterdir() if s.name[:8] not in names]
+        if self.engine:
+            live = {c["Id"] for c in self.ask("/containers/json?all=1")}
+            found += [f"shim {s}" for s in self.engine.shims()
+                      if not any(i in cmdline(s) for i in live)]
+            if len(self.engine.namespaces()) > len(live) + 1:
+                found.append(f"{len(self.engine.namespaces())} network namespaces")
+        found += [f"control group of {c[:12]}" for c in self.gone() if control_groups(c)]
+        return found
+
+    def gone(self):
+        """Containers that were here once and are not any more."""
+        now = set(self.platform.containers())
+        self.seen |= now
+        return self.seen - now
+
+    def nothing_left(self, seconds=30):
+        try:
+            within(seconds, "nothing is left over", lambda: not self.unknown(), every=0.25)
+        except BaseException:
+            print("left over:", self.unknown())
+            raise
+
+    def usable(self, seconds=30):
+        """A function that is called for the first time is answered."""
+        name = self.function()
+        within(seconds, "a new function is answered",
+               lambda: self.platform.invoke(name).status == 200, every=0.25)
+        assert self.platform.request("DELETE", f"actions/{name}").status == 200
+
+    def forget_functions(self):
+        """All but the two of the world: their containers go."""
+        for item in self.platform.request("GET", "actions?limit=200").json:
+            if item["name"] not in (self.bystander_name, self.warm):
+                self.platform.request("DELETE", f"actions/{item['name']}")
+
+    # ---- life
+
+    def kill_naraed(self):
+        self.platform.process.send_signal(signal.SIGKILL)
+        self.platform.process.wait()
+
+    def close(self):
+        """A stop removes every trace."""
+        self.gone()
+        self.platform.stop()
+        folder = self.platform.run / "c"
+        assert not folder.exists() or list(folder.iterdir()) == []
+        within(30, "no control group is left",
+               lambda: not any(control_groups(c) for c in self.seen))
+        if self.engine:
+            within(30, "no network namespace is left",
+                   lambda: len(self.engine.namespaces()) <= 1)
+            assert self.engine.shims() == []
+
+    def discard(self):
+        self.threads.shutdown(wait=False)
+        if self.proxy:
+            self.proxy.mode = ""
+        if self.engine and self.engine.process and self.engine.process.poll() is None:
+            self.engine.signal(signal.SIGCONT)
+        elif self.engine and self.engine.process:
+            self.engine.start()
+        self.platform.discard()
+        if self.proxy:
+            self.proxy.close()
+        if self.engine:
+            self.engine.discard()
+
+
+class Worlds:
+    """One world of each kind, made when it is first asked for, closed at the end; after a failure a new one."""
+
+    def __init__(self):
+        self.made = {}
+
+    def of(self, where):
+        w = self.made.get(where)
+        if w and w.spoilt:
+            self.made.pop(where).discard()
+            w = None
+        if w is None:
+            w = self.made[where] = World(where)
+        return w
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *failed):
+        try:
+            for w in self.made.values():
+                if not w.spoilt and failed == (None, None, None):
+                    w.close()
+        finally:
+            for w in self.made.values():
+                w.discard()
+
+
+def cmdline(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def control_groups(container):
+    """Folders of a container that the kernel still has."""
+    return [str(f) for pattern in ("*/docker", "docker", "system.slice")
+            for f in pathlib.Path("/sys/fs/cgroup").glob(f"{pattern}/*{container}*")]
