@@ -1,18 +1,15 @@
 /* One pass after another: the loop lists who is due, a work thread reads their files, the loop takes the figures in.
  *
- * The control group of a container is found at its first look, from the process that holds one of its connections. A pass holds a reference
- * to each of its containers, and a last look at one that is about to be removed is a pass of its own. Sums by function and by kind
+ * A pass holds a reference to each of its containers, and a last look at one that is about to be removed is a pass of its own. Sums by function and by kind
  * outlive the containers; beyond FUNCTIONS_MAX the function used longest ago goes, and what it used is kept as that of `others`.
  * Closing: what is under way keeps the invoker alive, as a container does.
  */
 #include "invoker/monitor.h"
 
 #include <stdio.h>
-#include <sys/socket.h>
 #include <time.h>
 
 #include "common/base/clock.h"
-#include "invoker/conn.h"
 #include "invoker/monitor_state.h"
 
 enum {
@@ -25,7 +22,6 @@ enum {
 struct look {
     struct container *ct; /* held */
     struct watched *w;
-    pid_t pid; /* inside, for the first look; 0: none */
     int status;
     struct cgroup_usage now;
 };
@@ -90,26 +86,10 @@ static void sum_up(struct monitor *m, const struct container *ct, const struct u
 {
     if (ct->fn)
         usage_sum_add(function_sum(m, ct->fn), more);
-    usage_sum_add(kind_sum(m, ct->fn ? ct->fn->kind : "stem"), more);
+    usage_sum_add(kind_sum(m, ct->fn ? ct->fn->kind : ct->kind), more);
 }
 
 /* ---- one pass ----------------------------------------------------------------------------------------------- */
-
-/* A process inside, as the kernel names the one behind a connection; 0: nobody is connected. */
-static pid_t process_of(const struct container *ct)
-{
-    for (unsigned i = 0; i < ct->slot_count; i++) {
-        const struct conn *c = ct->slots[i].conn;
-        struct ucred peer;
-        socklen_t n = sizeof(peer);
-        uv_os_fd_t fd;
-
-        if (c && uv_fileno((const uv_handle_t *)&c->pipe, &fd) == 0 &&
-            getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0)
-            return peer.pid;
-    }
-    return 0;
-}
 
 static uint64_t thread_cpu_us(void)
 {
@@ -117,16 +97,6 @@ static uint64_t thread_cpu_us(void)
 
     (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-static int read_one(struct look *l)
-{
-    struct nr_err err = {0};
-
-    if (!l->w->open && (l->pid <= 0 || cgroup_open(l->pid, l->ct->id, &l->w->cgroup, &err) < 0))
-        return NR_EUNAVAIL;
-    l->w->open = true;
-    return cgroup_read(&l->w->cgroup, &l->now);
 }
 
 static void work(struct nr_work *w)
@@ -137,7 +107,7 @@ static void work(struct nr_work *w)
     if (p->regular)
         host_read("/proc", &p->host);
     for (unsigned i = 0; i < p->count; i++)
-        p->looks[i].status = read_one(&p->looks[i]);
+        p->looks[i].status = cgroup_read(&p->looks[i].ct->cgroup, &p->looks[i].now);
     p->cost_us = thread_cpu_us() - begun_us;
 }
 
@@ -199,12 +169,11 @@ static struct watched *watched_of(struct container *ct)
 static bool add_look(struct pass *p, struct container *ct)
 {
     struct watched *w = watched_of(ct);
-    pid_t pid = w->open ? 0 : process_of(ct);
 
-    if (w->busy || (!w->open && pid == 0))
+    if (w->busy || ct->cgroup_state != CGROUP_OPEN)
         return false;
     w->busy = true;
-    p->looks[p->count++] = (struct look){.ct = container_ref(ct), .w = w, .pid = pid};
+    p->looks[p->count++] = (struct look){.ct = container_ref(ct), .w = w};
     return true;
 }
 
@@ -309,9 +278,6 @@ void monitor_free(struct monitor *m)
 
 void monitor_forget(struct container *ct)
 {
-    if (ct->watched == NULL)
-        return;
-    cgroup_fini(&ct->watched->cgroup);
     free(ct->watched);
     ct->watched = NULL;
 }

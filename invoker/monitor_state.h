@@ -14,8 +14,7 @@ enum { KINDS_MAX = 16, KIND_BYTES = 32 };
 /* What is known of one container. */
 struct watched {
     struct usage usage;
-    struct cgroup cgroup; /* the work thread's while `busy` */
-    bool open, busy;
+    bool busy; /* a pass looks at it */
     uint64_t looked_ms, every_ms;
 };
 
