@@ -51,21 +51,35 @@ static int start_process(struct slot *s, char *const *argv, char *const *env)
     fcntl(reply[0], F_SETFL, O_NONBLOCK);
     loop_watch(&a->loop, &s->worker->requests, in[1], 0, requests_ready);
     loop_watch(&a->loop, &s->worker->control, reply[0], EPOLLIN, replies_ready);
-    logs_begin(&s->worker->logs, a->setup.log_max_bytes);
+    if (s->index == 0) /* of the others it is nobody's log */
+        logs_begin(&s->worker->logs, a->setup.log_max_bytes);
     int status = worker_spawn(s->worker, &sp);
     close(in[0]);
     close(reply[1]);
     return status;
 }
 
+static bool all_wait(const struct agent *a)
+{
+    for (unsigned i = 0; i < a->setup.slots; i++) {
+        if (a->slots[i].worker && !worker_waits(a->slots[i].worker))
+            return false;
+    }
+    return true;
+}
+
+/* What they wrote until now is INIT's, not the first call's: that of slot 0 is its log. */
 static void alive(struct timer *t)
 {
     struct agent *a = container_of(t, struct agent, start_timer);
-    if (a->start_looks++ < ALIVE_LOOKS && !worker_waits(a->slots[0].worker)) {
+    if (a->start_looks++ < ALIVE_LOOKS * a->setup.slots && !all_wait(a)) {
         timer_set(&a->loop, t, LOOK_AGAIN_MS, alive);
         return;
     }
-    worker_drain(a->slots[0].worker);
+    for (unsigned i = 0; i < a->setup.slots; i++) {
+        if (a->slots[i].worker)
+            worker_drain(a->slots[i].worker);
+    }
     init_done(a, NULL);
 }
 

@@ -59,4 +59,5 @@ def run(body):
     return 200, result
 
 
+http.server.ThreadingHTTPServer.request_queue_size = 128
 http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Server).serve_forever()
