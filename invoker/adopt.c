@@ -156,7 +156,8 @@ static const char *objection(struct invoker *v, const struct leftover *l,
 }
 
 /* Puts it into its function's pool, listening. */
-static void take_up(struct invoker *v, const struct leftover *l, struct function *f)
+static void take_up(struct invoker *v, const struct leftover *l, const struct identity *who,
+                    struct function *f)
 {
     struct pool *p = pool_of(v, f);
     struct container *ct = container_make(v, p, CT_ADOPTING);
@@ -166,7 +167,9 @@ static void take_up(struct invoker *v, const struct leftover *l, struct function
     (void)snprintf(ct->id, sizeof(ct->id), "%s", l->id);
     ct->code_fd = -1;
     nr_deadline_set(v->loop, &ct->deadline, ADOPT_MS);
-    if (server_open(ct, &ct->failure) < 0)
+    if (!container_adopt_network(ct, who->network_slot))
+        refuse(ct, "its network slot is not there");
+    else if (server_open(ct, &ct->failure) < 0)
         refuse(ct, ct->failure.text);
     else
         look_at(v, ct, ct->id, ct->name);
@@ -185,7 +188,7 @@ static void decide(struct invoker *v, const struct invoker_config *c, const stru
         why = objection(v, l, &who, f);
     }
     if (why == NULL) {
-        take_up(v, l, f);
+        take_up(v, l, &who, f);
     } else {
         nr_log(v->log, NR_LOG_DEBUG, "invoker", "container %.12s of an earlier run goes: %s", l->id,
                why);
@@ -283,7 +286,8 @@ int adopt_open(struct invoker *v, const struct invoker_config *c, struct nr_err 
             .runs = state && (strcmp(state, "running") == 0 || strcmp(state, "paused") == 0),
         };
 
-        if (l.id == NULL || is_orphan(v, l.id))
+        if (l.id == NULL || is_orphan(v, l.id) ||
+            (v->network && network_is_slot(json_object_get(each, "Labels"))))
             continue;
         v->adoption.found++;
         decide(v, c, &l);

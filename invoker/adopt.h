@@ -29,6 +29,8 @@ void adopt_late(struct container *ct);
 void adopt_tidy(struct invoker *v);
 /* A drain with keep_containers: marks the idle ones, which are then let go of, thawed, instead of removed. */
 void adopt_leave(struct invoker *v);
+/* The network slot of this name (8 hex; "": none) becomes ct's again (container.c). False: it is not there, and ct must go. */
+bool container_adopt_network(struct container *ct, const char *slot);
 /* Submits the letting go of a container that was marked; container_removed() comes as after a removal. */
 void leave_container(struct container *ct);
 

@@ -238,6 +238,15 @@ static void on_network_died(struct net_wait *w)
                    "its network slot has died");
 }
 
+bool container_adopt_network(struct container *ct, const char *slot)
+{
+    if (slot == NULL || slot[0] == '\0')
+        return true;
+    ct->net_wait = (struct net_wait){.ready = on_network_ready, .died = on_network_died};
+    ct->net_slot = ct->v->network ? net_slot_adopt(ct->v->network, slot, &ct->net_wait) : NULL;
+    return ct->net_slot != NULL;
+}
+
 /* Asks for a network slot; start_container() comes when it is there. */
 static void wait_for_network(struct container *ct, bool needed)
 {
@@ -246,6 +255,14 @@ static void wait_for_network(struct container *ct, bool needed)
     ct->net_wait = (struct net_wait){.ready = on_network_ready, .died = on_network_died};
     net_slot_take(ct->v->network, ct->fn ? ct->fn->account : "", ct->fn ? ct->fn->grants : NULL,
                   needed, &ct->net_wait);
+}
+
+bool container_rejoin_network(struct container *ct, const char *slot_name)
+{
+    ct->net_wait = (struct net_wait){.ready = on_network_ready, .died = on_network_died};
+    ct->net_slot =
+        ct->v->network ? net_slot_adopt(ct->v->network, slot_name, &ct->net_wait) : NULL;
+    return ct->net_slot != NULL;
 }
 
 void container_start(struct invoker *v, const struct container_seed *seed)
@@ -472,7 +489,9 @@ void container_removed(struct container *ct, const struct remove_job *j)
         return;
     }
     container_move(ct, CT_GONE);
-    if (ct->net_slot && !ct->left)
+    if (ct->net_slot && ct->left)
+        net_slot_leave(ct->net_slot);
+    else if (ct->net_slot)
         net_slot_return(ct->net_slot, j->err.code == 0 && ct->ended != ENDED_NETWORK_LOST);
     ct->net_slot = NULL;
     v->dying_mb -= ct->memory_mb;

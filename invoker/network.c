@@ -273,6 +273,17 @@ void net_slot_return(struct net_slot *s, bool reuse)
     network_feed(n);
 }
 
+void net_slot_leave(struct net_slot *s)
+{
+    nr_check(s->state == NET_USED);
+    s->w = NULL;
+}
+
+void net_slot_leave(struct net_slot *s)
+{
+    s->w = NULL;
+}
+
 struct net_slot *net_slot_adopt(struct network *n, const char *name, struct net_wait *w)
 {
     NR_LIST_EACH(&n->slots, l) {
