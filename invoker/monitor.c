@@ -41,6 +41,7 @@ struct pass {
 static void function_drop(struct monitor *m, struct function_use *f)
 {
     usage_sum_add(&m->others, &f->sum);
+    m->others_count++;
     (void)nr_map_del(&m->functions, f->node.key);
     nr_list_del(&f->lru);
     free(f->path);

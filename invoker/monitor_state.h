@@ -36,8 +36,9 @@ struct monitor {
     bool stopped, under_way, host_known;
     struct host_usage host;
     struct nr_map functions;
-    struct nr_link lru; /* front is the most recent */
-    struct usage_sum others;
+    struct nr_link lru;      /* front is the most recent */
+    struct usage_sum others; /* of functions that were dropped */
+    unsigned others_count;
     struct kind_use kinds[KINDS_MAX];
     unsigned kind_count;
     nr_counter looks, failed;

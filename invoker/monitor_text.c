@@ -32,6 +32,11 @@ void monitor_json(const struct monitor *m, const char *account, struct nr_buf *o
         comma = ",";
     }
     nr_buf_addc(out, ']');
+    if (account == NULL && m->others_count > 0) {
+        nr_buf_printf(out, ",\"other_functions\":{\"count\":%u", m->others_count);
+        usage_sum_json(&m->others, out);
+        nr_buf_addc(out, '}');
+    }
 }
 
 static void metrics_by_kind(const struct monitor *m, struct nr_buf *out)

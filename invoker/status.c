@@ -3,6 +3,8 @@
 #include "common/base/clock.h"
 #include "invoker/internal.h"
 #include "invoker/monitor.h"
+#include "invoker/network.h"
+#include "invoker/stem.h"
 
 static void count_states(const struct invoker *v, unsigned counts[CT_STATES])
 {
@@ -30,13 +32,62 @@ static void one_container(const struct container *ct, uint64_t now_ms, struct nr
     nr_buf_json(out, nr_str_of(ct->fn ? ct->fn->version : ""));
     nr_buf_adds(out, ",\"kind\":");
     nr_buf_json(out, nr_str_of(ct->fn ? ct->fn->kind : ct->kind));
-    nr_buf_printf(
-        out,
-        ",\"cause\":\"%s\",\"memory_mb\":%lld,\"slots\":%u,\"calls\":%u,\"idle_ms\":%lld,\"age_ms\":%llu",
-        cold_cause_text(ct->cold), (long long)ct->memory_mb, ct->slot_count, ct->calls,
-        nr_list_linked(&ct->idle) ? (long long)(now_ms - ct->idle_since_ms) : 0,
-        (unsigned long long)(span_us(ct->begun_us, nr_mono_us()) / 1000));
+    nr_buf_printf(out,
+                  ",\"start\":\"%s\",\"started_for\":\"%s\",\"cause\":\"%s\",\"memory_mb\":%lld,"
+                  "\"slots\":%u,\"calls\":%u,\"frozen\":%s",
+                  ct->begun_for == FOR_ADOPTION ? "adopted"
+                  : ct->born_stem               ? "stem"
+                                                : "cold",
+                  start_reason_text(ct->begun_for), cold_cause_text(ct->cold),
+                  (long long)ct->memory_mb, ct->slot_count, ct->calls,
+                  ct->frozen ? "true" : "false");
+    nr_buf_printf(out, ",\"idle_ms\":%lld,\"age_ms\":%llu",
+                  nr_list_linked(&ct->idle) ? (long long)(now_ms - ct->idle_since_ms) : 0,
+                  (unsigned long long)(span_us(ct->begun_us, nr_mono_us()) / 1000));
     monitor_container_json(ct, out);
+    nr_buf_addc(out, '}');
+}
+
+/* What was chosen where this host gave a choice. */
+static void choices(const struct invoker *v, struct nr_buf *out)
+{
+    static const char *const freezers[] = {
+        [FREEZER_OFF] = "off", [FREEZER_ENGINE] = "engine", [FREEZER_CGROUP] = "cgroup"};
+    static const char *const raises[] = {
+        [RAISE_OFF] = "off", [RAISE_ENGINE] = "engine", [RAISE_CGROUP] = "cgroup"};
+    static const char *const networks[] = {
+        [EGRESS_NONE] = "none", [EGRESS_BRIDGE] = "bridge", [EGRESS_SLOTS] = "slots"};
+
+    nr_buf_printf(out,
+                  ",\"choices\":{\"freezer\":\"%s\",\"memory_raise\":\"%s\",\"egress\":\"%s\","
+                  "\"seccomp\":\"%s\"},\"stems\":",
+                  freezers[v->probe.freezer], raises[v->probe.memory_raise],
+                  networks[v->probe.network], v->seccomp ? "own" : "engine");
+    stems_status(v, out);
+    if (v->network) {
+        nr_buf_adds(out, ",\"network\":");
+        network_status(v->network, out);
+    }
+}
+
+static void one_reason(struct nr_buf *out, const char *text, const nr_counter *n, bool *any)
+{
+    nr_buf_printf(out, "%s\"%s\":%llu", *any ? "," : "", text, (unsigned long long)atomic_load(n));
+    *any = true;
+}
+
+/* Why containers were started and why they ended, since the start of the platform. */
+static void reasons(const struct invoker *v, struct nr_buf *out)
+{
+    bool any = false;
+
+    nr_buf_adds(out, ",\"started\":{");
+    for (int r = 0; r < START_REASONS; r++)
+        one_reason(out, start_reason_text((enum start_reason)r), &v->m.started[r], &any);
+    nr_buf_adds(out, "},\"ended\":{");
+    any = false;
+    for (int r = ENDED_NOT + 1; r < END_REASONS; r++)
+        one_reason(out, end_reason_text((enum end_reason)r), &v->m.ended[r], &any);
     nr_buf_addc(out, '}');
 }
 
@@ -58,7 +109,10 @@ void invoker_status(struct invoker *v, const char *account, struct nr_buf *out)
     for (int s = 0; s < CT_GONE; s++)
         nr_buf_printf(out, "%s\"%s\":%u", s ? "," : "",
                       container_state_name((enum container_state)s), counts[s]);
-    nr_buf_adds(out, "},\"containers\":[");
+    nr_buf_addc(out, '}');
+    choices(v, out);
+    reasons(v, out);
+    nr_buf_adds(out, ",\"containers\":[");
     for (struct nr_link *l = v->containers.next; l != &v->containers; l = l->next) {
         const struct container *ct = nr_container_of(l, struct container, in_all);
 
@@ -94,6 +148,15 @@ static void counters(const struct invoker *v, struct nr_buf *out)
         {"narae_slots_lost_total", "Connections of containers that broke.", &v->m.lost},
         {"narae_protocol_errors_total", "Frames that did not belong where they came.",
          &v->m.protocol_errors},
+        {"narae_handovers_total", "Stems that became a function's container.", &v->m.handovers},
+        {"narae_handover_failures_total", "Stems that could not be handed over.",
+         &v->m.handover_failures},
+        {"narae_stems_empty_total", "Containers started because no stem was ready.",
+         &v->m.stems_empty},
+        {"narae_freezes_total", "Idle containers that were frozen.", &v->m.freezes},
+        {"narae_thaws_total", "Frozen containers that were thawed for a call.", &v->m.thaws},
+        {"narae_freeze_failures_total", "Freezes and thaws that did not work.",
+         &v->m.freeze_failures},
         {"narae_engine_calls_total", "Calls to the Docker Engine.", &e->calls},
         {"narae_engine_failures_total", "Calls that did not reach the Docker Engine.",
          &e->failures},
@@ -102,6 +165,23 @@ static void counters(const struct invoker *v, struct nr_buf *out)
     for (size_t i = 0; i < nr_countof(table); i++)
         nr_metric_one(out, table[i].name, "counter", table[i].help,
                       (double)atomic_load(table[i].value));
+}
+
+static void reason_metrics(const struct invoker *v, struct nr_buf *out)
+{
+    char label[64];
+
+    nr_metric_head(out, "narae_containers_started_total", "counter",
+                   "Containers by what they were started for.");
+    for (int r = 0; r < START_REASONS; r++) {
+        (void)snprintf(label, sizeof(label), "for=\"%s\"", start_reason_text((enum start_reason)r));
+        nr_metric_sample(out, "narae_containers_started_total", label, (double)v->m.started[r]);
+    }
+    nr_metric_head(out, "narae_containers_ended_total", "counter", "Containers by why they ended.");
+    for (int r = ENDED_NOT + 1; r < END_REASONS; r++) {
+        (void)snprintf(label, sizeof(label), "reason=\"%s\"", end_reason_text((enum end_reason)r));
+        nr_metric_sample(out, "narae_containers_ended_total", label, (double)v->m.ended[r]);
+    }
 }
 
 void invoker_metrics(struct invoker *v, struct nr_buf *out)
@@ -117,6 +197,7 @@ void invoker_metrics(struct invoker *v, struct nr_buf *out)
         nr_metric_sample(out, "narae_containers", label, counts[s]);
     }
     counters(v, out);
+    reason_metrics(v, out);
     nr_metric_one(out, "narae_engine_up", "gauge",
                   "1 when the last call reached the Docker Engine.", engine_reachable(v->engine));
     nr_metric_one(out, "narae_engine_jobs_waiting", "gauge", "Jobs that wait for an Engine worker.",
@@ -125,9 +206,21 @@ void invoker_metrics(struct invoker *v, struct nr_buf *out)
     nr_metric_one(out, "narae_containers_memory_bytes", "gauge", "Memory reserved for containers.",
                   (double)(atomic_load(&v->node->memory_used_mb) << 20));
     monitor_metrics(v->monitor, out);
-    nr_metric_head(out, "narae_container_start_seconds", "histogram",
-                   "From the wish to have a container to its hello.");
-    nr_metric_hist(out, "narae_container_start_seconds", "", &v->m.start_seconds);
-    nr_metric_head(out, "narae_engine_call_seconds", "histogram", "Calls to the Docker Engine.");
-    nr_metric_hist(out, "narae_engine_call_seconds", "", &engine_figures(v->engine)->seconds);
+    const struct {
+        const char *name, *help;
+        const struct nr_hist *of;
+    } times[] = {
+        {"narae_container_start_seconds", "From the wish to have a container to its hello.",
+         &v->m.start_seconds},
+        {"narae_handover_seconds", "From the choice of a stem until code can be loaded into it.",
+         &v->m.handover_seconds},
+        {"narae_thaw_seconds", "From a call's bytes being sent until its container runs again.",
+         &v->m.thaw_seconds},
+        {"narae_engine_call_seconds", "Calls to the Docker Engine.",
+         &engine_figures(v->engine)->seconds},
+    };
+    for (size_t i = 0; i < nr_countof(times); i++) {
+        nr_metric_head(out, times[i].name, "histogram", times[i].help);
+        nr_metric_hist(out, times[i].name, "", times[i].of);
+    }
 }
