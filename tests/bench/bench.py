@@ -98,6 +98,26 @@ def images(docker=DOCKER):
     return [t for i in engine("/images/json", docker=docker) for t in i.get("RepoTags") or []]
 
 
+@contextlib.contextmanager
+def engines(**which):
+    """{"private": socket, "stock": socket} of two Engines of our own with our images: a tuned one, and one as Docker comes."""
+    which = which or {"private": ["--name=bench"], "stock": ["--stock", "--name=stockb"]}
+    sockets = {}
+    try:
+        for name, words in which.items():
+            up = subprocess.run([ROOT / "scripts/engine", "up", *words], stdout=subprocess.PIPE, text=True, check=False)
+            must(up.returncode == 0, f"scripts/engine up {' '.join(words)} failed")
+            sockets[name] = up.stdout.strip()
+            made = subprocess.run([ROOT / "scripts/images", f"--from={DOCKER}"], stdout=sys.stderr, check=False,
+                                  env={**os.environ, "NARAE_DOCKER": sockets[name]})
+            must(made.returncode == 0, f"the {name} Engine could not be given our images")
+        yield sockets
+    finally:
+        for name in sockets:
+            subprocess.run([ROOT / "scripts/engine", "down", *[w for w in which[name] if w != "--stock"]],
+                           stdout=sys.stderr, check=False)
+
+
 # ---- cores and CPU time -----------------------------------------------------------------------------
 
 def place(tid, cpus):
@@ -173,6 +193,17 @@ def cpu_between(pid, before, after):
         name = "loop" if tid == pid else comm
         spent[name] = spent.get(name, 0) + us - before.get((tid, comm), 0)
     return spent
+
+
+def document(code, kind="native", network="none", concurrency=1, memory=256, **annotations):
+    """Body of a deployment; code is text, or bytes of an executable or an archive."""
+    notes = {"narae.network": network, **{k.replace("_", "."): v for k, v in annotations.items()}}
+    text = code if isinstance(code, str) else base64.b64encode(code).decode()
+    action = {"kind": kind, "code": text}
+    if kind == "native":
+        action = {"kind": "blackbox", "image": "openwhisk/dockerskeleton", "code": text}
+    return {"exec": action, "limits": {"concurrency": concurrency, "memory": memory},
+            "annotations": [{"key": k, "value": v} for k, v in notes.items()]}
 
 
 # ---- a platform -------------------------------------------------------------------------------------
@@ -269,18 +300,9 @@ class Platform:
             own.close()
         return answer.status, json.loads(text) if text[:1] in (b"{", b"[") else text.decode()
 
-    def put(self, name, code, kind="native", network="none", concurrency=1, memory=256,
-            **annotations):
-        """Deploys; code is text, or bytes of an executable or an archive."""
-        notes = {"narae.network": network,
-                 **{k.replace("_", "."): v for k, v in annotations.items()}}
-        text = code if isinstance(code, str) else base64.b64encode(code).decode()
-        action = {"kind": kind, "code": text}
-        if kind == "native":
-            action = {"kind": "blackbox", "image": "openwhisk/dockerskeleton", "code": text}
-        status, answer = self.request("PUT", f"actions/{name}?overwrite=true", {
-            "exec": action, "limits": {"concurrency": concurrency, "memory": memory},
-            "annotations": [{"key": k, "value": v} for k, v in notes.items()]})
+    def put(self, name, code, **settings):
+        """Deploys what document() makes."""
+        status, answer = self.request("PUT", f"actions/{name}?overwrite=true", document(code, **settings))
         must(status == 200, f"the deployment of {name} was refused: {status} {answer}")
 
     def invoke(self, name, parameters=None, query="blocking=true&result=true"):

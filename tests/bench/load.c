@@ -1,11 +1,12 @@
 /* Load for benchmarks: N keep-alive connections on one loop, each with one request under way, or at a fixed rate.
  *
  *   load --url=http://127.0.0.1:3233 --target=/x [--method=M] [--auth=uuid:key] [--body=TEXT|@FILE] [--header='Name: value']...
- *        [--connections=N] [--seconds=S] [--requests=N] [--rate=R] [--warmup-ms=MS] [--timeout-ms=MS] [--expect-status=200]
- *        [--json]
+ *        [--targets=FILE] [--connections=N] [--seconds=S] [--requests=N] [--rate=R] [--warmup-ms=MS] [--timeout-ms=MS]
+ *        [--expect-status=200] [--json]
  *
  * Every latency is kept, so the percentiles are exact. With --rate requests are due at even distances, whatever the answers do: one
  * that finds no connection free counts from the time at which it was due, one that starts late by our own timer from its start.
+ * With --targets the requests go to the lines of a file, one after the other, and from the beginning again.
  * Requests that start in the warm-up are not counted. Exit: 0 without errors, 1 with, 2 usage.
  */
 #include <getopt.h>
@@ -21,7 +22,7 @@
 #define KINDS_MAX 16
 
 struct options {
-    const char *url, *target, *method, *auth, *body;
+    const char *url, *target, *targets, *method, *auth, *body;
     int64_t connections, seconds, requests, rate, warmup_ms, timeout_ms, expect_status;
     struct nr_buf headers;
     bool json;
@@ -44,7 +45,9 @@ struct load {
     struct options o;
     struct nr_loop loop;
     struct line *lines;
-    struct nr_buf head;
+    struct nr_buf head;   /* of every target, one behind the other */
+    struct nr_str *heads; /* where they are in it */
+    size_t head_count, head_next;
     struct nr_str body;
     char *body_mem;
     uint32_t *samples;
@@ -240,7 +243,7 @@ static void start(struct line *line, uint64_t from_us)
             l->begin_us = from_us;
         l->started++;
     }
-    line->call.head = nr_buf_str(&l->head);
+    line->call.head = l->heads[l->head_next++ % l->head_count];
     line->call.body = l->body;
     line->call.timeout_ms = (uint32_t)l->o.timeout_ms;
     line->call.done = on_done;
@@ -301,6 +304,7 @@ static void report(struct load *l)
 static const struct option longs[] = {
     {"url", required_argument, NULL, 'u'},
     {"target", required_argument, NULL, 't'},
+    {"targets", required_argument, NULL, 'f'},
     {"method", required_argument, NULL, 'm'},
     {"auth", required_argument, NULL, 'a'},
     {"body", required_argument, NULL, 'b'},
@@ -326,6 +330,7 @@ static bool take_option(struct options *o, int name, const char *value)
     } table[] = {
         {'u', &o->url, NULL, 0, 0},
         {'t', &o->target, NULL, 0, 0},
+        {'f', &o->targets, NULL, 0, 0},
         {'m', &o->method, NULL, 0, 0},
         {'a', &o->auth, NULL, 0, 0},
         {'b', &o->body, NULL, 0, 0},
@@ -353,6 +358,44 @@ static bool take_option(struct options *o, int name, const char *value)
         return true;
     }
     return false;
+}
+
+/* The head of one target more. */
+static void add_head(struct load *l, size_t *ends, const char *target, const char *host)
+{
+    const struct options *o = &l->o;
+
+    nr_http_call_head(&l->head,
+                      o->method       ? o->method
+                      : l->body.n > 0 ? "POST"
+                                      : "GET",
+                      target, host, o->headers.p, l->body.n);
+    ends[l->head_count++] = l->head.n;
+}
+
+static int make_heads(struct load *l, const char *host, struct nr_err *err)
+{
+    nr_auto_free char *text = NULL;
+    size_t n = 0, lines = 1, at = 0;
+    int r = l->o.targets ? nr_file_read(l->o.targets, 16 << 20, &text, &n, err) : 0;
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < n; i++)
+        lines += text[i] == '\n';
+    nr_auto_free size_t *ends = nr_alloc(lines * sizeof(*ends));
+
+    if (text == NULL)
+        add_head(l, ends, l->o.target ? l->o.target : "/", host);
+    for (char *rest = text, *target; rest && (target = strsep(&rest, "\n")) != NULL;)
+        if (target[0])
+            add_head(l, ends, target, host);
+    if (l->head_count == 0 || l->head.failed)
+        return nr_err_set(err, NR_EINVAL, "--targets: no targets, or too many");
+    l->heads = nr_alloc(l->head_count * sizeof(*l->heads));
+    for (size_t i = 0; i < l->head_count; at = ends[i++])
+        l->heads[i] = (struct nr_str){l->head.p + at, ends[i] - at};
+    return 0;
 }
 
 static int make_request(struct load *l, char *address, size_t address_bytes, struct nr_err *err)
@@ -388,12 +431,7 @@ static int make_request(struct load *l, char *address, size_t address_bytes, str
     if (l->body.n > 0)
         nr_buf_adds(&o->headers, "Content-Type: application/json\r\n");
     nr_buf_add(&o->headers, "", 1);
-    nr_http_call_head(&l->head,
-                      o->method       ? o->method
-                      : l->body.n > 0 ? "POST"
-                                      : "GET",
-                      o->target ? o->target : "/", host_text, o->headers.p, l->body.n);
-    return 0;
+    return make_heads(l, host_text, err);
 }
 
 static void open_pace(struct load *l)
@@ -457,7 +495,7 @@ int main(int argc, char **argv)
     int name, r;
 
     nr_buf_init(&l.o.headers, 1 << 16);
-    nr_buf_init(&l.head, 1 << 17);
+    nr_buf_init(&l.head, 64 << 20);
     while ((name = getopt_long(argc, argv, "", longs, NULL)) != -1) {
         if (!take_option(&l.o, name, optarg)) {
             (void)fprintf(stderr, "load: unknown option or bad value: %s\n", argv[optind - 1]);
@@ -476,6 +514,7 @@ int main(int argc, char **argv)
     else
         report(&l);
     nr_buf_fini(&l.o.headers);
+    free(l.heads);
     nr_buf_fini(&l.head);
     free(l.samples);
     free(l.lines);

@@ -22,6 +22,11 @@ def put_echo(platform, name, runtime, memory=256, **more):
     platform.put(name, ECHOES[runtime](), kind=KINDS[runtime], memory=memory, **more)
 
 
+def document(runtime, memory=64):
+    """Body of a deployment of the echo in this runtime."""
+    return bench.document(ECHOES[runtime](), kind=KINDS[runtime], memory=max(memory, 256 if runtime == "nodejs" else 64))
+
+
 def call_command(platform, name, *more):
     return [str(bench.program("cold_start")), "call",
             f"--url={platform.url}{bench.API}/actions/{name}?blocking=true&result=true",
