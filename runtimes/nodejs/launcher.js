@@ -253,6 +253,7 @@ async function load() {
 
 async function initialize() {
   setup = JSON.parse(fs.readFileSync(`/proc/self/fd/${INIT_FD}`, 'utf8'));
+  fs.closeSync(INIT_FD);
   native.open(PAGE_FD, setup.result_max_bytes);
   if (setup.memory_mb) native.raiseHeap(setup.memory_mb * HEAP_SHARE * (1 << 20));
   if (setup.slots > 1) tellApart();

@@ -80,6 +80,7 @@ napi_value open_page(napi_env env, napi_callback_info info)
     arguments a = read_arguments(env, info);
     int page_fd = (int)number(env, a.at[0]);
     void *page = mmap(nullptr, SLOTS_MAX * sizeof *lines, PROT_READ | PROT_WRITE, MAP_SHARED, page_fd, 0);
+    close(page_fd); /* no child gets it */
     for (int i = 0; i < 2; i++)
         streams[i] = fcntl(i + 1, F_DUPFD_CLOEXEC, STREAM_FD_MIN);
     result_max_bytes = (size_t)number(env, a.at[1]);
