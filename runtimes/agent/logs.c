@@ -160,11 +160,23 @@ static void put_line(struct logs *l, enum log_stream stream, const char *text, s
     l->truncated = !to || !fits;
 }
 
+/* The line goes on beyond what one may hold. */
+static void split_partial(struct logs *l, enum log_stream stream)
+{
+    struct log_partial *p = &l->partial[stream];
+    size_t tail = utf8_tail(p->bytes, p->filled);
+    put_line(l, stream, p->bytes, p->filled - tail);
+    memmove(p->bytes, p->bytes + p->filled - tail, tail);
+    p->filled = tail;
+}
+
 /* Text of which no line end is known: waits for more, at most LOG_LINE_MAX_BYTES of it. */
 static void keep_partial(struct logs *l, enum log_stream stream, const char *bytes, size_t length)
 {
     struct log_partial *p = &l->partial[stream];
     while (length > 0) {
+        if (p->filled == LOG_LINE_MAX_BYTES)
+            split_partial(l, stream);
         size_t part =
             LOG_LINE_MAX_BYTES - p->filled < length ? LOG_LINE_MAX_BYTES - p->filled : length;
         if (p->filled + part > p->capacity) {
@@ -183,12 +195,6 @@ static void keep_partial(struct logs *l, enum log_stream stream, const char *byt
         p->filled += part;
         bytes += part;
         length -= part;
-        if (p->filled == LOG_LINE_MAX_BYTES) {
-            size_t tail = utf8_tail(p->bytes, p->filled);
-            put_line(l, stream, p->bytes, p->filled - tail);
-            memmove(p->bytes, p->bytes + p->filled - tail, tail);
-            p->filled = tail;
-        }
     }
 }
 

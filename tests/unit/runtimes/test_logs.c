@@ -136,6 +136,44 @@ static void a_flood_costs_the_limit(void **state)
     logs_fini(&l);
 }
 
+/* However a line comes: the longest that is allowed is one line, one byte more is two, and none has an empty one behind it. */
+static void the_longest_line_is_one(void **state)
+{
+    static const struct {
+        size_t length, piece;
+        int lines;
+    } rows[] = {
+        {LOG_LINE_MAX_BYTES, LOG_LINE_MAX_BYTES, 1},
+        {LOG_LINE_MAX_BYTES, 4096, 1},
+        {LOG_LINE_MAX_BYTES, 1000, 1},
+        {LOG_LINE_MAX_BYTES + 1, 4096, 2},
+        {LOG_LINE_MAX_BYTES + 1, LOG_LINE_MAX_BYTES, 2},
+        {2 * LOG_LINE_MAX_BYTES, 4096, 2},
+    };
+    static char line[2 * LOG_LINE_MAX_BYTES];
+    (void)state;
+    memset(line, 'x', sizeof line);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct logs l = {0};
+        bool cut;
+        unsigned frames;
+        int lines = 0;
+        logs_begin(&l, 1 << 20);
+        for (size_t at = 0; at < rows[i].length; at += rows[i].piece) {
+            size_t left = rows[i].length - at;
+            logs_add(&l, LOG_STDOUT, line + at, left < rows[i].piece ? left : rows[i].piece);
+        }
+        add(&l, LOG_STDOUT, "\n");
+        char *text = collect(&l, &cut, &frames);
+        for (char *p = text; *p; p = strchr(p, '\n') + 1)
+            lines++;
+        assert_int_equal(lines, rows[i].lines);
+        assert_int_equal(strlen(text), rows[i].length + (size_t)lines * 40);
+        free(text);
+        logs_fini(&l);
+    }
+}
+
 static void long_lines_split_between_characters(void **state)
 {
     struct logs l = {0};
@@ -204,6 +242,7 @@ int main(void)
         cmocka_unit_test(cut_at_the_limit),
         cmocka_unit_test(limit_of_zero_is_silence),
         cmocka_unit_test(a_flood_costs_the_limit),
+        cmocka_unit_test(the_longest_line_is_one),
         cmocka_unit_test(long_lines_split_between_characters),
         cmocka_unit_test(sentinels_are_counted_not_shown),
         cmocka_unit_test(text_is_made_valid),
