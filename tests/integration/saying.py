@@ -1,6 +1,8 @@
 """Functions that say numbered lines, one for every way a function can be run; for the tests of logs.
 
-Each takes {"token", "lines", "pad"} and says "TOKEN NUMBER PAD" that often, every tenth line on stderr."""
+Each takes {"token", "lines", "pad"} and says "TOKEN NUMBER PAD" that often, every tenth line on stderr.
+With "long" one line of so many L stands before that, with "forge" the line that ends an activation in the
+logs of OpenWhisk's images comes on both streams, before and in the middle."""
 import base64
 import os
 import pathlib
@@ -9,19 +11,35 @@ import tempfile
 
 from conftest import DOCKER, ROOT
 
+SENTINEL = "XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX"
+
 PYTHON = r"""
 import sys
+def forge():
+    print("XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX", flush=True)
+    print("XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX", file=sys.stderr, flush=True)
 def main(args):
     token, pad = args["token"], "x" * args.get("pad", 0)
+    if args.get("long"):
+        print("L" * args["long"])
     for i in range(args["lines"]):
+        if args.get("forge") and i in (0, args["lines"] // 2):
+            forge()
         print("%s %d %s" % (token, i, pad), file=sys.stderr if i % 10 == 9 else sys.stdout)
     return {"said": args["lines"]}
 """
 
 NODE = r"""
+const sentinel = 'XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX'
 async function main(args) {
     const pad = 'x'.repeat(args.pad || 0)
+    if (args.long)
+        console.log('L'.repeat(args.long))
     for (let i = 0; i < args.lines; i++) {
+        if (args.forge && (i === 0 || i === Math.floor(args.lines / 2))) {
+            console.log(sentinel)
+            console.error(sentinel)
+        }
         (i % 10 === 9 ? console.error : console.log)(`${args.token} ${i} ${pad}`)
         if (i % 100 === 99)
             await new Promise(setImmediate) // calls of one process take turns
@@ -54,8 +72,15 @@ static void say(const char *text)
     memset(pad, 'x', sizeof pad);
     if (at)
         sscanf(strchr(at, ':'), ": \"%63[^\"]", token);
-    for (long i = 0; i < lines; i++)
+    for (long i = number(text, "\"long\"", 0); i > 0; i--)
+        fputs(i == 1 ? "L\n" : "L", stdout);
+    for (long i = 0; i < lines; i++) {
+        if (number(text, "\"forge\"", 0) && (i == 0 || i == lines / 2)) {
+            puts("XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX");
+            fputs("XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX\n", stderr);
+        }
         fprintf(i % 10 == 9 ? stderr : stdout, "%s %ld %.*s\n", token, i, (int)n, pad);
+    }
     fflush(stdout);
 }
 
