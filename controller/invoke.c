@@ -16,7 +16,7 @@
 #include "common/base/clock.h"
 
 #define CLAIM_AGAIN_MS 500
-#define UNSTORED_MAX_BYTES (32 << 20)
+#define UNSTORED_MAX_BYTES (16 << 20)
 
 static void reply(struct activation *a)
 {
@@ -68,7 +68,9 @@ static void give_answer(struct activation *a)
     if (a->error.code == 0)
         record_reply(a);
     reply(a);
-    a->input = (struct nr_str){NULL, 0}; /* it was lent until now */
+    a->input = (struct nr_str){NULL, 0}; /* these were lent until now */
+    if (!a->key_kept)
+        a->api_key = (struct nr_str){NULL, 0};
 }
 
 static void on_claim_again(struct nr_deadline *d)
@@ -149,6 +151,8 @@ static void end(struct controller *c, struct activation *a)
     c->running--;
     if (a->on_reply == NULL)
         c->reloaded_live--;
+    if (a->key_kept)
+        nr_str_wipe(a->api_key);
     activation_unref(a);
     query_wake(c);
     if (c->reload_more && c->reloaded_live < 64)

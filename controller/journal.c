@@ -107,6 +107,15 @@ static void on_accepted(struct nr_db_job *job)
     }
 }
 
+/* The caller's key is lent too, and kept only for a function that wants it. */
+static void keep_key(struct activation *a)
+{
+    if (a->key_kept)
+        return;
+    a->key_kept = a->api_key.n > 0 && a->fn->provide_api_key;
+    a->api_key = a->key_kept ? nr_arena_copy(&a->arena, a->api_key) : (struct nr_str){NULL, 0};
+}
+
 /* A call that already has a slot is "running" from the start; one that waits must claim before it runs. */
 void journal_accept(struct controller *c, struct activation *a)
 {
@@ -115,6 +124,7 @@ void journal_accept(struct controller *c, struct activation *a)
         a->claim = journal_claim;
     if (a->input.p) /* lent by the request; from here on it lives with the activation */
         a->input = nr_arena_copy(&a->arena, a->input);
+    keep_key(a);
     if (c->disk_full || a->input.p == NULL || c->rows.queued >= c->queue_max) {
         a->row.status = c->rows.queued >= c->queue_max ? NR_EQUOTA
                         : a->input.p == NULL           ? NR_ENOMEM

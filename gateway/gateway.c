@@ -52,6 +52,7 @@ int gateway_open(const struct gateway_config *c, struct gateway **ret, struct nr
     }
     logins_init(&g->logins, c->failed_logins_per_minute ? c->failed_logins_per_minute
                                                         : FAILED_LOGINS_PER_MINUTE);
+    g->activations = activation_pool_make();
     *ret = g;
     return 0;
 }
@@ -80,6 +81,7 @@ void gateway_finish(struct gateway *g)
     void *arg = g->closed_arg;
 
     logins_fini(&g->logins);
+    activation_pool_close(g->activations);
     free(g);
     closed(arg);
 }

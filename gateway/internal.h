@@ -134,6 +134,7 @@ struct gateway {
     struct logins logins;
     struct gateway_counts counts;
     unsigned live; /* requests between on_head and on_end */
+    struct activation_pool *activations;
     struct nr_link log_streams;
     uint64_t log_window;
     unsigned logged, not_logged; /* refusals of this second */

@@ -1,5 +1,5 @@
 /* Invoke: from a request to an activation, and its answer back. The activation outlives the request (logs and record come after
- * the answer), so what it needs of the request is copied into its own arena; only the payload is lent.
+ * the answer), so what it needs of the request is copied into its own arena; only the payload and the caller's key are lent.
  */
 #include "gateway/internal.h"
 
@@ -54,7 +54,7 @@ static void on_reply(struct activation *a)
 /* NULL: no memory. */
 static struct activation *activation_of(struct gateway_request *q)
 {
-    struct activation *a = activation_make();
+    struct activation *a = activation_pool_take(q->g->activations);
 
     if (a == NULL)
         return NULL;
@@ -62,14 +62,14 @@ static struct activation *activation_of(struct gateway_request *q)
     a->package = nr_arena_copy(&a->arena, q->part[PART_PACKAGE]);
     a->name = nr_arena_copy(&a->arena, q->part[PART_NAME]);
     a->transaction = nr_arena_copy(&a->arena, nr_str_of(q->transaction));
-    a->api_key = nr_arena_copy(&a->arena, q->api_key);
+    a->api_key = q->api_key;
     a->input = trimmed(q->http.body);
     if (a->input.n == 0)
         a->input = NR_STR("{}");
     a->wait_ms = BLOCKING_WAIT_MAX_MS;
     a->on_reply = on_reply;
     a->owner = q;
-    if (a->name.p && a->transaction.p && a->api_key.p)
+    if (a->name.p && a->transaction.p)
         return a;
     activation_unref(a);
     return NULL;

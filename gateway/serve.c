@@ -284,6 +284,7 @@ static void on_end(struct nr_http_req *r)
     struct gateway *g = q->g;
 
     metrics_request(q);
+    nr_str_wipe(q->api_key);
     account_unref(q->account);
     nr_buf_fini(&q->text);
     nr_buf_fini(&q->call.reply);

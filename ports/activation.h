@@ -61,7 +61,7 @@ struct activation {
     struct nr_str
         input; /* JSON object text; lent until on_reply or, with `blocking` false, until controller_invoke() returns:
                                      the controller copies what must live longer */
-    struct nr_str api_key; /* "uuid:key" as presented; {NULL,0} after a reload */
+    struct nr_str api_key; /* "uuid:key" as presented, lent as input is; {NULL,0} after a reload */
     bool blocking, result_only;
     uint32_t wait_ms; /* how long a blocking caller waits: 1..60000 */
     void (*on_reply)(
@@ -108,6 +108,7 @@ struct activation {
     struct nr_db_job row;            /* accept or claim under way */
     bool admitted, replied, durable; /* durable: its row in calls.db is on disk */
     bool row_pending, row_running, claim_wanted, claim_refused;
+    bool key_kept;            /* api_key is the controller's copy, to be wiped */
     struct nr_map_node by_id; /* controller's map of live and not yet stored ones */
 
     /* what the invoker asks of the controller (set by the controller) */
@@ -127,12 +128,20 @@ struct activation {
     void *invoker;
 
     struct nr_arena arena; /* everything that lives as long as this does */
+
+    struct activation_pool *pool; /* where its memory goes at the end, or NULL */
 };
 
 /* Makes one (zeroed, one reference) or NULL without memory. */
 struct activation *activation_make(void);
+/* Memory of activations that have ended, for those to come: a warm call allocates nothing. One thread makes and releases them. */
+struct activation_pool *activation_pool_make(void);
+/* As activation_make(). */
+struct activation *activation_pool_take(struct activation_pool *p);
+/* Nothing is taken any more; it is freed when the last activation out of it has ended, or now. NULL is fine. */
+void activation_pool_close(struct activation_pool *p);
 struct activation *activation_ref(struct activation *a);
-/* The last one frees it, its arena, buffers and snapshots. NULL is fine. */
+/* The last one frees it, its arena, buffers and snapshots, or gives the memory back to its pool. NULL is fine. */
 void activation_unref(struct activation *a);
 /* The first error wins; code and sentence. */
 void activation_fail(struct activation *a, int code, const char *fmt, ...)

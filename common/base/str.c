@@ -48,6 +48,17 @@ bool nr_str_split(struct nr_str *rest, char c, struct nr_str *ret_part)
     return true;
 }
 
+void nr_str_wipe(struct nr_str s)
+{
+    union {
+        const char *p;
+        char *own;
+    } unconst = {.p = s.p};
+
+    if (s.p)
+        explicit_bzero(unconst.own, s.n);
+}
+
 bool nr_same_bytes(const void *a, const void *b, size_t n)
 {
     const volatile unsigned char *x = a, *y = b;

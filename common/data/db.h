@@ -1,10 +1,10 @@
 /* sqlite with one writer thread and group commit, and reader threads of its own. WAL, synchronous=FULL: a job that is done is on
  * disk, also after a power cut.
  *
- * A write job runs inside the open transaction in its own savepoint (or is a single statement): a job that fails rolls back alone. The writer commits when its
- * queue is empty, after 256 jobs, or, while only lazy jobs wait, after 5 ms. `done` comes after the commit. When the commit
- * itself fails all its jobs get that error, and the writer opens its connection anew before the next transaction (a full disk
- * needs no more than space: the next job begins again).
+ * A write job runs inside the open transaction in its own savepoint (or is a single statement): a job that fails rolls back alone. A
+ * batch begins with the first job, or, while only lazy jobs wait, with the 256th or after 5 ms; the writer commits when its queue is
+ * empty or after 1,024 jobs. `done` comes after the commit. When the commit itself fails all its jobs get that error, and the writer
+ * opens its connection anew before the next transaction (a full disk needs no more than space: the next job begins again).
  * When it is quiet the writer copies the log back (also at 4 MiB of log) and gives free pages back to the file system.
  * Jobs are lent until done. Any thread may post; a job must not wait for another job of its own database.
  */

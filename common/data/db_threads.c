@@ -1,5 +1,5 @@
 /* The threads. One writer takes jobs off one queue, runs each in a savepoint of the open transaction, commits when the queue is
- * empty (or at 256 jobs) and only then reports them done: while a commit waits for the disk the next batch gathers by itself.
+ * empty (or at 1,024 jobs) and only then reports them done: while a commit waits for the disk the next batch gathers by itself.
  * Readers take jobs off another queue, each on a connection and in a read transaction of its own.
  *
  * Failures: a job that fails is rolled back alone. A transaction that fails as a whole (disk full, I/O error) gives every job in it
@@ -65,11 +65,12 @@ static int begin(struct nr_db *d)
     return r < 0 ? r : nr_db_err(nr_db_conn_do(&d->writer, "BEGIN IMMEDIATE"));
 }
 
-static struct nr_db_job *next_job(struct nr_db *d)
+static struct nr_db_job *next_job(struct nr_db *d, unsigned *ret_waiting)
 {
     (void)pthread_mutex_lock(&d->lock);
     struct nr_db_job *job = nr_db_pop(&d->writes);
 
+    *ret_waiting = d->writes.count;
     (void)pthread_mutex_unlock(&d->lock);
     return job;
 }
@@ -78,8 +79,9 @@ static struct nr_db_job *next_job(struct nr_db *d)
 static int gather(struct nr_db *d, struct batch *b, int r)
 {
     struct nr_db_job *job;
+    unsigned waiting;
 
-    while (b->count < NR_DB_BATCH_JOBS && (job = next_job(d)) != NULL) {
+    while (b->count < NR_DB_BATCH_MAX_JOBS && (job = next_job(d, &waiting)) != NULL) {
         *b->last = job;
         b->last = &job->next;
         b->count++;
@@ -87,7 +89,7 @@ static int gather(struct nr_db *d, struct batch *b, int r)
             r = run_job(&d->writer, job);
         if (r < 0)
             break;
-        nr_db_yield(b->count);
+        nr_db_yield(b->count, waiting);
     }
     return r;
 }

@@ -8,7 +8,8 @@
 
 #include "common/data/db_conn.h"
 
-enum { NR_DB_BATCH_JOBS = 256 };
+/* So many waiting jobs begin a batch; what has come by the time they have run, up to so many, goes with them. */
+enum { NR_DB_BATCH_JOBS = 256, NR_DB_BATCH_MAX_JOBS = 1024 };
 
 struct nr_db_queue {
     struct nr_db_job *first, **last;
@@ -45,8 +46,8 @@ struct nr_db {
 struct timespec nr_db_from_now(unsigned ms);
 /* What holds for all of sqlite in this process; before the first connection, any number of times. */
 void nr_db_set_up(void);
-/* Lets others run after every few of the rows that are done. */
-void nr_db_yield(unsigned done);
+/* Lets others run after every few of the rows that are done, unless many are waiting. The writer's thread. */
+void nr_db_yield(unsigned done, unsigned waiting);
 /* Takes the first job (lent) or NULL; under the lock. */
 struct nr_db_job *nr_db_pop(struct nr_db_queue *q);
 /* Tells the owner that the job is done; it is his again from here on. */

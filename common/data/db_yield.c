@@ -1,7 +1,8 @@
-/* The writer gives its core away in the middle of its work: after every few rows, and after every few pages that it writes. Where the
- * writer has a core of its own this costs next to nothing; where it shares one with a loop, an answer waits for a few rows instead of
- * for a whole batch or a checkpoint, whatever the scheduler thinks of their ranks.
- * sqlite writes its pages through a table of system calls that may be replaced; ours is the same call with a yield now and then.
+/* The writer gives its core away in the middle of its work: after every few rows, and after every few pages that it writes, unless so
+ * many jobs wait for it that it would fall behind. Where the writer has a core of its own this costs next to nothing; where it shares
+ * one with a loop, an answer waits for a few rows instead of for a whole batch or a checkpoint, whatever the scheduler thinks of
+ * their ranks. sqlite writes its pages through a table of system calls that may be replaced; ours is the same call with a yield now
+ * and then.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -10,11 +11,14 @@
 
 #include "common/data/db_threads.h"
 
-enum { YIELD_ROWS = 8, YIELD_PAGES = 8 };
+enum { YIELD_ROWS = 8, YIELD_PAGES = 8, HURRY_ROWS = NR_DB_BATCH_JOBS / 2 };
 
-void nr_db_yield(unsigned done)
+static _Thread_local bool hurries;
+
+void nr_db_yield(unsigned done, unsigned waiting)
 {
-    if (done % YIELD_ROWS == 0)
+    hurries = waiting >= HURRY_ROWS;
+    if (!hurries && done % YIELD_ROWS == 0)
         (void)sched_yield();
 }
 
@@ -24,7 +28,7 @@ static ssize_t write_and_yield(int fd, const void *bytes, size_t n, off_t at)
     ssize_t r = pwrite(fd, bytes, n, at);
 
     /* A page of the log is two writes. Not after a failure: its errno is still to be read. */
-    if (r >= 0 && ++writes % (2 * YIELD_PAGES) == 0)
+    if (r >= 0 && ++writes % (2 * YIELD_PAGES) == 0 && !hurries)
         (void)sched_yield();
     return r;
 }

@@ -1,61 +1,27 @@
-/* The algorithm is fetched from OpenSSL once per process, and each thread keeps one context; the one-shot calls look it up by name
- * and allocate each time, which costs more than hashing a short text. HMAC is written out (RFC 2104) for the same reason.
+/* OpenSSL's plain functions for SHA-256: they work in a struct on our stack. The general ones look the algorithm up by name and
+ * allocate for every hash, which costs more than hashing a short text. HMAC is written out (RFC 2104) for the same reason.
  */
+#define OPENSSL_SUPPRESS_DEPRECATED /* "plain" is what newer releases call low-level */
 #include "common/data/digest.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <pthread.h>
+#include <openssl/sha.h>
 #include <unistd.h>
 
 #include "common/base/err.h"
 
 enum { BLOCK_BYTES = 64, KEY_BYTES = 32, READ_BYTES = 32 * 1024 };
 
-static struct {
-    pthread_once_t once;
-    pthread_key_t context; /* a thread's, freed when it ends */
-    EVP_MD *md;
-} sha256 = {.once = PTHREAD_ONCE_INIT};
-
-static void free_context(void *context)
-{
-    EVP_MD_CTX_free(context);
-}
-
-static void fetch(void)
-{
-    sha256.md = EVP_MD_fetch(NULL, "SHA256", NULL);
-    nr_check(sha256.md != NULL && pthread_key_create(&sha256.context, free_context) == 0);
-}
-
-static EVP_MD_CTX *start(void)
-{
-    (void)pthread_once(&sha256.once, fetch);
-    EVP_MD_CTX *c = pthread_getspecific(sha256.context);
-
-    if (c == NULL) {
-        c = EVP_MD_CTX_new();
-        nr_check(c != NULL && pthread_setspecific(sha256.context, c) == 0);
-    }
-    nr_check(EVP_DigestInit_ex2(c, sha256.md, NULL) == 1);
-    return c;
-}
-
-static void finish(EVP_MD_CTX *c, unsigned char out[NR_SHA256_BYTES])
-{
-    nr_check(EVP_DigestFinal_ex(c, out, NULL) == 1);
-}
-
 /* Hash of two pieces. */
 static void hash2(const void *a, size_t a_bytes, const void *b, size_t b_bytes,
                   unsigned char out[NR_SHA256_BYTES])
 {
-    EVP_MD_CTX *c = start();
+    SHA256_CTX c;
 
-    nr_check(EVP_DigestUpdate(c, a, a_bytes) == 1 && EVP_DigestUpdate(c, b, b_bytes) == 1);
-    finish(c, out);
+    nr_check(SHA256_Init(&c) == 1 && SHA256_Update(&c, a, a_bytes) == 1 &&
+             SHA256_Update(&c, b, b_bytes) == 1 && SHA256_Final(out, &c) == 1);
+    OPENSSL_cleanse(&c, sizeof(c));
 }
 
 void nr_sha256(struct nr_str bytes, unsigned char out[NR_SHA256_BYTES])
@@ -65,20 +31,19 @@ void nr_sha256(struct nr_str bytes, unsigned char out[NR_SHA256_BYTES])
 
 bool nr_sha256_fd(int fd, unsigned char out[NR_SHA256_BYTES])
 {
-    unsigned char part[READ_BYTES], digest[NR_SHA256_BYTES];
+    unsigned char part[READ_BYTES];
+    SHA256_CTX c;
     ssize_t n;
 
     if (lseek(fd, 0, SEEK_SET) < 0)
         return false;
-    EVP_MD_CTX *c = start();
-
+    nr_check(SHA256_Init(&c) == 1);
     while ((n = read(fd, part, sizeof(part))) > 0 || (n < 0 && errno == EINTR))
         if (n > 0)
-            nr_check(EVP_DigestUpdate(c, part, (size_t)n) == 1);
-    finish(c, digest);
+            nr_check(SHA256_Update(&c, part, (size_t)n) == 1);
     if (n < 0)
         return false;
-    memcpy(out, digest, sizeof(digest));
+    nr_check(SHA256_Final(out, &c) == 1);
     return true;
 }
 

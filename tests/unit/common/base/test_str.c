@@ -21,6 +21,11 @@ static void test_compare(void **state)
     assert_true(nr_same_bytes("abc", "abd", 2));
     assert_false(nr_same_bytes("abc", "abd", 3));
     assert_true(nr_same_bytes("", "", 0));
+    char secret[] = "key";
+
+    nr_str_wipe(nr_str_of(secret));
+    assert_memory_equal(secret, "\0\0\0", 4);
+    nr_str_wipe((struct nr_str){NULL, 0});
 }
 
 static void test_split(void **state)
