@@ -257,14 +257,6 @@ static void wait_for_network(struct container *ct, bool needed)
                   needed, &ct->net_wait);
 }
 
-bool container_rejoin_network(struct container *ct, const char *slot_name)
-{
-    ct->net_wait = (struct net_wait){.ready = on_network_ready, .died = on_network_died};
-    ct->net_slot =
-        ct->v->network ? net_slot_adopt(ct->v->network, slot_name, &ct->net_wait) : NULL;
-    return ct->net_slot != NULL;
-}
-
 void container_start(struct invoker *v, const struct container_seed *seed)
 {
     struct container *ct =

@@ -40,6 +40,7 @@ void identity_settings(const struct create_spec *s, char out[static IDENTITY_SET
 
     common.id = common.socket_dir = "";
     common.command = NULL;
+    common.slot_mode = ""; /* whichever slot it is */
     common.memory_mb = common.code_tmpfs_mb = 0;
     common.many_files = false;
     nr_auto_free char *body = create_body(&common, &n);

@@ -361,6 +361,7 @@ struct invoker {
     struct probe probe;
     struct monitor *monitor; /* NULL: nobody looks */
     struct network *network; /* NULL: containers do not live in network slots */
+    bool network_draining, network_closed;
     struct stems *stems;
 
     struct nr_map pools, pasts;

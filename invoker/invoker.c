@@ -123,11 +123,36 @@ static void invoker_free(struct invoker *v)
 
     pool_fini(v);
     stems_free(v);
+    network_free(v->network);
     monitor_free(v->monitor);
     nr_buf_fini(&v->meta);
     for (size_t i = 0; i < nr_countof(texts); i++)
         free(texts[i]);
     free(v);
+}
+
+static bool is_one_of(const char *text, const char *a, const char *b)
+{
+    return text == NULL || strcmp(text, a) == 0 || strcmp(text, b) == 0;
+}
+
+/* Network slots where they are wanted and this host can do them; else what the probe found. */
+static void open_network(struct invoker *v, const struct invoker_config *c)
+{
+    struct probe *p = &v->probe;
+    struct nr_err err = {0};
+
+    if (!is_one_of(c->network, "auto", "slots")) {
+        network_sweep(v);
+        p->network = p->has_bridge && strcmp(c->network, "none") != 0 ? EGRESS_BRIDGE : EGRESS_NONE;
+    } else if (network_open(v, 0, &v->network, &err) == 0) {
+        p->network = EGRESS_SLOTS;
+    } else {
+        p->network = p->has_bridge ? EGRESS_BRIDGE : EGRESS_NONE;
+        nr_log(v->log, NR_LOG_WARN, "invoker",
+               "functions do not get network slots but %s, for they could not be made: %s",
+               p->has_bridge ? "the Engine's bridge" : "no network", err.text);
+    }
 }
 
 int invoker_open(const struct invoker_config *c, struct invoker **ret, struct nr_err *err)
@@ -143,12 +168,15 @@ int invoker_open(const struct invoker_config *c, struct invoker **ret, struct nr
     int r = make_folders(v, err);
 
     if (r == 0)
+        r = stems_open(v, c, err);
+    if (r == 0)
         r = engine_open(&e, &v->engine, err);
     if (r < 0) {
         invoker_free(v);
         return r;
     }
     probe_run(v, c->images);
+    open_network(v, c);
     if (adopt_open(v, c, err) < 0)
         nr_log(v->log, NR_LOG_WARN, "invoker",
                "containers of an earlier run could not be listed: %s", err ? err->text : "");
@@ -156,6 +184,7 @@ int invoker_open(const struct invoker_config *c, struct invoker **ret, struct nr
         *err = (struct nr_err){0};
     nr_deadline_set(v->loop, &v->tidy, TIDY_MS);
     v->monitor = monitor_open(v);
+    stems_begin(v);
     *ret = v;
     return 0;
 }
@@ -234,10 +263,26 @@ static void on_drain_deadline(struct nr_deadline *d)
     drained(v);
 }
 
+static void on_network_closed(void *arg)
+{
+    struct invoker *v = arg;
+
+    v->network_closed = true;
+    invoker_container_gone(v);
+    invoker_container_freed(v);
+}
+
+/* Containers first, then what they lived in. */
 void invoker_container_gone(struct invoker *v)
 {
-    if (v->stopping && v->container_count == 0 && nr_list_empty(&v->orphans) && v->drained)
+    if (!v->stopping || v->container_count > 0 || !nr_list_empty(&v->orphans))
+        return;
+    if (v->network && !v->network_draining) {
+        v->network_draining = true;
+        network_drain(v->network, on_network_closed, v);
+    } else if (v->drained && (v->network == NULL || v->network_closed)) {
         drained(v);
+    }
 }
 
 /* Any call that waits or runs here, or NULL. */
@@ -299,7 +344,7 @@ static void on_engine_closed(void *arg)
 
 void invoker_container_freed(struct invoker *v)
 {
-    if (v->closed && v->alive == 0)
+    if (v->closed && v->alive == 0 && (v->network == NULL || v->network_closed))
         engine_close(v->engine, on_engine_closed, v);
 }
 
@@ -326,6 +371,7 @@ void invoker_close(struct invoker *v, void (*closed)(void *arg), void *arg)
         }
     }
     hurry_orphans(v);
+    invoker_container_gone(v);
     v->alive--;
     invoker_container_freed(v);
 }

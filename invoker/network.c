@@ -279,11 +279,6 @@ void net_slot_leave(struct net_slot *s)
     s->w = NULL;
 }
 
-void net_slot_leave(struct net_slot *s)
-{
-    s->w = NULL;
-}
-
 struct net_slot *net_slot_adopt(struct network *n, const char *name, struct net_wait *w)
 {
     NR_LIST_EACH(&n->slots, l) {

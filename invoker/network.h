@@ -65,8 +65,6 @@ int net_slot_own(struct net_slot *s, const char *account, const struct grants *g
 void net_slot_cancel(struct network *n, struct net_wait *w);
 /* The function container in it has been removed (reuse), or must not be trusted any more. */
 void net_slot_return(struct net_slot *s, bool reuse);
-/* The function container in it stays there for the next start: its net_wait is let go of, the slot stays held. */
-void net_slot_leave(struct net_slot *s);
 /* The function container is left for the next start: nobody is told of the slot's death any more, and it stays where it is. */
 void net_slot_leave(struct net_slot *s);
 /* Adoption: the container that w belongs to has lived in the slot of this name (8 hex) since an earlier run; NULL: there is no such slot,

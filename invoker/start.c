@@ -177,12 +177,27 @@ static void on_start_done(struct engine_job *job)
     free(j);
 }
 
+/* How its network is made here; the slot itself is named later. */
+static void network_of(const struct invoker *v, enum function_network network,
+                       struct create_spec *s)
+{
+    static const enum create_network networks[] = {[EGRESS_NONE] = CREATE_NET_DISABLED,
+                                                   [EGRESS_BRIDGE] = CREATE_NET_BRIDGE,
+                                                   [EGRESS_SLOTS] = CREATE_NET_SLOT};
+
+    s->network = network == FN_NET_NONE ? CREATE_NET_DISABLED : networks[v->probe.network];
+    s->slot_mode = "";
+    if (s->network == CREATE_NET_SLOT)
+        s->resolv_path = network_resolv_path(v->network);
+}
+
 void container_settings(const struct invoker *v, const struct function *f,
                         char out[static IDENTITY_SETTINGS_BYTES])
 {
     struct create_spec spec = create_spec_here(v);
 
     create_spec_of(f, v->probe.has_bridge, &spec);
+    network_of(v, f->network, &spec);
     identity_settings(&spec, out);
 }
 
@@ -191,19 +206,14 @@ static void spec_of(const struct container *ct, struct start_job *j)
 {
     const struct invoker *v = ct->v;
 
-    j->spec.network = ct->network == FN_NET_NONE || !v->probe.has_bridge ? CREATE_NET_DISABLED
-                                                                         : CREATE_NET_BRIDGE;
     if (ct->fn)
         create_spec_of(ct->fn, v->probe.has_bridge, &j->spec);
     else
         stem_spec_of(ct, &j->spec);
-    j->network_slot = "";
-    if (ct->net_slot) {
-        j->spec.network = CREATE_NET_SLOT;
+    network_of(v, ct->network, &j->spec);
+    j->network_slot = ct->net_slot ? net_slot_name(ct->net_slot) : "";
+    if (ct->net_slot)
         j->spec.slot_mode = net_slot_mode(ct->net_slot);
-        j->spec.resolv_path = network_resolv_path(v->network);
-        j->network_slot = net_slot_name(ct->net_slot);
-    }
 }
 
 void start_container(struct container *ct, enum engine_rank rank)

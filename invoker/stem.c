@@ -203,15 +203,17 @@ int stems_open(struct invoker *v, const struct invoker_config *c, struct nr_err 
     nr_list_init(&s->shelves);
     for (size_t i = 0; c->images && c->images[i]; i++)
         add_kind(s, c->images[i], c->kinds ? c->kinds[i] : NULL);
-    int r = read_config(s, c->stems, err);
+    return read_config(s, c->stems, err);
+}
 
-    if (r < 0 || s->off)
-        return r;
-    for (unsigned i = 0; i < s->kind_count; i++)
+void stems_begin(struct invoker *v)
+{
+    struct stems *s = v->stems;
+
+    for (unsigned i = 0; !s->off && i < s->kind_count; i++)
         if (image_is_there(v, s->kinds[i].image))
             shelf_of(s, &s->kinds[i], FN_NET_EGRESS, s->kinds[i].floor->memory_mb)->base = true;
     pool_stir(v);
-    return 0;
 }
 
 void stems_free(struct invoker *v)

@@ -7,9 +7,10 @@
 #include "invoker/internal.h"
 #include "invoker/pool_rules.h"
 
-/* Reads the configuration and lays out what is kept from the start; the first stems are asked for soon. NR_EINVAL names what is wrong in
- * c->stems. */
+/* Reads the configuration. NR_EINVAL names what is wrong in c->stems. */
 int stems_open(struct invoker *v, const struct invoker_config *c, struct nr_err *err);
+/* Lays out what is kept from the start, of the images that the probe has found; the first stems are asked for soon. */
+void stems_begin(struct invoker *v);
 /* Frees; no stem lives. */
 void stems_free(struct invoker *v);
 

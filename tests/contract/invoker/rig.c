@@ -128,7 +128,7 @@ static bool open_in(struct rig *r, int64_t memory_mb, const struct rig_options *
         .containers_max = o->containers_max,
         .freezer = o->freezer,
         .memory_raise = o->memory_raise,
-        .network = o->network,
+        .network = o->network ? o->network : "bridge",
         .log = &r->log,
     };
     int status = invoker_open(&c, &r->invoker, &err);
