@@ -4,6 +4,7 @@
  *   NARAE-<8>-FW    from DOCKER-USER, FORWARD   no private, link-local, multicast address but the same; nobody comes in
  *   NARAE-<8>-GR    from both                   one jump per slot that has grants
  *   NARAE-<8>-<n>   from GR                     the grants of slot n
+ *   NARAE-<8>-NO    from IN and FW              refuses
  *   NARAE-<8>-NAT   from nat POSTROUTING        our subnet goes out under the host's address
  *
  * Each change is one transaction of iptables-restore; what exists is read from `iptables -S`, so that a second installing changes nothing.

@@ -16,7 +16,6 @@ static const char *const forbidden[] = {
 };
 
 static const char established[] = "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT";
-static const char refused[] = "-j REJECT --reject-with icmp-admin-prohibited";
 
 /* ---- reading what is there ---------------------------------------------------------------------------------- */
 
@@ -116,12 +115,20 @@ static void add_resolvers(const struct firewall *f, const char *last, struct nr_
         }
 }
 
+/* Refused at once, not silently: a function that tries finds out without waiting, and learns the same about every address. A reset for TCP,
+ * for the kernel sends few ICMP errors a second. */
+static void add_refusal_rules(const struct firewall *f, struct nr_buf *out)
+{
+    add_rule(f, "NO", "-p tcp -j REJECT --reject-with tcp-reset", out);
+    add_rule(f, "NO", "-j REJECT --reject-with icmp-admin-prohibited", out);
+}
+
 static void add_input_rules(const struct firewall *f, struct nr_buf *out)
 {
     add_rule(f, "IN", established, out);
     add_resolvers(f, "IN", out);
     nr_buf_printf(out, "-A NARAE-%s-IN -j NARAE-%s-GR\n", f->tag, f->tag);
-    add_rule(f, "IN", refused, out);
+    nr_buf_printf(out, "-A NARAE-%s-IN -j NARAE-%s-NO\n", f->tag, f->tag);
 }
 
 /* Packets that go on are judged one by one, so that a grant taken away cuts what runs. */
@@ -135,7 +142,7 @@ static void add_forward_rules(const struct firewall *f, struct nr_buf *out)
     add_resolvers(f, "FW", out);
     nr_buf_printf(out, "-A NARAE-%s-FW -j NARAE-%s-GR\n", f->tag, f->tag);
     for (size_t i = 0; i < nr_countof(forbidden); i++)
-        nr_buf_printf(out, "-A NARAE-%s-FW -d %s %s\n", f->tag, forbidden[i], refused);
+        nr_buf_printf(out, "-A NARAE-%s-FW -d %s -j NARAE-%s-NO\n", f->tag, forbidden[i], f->tag);
     add_rule(f, "FW", "-j ACCEPT", out);
 }
 
@@ -144,10 +151,12 @@ void firewall_filter_text(const struct firewall *f, struct nr_str have, struct n
     char grants[CHAIN_BYTES];
 
     nr_buf_adds(out, "*filter\n");
+    declare(f, "NO", out);
     declare(f, "IN", out);
     declare(f, "FW", out);
     if (!has_line(have, "-N %s", chain(f, "GR", grants)))
         declare(f, "GR", out);
+    add_refusal_rules(f, out);
     add_input_rules(f, out);
     add_forward_rules(f, out);
     add_jumps(f, filter_jumps, nr_countof(filter_jumps), have, out);
@@ -195,7 +204,7 @@ bool firewall_complete(const struct firewall *f, struct nr_str filter, struct nr
             return false;
     /* A chain that somebody emptied counts as missing: its last rule decides. */
     return nat_jump_there(f, nat) && has_line(filter, "-A NARAE-%s-FW -j ACCEPT", f->tag) &&
-           has_line(filter, "-A NARAE-%s-IN %s", f->tag, refused);
+           has_line(filter, "-A NARAE-%s-IN -j NARAE-%s-NO", f->tag, f->tag);
 }
 
 /* ---- removal ------------------------------------------------------------------------------------------------ */

@@ -1,0 +1,90 @@
+"""A small outside world on this host: a network namespace behind a pair of interfaces, with servers in it.
+
+It has a public address (198.51.100.2), a private one (10.77.0.2), which only a grant opens, and a resolver on port 53
+of both. Everything goes with close().
+"""
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+
+PUBLIC, PRIVATE, HERE = "198.51.100.2", "10.77.0.2", "198.51.100.1"
+PORT, OTHER_PORT = 8201, 8202
+
+SERVER = textwrap.dedent('''
+    import selectors, socket, struct, sys
+    chosen = selectors.DefaultSelector()
+
+    def tcp(port):
+        s = socket.create_server(("0.0.0.0", port))
+        chosen.register(s, selectors.EVENT_READ, lambda: s.accept()[0].sendall(b"outside"))
+
+    def udp(port, answer):
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.bind(("0.0.0.0", port))
+        def serve():
+            question, sender = s.recvfrom(2048)
+            s.sendto(answer(question), sender)
+        chosen.register(s, selectors.EVENT_READ, serve)
+
+    def resolve(question):  # every name is 198.51.100.2; no IPv6 address
+        end = question.index(b"\\0", 12) + 5
+        kind = struct.unpack("!H", question[end - 4:end - 2])[0]
+        answer = b"\\xc0\\x0c" + struct.pack("!HHIH", 1, 1, 1, 4) + socket.inet_aton("198.51.100.2")
+        head = question[:2] + b"\\x81\\x80" + struct.pack("!HHHH", 1, kind == 1, 0, 0)
+        return head + question[12:end] + (answer if kind == 1 else b"")
+
+    tcp(8201), tcp(8202)
+    udp(8201, lambda b: b"outside"), udp(53, resolve)
+    print("ready", flush=True)
+    while True:
+        for key, _ in chosen.select():
+            key.data()
+''')
+
+
+def run(*words, check=True):
+    return subprocess.run(words, check=check, capture_output=True, text=True).stdout
+
+
+class World:
+    """Needs root. Names carry the process id: several worlds with the same addresses cannot be at once."""
+
+    def __init__(self):
+        self.name = f"outside-{os.getpid()}"
+        self.link = f"o{os.getpid()}"
+        self.server = None
+
+    def open(self):
+        inside = ("ip", "-n", self.name)
+        run("ip", "netns", "add", self.name)
+        run("ip", "link", "add", self.link, "type", "veth", "peer", "name", "eth0", "netns", self.name)
+        run("ip", "addr", "add", HERE + "/24", "dev", self.link)
+        run("ip", "link", "set", self.link, "up")
+        run(*inside, "addr", "add", PUBLIC + "/24", "dev", "eth0")
+        run(*inside, "addr", "add", PRIVATE + "/32", "dev", "lo")
+        run(*inside, "link", "set", "eth0", "up")
+        run(*inside, "link", "set", "lo", "up")
+        run(*inside, "route", "add", "default", "via", HERE)
+        run("ip", "route", "add", PRIVATE + "/32", "via", PUBLIC)
+        self.server = subprocess.Popen(["ip", "netns", "exec", self.name, sys.executable, "-c", SERVER],
+                                       stdout=subprocess.PIPE, text=True)
+        assert self.server.stdout.readline() == "ready\n"
+        return self
+
+    def close(self):
+        if self.server:
+            self.server.kill()
+            self.server.wait()
+            self.server.stdout.close()
+        run("ip", "route", "del", PRIVATE + "/32", check=False)
+        run("ip", "link", "del", self.link, check=False)
+        run("ip", "netns", "del", self.name, check=False)
+
+    def reaches(self, address, port=PORT):
+        """Can this host itself reach it? The control of every test that says a function cannot."""
+        with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=5) as s:
+            return s.recv(16) == b"outside"
+        return False
