@@ -15,9 +15,9 @@
  * Else plain text: "ACTIVATION-ID LINE".
  */
 #include "gateway/internal.h"
+#include "gateway/log_list.h"
 
-#define IDS_MAX 1024 /* a client may be behind by so many activations */
-#define ID_BYTES 32
+#define ID_BYTES LOG_ID_BYTES
 #define DIRECT_MAX_BYTES (64 << 10) /* larger logs are written out of the loop's thread */
 #define BEHIND_BYTES (256 << 10)    /* that wait in the connection: nothing more is handed to it */
 #define READ_BYTES (256 << 10)      /* of logs that one read brings, or one log */
@@ -36,14 +36,9 @@ struct log_stream {
     struct log_follower follower;
     struct log_query query;
     struct nr_deadline heartbeat;
-    struct nr_buf text; /* what is about to be written */
-    size_t waits;       /* bytes that the client has not taken, when last told */
-
-    /* a ring of ids that are still to be read */
-    unsigned first, count;
-    uint64_t dropped; /* not yet told */
-    unsigned ahead;   /* ids to be written before that is told */
-    char ids[IDS_MAX][ID_BYTES];
+    struct nr_buf text;   /* what is about to be written */
+    size_t waits;         /* bytes that the client has not taken, when last told */
+    struct log_list list; /* what is still to be read */
 };
 
 /* ---- the two forms ------------------------------------------------------------------------------------------------- */
@@ -80,10 +75,9 @@ static void write_lines(struct nr_buf *out, const struct activation_log *l)
 
 static void write_dropped(struct log_stream *s)
 {
-    unsigned long long n = s->dropped;
+    unsigned long long n = log_list_gap_told(&s->list);
 
     nr_count(&s->q->g->counts.logs_dropped, n);
-    s->dropped = 0;
     if (s->events)
         nr_buf_printf(&s->text, "event: dropped\ndata: {\"activations\":%llu}\n\n", n);
     else
@@ -95,55 +89,6 @@ static void send_text(struct log_stream *s)
 {
     s->waits = nr_http_reply_part(&s->q->http, nr_buf_str(&s->text));
     nr_buf_reset(&s->text, READ_BYTES * 2);
-}
-
-/* ---- the list of ids ------------------------------------------------------------------------------------------------ */
-
-static const char *id_at(const struct log_stream *s, unsigned i)
-{
-    return s->ids[(s->first + i) % IDS_MAX];
-}
-
-static void push_id(struct log_stream *s, const char *id)
-{
-    memcpy(s->ids[(s->first + s->count) % IDS_MAX], id, ID_BYTES);
-    s->count++;
-}
-
-static void drop(struct log_stream *s, uint64_t n, unsigned ahead)
-{
-    if (s->dropped == 0)
-        s->ahead = ahead;
-    s->dropped += n;
-}
-
-static bool has_id(struct nr_str ids, const char *id)
-{
-    for (size_t i = 0; i < ids.n; i += ID_BYTES)
-        if (memcmp(ids.p + i, id, ID_BYTES) == 0)
-            return true;
-    return false;
-}
-
-/* The stored ones come first; what ended while they were listed stands behind them, and once. */
-static void put_listed_first(struct log_stream *s, struct nr_str listed)
-{
-    unsigned live = s->count;
-    char(*ended)[ID_BYTES] = live ? nr_arena_get(&s->q->http.arena, (size_t)live * ID_BYTES) : NULL;
-
-    for (unsigned i = 0; ended && i < live; i++)
-        memcpy(ended[i], id_at(s, i), ID_BYTES);
-    s->first = s->count = 0;
-    for (size_t i = 0; i < listed.n; i += ID_BYTES)
-        push_id(s, listed.p + i);
-    for (unsigned i = 0; i < live; i++) {
-        if (ended && has_id(listed, ended[i]))
-            continue;
-        if (ended && s->count < IDS_MAX)
-            push_id(s, ended[i]);
-        else
-            drop(s, 1, s->count);
-    }
 }
 
 /* ---- asking the store ------------------------------------------------------------------------------------------------ */
@@ -171,24 +116,12 @@ static void ask(struct log_stream *s, enum query_op op)
     controller_ask(s->q->g->config.controller, query);
 }
 
-/* The ids up to the end of the ring's memory, and up to where a gap is to be told. */
 static void read_on(struct log_stream *s)
 {
-    unsigned n = s->count < IDS_MAX - s->first ? s->count : IDS_MAX - s->first;
-
-    if (s->dropped > 0 && n > s->ahead)
-        n = s->ahead;
-    s->query.ids = (struct nr_str){s->ids[s->first], (size_t)n * ID_BYTES};
+    s->query.ids = log_list_next(&s->list);
     s->query.max_bytes = READ_BYTES;
     s->query.write = s->events ? write_event : write_lines;
     ask(s, QUERY_LOG_READ);
-}
-
-static void took(struct log_stream *s, unsigned n)
-{
-    s->first = (s->first + n) % IDS_MAX;
-    s->count -= n;
-    s->ahead -= s->ahead < n ? s->ahead : n;
 }
 
 static void take_answer(struct log_stream *s)
@@ -197,9 +130,9 @@ static void take_answer(struct log_stream *s)
 
     if (l->q.err.code != 0)
         return; /* the stream ends and says so */
-    took(s, l->read);
+    log_list_took(&s->list, l->read);
     if (l->missing > 0)
-        drop(s, l->missing, 0);
+        log_list_gap(&s->list, l->missing);
     s->waits = nr_http_reply_part(&s->q->http, nr_buf_str(&l->q.reply));
     nr_buf_fini(&l->q.reply);
 }
@@ -216,16 +149,13 @@ static void on_end(struct log_follower *f, const struct activation_log *l)
 {
     struct log_stream *s = nr_container_of(f, struct log_stream, follower);
 
-    if (s->state == L_WRITE && s->count == 0 && s->dropped == 0 && !behind(s) &&
+    if (s->state == L_WRITE && log_list_empty(&s->list) && !behind(s) &&
         l->logs.n <= DIRECT_MAX_BYTES) {
         (s->events ? write_event : write_lines)(&s->text, l);
         send_text(s);
         return;
     }
-    if (s->count < IDS_MAX)
-        push_id(s, l->id.p);
-    else
-        drop(s, 1, s->count);
+    log_list_add(&s->list, l->id.p);
     if (s->state == L_WRITE)
         nr_deadline_set(s->q->http.loop, &s->heartbeat,
                         0); /* not from inside the controller's story */
@@ -237,7 +167,7 @@ static void on_heartbeat(struct nr_deadline *d)
 
     nr_deadline_set(s->q->http.loop, d, HEARTBEAT_MS);
     s->waits = nr_http_reply_part(&s->q->http, (struct nr_str){NULL, 0});
-    if (s->events && s->state == L_WRITE && s->waits == 0 && s->count == 0) {
+    if (s->events && s->state == L_WRITE && s->waits == 0 && log_list_empty(&s->list)) {
         nr_buf_adds(&s->text, ": alive\n\n");
         send_text(s);
     }
@@ -295,9 +225,9 @@ static void begin(struct log_stream *s)
     q->media_type = s->events ? "text/event-stream" : "text/plain; charset=utf-8";
     request_head(q, "Cache-Control: no-store\r\n");
     reply_write(q);
-    put_listed_first(s, nr_buf_str(&s->query.q.reply));
+    log_list_put_first(&s->list, nr_buf_str(&s->query.q.reply));
     if (s->query.left_out > 0)
-        drop(s, (uint64_t)s->query.left_out, 0);
+        log_list_gap(&s->list, (uint64_t)s->query.left_out);
     if (s->events) {
         nr_buf_printf(&s->text, "retry: %d\n\n", CLIENT_RETRY_MS);
         send_text(s);
@@ -336,12 +266,12 @@ static void logs_tick(struct log_stream *s)
             }
             if (behind(s))
                 return;
-            if (s->dropped > 0 && s->ahead == 0) {
+            if (log_list_gap_is_next(&s->list)) {
                 write_dropped(s);
                 send_text(s);
                 continue;
             }
-            if (s->count > 0) {
+            if (!log_list_empty(&s->list)) {
                 s->state = L_READ;
                 read_on(s);
                 return;
@@ -413,7 +343,7 @@ static bool parameters(struct log_stream *s)
     if (last.n == ID_BYTES)
         l->after_id = last;
     if (last.n == ID_BYTES)
-        l->q.limit = IDS_MAX;
+        l->q.limit = LOG_LIST_MAX;
     else if (l->q.limit < 0)
         l->q.limit = l->ended_since_ms > 0 ? LIST_LIMIT_MAX : DEFAULT_COUNT;
     return true;
