@@ -223,6 +223,16 @@ static int open_invoker(struct daemon *d, struct nr_err *err)
                                      .keep_alive_ms = (uint32_t)(d->options.keep_alive_s * 1000),
                                      .function_of = function_of,
                                      .function_of_arg = d,
+                                     .engine_workers = (int)d->options.engine_workers,
+                                     .freeze_after_ms = (uint32_t)d->options.freeze_after_ms,
+                                     .containers_max = (unsigned)d->options.containers_max,
+                                     .stems = d->options.stems,
+                                     .keep_containers = d->options.keep_containers,
+                                     .runtime = d->options.runtime,
+                                     .freezer = d->options.freezer,
+                                     .memory_raise = d->options.memory_raise,
+                                     .network = d->options.network,
+                                     .seccomp = d->options.seccomp,
                                      .log = &d->log};
 
     return invoker_open(&c, &d->invoker, err);

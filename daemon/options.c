@@ -47,6 +47,31 @@ const struct nr_option daemon_options[] = {
      .help = "request bodies in memory at the same time"},
     {"failed-logins", NR_OPT_INT, AT(failed_logins), "20", 1, 100000, "a minute",
      .help = "of one address before it gets 429"},
+    {"runtime", NR_OPT_STRING, AT(runtime), "auto",
+     .help =
+         "of the Engine's runtimes the one for containers: crun, runc or another it knows; auto: the best that works"},
+    {"freezer", NR_OPT_CHOICE, AT(freezer), "auto", .choices = "auto|cgroup|engine|off",
+     .help =
+         "what freezes idle containers: their control group's files, the Engine's pause, or nothing"},
+    {"memory-raise", NR_OPT_CHOICE, AT(memory_raise), "auto", .choices = "auto|cgroup|engine|off",
+     .help =
+         "what raises the memory of a stem at hand-over: its control group's files, the Engine's update, or nothing"},
+    {"network", NR_OPT_CHOICE, AT(network), "auto", .choices = "auto|slots|bridge|none",
+     .help =
+         "how functions that ask for egress get it: slots on a bridge of ours, the Engine's bridge, or not at all"},
+    {"seccomp", NR_OPT_CHOICE, AT(seccomp), "auto", .choices = "auto|own|engine",
+     .help = "profile of system calls: ours, or the Engine's default"},
+    {"freeze-after-ms", NR_OPT_INT, AT(freeze_after_ms), "1000", 0, 86400000, "ms",
+     .help = "an idle container is frozen after this; 0: never"},
+    {"stems", NR_OPT_STRING, AT(stems), "auto",
+     .help =
+         "containers started ahead of any function, by kind: auto (as many as are used), off, or like python:3=2,nodejs:18=1"},
+    {"keep-containers", NR_OPT_BOOL, AT(keep_containers), "false",
+     .help = "a stop leaves idle containers for the next start, which adopts them"},
+    {"containers-max", NR_OPT_INT, AT(containers_max), "0", 0, 100000, "containers",
+     .help = "containers in all; 0: as many as memory allows"},
+    {"engine-workers", NR_OPT_INT, AT(engine_workers), "0", 0, 64, "calls",
+     .help = "calls to the Engine at the same time; 0: twice the cores"},
     {"version", NR_OPT_BOOL, AT(version), "false", .help = "print the version and end"},
     {"help-markdown", NR_OPT_BOOL, AT(help_markdown), "false",
      .help = "print this table for docs/configuration.md"},

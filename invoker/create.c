@@ -194,6 +194,10 @@ static json_t *host_config(const struct create_spec *s, bool *ok)
     put(h, "MemorySwap", json_integer(s->memory_mb << 20), ok);
     if (s->swappiness)
         put(h, "MemorySwappiness", json_integer(0), ok);
+    if (s->runtime && s->runtime[0])
+        put(h, "Runtime", json_string(s->runtime), ok);
+    if (s->cgroup_parent && s->cgroup_parent[0])
+        put(h, "CgroupParent", json_string(s->cgroup_parent), ok);
     put(h, "CpuShares", json_integer(container_cpu_shares(s->memory_mb)), ok);
     put(h, "NetworkMode", json_string(network_mode(s)), ok);
     return h;

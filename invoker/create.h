@@ -47,11 +47,13 @@ struct create_spec {
         *command; /* own images: array of the image's entry point and command; NULL: none */
     enum create_network network;
     int64_t memory_mb;
-    int64_t code_tmpfs_mb; /* /action */
-    bool many_files;       /* code is an archive */
-    bool concurrent;       /* more than one call at a time */
-    bool swappiness;       /* the Engine takes MemorySwappiness (cgroup v1) */
-    const char *seccomp;   /* JSON of a profile; NULL: the Engine's default */
+    int64_t code_tmpfs_mb;     /* /action */
+    bool many_files;           /* code is an archive */
+    bool concurrent;           /* more than one call at a time */
+    bool swappiness;           /* the Engine takes MemorySwappiness (cgroup v1) */
+    const char *seccomp;       /* JSON of a profile; NULL: the Engine's default */
+    const char *runtime;       /* of the Engine's; NULL or "": its default */
+    const char *cgroup_parent; /* of the container's control group; NULL or "": the Engine's */
     struct create_mount volumes[CREATE_MOUNTS_MAX];
     struct create_device devices[CREATE_DEVICES_MAX];
     unsigned volume_count, device_count;

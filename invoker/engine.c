@@ -39,7 +39,7 @@ struct engine {
     pthread_cond_t wake, wake_puller;
     struct nr_link queues[RANK_COUNT];
     unsigned waiting;
-    bool stopping;
+    bool stopping, abandoned;
     _Atomic bool canceled;
 
     _Atomic int failures;             /* in a row */
@@ -226,9 +226,12 @@ static void *worker_main(void *arg)
             (void)pthread_cond_wait(w->pulls ? &e->wake_puller : &e->wake, &e->lock);
         }
     }
+    bool abandoned = e->abandoned;
+
     (void)pthread_mutex_unlock(&e->lock);
     w->gone.run = worker_is_gone;
-    nr_mailbox_post(e->loop, &w->gone);
+    if (!abandoned)
+        nr_mailbox_post(e->loop, &w->gone);
     return NULL;
 }
 
@@ -345,6 +348,16 @@ void engine_cancel(struct engine *e)
     atomic_store(&e->canceled, true);
 }
 
+static void stop_workers(struct engine *e, bool abandoned)
+{
+    (void)pthread_mutex_lock(&e->lock);
+    e->stopping = true;
+    e->abandoned = abandoned;
+    (void)pthread_cond_broadcast(&e->wake);
+    (void)pthread_cond_broadcast(&e->wake_puller);
+    (void)pthread_mutex_unlock(&e->lock);
+}
+
 void engine_close(struct engine *e, void (*closed)(void *arg), void *arg)
 {
     if (e == NULL) {
@@ -354,11 +367,15 @@ void engine_close(struct engine *e, void (*closed)(void *arg), void *arg)
     engine_cancel(e);
     e->closed = closed;
     e->closed_arg = arg;
-    (void)pthread_mutex_lock(&e->lock);
-    e->stopping = true;
-    (void)pthread_cond_broadcast(&e->wake);
-    (void)pthread_cond_broadcast(&e->wake_puller);
-    (void)pthread_mutex_unlock(&e->lock);
+    stop_workers(e, false);
+}
+
+void engine_abandon(struct engine *e)
+{
+    stop_workers(e, true);
+    for (int i = 0; i < e->worker_count; i++)
+        (void)pthread_join(e->workers[i].thread, NULL);
+    engine_free(e);
 }
 
 struct engine_worker *engine_own_worker(struct engine *e)

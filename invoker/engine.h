@@ -64,6 +64,9 @@ void engine_cancel(struct engine *e);
  * freed. NULL is fine: closed is called at once. */
 void engine_close(struct engine *e, void (*closed)(void *arg), void *arg);
 
+/* As engine_close(), but blocking, before the loop runs; only while no job was submitted. */
+void engine_abandon(struct engine *e);
+
 /* A worker for the calling thread, before the loop runs (start-up probe). */
 struct engine_worker *engine_own_worker(struct engine *e);
 

@@ -10,6 +10,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
+#include "invoker/cgroup_parent.h"
 #include "invoker/identity.h"
 #include "invoker/freeze.h"
 #include "invoker/internal.h"
@@ -131,30 +132,6 @@ static void invoker_free(struct invoker *v)
     free(v);
 }
 
-static bool is_one_of(const char *text, const char *a, const char *b)
-{
-    return text == NULL || strcmp(text, a) == 0 || strcmp(text, b) == 0;
-}
-
-/* Network slots where they are wanted and this host can do them; else what the probe found. */
-static void open_network(struct invoker *v, const struct invoker_config *c)
-{
-    struct probe *p = &v->probe;
-    struct nr_err err = {0};
-
-    if (!is_one_of(c->network, "auto", "slots")) {
-        network_sweep(v);
-        p->network = p->has_bridge && strcmp(c->network, "none") != 0 ? EGRESS_BRIDGE : EGRESS_NONE;
-    } else if (network_open(v, 0, &v->network, &err) == 0) {
-        p->network = EGRESS_SLOTS;
-    } else {
-        p->network = p->has_bridge ? EGRESS_BRIDGE : EGRESS_NONE;
-        nr_log(v->log, NR_LOG_WARN, "invoker",
-               "functions do not get network slots but %s, for they could not be made: %s",
-               p->has_bridge ? "the Engine's bridge" : "no network", err.text);
-    }
-}
-
 int invoker_open(const struct invoker_config *c, struct invoker **ret, struct nr_err *err)
 {
     struct invoker *v = invoker_make(c);
@@ -175,8 +152,12 @@ int invoker_open(const struct invoker_config *c, struct invoker **ret, struct nr
         invoker_free(v);
         return r;
     }
-    probe_run(v, c->images);
-    open_network(v, c);
+    r = probe_run(v, c, err);
+    if (r < 0) {
+        engine_abandon(v->engine);
+        invoker_free(v);
+        return r;
+    }
     if (adopt_open(v, c, err) < 0)
         nr_log(v->log, NR_LOG_WARN, "invoker",
                "containers of an earlier run could not be listed: %s", err ? err->text : "");
@@ -198,6 +179,8 @@ struct create_spec create_spec_here(const struct invoker *v)
         .invoker = "0",
         .swappiness = v->probe.cgroup_v1,
         .seccomp = v->seccomp,
+        .runtime = v->probe.runtime,
+        .cgroup_parent = v->probe.cgroup_parent,
     };
 }
 
@@ -338,6 +321,7 @@ static void on_engine_closed(void *arg)
     void (*closed)(void *) = v->closed;
     void *closed_arg = v->closed_arg;
 
+    cgroup_parent_remove(v->probe.cgroup_parent);
     invoker_free(v);
     closed(closed_arg);
 }

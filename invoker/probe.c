@@ -1,32 +1,30 @@
-/* The start-up probe: a few questions to the Engine, then one real container of the native image that must dial in.
+/* The start-up probe: a few questions to the Engine, then one real container for each of its runtimes that we may use, which must dial in.
  *
- * Each finding is a line of the table: a capability, yes or no, and what was found or what is done instead. Nothing found here ends
- * the start; a no that costs people something is also a warning in the log.
+ * Each finding is a line of the table: a capability, yes or no, what was found or what is done instead, and what a person can do about it.
+ * Where there is a choice (runtime, seccomp profile, freezer, raising memory, network) the ways stand in a table, best first: the first
+ * that works is taken, or the one that the configuration forces. Only a forced way that does not work ends the start.
  */
 #include "invoker/probe.h"
 
 #include "common/base/clock.h"
 #include "common/base/json.h"
+#include "invoker/cgroup_parent.h"
 #include "invoker/internal.h"
 #include "invoker/probe_container.h"
+#include "invoker/probe_choice.h"
+#include "invoker/probe_table.h"
+#include "invoker/seccomp.h"
 
-enum { PATH_MAX_BYTES = 512 };
+enum { PATH_MAX_BYTES = 512, POOL_MARGIN_PARTS = 16, POOL_MARGIN_MB = 256 };
 
-__attribute__((format(printf, 4, 5))) void probe_found(struct probe *p, const char *name, bool yes,
-                                                       const char *fmt, ...)
+static bool is_word(const char *forced, const char *word)
 {
-    struct capability *c =
-        &p->table[p->count < CAPABILITIES_MAX ? p->count++ : CAPABILITIES_MAX - 1];
-    va_list ap;
-
-    *c = (struct capability){.name = name, .yes = yes};
-    va_start(ap, fmt);
-    (void)vsnprintf(c->value, sizeof(c->value), fmt, ap);
-    va_end(ap);
+    return forced && strcmp(forced, word) == 0;
 }
 
-/* GET path -> parsed JSON (made), or NULL; *ret_status is the HTTP status, 0 without an answer. */
-static json_t *get(struct invoker *v, const char *path, int *ret_status)
+/* ---- questions ---------------------------------------------------------------------------------------------- */
+
+json_t *probe_get(struct invoker *v, const char *path, int *ret_status)
 {
     struct engine_reply reply = {0};
     int r = engine_call(engine_own_worker(v->engine), "GET", path, (struct nr_str){NULL, 0},
@@ -45,112 +43,174 @@ static const char *text_of(const json_t *o, const char *key)
     return s ? s : "?";
 }
 
-static void from_info(struct invoker *v)
+static void add_runtime(struct probing *p, const json_t *runtimes, const char *name)
 {
-    struct probe *p = &v->probe;
-    int status;
-    nr_auto_json json_t *info = get(v, "/info", &status);
-    const char *cgroup = text_of(info, "CgroupVersion"), *name;
-    char runtimes[120] = "";
-    json_t *each;
-    size_t i, at = 0;
+    for (unsigned i = 0; i < p->runtime_count; i++)
+        if (strcmp(p->runtimes[i], name) == 0)
+            return;
+    if (p->runtime_count < RUNTIMES_MAX && json_object_get(runtimes, name))
+        (void)snprintf(p->runtimes[p->runtime_count++], sizeof(p->runtimes[0]), "%s", name);
+}
 
-    p->cgroup_v1 = strcmp(cgroup, "1") == 0;
-    probe_found(p, "engine", true, "%s, API %s, %s", engine_version(v->engine),
-                engine_api(v->engine), text_of(info, "Driver"));
-    probe_found(p, "cgroup", true, "v%s, driver %s", cgroup, text_of(info, "CgroupDriver"));
-    bool live = json_is_true(json_object_get(info, "LiveRestoreEnabled"));
+/* crun, runc, and what the Engine takes by itself; or the one that is forced. */
+static void find_runtimes(struct probing *p, const json_t *info)
+{
+    const json_t *runtimes = json_object_get(info, "Runtimes");
 
-    probe_found(
-        p, "live-restore", live, "%s",
-        live
-            ? "an Engine restart leaves functions running"
-            : "an Engine restart kills all functions; set live-restore in the Engine's daemon.json");
-    json_object_foreach(json_object_get(info, "Runtimes"), name, each) {
-        int n = snprintf(runtimes + at, sizeof(runtimes) - at, "%s%s", at ? ", " : "", name);
-
-        at += n > 0 && (size_t)n < sizeof(runtimes) - at ? (size_t)n : 0;
+    (void)snprintf(p->usual, sizeof(p->usual), "%s", text_of(info, "DefaultRuntime"));
+    if (!probe_is_auto(p->c->runtime)) {
+        add_runtime(p, runtimes, p->c->runtime);
+        return;
     }
-    probe_found(p, "runtime", true, "%s (of %s)", text_of(info, "DefaultRuntime"), runtimes);
+    add_runtime(p, runtimes, "crun");
+    add_runtime(p, runtimes, "runc");
+    add_runtime(p, runtimes, p->usual);
+}
+
+static void from_info(struct probing *p)
+{
+    struct probe *out = &p->v->probe;
+    int status;
+    nr_auto_json json_t *info = probe_get(p->v, "/info", &status);
+    const char *cgroup = text_of(info, "CgroupVersion"), *driver = text_of(info, "CgroupDriver");
+    bool live = json_is_true(json_object_get(info, "LiveRestoreEnabled"));
+    json_t *each;
+    size_t i;
+
+    out->cgroup_v1 = strcmp(cgroup, "1") == 0;
+    p->cgroupfs = strcmp(driver, "cgroupfs") == 0;
+    probe_found(out, "engine", true, "%s, API %s, %s", engine_version(p->v->engine),
+                engine_api(p->v->engine), text_of(info, "Driver"));
+    probe_found(out, "cgroup", true, "v%s, driver %s", cgroup, driver);
+    probe_found(out, "live-restore", live, "%s",
+                live ? "an Engine restart leaves functions running"
+                     : "an Engine restart kills all functions");
+    probe_next(out, "set \"live-restore\": true in the Engine's daemon.json");
     json_array_foreach(json_object_get(info, "SecurityOptions"), i, each) {
         const char *option = json_string_value(each);
 
-        p->seccomp = p->seccomp || (option && strncmp(option, "name=seccomp", 12) == 0);
+        out->seccomp = out->seccomp || (option && strncmp(option, "name=seccomp", 12) == 0);
     }
+    find_runtimes(p, info);
 }
 
-static void from_network(struct invoker *v)
+static void from_images(struct probing *p)
 {
-    int status;
-    nr_auto_json json_t *bridge = get(v, "/networks/bridge", &status);
-
-    v->probe.has_bridge = bridge && status == 200;
-    probe_found(&v->probe, "network none", true, "no interface but lo, no libnetwork");
-    probe_found(&v->probe, "network egress", v->probe.has_bridge, "%s",
-                v->probe.has_bridge
-                    ? "the Engine's bridge"
-                    : "the Engine has no bridge; functions that ask for egress get no network");
-}
-
-/* Returns the native runtime's image when it is there. */
-static const char *from_images(struct invoker *v, const char *const *images)
-{
-    const char *native = NULL;
+    struct probe *out = &p->v->probe;
     char path[PATH_MAX_BYTES];
 
-    for (; images && *images; images++) {
+    for (const char *const *i = p->c->images; i && *i; i++) {
         int status;
 
-        (void)snprintf(path, sizeof(path), "/images/%s/json", *images);
-        nr_auto_json json_t *image = get(v, path, &status);
+        (void)snprintf(path, sizeof(path), "/images/%s/json", *i);
+        nr_auto_json json_t *image = probe_get(p->v, path, &status);
         bool there = image && status == 200;
 
-        probe_found(&v->probe, "image", there, there ? "%s" : "%s is missing; build it with %s",
-                    *images, v->image_hint);
-        if (there && strstr(*images, "native"))
-            native = *images;
+        probe_found(out, "image", there, there ? "%s" : "%s is missing: its functions do not start",
+                    *i);
+        probe_next(out, "build it with %s", p->v->image_hint);
+        if (there && (p->image == NULL || strstr(*i, "native")))
+            p->image = *i;
     }
-    return native;
 }
 
-static void tell(struct invoker *v)
-{
-    const struct probe *p = &v->probe;
+/* ---- trials ------------------------------------------------------------------------------------------------- */
 
-    for (unsigned i = 0; i < p->count; i++)
-        nr_log(v->log, p->table[i].yes ? NR_LOG_INFO : NR_LOG_WARN, "invoker",
-               "capability=\"%s\" %s: %s", p->table[i].name, p->table[i].yes ? "yes" : "no",
-               p->table[i].value);
-    nr_log(v->log, NR_LOG_INFO, "invoker", "the probe took %lld ms", (long long)p->probe_ms);
+/* The bound of the pool: what the containers may have together, and what the kernel and network slots take besides. */
+static void make_parent(struct probing *p)
+{
+    struct invoker *v = p->v;
+    int64_t mb = v->node->memory_max_mb, margin = mb / POOL_MARGIN_PARTS;
+    struct nr_err err = {0};
+
+    if (!p->cgroupfs) {
+        (void)snprintf(p->parent_why, sizeof(p->parent_why),
+                       "the Engine leaves control groups to systemd");
+        return;
+    }
+    (void)snprintf(v->probe.cgroup_parent, sizeof(v->probe.cgroup_parent), "/narae-%s",
+                   v->installation);
+    mb += margin > POOL_MARGIN_MB ? margin : POOL_MARGIN_MB;
+    if (cgroup_parent_make(v->probe.cgroup_parent, mb << 20, &err) < 0) {
+        (void)snprintf(p->parent_why, sizeof(p->parent_why), "%s", err.text);
+        v->probe.cgroup_parent[0] = '\0';
+    } else {
+        (void)snprintf(p->parent_why, sizeof(p->parent_why),
+                       "%lld MB, and of the CPU the weight of one process", (long long)mb);
+    }
 }
 
-void probe_run(struct invoker *v, const char *const *images)
+/* With all we want; when the agent does not dial in, without our profile, then without our parent, to know which one it was. */
+static void try_runtime(struct probing *p, unsigned at)
 {
+    const struct probe *out = &p->v->probe;
+    const bool wants[][2] = {{true, true}, {false, true}, {true, false}};
+    struct trial *t = &p->trials[at];
+
+    for (size_t i = 0; i < nr_countof(wants); i++) {
+        bool profile = p->profile && wants[i][0], parent = out->cgroup_parent[0] && wants[i][1];
+
+        if (i > 0 && (profile ? 1 : 0) == (p->profile ? 1 : 0) &&
+            parent == (out->cgroup_parent[0] != '\0'))
+            continue; /* as the first time */
+        trial_remove(p->v, t, true);
+        *t = (struct trial){.seccomp = profile ? p->profile : NULL,
+                            .ask_engine_freezer = is_word(p->c->freezer, "engine"),
+                            .ask_engine_raise = is_word(p->c->memory_raise, "engine")};
+        (void)snprintf(t->runtime, sizeof(t->runtime), "%s", p->runtimes[at]);
+        if (parent)
+            (void)snprintf(t->cgroup_parent, sizeof(t->cgroup_parent), "%s", out->cgroup_parent);
+        trial_run(p->v, p->image, t);
+        if (t->dial_in.yes)
+            return;
+    }
+}
+
+static void try_runtimes(struct probing *p)
+{
+    for (unsigned i = 0; i < p->runtime_count; i++) {
+        static const struct finding none = {.text = "not tried: none of our images is there"};
+        struct trial *t = &p->trials[i];
+        char name[32];
+
+        if (p->image)
+            try_runtime(p, i);
+        else
+            t->dial_in = t->memory_limit = t->freezer = t->raise = t->exit_status = t->oom_count =
+                t->pool_cap = t->engine_freezer = t->engine_raise = none;
+        (void)snprintf(name, sizeof(name), "runtime %.20s", p->runtimes[i]);
+        probe_found(&p->v->probe, name, t->dial_in.yes, "%s", t->dial_in.text);
+        probe_next(&p->v->probe, p->image ? "see docs/engine.md; --runtime=NAME takes another"
+                                          : "build the images and start again");
+    }
+}
+
+int probe_run(struct invoker *v, const struct invoker_config *c, struct nr_err *err)
+{
+    struct probing p = {.v = v, .c = c};
     uint64_t begun_us = nr_mono_us();
 
-    from_info(v);
-    from_network(v);
-    const char *native = from_images(v, images);
+    from_info(&p);
+    from_images(&p);
+    p.profile = v->probe.seccomp && !is_word(c->seccomp, "engine") ? seccomp_profile() : NULL;
+    make_parent(&p);
+    try_runtimes(&p);
+    int r = choose_runtime(&p, err);
 
-    if (native)
-        probe_container(v, native);
-    else
-        probe_found(&v->probe, "probe container", false,
-                    "not tried: there is no native runtime image");
+    if (r == 0)
+        r = choose_seccomp(&p, err);
+    if (r == 0)
+        tell_trial(&p);
+    if (r == 0)
+        r = choose_doers(&p, err);
+    if (r == 0)
+        r = choose_network(&p, err);
+    for (unsigned i = 0; i < p.runtime_count; i++)
+        trial_remove(v, &p.trials[i], r < 0);
+    if (r < 0)
+        cgroup_parent_remove(v->probe.cgroup_parent);
+    free(p.profile);
     v->probe.probe_ms = (int64_t)(nr_mono_us() - begun_us) / 1000;
-    tell(v);
-}
-
-void probe_status(const struct probe *p, struct nr_buf *out)
-{
-    nr_buf_adds(out, "\"capabilities\":[");
-    for (unsigned i = 0; i < p->count; i++) {
-        nr_buf_adds(out, i ? ",{\"name\":" : "{\"name\":");
-        nr_buf_json(out, nr_str_of(p->table[i].name));
-        nr_buf_adds(out,
-                    p->table[i].yes ? ",\"yes\":true,\"value\":" : ",\"yes\":false,\"value\":");
-        nr_buf_json(out, nr_str_of(p->table[i].value));
-        nr_buf_addc(out, '}');
-    }
-    nr_buf_printf(out, "],\"probe_ms\":%lld", (long long)p->probe_ms);
+    probe_tell(&v->probe, v->log);
+    return r;
 }

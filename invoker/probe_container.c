@@ -1,5 +1,5 @@
-/* The probe's container, top to bottom: folder and socket, create, start, its hello, its control group's memory limit, a kill and the
- * exit status. Its removal is left to a worker.
+/* The probe's container, top to bottom: folder and socket, create, start, its hello, its control groups (memory limit, parent, freezer,
+ * raise, count of OOM kills), the Engine's own pause and update where they are needed, a kill and the exit status.
  */
 #include "invoker/probe_container.h"
 
@@ -12,43 +12,66 @@
 
 #include "common/base/clock.h"
 #include "common/base/json.h"
+#include "invoker/cgroup.h"
+#include "invoker/identity.h"
 #include "invoker/internal.h"
-#include "invoker/seccomp.h"
 #include "invoker/start.h"
 
-enum { PROBE_MEMORY_MB = 64, DIAL_MAX_MS = 5000, PATH_MAX_BYTES = 512 };
+enum {
+    PROBE_MEMORY_MB = 64,
+    PROBE_RAISED_MB = 128,
+    PROBE_CPU_SHARES = 512,
+    DIAL_MAX_MS = 5000,
+    FREEZE_MAX_US = 500000,
+    PATH_MAX_BYTES = 512
+};
 
-struct trial {
+struct attempt {
     struct invoker *v;
-    char name[9], folder[128], id[65];
+    struct trial *t;
+    char folder[128];
     int listener, conn; /* -1 */
     pid_t pid;
     uint64_t create_us, dial_us;
     struct nr_err err;
 };
 
-static int listen_at(struct trial *t)
+__attribute__((format(printf, 3, 4))) static void answer(struct finding *f, bool yes,
+                                                         const char *fmt, ...)
+{
+    va_list ap;
+
+    f->yes = yes;
+    va_start(ap, fmt);
+    (void)vsnprintf(f->text, sizeof(f->text), fmt, ap);
+    va_end(ap);
+}
+
+/* ---- up to its hello ---------------------------------------------------------------------------------------- */
+
+static int listen_at(struct attempt *a)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
 
-    (void)snprintf(t->folder, sizeof(t->folder), "%s/%s", t->v->folder, t->name);
-    int n = snprintf(at.sun_path, sizeof(at.sun_path), "%s/s", t->folder);
+    (void)snprintf(a->folder, sizeof(a->folder), "%s/%s", a->v->folder, a->t->name);
+    int n = snprintf(at.sun_path, sizeof(at.sun_path), "%s/s", a->folder);
 
-    t->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (n < 0 || (size_t)n >= sizeof(at.sun_path) || t->listener < 0 ||
-        mkdir(t->folder, 0755) < 0 ||
-        bind(t->listener, (const struct sockaddr *)&at, sizeof(at)) < 0 ||
-        listen(t->listener, 1) < 0 || chmod(t->folder, 0755) < 0 || chmod(at.sun_path, 0666) < 0)
-        return nr_err_set(&t->err, NR_EIO, "%s: %s", t->folder, strerror(errno));
+    a->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (n < 0 || (size_t)n >= sizeof(at.sun_path) || a->listener < 0 ||
+        mkdir(a->folder, 0755) < 0 ||
+        bind(a->listener, (const struct sockaddr *)&at, sizeof(at)) < 0 ||
+        listen(a->listener, 1) < 0 || chmod(a->folder, 0755) < 0 || chmod(at.sun_path, 0666) < 0)
+        return nr_err_set(&a->err, NR_EIO, "%s: %s", a->folder, strerror(errno));
     return 0;
 }
 
 /* One POST whose reply is not needed, but for its "Id" or "StatusCode". */
-static int post(struct trial *t, const char *path, struct nr_str body, json_t **ret)
+static int post(struct attempt *a, const char *path, struct nr_str body, json_t **ret,
+                struct nr_err *err)
 {
     struct engine_reply reply = {0};
-    int r = engine_want(engine_own_worker(t->v->engine), "POST", path, body, ENGINE_ASK_MS, &reply,
-                        &t->err);
+    int r = engine_want(engine_own_worker(a->v->engine), "POST", path, body, ENGINE_ASK_MS, &reply,
+                        err);
 
     if (r == 0 && ret)
         *ret = nr_json_parse(nr_buf_str(&reply.body), NULL);
@@ -56,33 +79,45 @@ static int post(struct trial *t, const char *path, struct nr_str body, json_t **
     return r;
 }
 
-static int create_and_start(struct trial *t, const char *image)
+/* POST /containers/<id>/<what>. */
+static int post_to(struct attempt *a, const char *what, struct nr_str body, json_t **ret,
+                   struct nr_err *err)
 {
-    struct create_spec spec = create_spec_here(t->v);
+    char path[PATH_MAX_BYTES];
+
+    (void)snprintf(path, sizeof(path), "/containers/%s/%s", a->t->id, what);
+    return post(a, path, body, ret, err);
+}
+
+static int create_and_start(struct attempt *a, const char *image)
+{
+    struct create_spec spec = create_spec_here(a->v);
     char path[PATH_MAX_BYTES];
     nr_auto_json json_t *made = NULL;
     size_t n = 0;
     uint64_t begun_us = nr_mono_us();
 
     spec.image = image;
-    spec.id = t->name;
-    spec.socket_dir = t->folder;
+    spec.id = a->t->name;
+    spec.socket_dir = a->folder;
     spec.kind = "probe";
     spec.memory_mb = PROBE_MEMORY_MB;
     spec.code_tmpfs_mb = 1;
+    spec.seccomp = a->t->seccomp;
+    spec.runtime = a->t->runtime;
+    spec.cgroup_parent = a->t->cgroup_parent;
     nr_auto_free char *body = create_body(&spec, &n);
 
-    (void)snprintf(path, sizeof(path), "/containers/create?name=narae-%.8s-%s", t->v->installation,
-                   t->name);
-    int r = body ? post(t, path, (struct nr_str){body, n}, &made) : NR_ENOMEM;
+    (void)snprintf(path, sizeof(path), "/containers/create?name=narae-%.8s-%s", a->v->installation,
+                   a->t->name);
+    int r = body ? post(a, path, (struct nr_str){body, n}, &made, &a->err) : NR_ENOMEM;
     const char *id = made ? nr_json_string(made, "Id") : NULL;
 
-    if (r < 0 || id == NULL)
-        return r < 0 ? r : nr_err_set(&t->err, NR_EPROTO, "the Engine named no container id");
-    (void)snprintf(t->id, sizeof(t->id), "%s", id);
-    t->create_us = nr_mono_us() - begun_us;
-    (void)snprintf(path, sizeof(path), "/containers/%s/start", t->id);
-    return post(t, path, (struct nr_str){NULL, 0}, NULL);
+    if (r < 0 || id == NULL || strlen(id) >= sizeof(a->t->id))
+        return r < 0 ? r : nr_err_set(&a->err, NR_EPROTO, "the Engine named no container id");
+    (void)snprintf(a->t->id, sizeof(a->t->id), "%s", id);
+    a->create_us = nr_mono_us() - begun_us;
+    return post_to(a, "start", (struct nr_str){NULL, 0}, NULL, &a->err);
 }
 
 static bool readable(int fd, int ms)
@@ -92,134 +127,187 @@ static bool readable(int fd, int ms)
     return poll(&p, 1, ms) == 1;
 }
 
-static int await_hello(struct trial *t, uint64_t begun_us)
+static int await_hello(struct attempt *a, uint64_t begun_us)
 {
     struct ucred peer;
     struct nr_frame head;
     socklen_t n = sizeof(peer);
 
-    if (!readable(t->listener, DIAL_MAX_MS) ||
-        (t->conn = accept4(t->listener, NULL, NULL, SOCK_CLOEXEC)) < 0)
-        return nr_err_set(&t->err, NR_ETIMEOUT, "the agent did not dial in within %d s",
+    if (!readable(a->listener, DIAL_MAX_MS) ||
+        (a->conn = accept4(a->listener, NULL, NULL, SOCK_CLOEXEC)) < 0)
+        return nr_err_set(&a->err, NR_ETIMEOUT, "the agent did not dial in within %d s",
                           DIAL_MAX_MS / 1000);
-    if (getsockopt(t->conn, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0 || peer.uid != CONTAINER_UID ||
-        !inside_cgroup(peer.pid, t->id))
+    if (getsockopt(a->conn, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0 || peer.uid != CONTAINER_UID ||
+        !inside_cgroup(peer.pid, a->t->id))
         return nr_err_set(
-            &t->err, NR_EFORBIDDEN,
+            &a->err, NR_EFORBIDDEN,
             "uid %u, pid %d dialled, which the kernel does not place in the container: are we in another pid namespace than the Engine?",
             (unsigned)peer.uid, (int)peer.pid);
-    if (!readable(t->conn, DIAL_MAX_MS) ||
-        read(t->conn, &head, sizeof(head)) != (ssize_t)sizeof(head) || head.type != NR_FRAME_HELLO)
-        return nr_err_set(&t->err, NR_EPROTO, "the agent did not say hello");
-    t->pid = peer.pid;
-    t->dial_us = nr_mono_us() - begun_us;
+    if (!readable(a->conn, DIAL_MAX_MS) ||
+        read(a->conn, &head, sizeof(head)) != (ssize_t)sizeof(head) || head.type != NR_FRAME_HELLO)
+        return nr_err_set(&a->err, NR_EPROTO, "the agent did not say hello");
+    a->pid = peer.pid;
+    a->dial_us = nr_mono_us() - begun_us;
     return 0;
 }
 
-/* The folder of the process's memory control group, below where such groups are mounted. */
-static bool memory_file(pid_t pid, bool v1, char out[PATH_MAX_BYTES])
+/* ---- what its control groups let us do ---------------------------------------------------------------------- */
+
+static bool await_frozen(const struct cgroup *g)
 {
-    char path[64], line[PATH_MAX_BYTES];
-    bool found = false;
+    uint64_t until_us = nr_mono_us() + FREEZE_MAX_US;
 
-    (void)snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
-    FILE *f = fopen(path, "re");
-
-    while (f && !found && fgets(line, sizeof(line), f)) {
-        struct nr_str rest = nr_str_of(line), number, controllers;
-
-        line[strcspn(line, "\n")] = '\0';
-        rest = nr_str_of(line);
-        if (!nr_str_split(&rest, ':', &number) || !nr_str_split(&rest, ':', &controllers))
-            continue;
-        found = v1 ? nr_str_eqz(controllers, "memory") : controllers.n == 0;
-        if (found)
-            found = snprintf(out, PATH_MAX_BYTES, "/sys/fs/cgroup%s%.*s/%s", v1 ? "/memory" : "",
-                             (int)rest.n, rest.p,
-                             v1 ? "memory.limit_in_bytes" : "memory.max") < PATH_MAX_BYTES;
-    }
-    if (f)
-        (void)fclose(f);
-    return found;
+    while (!cgroup_frozen(g))
+        if (nr_mono_us() > until_us)
+            return false;
+    return true;
 }
 
-static void read_limit(struct trial *t)
+/* Thawed whatever came before: a container that stays frozen could not be removed. */
+static void try_freezer(struct trial *t, const struct cgroup *g)
 {
-    struct probe *p = &t->v->probe;
-    char path[PATH_MAX_BYTES], text[64] = "";
-    FILE *f = memory_file(t->pid, p->cgroup_v1, path) ? fopen(path, "re") : NULL;
-    bool read = f && fgets(text, sizeof(text), f);
-    int64_t bytes = 0;
+    struct nr_err err = {0};
+    bool froze = cgroup_freeze(g, &err) == 0 && await_frozen(g);
+    uint64_t begun_us = nr_mono_us();
+    bool thawed = cgroup_thaw(g, &err) == 0 && !cgroup_frozen(g);
 
-    if (f)
-        (void)fclose(f);
-    text[strcspn(text, "\n")] = '\0';
-    if (!read || !nr_str_to_i64(nr_str_of(text), 0, INT64_MAX, &bytes))
-        probe_found(p, "memory limit", false,
-                    "the control group's files are not visible here; the Engine's word is taken");
+    if (froze && thawed)
+        answer(&t->freezer, true, "the container's own control group, thawed in %llu us",
+               (unsigned long long)(nr_mono_us() - begun_us));
     else
-        probe_found(p, "memory limit", bytes == (int64_t)PROBE_MEMORY_MB << 20,
-                    "%lld MB of %d asked for", (long long)(bytes >> 20), PROBE_MEMORY_MB);
+        answer(&t->freezer, false, "%s", err.text[0] ? err.text : "the kernel does not freeze it");
 }
 
-static void read_exit(struct trial *t)
+static void try_raise(struct trial *t, const struct cgroup *g)
 {
-    char path[PATH_MAX_BYTES];
+    int64_t bytes = (int64_t)PROBE_RAISED_MB << 20;
+    struct cgroup_usage u = {0};
+    struct nr_err err = {0};
+    uint64_t begun_us = nr_mono_us();
+    int r = cgroup_raise(g, bytes, PROBE_CPU_SHARES, &err);
+    uint64_t us = nr_mono_us() - begun_us;
+
+    if (r == 0 && cgroup_read(g, &u) == 0 && u.memory_limit_bytes == bytes)
+        answer(&t->raise, true, "the container's own control group, in %llu us",
+               (unsigned long long)us);
+    else
+        answer(&t->raise, false, "%s", err.text[0] ? err.text : "the kernel did not take it");
+}
+
+static void try_cgroup(struct attempt *a)
+{
+    struct trial *t = a->t;
+    struct cgroup g = {0};
+    struct cgroup_usage u = {0};
+    struct nr_err err = {0};
+
+    if (cgroup_open(a->pid, a->t->id, &g, &err) < 0 || cgroup_read(&g, &u) < 0) {
+        struct finding *const unknown[] = {&t->memory_limit, &t->freezer, &t->raise, &t->oom_count,
+                                           &t->pool_cap};
+
+        for (size_t i = 0; i < nr_countof(unknown); i++)
+            answer(unknown[i], false, "%s", err.text);
+    } else {
+        bool below = g.memory && strstr(g.memory, t->cgroup_parent) != NULL;
+
+        answer(&t->memory_limit, u.memory_limit_bytes == (int64_t)PROBE_MEMORY_MB << 20,
+               "%lld MB of %d asked for", (long long)(u.memory_limit_bytes >> 20), PROBE_MEMORY_MB);
+        answer(&t->oom_count, u.oom_kills >= 0, "%s",
+               u.oom_kills >= 0 ? "the kernel counts the kills of each container"
+                                : "this kernel does not count the kills of a container");
+        answer(&t->pool_cap, t->cgroup_parent[0] && below, "the Engine put it into %s",
+               g.memory ? g.memory : "?");
+        try_freezer(t, &g);
+        try_raise(t, &g);
+    }
+    cgroup_fini(&g);
+}
+
+/* ---- what the Engine does ----------------------------------------------------------------------------------- */
+
+static void try_engine(struct attempt *a)
+{
+    static const struct nr_str none = {NULL, 0};
+    struct trial *t = a->t;
+    struct nr_err err = {0};
+    char body[128];
+
+    if (!t->freezer.yes || t->ask_engine_freezer) {
+        uint64_t begun_us = nr_mono_us();
+        int r = post_to(a, "pause", none, NULL, &err);
+
+        if (r == 0)
+            r = post_to(a, "unpause", none, NULL, &err);
+        if (r == 0)
+            answer(&t->engine_freezer, true, "the Engine's pause; both ways %llu us",
+                   (unsigned long long)(nr_mono_us() - begun_us));
+        else
+            answer(&t->engine_freezer, false, "%s", err.text);
+    }
+    if (!t->raise.yes || t->ask_engine_raise) {
+        int n = snprintf(body, sizeof(body), "{\"Memory\":%lld,\"MemorySwap\":%lld}",
+                         (long long)PROBE_RAISED_MB << 20, (long long)PROBE_RAISED_MB << 20);
+        int r = post_to(a, "update", (struct nr_str){body, (size_t)n}, NULL, &err);
+
+        answer(&t->engine_raise, r == 0, "%s", r == 0 ? "the Engine's update" : err.text);
+    }
+}
+
+static void read_exit(struct attempt *a)
+{
+    static const struct nr_str none = {NULL, 0};
     nr_auto_json json_t *waited = NULL;
+    struct nr_err err = {0};
+    int r = post_to(a, "kill?signal=KILL", none, NULL, &err);
 
-    (void)snprintf(path, sizeof(path), "/containers/%s/kill?signal=KILL", t->id);
-    int r = post(t, path, (struct nr_str){NULL, 0}, NULL);
-
-    (void)snprintf(path, sizeof(path), "/containers/%s/wait", t->id);
     if (r == 0)
-        r = post(t, path, (struct nr_str){NULL, 0}, &waited);
+        r = post_to(a, "wait", none, &waited, &err);
     json_int_t code = json_integer_value(json_object_get(waited, "StatusCode"));
 
-    probe_found(&t->v->probe, "exit status", r == 0 && code == 137,
-                r == 0 ? "%d after a kill" : "%d: not told", (int)code);
+    if (r == 0)
+        answer(&a->t->exit_status, code == 137, "%d after a kill", (int)code);
+    else
+        answer(&a->t->exit_status, false, "%s", err.text);
 }
 
-static bool try_once(struct invoker *v, const char *image, struct nr_err *err)
+void trial_run(struct invoker *v, const char *image, struct trial *t)
 {
-    struct trial t = {.v = v, .listener = -1, .conn = -1};
+    struct attempt a = {.v = v, .t = t, .listener = -1, .conn = -1};
     unsigned char random[4];
     uint64_t begun_us = nr_mono_us();
 
+    t->id[0] = '\0';
     nr_random(random, sizeof(random));
-    nr_hex(random, sizeof(random), t.name);
-    bool dialled =
-        listen_at(&t) == 0 && create_and_start(&t, image) == 0 && await_hello(&t, begun_us) == 0;
-    if (dialled) {
-        probe_found(&v->probe, "dial-in", true, "hello after %llu ms, of which create %llu",
-                    (unsigned long long)t.dial_us / 1000, (unsigned long long)t.create_us / 1000);
-        read_limit(&t);
-        read_exit(&t);
+    nr_hex(random, sizeof(random), t->name);
+    if (listen_at(&a) == 0 && create_and_start(&a, image) == 0 && await_hello(&a, begun_us) == 0) {
+        answer(&t->dial_in, true, "hello after %llu ms, of which create %llu",
+               (unsigned long long)a.dial_us / 1000, (unsigned long long)a.create_us / 1000);
+        try_cgroup(&a);
+        try_engine(&a);
+        read_exit(&a);
+    } else {
+        answer(&t->dial_in, false, "%s", a.err.text);
     }
-    if (t.conn >= 0)
-        (void)close(t.conn);
-    if (t.listener >= 0)
-        (void)close(t.listener);
-    if (t.id[0])
-        remove_orphan(v, t.id, t.name);
-    *err = t.err;
-    return dialled;
+    if (a.conn >= 0)
+        (void)close(a.conn);
+    if (a.listener >= 0)
+        (void)close(a.listener);
 }
 
-void probe_container(struct invoker *v, const char *image)
+void trial_remove(struct invoker *v, const struct trial *t, bool now)
 {
-    struct nr_err err = {0};
+    char path[PATH_MAX_BYTES];
+    struct engine_reply reply = {0};
 
-    v->seccomp = v->probe.seccomp ? seccomp_profile() : NULL;
-    bool dialled = try_once(v, image, &err);
-    if (!dialled && v->seccomp) { /* is it the profile? */
-        free(v->seccomp);
-        v->seccomp = NULL;
-        dialled = try_once(v, image, &err);
+    if (t->id[0] && !now) {
+        remove_orphan(v, t->id, t->name);
+        return;
     }
-    if (!dialled)
-        probe_found(&v->probe, "dial-in", false, "%s", err.text);
-    probe_found(&v->probe, "seccomp", v->probe.seccomp, "%s",
-                v->seccomp         ? "our profile, for one architecture"
-                : v->probe.seccomp ? "the Engine's default profile"
-                                   : "the Engine was built without; functions run unfiltered");
+    (void)snprintf(path, sizeof(path), "/containers/%s?force=1&v=1", t->id);
+    if (t->id[0])
+        (void)engine_call(engine_own_worker(v->engine), "DELETE", path, (struct nr_str){NULL, 0},
+                          ENGINE_ASK_MS, &reply, NULL);
+    nr_buf_fini(&reply.body);
+    if (t->name[0])
+        (void)identity_remove(v->folder, t->name, NULL);
 }

@@ -1,0 +1,17 @@
+/* The parent of all our containers' control groups: the pool as a whole has a bound, so that functions together cannot starve the Engine,
+ * us, or whatever else runs here. Blocking (cgroupfs); at start and at the end.
+ */
+#ifndef NR_INVOKER_CGROUP_PARENT_H
+#define NR_INVOKER_CGROUP_PARENT_H
+
+#include <stdint.h>
+
+#include "common/base/err.h"
+
+/* Makes the group `name` ("/narae-<16 hex>") in the hierarchies for memory and cpu, or finds it, and bounds it: memory in bytes, and as much
+ * weight of the CPU as one ordinary process has beside it. NR_EUNAVAIL when the files are not visible or not to be written. */
+int cgroup_parent_make(const char *name, int64_t memory_bytes, struct nr_err *err);
+/* Removes it from every hierarchy where it is empty; "": nothing. */
+void cgroup_parent_remove(const char *name);
+
+#endif
