@@ -184,11 +184,11 @@ static const struct {
 
 static int code_of(const struct nr_fetch *f, CURLcode e)
 {
-    curl_off_t connect_us = 0;
+    curl_off_t ready_us = 0;
 
-    /* A timeout before the connection stood is a peer that is not there. */
-    (void)curl_easy_getinfo(f->curl, CURLINFO_CONNECT_TIME_T, &connect_us);
-    if (e == CURLE_OPERATION_TIMEDOUT && connect_us == 0)
+    /* A timeout before the connection stood is a peer that is not there; a connection of an earlier call stands from the start. */
+    (void)curl_easy_getinfo(f->curl, CURLINFO_PRETRANSFER_TIME_T, &ready_us);
+    if (e == CURLE_OPERATION_TIMEDOUT && ready_us == 0)
         return NR_EUNAVAIL;
     for (size_t i = 0; i < nr_countof(codes); i++) {
         if (codes[i].curl == e)

@@ -160,6 +160,29 @@ static void test_ceilings_and_streams(void **state)
     stop(s);
 }
 
+/* A stream knows its status before its first byte, has no limit in all, and one on silence. */
+static void test_a_silent_stream(void **state)
+{
+    struct served *s = start();
+    struct nr_fetch *f = nr_fetch_make(NULL);
+    size_t left = 1 << 20;
+    struct nr_fetch_req r = {.on_bytes = count_bytes, .arg = &left, .silence_max_s = 1};
+    struct nr_err err;
+
+    assert_int_equal(get(f, s, "/parts", &r, &err), 0);
+    assert_int_equal(left, (1 << 20) - 7);
+    nr_buf_fini(&r.reply);
+    assert_int_equal(get(f, s, "/stream", &r, &err), NR_ETIMEOUT); /* a head, and then nothing */
+    assert_int_equal(r.status, 200);
+    nr_buf_fini(&r.reply);
+    nr_fetch_free(f);
+    s->stop = true;
+    pthread_join(s->thread, NULL);
+    nr_http_reply_end(&rig_held(&s->rig)->http);
+    rig_close(&s->rig);
+    free(s);
+}
+
 static void test_failures(void **state)
 {
     struct served *s = start(), none = {.base = "http://127.0.0.1:1"};
@@ -232,6 +255,7 @@ int main(void)
         cmocka_unit_test(test_calls),
         cmocka_unit_test(test_what_is_sent),
         cmocka_unit_test(test_ceilings_and_streams),
+        cmocka_unit_test(test_a_silent_stream),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_unix_socket),
     };
