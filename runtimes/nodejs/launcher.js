@@ -327,10 +327,21 @@ function thrown(e) {
   return { text: errorText(`An error has occurred: ${described(e)}`), failed: true };
 }
 
+const variableNames = new Map();
+
+function variableName(key) {
+  let name = variableNames.get(key);
+  if (name === undefined) {
+    name = `__OW_${key.toUpperCase()}`;
+    variableNames.set(key, name);
+  }
+  return name;
+}
+
 class Slot {
   constructor(index) {
     this.index = index;
-    this.env = {};
+    this.env = new Map(); // as this slot has set it last
     this.buffer = Buffer.allocUnsafeSlow(READ_BYTES); // what a read brings; most often exactly one frame
     this.part = null; // a frame that is not whole yet
     this.filled = 0;
@@ -395,19 +406,20 @@ class Slot {
   }
 
   setEnv(args) {
-    const env = this.env;
+    const { env } = this;
+    let count = 1; // with the value
     for (const key in args) {
-      if (key !== 'value' && env[key] !== args[key]) {
-        env[key] = args[key];
-        process.env[`__OW_${key.toUpperCase()}`] =
-          typeof args[key] === 'string' ? args[key] : JSON.stringify(args[key]);
-      }
+      if (key === 'value') continue;
+      count++;
+      if (env.get(key) === args[key]) continue;
+      env.set(key, args[key]);
+      native.setVariable(variableName(key), typeof args[key] === 'string' ? args[key] : JSON.stringify(args[key]));
     }
-    for (const key in env) {
-      if (!(key in args)) {
-        delete env[key];
-        delete process.env[`__OW_${key.toUpperCase()}`];
-      }
+    if (env.size < count) return;
+    for (const key of env.keys()) {
+      if (key in args) continue;
+      env.delete(key);
+      delete process.env[variableName(key)];
     }
   }
 

@@ -9,6 +9,8 @@
  *                                      it has), and whether the agent is to be told then
  *   answered(slot)
  *   call(slot)                         the number of its call, as text
+ *   setVariable(name, text)            of the environment. Unlike setenv(), which keeps every value it was ever given, the
+ *                                      text has one place that is written over
  *   raiseHeap(bytes)                   the old generation may grow to this. V8 fixes the limit when the process starts and
  *                                      asks once it is reached; a container that waits without code does not know its size
  *
@@ -34,6 +36,8 @@
 #define STREAM_FD_MIN 10
 #define SCRATCH_BYTES (64 << 10)
 #define UTF8_MAX_BYTES 4 /* of one character */
+#define VARIABLES_MAX 32
+#define VARIABLE_ROOM_BYTES 64
 
 namespace {
 
@@ -43,6 +47,13 @@ size_t result_max_bytes;
 size_t heap_bytes;
 uint64_t calls[SLOTS_MAX]; /* of the last RUN; the page is the function's as well */
 char scratch[SCRATCH_BYTES];
+
+/* "NAME=text" as it stands in the environment. */
+struct variable {
+    char *entry;
+    size_t name_bytes; /* with the = */
+    size_t capacity;
+} variables[VARIABLES_MAX];
 
 struct arguments {
     size_t count = 7;
@@ -250,6 +261,53 @@ napi_value answered(napi_env env, napi_callback_info info)
     return nullptr;
 }
 
+struct variable *find_variable(const char *name, size_t length)
+{
+    for (struct variable &v : variables) {
+        if (!v.entry || (v.name_bytes == length + 1 && memcmp(v.entry, name, length) == 0))
+            return &v;
+    }
+    return nullptr;
+}
+
+/* Makes room for a name and a text; the old room goes once the environment has the new one. */
+bool reserve(struct variable *v, const char *name, size_t length, size_t text_length)
+{
+    size_t need = length + 1 + text_length + 1;
+    if (need <= v->capacity)
+        return true;
+    char *entry = (char *)malloc(need + VARIABLE_ROOM_BYTES);
+    if (!entry)
+        return false;
+    memcpy(entry, name, length);
+    memcpy(entry + length, "=", 2);
+    if (putenv(entry) != 0) {
+        free(entry);
+        return false;
+    }
+    free(v->entry);
+    *v = {entry, length + 1, need + VARIABLE_ROOM_BYTES};
+    return true;
+}
+
+napi_value set_variable(napi_env env, napi_callback_info info)
+{
+    arguments a = read_arguments(env, info);
+    char name[128];
+    size_t length = 0, text_length = 0;
+    napi_get_value_string_utf8(env, a.at[0], name, sizeof name, &length);
+    napi_get_value_string_utf8(env, a.at[1], scratch, sizeof scratch, &text_length);
+    struct variable *v = find_variable(name, length);
+    if (!v || !reserve(v, name, length, text_length)) {
+        setenv(name, scratch, 1); /* one too many */
+        return nullptr;
+    }
+    memcpy(v->entry + v->name_bytes, scratch, text_length + 1);
+    if (getenv(name) != v->entry + v->name_bytes)
+        putenv(v->entry); /* the function had changed or removed it */
+    return nullptr;
+}
+
 size_t near_heap_limit(void *, size_t current_bytes, size_t)
 {
     return heap_bytes > current_bytes ? heap_bytes : current_bytes;
@@ -270,7 +328,7 @@ napi_value init(napi_env env, napi_value exports)
         napi_callback call;
     } functions[] = {
         {"open", open_page}, {"begin", begin},          {"answer", answer},
-        {"answered", answered}, {"call", call_text}, {"raiseHeap", raise_heap},
+        {"answered", answered}, {"call", call_text}, {"setVariable", set_variable}, {"raiseHeap", raise_heap},
     };
     for (const auto &f : functions) {
         napi_value v = nullptr;

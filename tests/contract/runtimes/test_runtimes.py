@@ -301,3 +301,29 @@ def test_archive_larger_than_memory(start):
     r = ONCE.init(c, file="code.tar.gz", code=tar_gz({"exec": b"#!/bin/sh\n", "big": bytes(80 << 20)}))
     assert r.verdict in (host.OOM, host.TAINTED)
     assert r.init_done is None or r.failed
+
+
+def test_node_many_calls_need_no_more_memory(start):
+    slot = loaded(start, NODE, "code.js", b"function main(a) { if (a.gc) globalThis.gc(); return { mb: process.memoryUsage().rss >> 20, key: process.env.__OW_API_KEY.length,"
+                  b" last: process.env.__OW_API_KEY.slice(-5) }; }")
+    size = []
+    for n in range(9_000):
+        r = slot.run({"gc": n in (1_000, 8_999)}, api_key="%07000d" % n)
+        assert r.value["key"] == 7000 and r.value["last"] == "%05d" % n
+        if n in (1_000, 8_999):
+            size.append(r.value["mb"])
+    assert size[1] - size[0] < 16, size  # 56 MB of texts have passed
+
+
+def test_node_variables_of_a_call_can_be_changed_and_go(start):
+    slot = loaded(start, NODE, "code.js", b"""
+function main(a) {
+  const seen = [process.env.__OW_API_KEY, process.env.__OW_ACTIVATION_ID];
+  if (a.change) process.env.__OW_ACTIVATION_ID = 'mine';
+  if (a.remove) delete process.env.__OW_ACTIVATION_ID;
+  const child = require('child_process').execSync('echo $__OW_ACTIVATION_ID').toString().trim();
+  return { seen, child };
+}""")
+    assert slot.run({"change": 1}, api_key="k", activation_id="1").value == {"seen": ["k", "1"], "child": "mine"}
+    assert slot.run({"remove": 1}, api_key="k", activation_id="2").value == {"seen": ["k", "2"], "child": ""}
+    assert slot.run({}, activation_id="3").value == {"seen": [None, "3"], "child": "3"}
