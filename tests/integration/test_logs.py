@@ -426,3 +426,28 @@ def test_narae_logs_of_the_last(platform, name, narae_logs):
         command = narae_logs(platform, *words, name)
         assert command.process.wait(timeout=20) == 0
         within(5, str(words), lambda: [line.split(" ")[0] for line in command.lines] == expected)
+
+
+def test_what_polls_as_wsk_does_misses_none(platform, name):
+    """`wsk activation poll` asks for whole records since the newest start that it knows, which is inclusive, and leaves
+    out the ids it has printed."""
+    platform.put(name, SAY, annotations=NONE)
+    since, reported, over = int(time.time() * 1000) - 1000, {}, threading.Event()
+
+    def poll():
+        nonlocal since
+        last = False
+        while not last:
+            last = over.is_set()
+            for record in platform.request("GET", f"activations?docs=true&limit=0&skip=0&since={since}").json:
+                if record["name"] == name:
+                    reported.setdefault(record["activationId"], record["logs"])
+                since = max(since, record["start"])
+
+    poller = threading.Thread(target=poll)
+    poller.start()
+    ids = [platform.invoke(name, {"who": f"w{i}"}).activation for i in range(40)]
+    over.set()
+    poller.join()
+    assert list(reported) and set(reported) == set(ids)
+    assert [text(reported[i][0]) for i in ids] == [f"w{i} 0 " for i in range(40)]
