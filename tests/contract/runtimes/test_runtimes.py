@@ -4,10 +4,16 @@ import time
 
 import host
 import pytest
+from containers import ROOT
 from flavours import NO_BINARY, NOT_COMPOSITE, archive, compiled, flavours, program, tar_gz
 
 BY_NAME = {f.name: f for f in flavours()}
 PYTHON, NODE, ONCE, LOOP, DIRECT = (BY_NAME[n] for n in ("python", "nodejs", "once", "loop", "direct"))
+
+
+def test_images_agree_on_the_wire():
+    """Each image is built from its own folder, so each has its copy; a unit test compares one with the agent's headers."""
+    assert (ROOT / "runtimes/python/wire.h").read_bytes() == (ROOT / "runtimes/nodejs/wire.h").read_bytes()
 
 
 def loaded(start, flavour, file, code, **more):
