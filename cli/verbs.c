@@ -375,15 +375,19 @@ int verb_doctor(struct cli *c)
         json_array_foreach(json_object_get(invoker, "capabilities"), k, row) {
             bool ok = json_is_true(json_object_get(row, "yes"));
             const char *detail = nr_json_string(row, "value");
+            const char *next = nr_json_string(row, "next");
 
             bad += !ok;
             printf("%-4s %-24s %s\n", ok ? "yes" : "no", nr_json_string(row, "name"),
                    detail ? detail : "");
+            if (next)
+                printf("%-4s %-24s -> %s\n", "", "", next);
         }
     }
     json_decref(list);
     if (bad)
-        (void)fprintf(stderr, "%d of these are missing; each line says what is done instead\n",
-                      bad);
+        (void)fprintf(
+            stderr,
+            "%d of these are missing; each line says what is done instead, and what helps\n", bad);
     return 0;
 }

@@ -138,8 +138,8 @@ int invoker_open(const struct invoker_config *c, struct invoker **ret, struct nr
     const struct engine_config e = {
         .loop = c->loop,
         .socket_path = c->docker_socket,
-        .workers =
-            c->engine_workers > 0 ? c->engine_workers : (c->node->cores > 0 ? c->node->cores : 1),
+        .workers = c->engine_workers > 0 ? c->engine_workers
+                                         : 2 * (c->node->cores > 0 ? c->node->cores : 1),
         .log = c->log,
     };
     int r = make_folders(v, err);

@@ -20,11 +20,12 @@ struct invoker_config {
     const char *installation;  /* label narae.installation: 16 hex of the data folder */
     const char *image_hint;    /* command that builds missing images, for the error text */
     const char *const *images; /* our runtime images to check at start; ends with NULL */
-    const char *const *kinds;  /* "python:3", ...: what each of them runs; NULL: as the image is called */
-    int engine_workers;        /* 0: cores */
-    uint32_t keep_alive_ms;    /* idle container lives this long, 600,000 */
-    unsigned containers_max;   /* 0: as many as memory allows */
-    uint32_t freeze_after_ms;  /* idle container is frozen after this, 1,000; 0: never */
+    const char *const
+        *kinds;         /* "python:3", ...: what each of them runs; NULL: as the image is called */
+    int engine_workers; /* 0: twice the cores */
+    uint32_t keep_alive_ms;   /* idle container lives this long, 600,000 */
+    unsigned containers_max;  /* 0: as many as memory allows */
+    uint32_t freeze_after_ms; /* idle container is frozen after this, 1,000; 0: never */
     /* Number of stem cells: "auto", "off", or "python:3=2,nodejs:18=1,native=1" (each network that is used gets as many). */
     const char *stems;
     bool

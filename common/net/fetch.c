@@ -26,6 +26,7 @@ struct transfer {
     CURL *curl;
     size_t max_bytes;
     bool too_big, stopped, no_memory;
+    bool head_ended; /* its empty line has come; curl takes a head that breaks off for a whole one */
 };
 
 static void init_curl(void)
@@ -82,6 +83,8 @@ static size_t on_header(char *p, size_t one, size_t n, void *arg)
     const char *end = p + n;
     size_t value_bytes;
 
+    if (n <= 2 && (p[0] == '\r' || p[0] == '\n'))
+        t->head_ended = true;
     if (n < sizeof(name) || strncasecmp(p, name, sizeof(name) - 1) != 0)
         return n;
     p += sizeof(name) - 1;
@@ -202,6 +205,9 @@ static int judge(const struct nr_fetch *f, const struct transfer *t, CURLcode e,
 {
     const struct nr_fetch_req *r = t->r;
 
+    if (e == CURLE_OK && !t->head_ended)
+        return nr_err_set(err, NR_ECLOSED, "%s %s: the reply broke off in its head", r->method,
+                          r->url);
     if (e == CURLE_OK)
         return 0;
     if (t->stopped)

@@ -1,0 +1,350 @@
+/* The Engine's workers against a server of our own on a unix socket: what it may do to us (say nothing, nonsense, too much, close, come back),
+ * and in which order jobs are run.
+ */
+#include "invoker/engine.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+
+enum { WORKERS = 4, GIVE_UP_MS = 20000 };
+
+enum manner { NORMAL, SILENT, NONSENSE, HALF_A_HEADER, BAD_JSON, ENDLESS, CLOSES };
+
+/* ---- the server --------------------------------------------------------------------------------------------- */
+
+struct server {
+    char folder[32], path[64];
+    int listener;
+    pthread_t thread;
+    _Atomic int manner;
+    _Atomic int requests;
+};
+
+static struct server server;
+
+static void say(int fd, const char *text)
+{
+    (void)send(fd, text, strlen(text), MSG_NOSIGNAL);
+}
+
+static void say_endlessly(int fd)
+{
+    static char zeros[65536];
+
+    say(fd,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999999999\r\n\r\n");
+    while (send(fd, zeros, sizeof(zeros), MSG_NOSIGNAL) > 0)
+        ;
+}
+
+/* Answers one request; false: the connection ends. */
+static bool answer(int fd)
+{
+    static const char version[] =
+        "{\"ApiVersion\":\"1.43\",\"MinAPIVersion\":\"1.12\",\"Version\":\"t\"}";
+    char text[256];
+
+    atomic_fetch_add(&server.requests, 1);
+    switch ((enum manner)atomic_load(&server.manner)) {
+    case NORMAL:
+    case CLOSES:
+        (void)snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
+                       strlen(version), version);
+        say(fd, text);
+        return atomic_load(&server.manner) == NORMAL;
+    case SILENT: return true;
+    case NONSENSE: say(fd, "220 welcome to a mail server\r\n"); return false;
+    case HALF_A_HEADER: say(fd, "HTTP/1.1 200 OK\r\nContent-Le"); return false;
+    case BAD_JSON: say(fd, "HTTP/1.1 500 no\r\nContent-Length: 9\r\n\r\n{\"message"); return true;
+    case ENDLESS: say_endlessly(fd); return false;
+    }
+    return false;
+}
+
+static void *serve_one(void *arg)
+{
+    int fd = (int)(intptr_t)arg;
+    char text[8192];
+
+    while (recv(fd, text, sizeof(text), 0) > 0 && answer(fd))
+        ;
+    (void)close(fd);
+    return NULL;
+}
+
+static void *serve(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        int fd = accept4(server.listener, NULL, NULL, SOCK_CLOEXEC);
+        pthread_t t;
+
+        if (fd < 0)
+            return NULL;
+        assert_int_equal(pthread_create(&t, NULL, serve_one, (void *)(intptr_t)fd), 0);
+        assert_int_equal(pthread_detach(t), 0);
+    }
+}
+
+static int server_open(void **state)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+
+    (void)state;
+    (void)snprintf(server.folder, sizeof(server.folder), "/tmp/narae-engine-XXXXXX");
+    assert_non_null(mkdtemp(server.folder));
+    (void)snprintf(server.path, sizeof(server.path), "%s/s", server.folder);
+    (void)snprintf(at.sun_path, sizeof(at.sun_path), "%s", server.path);
+    server.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(server.listener, (const struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(listen(server.listener, 64), 0);
+    return pthread_create(&server.thread, NULL, serve, NULL);
+}
+
+static int server_close(void **state)
+{
+    (void)state;
+    (void)shutdown(server.listener, SHUT_RDWR);
+    (void)pthread_join(server.thread, NULL);
+    (void)close(server.listener);
+    (void)unlink(server.path);
+    return rmdir(server.folder);
+}
+
+/* ---- the rig ------------------------------------------------------------------------------------------------ */
+
+struct rig {
+    struct nr_loop loop;
+    struct nr_log log;
+    struct engine *engine;
+    bool closed;
+};
+
+static int rig_open(void **state)
+{
+    struct rig *r = nr_alloc(sizeof(*r));
+    struct nr_err err = {0};
+
+    atomic_store(&server.manner, NORMAL);
+    r->log = (struct nr_log){.out = stderr, .level = NR_LOG_ERROR};
+    assert_int_equal(nr_loop_init(&r->loop, &err), 0);
+    const struct engine_config c = {
+        .loop = &r->loop, .socket_path = server.path, .workers = WORKERS, .log = &r->log};
+
+    assert_int_equal(engine_open(&c, &r->engine, &err), 0);
+    assert_string_equal(engine_api(r->engine), "1.41");
+    *state = r;
+    return 0;
+}
+
+static void on_closed(void *arg)
+{
+    struct rig *r = arg;
+
+    r->closed = true;
+}
+
+static int rig_close(void **state)
+{
+    struct rig *r = *state;
+
+    atomic_store(&server.manner, NORMAL);
+    engine_close(r->engine, on_closed, r);
+    while (!r->closed)
+        (void)uv_run(&r->loop.uv, UV_RUN_ONCE);
+    int e = nr_loop_fini(&r->loop);
+
+    free(r);
+    return e;
+}
+
+static int ask(struct rig *r, uint32_t timeout_ms, struct nr_err *err)
+{
+    struct engine_reply reply = {0};
+    int e = engine_want(engine_own_worker(r->engine), "GET", "/info", (struct nr_str){NULL, 0},
+                        timeout_ms, &reply, err);
+
+    nr_buf_fini(&reply.body);
+    return e;
+}
+
+/* ---- what an Engine may do ---------------------------------------------------------------------------------- */
+
+static void nonsense_is_an_error(void **state)
+{
+    static const struct {
+        enum manner manner;
+        int want;
+    } table[] = {{NONSENSE, NR_EPROTO},
+                 {HALF_A_HEADER, NR_ECLOSED},
+                 {BAD_JSON, NR_EIO},
+                 {ENDLESS, NR_ETOOBIG}};
+    struct rig *r = *state;
+
+    for (size_t i = 0; i < nr_countof(table); i++) {
+        struct nr_err err = {0};
+
+        atomic_store(&server.manner, table[i].manner);
+        int e = ask(r, 5000, &err);
+
+        if (e != table[i].want || err.text[0] == '\0')
+            fail_msg("manner %d: %d \"%s\"", (int)table[i].manner, e, err.text);
+        atomic_store(&server.manner, NORMAL);
+        assert_int_equal(ask(r, 5000, NULL), 0);
+        assert_true(engine_reachable(r->engine));
+    }
+}
+
+/* The connection was closed after the last answer: the call is made again on a new one. */
+static void stale_connections(void **state)
+{
+    struct rig *r = *state;
+
+    for (int i = 0; i < 5; i++) {
+        atomic_store(&server.manner, i % 2 ? NORMAL : CLOSES);
+        assert_int_equal(ask(r, 5000, NULL), 0);
+    }
+    assert_true(engine_reachable(r->engine));
+}
+
+/* An Engine that hangs: deadlines, then the breaker; back again as soon as it answers. */
+static void hangs(void **state)
+{
+    struct rig *r = *state;
+    struct nr_err err = {0};
+
+    atomic_store(&server.manner, SILENT);
+    for (int i = 0; i < 3; i++) {
+        int e = ask(r, 100, NULL);
+
+        assert_true(e == NR_ETIMEOUT || e == NR_EUNAVAIL); /* on an old connection, or a new one */
+    }
+    assert_false(engine_reachable(r->engine));
+    int asked = atomic_load(&server.requests);
+
+    assert_int_equal(ask(r, 30000, &err), NR_EUNAVAIL);
+    assert_non_null(strstr(err.text, server.path));
+    assert_int_equal(atomic_load(&server.requests), asked); /* nothing was sent */
+    atomic_store(&server.manner, NORMAL);
+    uint64_t until_ms = nr_mono_ms() + GIVE_UP_MS;
+
+    while (ask(r, 30000, NULL) != 0)
+        assert_true(nr_mono_ms() < until_ms);
+    assert_true(engine_reachable(r->engine));
+}
+
+/* ---- the queue ---------------------------------------------------------------------------------------------- */
+
+enum { JOBS_MAX = 16 };
+
+struct load {
+    struct rig *r;
+    _Atomic int running[RANK_COUNT], most_low;
+    _Atomic bool may_end; /* removals wait for it */
+    int order[JOBS_MAX];  /* ranks, as they began */
+    _Atomic int began;
+    int done;
+};
+
+struct test_job {
+    struct engine_job job;
+    struct load *load;
+};
+
+static void work(struct engine_worker *w, struct engine_job *j)
+{
+    struct load *l = nr_container_of(j, struct test_job, job)->load;
+    uint64_t until_ms = nr_mono_ms() + GIVE_UP_MS;
+
+    (void)w;
+    l->order[atomic_fetch_add(&l->began, 1)] = (int)j->rank;
+    int low = atomic_fetch_add(&l->running[j->rank], 1) + 1;
+
+    if (j->rank == RANK_REMOVE) {
+        if (low > atomic_load(&l->most_low))
+            atomic_store(&l->most_low, low);
+        while (!atomic_load(&l->may_end) && nr_mono_ms() < until_ms)
+            (void)sched_yield();
+    }
+    atomic_fetch_sub(&l->running[j->rank], 1);
+}
+
+static void done(struct engine_job *j)
+{
+    nr_container_of(j, struct test_job, job)->load->done++;
+}
+
+static void submit(struct load *l, struct test_job *j, enum engine_rank rank)
+{
+    *j = (struct test_job){.job = {.rank = rank, .work = work, .done = done}, .load = l};
+    engine_submit(l->r->engine, &j->job);
+}
+
+static void wait_done(struct load *l, int count)
+{
+    while (l->done < count)
+        (void)uv_run(&l->r->loop.uv, UV_RUN_ONCE);
+}
+
+/* However many removals wait and however long they take, a start and a thaw are run. */
+static void removals_leave_room(void **state)
+{
+    struct load l = {.r = *state};
+    struct test_job low[8], start, thaw;
+
+    for (size_t i = 0; i < nr_countof(low); i++)
+        submit(&l, &low[i], RANK_REMOVE);
+    submit(&l, &start, RANK_START);
+    submit(&l, &thaw, RANK_THAW);
+    wait_done(&l, 2);
+    assert_true(atomic_load(&l.most_low) <= WORKERS / 2);
+    assert_false(atomic_load(&l.may_end));
+    atomic_store(&l.may_end, true);
+    wait_done(&l, (int)nr_countof(low) + 2);
+    assert_int_equal(engine_waiting(l.r->engine), 0);
+}
+
+/* With every place taken: thaws first, then starts, prewarms, removals. */
+static void best_rank_first(void **state)
+{
+    static const enum engine_rank ranks[] = {RANK_REMOVE, RANK_PREWARM, RANK_START, RANK_THAW};
+    struct load l = {.r = *state};
+    struct test_job blocks[2], jobs[4];
+
+    for (size_t i = 0; i < nr_countof(blocks); i++)
+        submit(&l, &blocks[i], RANK_REMOVE);
+    while (atomic_load(&l.began) < 2)
+        (void)sched_yield();
+    for (size_t i = 0; i < nr_countof(ranks); i++)
+        submit(&l, &jobs[i], ranks[i]);
+    wait_done(&l, 2); /* the start and the thaw */
+    assert_int_equal(engine_waiting(l.r->engine), 2);
+    atomic_store(&l.may_end, true);
+    wait_done(&l, 6);
+    assert_int_equal(l.order[4], RANK_PREWARM);
+    assert_int_equal(l.order[5], RANK_REMOVE);
+}
+
+#define IN_RIG(f) cmocka_unit_test_setup_teardown(f, rig_open, rig_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_RIG(nonsense_is_an_error), IN_RIG(stale_connections), IN_RIG(hangs),
+        IN_RIG(removals_leave_room),  IN_RIG(best_rank_first),
+    };
+
+    return cmocka_run_group_tests(tests, server_open, server_close);
+}
