@@ -423,9 +423,11 @@ static struct pool *take_out(struct container *ct)
 
 void container_remove_when_free(struct container *ct)
 {
-    if (ct->state == CT_DYING && ct->start == NULL && ct->handover.pending == 0 &&
-        ct->cgroup_state != CGROUP_LOOKING)
-        remove_container(ct);
+    if (ct->state != CT_DYING || ct->removing || ct->start || ct->handover.pending > 0 ||
+        ct->cgroup_state == CGROUP_LOOKING)
+        return;
+    ct->removing = true;
+    remove_container(ct);
 }
 
 /* The last call has ended: take everything down. May free the pool it was in. */

@@ -152,8 +152,9 @@ struct container {
     enum start_reason begun_for;
     enum end_reason ended; /* set when it is retired */
     enum function_network network;
-    bool retired; /* takes no further call; goes with its last one */
-    bool left;    /* a drain lets go of it for the next start instead of removing it */
+    bool retired;  /* takes no further call; goes with its last one */
+    bool removing; /* the Engine was asked to remove it */
+    bool left;     /* a drain lets go of it for the next start instead of removing it */
     bool born_stem;
     int refs;      /* the invoker's, one per handle, connection, job and work */
     char name[9];  /* 8 hex; folder, agent's id */

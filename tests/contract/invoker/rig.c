@@ -35,6 +35,19 @@ static json_t *ask(const char *path)
     return j;
 }
 
+void rig_kill(const char *id)
+{
+    char url[256];
+    struct nr_fetch *f = nr_fetch_make(docker_socket);
+    struct nr_fetch_req req = {.method = "POST", .url = url};
+
+    (void)snprintf(url, sizeof(url), "http://engine/v1.41/containers/%.64s/kill", id);
+    assert_int_equal(nr_fetch_call(f, &req, NULL), 0);
+    assert_int_equal(req.status, 204);
+    nr_buf_fini(&req.reply);
+    nr_fetch_free(f);
+}
+
 char *rig_containers(struct rig *r)
 {
     char filter[128], encoded[400], path[512];

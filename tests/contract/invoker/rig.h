@@ -64,5 +64,7 @@ int64_t rig_status(struct rig *r, const char *a, const char *b);
 bool rig_has_bridge(void);
 /* Ids of the containers of this rig that the Engine knows, one a line (made). */
 char *rig_containers(struct rig *r);
+/* Kills a container behind the invoker's back. */
+void rig_kill(const char *id);
 
 #endif

@@ -240,15 +240,8 @@ static void floods(void **state)
 static void kill_container(struct rig *r)
 {
     nr_auto_free char *ids = rig_containers(r);
-    char url[256];
-    struct nr_fetch *f = nr_fetch_make("/var/run/docker.sock");
-    struct nr_fetch_req req = {.method = "POST", .url = url};
 
-    (void)snprintf(url, sizeof(url), "http://engine/v1.41/containers/%.64s/kill", ids);
-    assert_int_equal(nr_fetch_call(f, &req, NULL), 0);
-    assert_int_equal(req.status, 204);
-    nr_buf_fini(&req.reply);
-    nr_fetch_free(f);
+    rig_kill(ids);
 }
 
 static void killed_from_outside(void **state)

@@ -118,8 +118,8 @@ static int rig_open(void **state)
 
     nr_random(random, sizeof(random));
     nr_hex(random, sizeof(random), r->installation);
-    r->log = (struct nr_log){.out = stderr,
-                             .level = getenv("RIG_LOG") ? NR_LOG_DEBUG : NR_LOG_ERROR};
+    r->log =
+        (struct nr_log){.out = stderr, .level = getenv("RIG_LOG") ? NR_LOG_DEBUG : NR_LOG_ERROR};
     (void)snprintf(r->run_dir, sizeof(r->run_dir), "/run/narae-test-%.8s", r->installation);
     (void)snprintf(r->folder, sizeof(r->folder), "%s/c", r->run_dir);
     (void)snprintf(r->bridge, sizeof(r->bridge), "nr-%.8s", r->installation);
@@ -259,7 +259,8 @@ static void grants_become_rules_of_one_slot(void **state)
     assert_int_equal(x.ready, 0); /* the rules come first */
     assert_true(turn_until(r, &x.ready, 1));
     assert_true(host_says("iptables -w -S", "-d 10.1.2.3/32 -p tcp -m tcp --dport 502 -j ACCEPT"));
-    assert_true(host_says("iptables -w -S", "-d 192.168.7.0/24 -p udp -m udp --dport 161 -j ACCEPT"));
+    assert_true(
+        host_says("iptables -w -S", "-d 192.168.7.0/24 -p udp -m udp --dport 161 -j ACCEPT"));
     net_slot_return(x.slot, true);
     take(r, &y, "guest", g);
     assert_int_equal(y.ready, 1);
