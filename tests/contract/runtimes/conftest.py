@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from containers import engine  # noqa: E402
+from containers import LABEL, engine  # noqa: E402
 from flavours import flavours  # noqa: E402
 
 
@@ -18,7 +18,7 @@ from flavours import flavours  # noqa: E402
 def no_leftovers():
     engine("GET", "/_ping")  # no Engine: every test fails here, none is skipped
     yield
-    left = engine("GET", '/containers/json?all=true&filters={"label":["narae.contract-test=1"]}')
+    left = engine("GET", '/containers/json?all=true&filters={"label":["%s=%s"]}' % LABEL)
     for c in left:
         engine("DELETE", "/containers/%s?force=true" % c["Id"])
     assert not left

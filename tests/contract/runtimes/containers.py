@@ -18,6 +18,7 @@ DOCKER = os.environ.get("NARAE_DOCKER", "/var/run/docker.sock")
 AGENT = pathlib.Path(os.environ.get("NARAE_AGENT", BUILD / "narae-agent"))
 # An agent with sanitizers inside: what they say is on the container's stderr, which is kept then.
 CHECKED = "NARAE_AGENT" in os.environ
+LABEL = ("narae.contract-test", str(os.getpid()))  # of our containers, not those of another run beside this one
 
 
 class Engine(http.client.HTTPConnection):
@@ -62,7 +63,7 @@ def create_body(image, folder, memory_mb, command):
         "Cmd": ["--socket=/.narae/s/s", "--id=0123abcd"] + (["--"] + command if command else []),
         "Env": ["ASAN_OPTIONS=detect_leaks=0", "UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1"]
                if CHECKED else [],
-        "NetworkDisabled": True, "StopSignal": "SIGKILL", "Labels": {"narae.contract-test": "1"},
+        "NetworkDisabled": True, "StopSignal": "SIGKILL", "Labels": dict([LABEL]),
         "HostConfig": {
             "CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges"], "ReadonlyRootfs": True,
             "Memory": memory_mb << 20, "MemorySwap": memory_mb << 20, "PidsLimit": 256,

@@ -7,7 +7,7 @@ import host
 import pytest
 from flavours import Flavour
 
-HOSTILE = Flavour("hostile", "python", "code.py", lambda: b"", None, command=["python3", "-u", "/server.py"], server="hostile")
+HOSTILE = Flavour("hostile", "python", "code.py", lambda: b"good", None, command=["python3", "-u", "/server.py"], server="hostile")
 DEADLINE_S = 0.7
 LIMIT_BYTES = 1 << 20
 
@@ -46,6 +46,11 @@ TABLE = {
 }
 
 
+INIT_TABLE = {name: TABLE[name] for name in (
+    "half a header", "half a header, then nothing", "length too long", "length negative", "endless body", "early close", "reset",
+    "huge header", "flood of 1xx", "no HTTP", "slow drip", "never")}
+
+
 @pytest.fixture
 def hostile(start):
     c = start(HOSTILE)
@@ -64,6 +69,25 @@ def cut(container, call):
     began = time.monotonic()
     r = container.slot.collect(call)
     return r.answer is None and r.verdict == host.EXITED and time.monotonic() - began < 1 and container.exit_status(5) == 137
+
+
+@pytest.mark.parametrize("behaviour", INIT_TABLE)
+def test_reply_to_init(start, behaviour):
+    c = start(HOSTILE)
+    call = c.slot.begin_init("code.py", behaviour.encode())
+    if INIT_TABLE[behaviour] is CUT:
+        assert not c.slot.gone_within(DEADLINE_S)
+        c.slot.socket.settimeout(60)
+        assert cut(c, call)
+        return
+    r = c.slot.collect(call)
+    assert r.init_done is None and r.verdict == host.EXITED
+    assert c.slot.gone_within(2) and c.exit_status(5) is not None
+
+
+def test_error_status_of_init(start):
+    r = start(HOSTILE).slot.init("code.py", b"status 500")
+    assert r.failed and r.init_done == b'{"error":"mine"}' and r.verdict == host.TAINTED
 
 
 @pytest.mark.parametrize("behaviour", TABLE)

@@ -1,4 +1,5 @@
-"""An image's own server on port 8080 that answers /run in every wrong way that its caller asks for with {"do": ...}."""
+"""An image's own server on port 8080 that answers in every wrong way that its caller asks for: /run with {"do": ...}, /init with
+the name as its code."""
 import json
 import socket
 import struct
@@ -39,6 +40,7 @@ def stop_listening(_):
 # bytes are sent and the connection closed; a function gets the socket
 BEHAVIOURS = {
     "good": sized(b'{"good":1}'),
+    "be blind": sized(b"{}"),
     "half a header": OK + b"Content-Le",
     "half a header, then nothing": lambda s: (s.sendall(OK + b"Content-Le"), deaf(s)),
     "length too long": OK + b'Content-Length: 100\r\n\r\n{"a":1}',
@@ -91,17 +93,14 @@ def serve(s):
         s.close()
         return
     path, body = read_request(s)
-    if path == b"/init":
-        s.sendall(sized(b'{"ok":true}'))
-    elif body["value"]["do"] == "be blind":
+    name = body["value"]["code"] if path == b"/init" else body["value"]["do"]
+    if name == "be blind":
         blind.set()
-        s.sendall(sized(b"{}"))
-    else:
-        behaviour = BEHAVIOURS[body["value"]["do"]]
-        try:
-            s.sendall(behaviour) if isinstance(behaviour, bytes) else behaviour(s)
-        except OSError:
-            pass
+    behaviour = BEHAVIOURS[name]
+    try:
+        s.sendall(behaviour) if isinstance(behaviour, bytes) else behaviour(s)
+    except OSError:
+        pass
     s.close()
 
 
