@@ -13,22 +13,26 @@
 
 enum { YIELD_ROWS = 8, YIELD_PAGES = 8, HURRY_ROWS = NR_DB_BATCH_JOBS / 2 };
 
-static _Thread_local bool hurries;
+/* Of one writer. */
+static _Thread_local struct {
+    bool hurries;
+    unsigned writes;
+} mine;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 void nr_db_yield(unsigned done, unsigned waiting)
 {
-    hurries = waiting >= HURRY_ROWS;
-    if (!hurries && done % YIELD_ROWS == 0)
+    mine.hurries = waiting >= HURRY_ROWS;
+    if (!mine.hurries && done % YIELD_ROWS == 0)
         (void)sched_yield();
 }
 
 static ssize_t write_and_yield(int fd, const void *bytes, size_t n, off_t at)
 {
-    static _Thread_local unsigned writes;
     ssize_t r = pwrite(fd, bytes, n, at);
 
     /* A page of the log is two writes. Not after a failure: its errno is still to be read. */
-    if (r >= 0 && ++writes % (2 * YIELD_PAGES) == 0 && !hurries)
+    if (r >= 0 && ++mine.writes % (2 * YIELD_PAGES) == 0 && !mine.hurries)
         (void)sched_yield();
     return r;
 }
@@ -51,7 +55,5 @@ static void set_up(void)
 
 void nr_db_set_up(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
     (void)pthread_once(&once, set_up);
 }

@@ -10,8 +10,8 @@
 
 #include "common/base/json.h"
 
-static struct function function = {
-    .path = "guest/x", .kind = "python:3", .limits = "{\"timeout\":60000}"};
+static char path[] = "guest/x", kind[] = "python:3", limits[] = "{\"timeout\":60000}";
+static struct function function = {.path = path, .kind = kind, .limits = limits};
 
 /* The annotations as a JSON object, key by key (made). */
 static json_t *told(const struct activation *a)
