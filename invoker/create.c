@@ -27,7 +27,7 @@ static const char fixed_host_config[] =
     "\"RestartPolicy\":{\"Name\":\"no\"},"
     "\"MaskedPaths\":[\"/proc/asound\",\"/proc/acpi\",\"/proc/kcore\",\"/proc/keys\",\"/proc/latency_stats\","
     "\"/proc/timer_list\",\"/proc/timer_stats\",\"/proc/sched_debug\",\"/proc/scsi\",\"/sys/firmware\","
-    "\"/sys/devices/virtual/powercap\",\"/sys/kernel/security\"]}";
+    "\"/sys/devices/virtual/powercap\",\"/sys/kernel/security\",\"/sys/kernel/vmcoreinfo\"]}";
 
 enum {
     CPU_SHARES_PER_MB = 4,

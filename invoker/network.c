@@ -2,7 +2,7 @@
  *
  * A take looks for a free slot of the same account with the same rules, else one of nobody, else another one of the account; when rules
  * must be set first, a worker does that and the slot is given then. When there is none the wish waits, and as many slots are begun as
- * wishes wait; whichever is ready first serves whoever waits first. Slots of nobody are kept ready; a take that finds none doubles how
+ * wishes wait; whichever is ready first serves whoever waits first. Slots of nobody are kept ready; a call that finds none doubles how
  * many, ten quiet minutes halve it again. How slots are made and end is told in network_life.c.
  */
 #include "invoker/network.h"
@@ -223,8 +223,10 @@ void net_slot_take(struct network *n, const char *account, const struct grants *
     w->grants = grants_ref(shared);
     w->needed = needed;
     nr_list_add(&n->waiting, &w->link);
-    n->missed_ms = n->v->loop->now_ms;
-    n->ahead = n->ahead * 2 < NET_AHEAD_MAX ? n->ahead * 2 : NET_AHEAD_MAX;
+    if (needed) {
+        n->missed_ms = n->v->loop->now_ms;
+        n->ahead = n->ahead * 2 < NET_AHEAD_MAX ? n->ahead * 2 : NET_AHEAD_MAX;
+    }
     begin_for_waiting(n);
 }
 

@@ -1,89 +1,212 @@
-"""What a function's own process may do to the kernel, seen from inside: nothing that the platform has not opened."""
+"""What a function's own process may do, seen from inside every runtime: nothing that the platform has not opened; and what it can find
+out about the host and about others: nothing."""
+import base64
+import gzip
+import io
+import json
+import tarfile
+import urllib.parse
+
 import pytest
+from conftest import BUILD, EngineConnection, engine
 
-INSIDE = '''
-import ctypes, os, platform
+# The stored answers of tests/posture/posture.c. What is not named here must be refused.
+CALLS_OPEN = {"memfd_create": "ok"}
+CALLS_OTHER = {"clone3": "ENOSYS",  # so that the C library falls back
+               "setpriority": "EACCES", "mlockall": "ENOMEM"}  # the kernel's own rules: no better rank, no more locked memory
+SOCKETS_OPEN = {"inet", "unix", "audit"}  # the last one opens, and says nothing without a capability
+WRITES_OPEN = {"/tmp/x", "/action/x", "/dev/shm/x"}
+EXECUTE = {"/tmp": "EACCES", "/dev/shm": "EACCES", "/action": "ok"}
+REFUSALS = {"EPERM", "EACCES", "EROFS", "ENOENT", "ENOTDIR", "ENXIO", "ENODEV", "EAFNOSUPPORT", "EPROTONOSUPPORT",
+            "ESOCKTNOSUPPORT", "EISDIR"}
+SELF = {"Uid": "65534 " * 3 + "65534", "Gid": "65534 " * 3 + "65534", "Groups": "65534",
+        **{"Cap" + c: "0" * 16 for c in ("Inh", "Prm", "Eff", "Bnd", "Amb")}, "NoNewPrivs": "1", "Seccomp": "2",
+        "nofile": "1024 1024", "core": "0 0", "fsize": "1073741824 1073741824", "memlock": "65536 65536", "dumpable": "1"}
 
-libc = ctypes.CDLL(None, use_errno=True)
-
-def call(number, *arguments):
-    ctypes.set_errno(0)
-    r = libc.syscall(ctypes.c_long(number), *[ctypes.c_long(a) for a in arguments])
-    return "open" if r >= 0 else errno_name(ctypes.get_errno())
-
-def errno_name(n):
-    import errno
-    return errno.errorcode.get(n, str(n))
-
-def opens(family, kind=1, protocol=0):
-    import socket
-    try:
-        socket.socket(family, kind, protocol).close()
-        return "open"
-    except OSError as e:
-        return errno_name(e.errno)
-
-def writes(path):
-    try:
-        open(path, "w").close()
-        return "open"
-    except OSError as e:
-        return errno_name(e.errno)
+PYTHON = '''
+import base64, gzip, json, os, subprocess
 
 def main(args):
-    status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
-    return {
-        "status": {k: status[k].strip() for k in ("CapEff", "CapBnd", "NoNewPrivs", "Seccomp")},
-        "uid": os.getuid(), "pid1": open("/proc/1/cmdline").read().split("\\0")[0],
-        "calls": {name: call(number, *more) for name, (number, more) in args["calls"].items()},
-        "sockets": {name: opens(*more) for name, more in args["sockets"].items()},
-        "writes": {path: writes(path) for path in args["writes"]},
-        "links": sorted(os.listdir("/sys/class/net")),
-    }
+    with open("/action/posture", "wb") as f:
+        f.write(gzip.decompress(base64.b64decode("@PROBE@")))
+    os.chmod("/action/posture", 0o755)
+    return json.loads(subprocess.run(["/action/posture"], capture_output=True, text=True, check=True).stdout)
 '''
 
-# x86-64 numbers; arguments that would do something if the call were open
-CALLS = {
-    "ptrace": (101, [0, 0, 0, 0]),
-    "bpf": (321, [0, 0, 0]),
-    "io_uring_setup": (425, [1, 0]),
-    "keyctl": (250, [0, 0, 0]),
-    "add_key": (248, [0, 0, 0, 0, 0]),
-    "perf_event_open": (298, [0, 0, 0, 0, 0]),
-    "userfaultfd": (323, [0]),
-    "mount": (165, [0, 0, 0, 0, 0]),
-    "pivot_root": (155, [0, 0]),
-    "unshare user": (272, [0x10000000]),
-    "setns": (308, [0, 0]),
-    "chroot": (161, [0]),
-    "name_to_handle_at": (303, [0, 0, 0, 0, 0]),
-    "open_by_handle_at": (304, [0, 0, 0]),
-    "process_vm_readv": (310, [1, 0, 0, 0, 0, 0]),
-    "kexec_load": (246, [0, 0, 0, 0]),
-    "init_module": (175, [0, 0, 0]),
-    "syslog": (103, [0, 0, 0]),
-    "personality": (135, [0x0040000]),
+NODE = '''
+const fs = require("fs"), zlib = require("zlib"), child = require("child_process");
+
+function main() {
+    fs.writeFileSync("/action/posture", zlib.gunzipSync(Buffer.from("@PROBE@", "base64")), {mode: 0o755});
+    return JSON.parse(child.execFileSync("/action/posture"));
 }
-SOCKETS = {"vsock": [40, 1], "alg": [38, 5], "packet": [17, 3], "raw": [2, 3, 1]}
-WRITES = ["/x", "/etc/passwd", "/usr/x", "/.narae/s/x", "/proc/sys/kernel/hostname", "/dev/x"]
+exports.main = main;
+'''
+
+# An image of somebody's own: an OpenWhisk server on port 8080, started by the agent.
+SERVER = '''
+import http.server, json, subprocess
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    started = False
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        status, answer = 200, {"ok": True}
+        if self.path == "/init" and Handler.started:
+            status, answer = 403, {"error": "Cannot initialize the action more than once."}
+        elif self.path == "/run":
+            answer = json.loads(subprocess.run(["/posture"], capture_output=True, text=True, check=True).stdout)
+        Handler.started = True
+        body = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
+'''
+
+
+def probe():
+    return (BUILD / "tests/posture/posture").read_bytes()
+
+
+def packed():
+    return base64.b64encode(gzip.compress(probe())).decode()
+
+
+@pytest.fixture(scope="module")
+def own_image(session_platform):
+    """narae-test/posture, from the runtime image of python without what makes it one of ours."""
+    tag = "narae-test/posture:1"
+    base = next(c["value"] for c in session_platform.request("GET", "/narae/v1/invokers").json["capabilities"]
+                if c["name"] == "image" and "python" in c["value"])
+    files = {"Dockerfile": f"FROM {base}\nUSER root\nRUN rm -r /narae\nCOPY posture server.py /\nENTRYPOINT []\nCMD [\"python3\", \"/server.py\"]\n".encode(),
+             "server.py": SERVER.encode(), "posture": probe()}
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(content), 0o755
+            tar.addfile(info, io.BytesIO(content))
+    connection = EngineConnection()
+    connection.request("POST", f"/build?t={urllib.parse.quote(tag)}&rm=1&forcerm=1", out.getvalue(),
+                       {"Content-Type": "application/x-tar"})
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    assert answer.status == 200 and "Successfully tagged" in text, text
+    try:
+        yield tag
+    finally:
+        engine(f"/images/{urllib.parse.quote(tag, safe='')}?force=1", "DELETE")
+
+
+def deploy(platform, name, runtime, network, image):
+    annotations = [{"key": "narae.network", "value": network}]
+    if runtime == "relay":
+        body = {"exec": {"kind": "blackbox", "image": image, "code": ""}, "annotations": annotations}
+        reply = platform.request("PUT", f"actions/{name}?overwrite=true", body)
+        assert reply.status == 200, reply
+        return
+    code = {"python:3": PYTHON.replace("@PROBE@", packed()), "nodejs:18": NODE.replace("@PROBE@", packed()),
+            "native": base64.b64encode(probe()).decode()}[runtime]
+    platform.put(name, code, runtime, annotations=annotations)
 
 
 @pytest.mark.parametrize("network", ["none", "egress"])
-def test_the_posture(platform, name, network):
-    platform.put(name, INSIDE, "python:3", annotations=[{"key": "narae.network", "value": network}])
-    reply = platform.invoke(name, {"calls": CALLS, "sockets": SOCKETS, "writes": WRITES}, "blocking=true&result=true")
+@pytest.mark.parametrize("runtime", ["python:3", "nodejs:18", "native", "relay"])
+def test_the_posture(platform, name, own_image, runtime, network):
+    deploy(platform, name, runtime, network, own_image)
+    reply = platform.invoke(name, {}, "blocking=true&result=true")
     assert reply.status == 200, reply
     seen = reply.json
-    assert seen["status"] == {"CapEff": "0" * 16, "CapBnd": "0" * 16, "NoNewPrivs": "1", "Seccomp": "2"}
-    assert seen["uid"] == 65534 and seen["pid1"] == "/.narae/agent"
-    assert set(seen["calls"].values()) == {"EPERM"}, seen["calls"]
-    assert "open" not in seen["sockets"].values(), seen["sockets"]
-    assert "open" not in seen["writes"].values(), seen["writes"]
-    if network == "none":
-        assert seen["links"] == ["lo"]
+    assert len(seen["calls"]) >= 50
+    for call, answer in seen["calls"].items():
+        assert answer == {**CALLS_OPEN, **CALLS_OTHER}.get(call, "EPERM"), (call, answer)
+    for socket, answer in seen["sockets"].items():
+        assert answer == "ok" if socket in SOCKETS_OPEN else answer in REFUSALS, (socket, answer)
+    for path, answer in seen["writes"].items():
+        assert answer == "ok" if path in WRITES_OPEN else answer in REFUSALS, (path, answer)
+    for path, answer in seen["reads"].items():
+        assert answer in REFUSALS | {"empty"}, (path, answer)
+    assert seen["execute"] == EXECUTE
+    assert seen["self"] == SELF
 
 
-def test_clone3_falls_back(platform, name):
-    platform.put(name, INSIDE, "python:3")
-    reply = platform.invoke(name, {"calls": {"clone3": (435, [0, 0])}, "sockets": {}, "writes": []}, "blocking=true&result=true")
-    assert reply.json["calls"] == {"clone3": "ENOSYS"}
+SURROUNDINGS = '''
+import json, os, socket
+
+def post(port, path):
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2) as s:
+            body = json.dumps({"value": {"code": "def main(args): return {'stolen': True}", "main": "main"}}).encode()
+            s.sendall(b"POST %s HTTP/1.1\\r\\nhost: x\\r\\ncontent-length: %d\\r\\n\\r\\n" % (path.encode(), len(body)) + body)
+            return s.recv(200).decode(errors="replace")
+    except OSError as e:
+        return type(e).__name__
+
+def dial(path):
+    """The platform's socket of this very container: says nothing to somebody who is not its agent."""
+    try:
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(3)
+            s.connect(path)
+            s.sendall(b"GET / HTTP/1.1\\r\\n\\r\\n" + bytes(200))
+            return s.recv(200).decode(errors="replace")
+    except OSError as e:
+        return type(e).__name__
+
+def abstract():
+    names = [line.split()[-1] for line in open("/proc/net/unix").read().splitlines()[1:] if len(line.split()) == 8]
+    return [n for n in names if n.startswith("@")]
+
+def texts():
+    out = dict(os.environ)
+    for path in ("self/mountinfo", "self/cgroup", "1/cmdline", "mounts", "net/tcp", "net/unix", "net/arp", "net/route"):
+        try:
+            out[path] = open("/proc/" + path).read()
+        except OSError as e:
+            out[path] = ""
+    return json.dumps(out)
+
+def main(args):
+    if "leave" in args:
+        for folder in ("/tmp", "/dev/shm", "/action"):
+            open(folder + "/left", "w").write(args["leave"])
+        return {}
+    return {"init": {port: post(port, "/init") for port in (8080, 80, 3233)}, "run": post(8080, "/run"),
+            "folder": sorted(os.listdir("/.narae/s")), "narae": sorted(os.listdir("/.narae")),
+            "up": sorted(os.listdir("/.narae/s/..")), "dial": dial("/.narae/s/s"),
+            "abstract": abstract(), "texts": texts(),
+            "pids": sorted(int(p) for p in os.listdir("/proc") if p.isdigit()),
+            "commands": [open(f"/proc/{p}/cmdline").read().split("\\0")[0] for p in os.listdir("/proc") if p.isdigit()],
+            "left": [f for f in ("/tmp/left", "/dev/shm/left", "/action/left") if os.path.exists(f)]}
+'''
+
+
+@pytest.mark.parametrize("network", ["none", "egress"])
+def test_the_surroundings(platform, name, network):
+    """No second /init, no way to another one's socket, no process, file or name of others."""
+    annotations = [{"key": "narae.network", "value": network}]
+    other = name + "-canary"
+    for function in (name, other):
+        platform.put(function, SURROUNDINGS, "python:3", annotations=annotations)
+    secret = "canary-7d1f"
+    assert platform.invoke(other, {"leave": secret}, "blocking=true&result=true").status == 200
+    reply = platform.invoke(name, {}, "blocking=true&result=true")
+    assert reply.status == 200, reply
+    seen = reply.json
+    assert set(seen["init"].values()) == {"ConnectionRefusedError"} and seen["run"] == "ConnectionRefusedError"
+    assert seen["folder"] == ["s"] and set(seen["narae"]) == {"agent", "s"} == set(seen["up"])
+    assert seen["dial"] in ("", "ConnectionResetError", "BrokenPipeError"), seen["dial"]
+    assert seen["abstract"] == [] and seen["left"] == []
+    assert max(seen["pids"]) < 1000 and len(seen["pids"]) < 12, seen["pids"]
+    for word in (secret, other, platform.auth.split(":")[1], platform.admin_auth.split(":")[1], str(platform.data)):
+        assert word not in seen["texts"], word
+    again = platform.invoke(name, {}, "blocking=true&result=true")  # whoever dialled did not disturb
+    assert again.status == 200 and again.json["left"] == []
+    assert platform.invoke(other, {}, "blocking=true&result=true").json["left"] == ["/tmp/left", "/dev/shm/left", "/action/left"]
