@@ -349,7 +349,8 @@ void adopt_leave(struct invoker *v)
     for (struct nr_link *l = v->containers.next; l != &v->containers; l = l->next) {
         struct container *ct = nr_container_of(l, struct container, in_all);
 
-        ct->left = ct->state == CT_IDLE && !ct->retired && ct->pool && !ct->pool->stale;
+        ct->left = (ct->state == CT_IDLE || ct->state == CT_FROZEN) && !ct->retired && ct->pool &&
+                   !ct->pool->stale;
         v->adoption.left += ct->left;
     }
     nr_log(v->log, NR_LOG_INFO, "invoker", "%u idle containers are left to the next start",

@@ -6,6 +6,7 @@
 #include "invoker/identity.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -38,11 +39,11 @@ void identity_settings(const struct create_spec *s, char out[static IDENTITY_SET
     unsigned char sum[NR_SHA256_BYTES];
     size_t n = 0;
 
-    common.id = common.socket_dir = "";
+    common.id = common.socket_dir = common.kind = ""; /* an image has one kind */
     common.command = NULL;
     common.slot_mode = ""; /* whichever slot it is */
     common.memory_mb = common.code_tmpfs_mb = 0;
-    common.many_files = false;
+    common.many_files = common.concurrent = false; /* slots are compared by themselves */
     nr_auto_free char *body = create_body(&common, &n);
 
     out[0] = '\0';
@@ -50,6 +51,26 @@ void identity_settings(const struct create_spec *s, char out[static IDENTITY_SET
         return;
     nr_sha256((struct nr_str){body, n}, sum);
     nr_hex(sum, sizeof(sum), out);
+}
+
+/* As nr_file_write(), but not pushed to the disk: no container outlives a power cut, and a call may be waiting. */
+static int write_renamed(const char *folder, const char *file, struct nr_str text,
+                         struct nr_err *err)
+{
+    char path[PATH_MAX_BYTES], fresh[PATH_MAX_BYTES + 8];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", folder, file);
+    (void)snprintf(fresh, sizeof(fresh), "%s.new", path);
+    nr_auto_close int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool written = fd >= 0 && write(fd, text.p, text.n) == (ssize_t)text.n;
+
+    if (written && rename(fresh, path) == 0)
+        return 0;
+    int r =
+        nr_err_set(err, errno ? nr_err_from_errno(errno) : NR_EIO, "%s: %s", path, strerror(errno));
+
+    (void)unlink(fresh);
+    return r;
 }
 
 int identity_write(const char *folder, const char *name, const struct identity *who,
@@ -68,7 +89,7 @@ int identity_write(const char *folder, const char *name, const struct identity *
     if (text == NULL)
         return nr_err_set(err, NR_ENOMEM, "no memory for the identity of container %s", name);
     (void)snprintf(file, sizeof(file), "%s.json", name);
-    return nr_file_write(folder, file, (struct nr_str){text, n}, 0600, err);
+    return write_renamed(folder, file, (struct nr_str){text, n}, err);
 }
 
 int identity_read(const char *folder, const char *name, struct identity *ret, struct nr_err *err)

@@ -107,20 +107,24 @@ class Engine:
     # ---- what lies around
 
     def namespaces(self):
-        """Network namespaces that it keeps."""
-        return sorted(str(p) for p in self.folder.glob("exec/netns/*"))
+        """Network namespaces that it keeps. (Their files go when it looks for empty ones, once a minute.)"""
+        mounts = pathlib.Path(f"/proc/{self.process.pid}/mounts").read_text().splitlines()
+        return [m.split()[1] for m in mounts if m.split()[1].startswith(f"{self.folder}/exec/netns/")]
 
     def shims(self):
-        """Processes that hold containers of this Engine."""
+        """Processes that hold a container of this Engine that runs: what a killed containerd forgot in the middle of a start is no
+        container."""
         found = []
         for cmdline in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
             try:
                 words = cmdline.read_bytes().split(b"\0")
+                if words[0].rsplit(b"/", 1)[-1].startswith(b"containerd-shim") and \
+                        str(self.folder).encode() in b" ".join(words):
+                    tasks = (cmdline.parent / "task").glob("*/children")
+                    found.append((int(cmdline.parent.name),
+                                  any(alive(c) for t in tasks for c in t.read_text().split())))
             except OSError:
                 continue
-            if words[0].rsplit(b"/", 1)[-1].startswith(b"containerd-shim") and \
-                    str(self.folder).encode() in b" ".join(words):
-                found.append(int(cmdline.parent.name))
         return found
 
     def discard(self):
@@ -130,7 +134,7 @@ class Engine:
             for container in engine("/containers/json?all=1", docker=self.socket):
                 engine(f"/containers/{container['Id']}?force=1", "DELETE", self.socket)
             self.stop()
-        for pid in self.shims():
+        for pid, _ in self.shims():
             os.kill(pid, signal.SIGKILL)
         self.namespace.kill()
         self.namespace.wait()

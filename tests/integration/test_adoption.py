@@ -36,6 +36,16 @@ def listed(own):
     return reply.json
 
 
+def ids(own):
+    """Containers of functions by their function: what identity files say and the Engine has. Stems and network slots are others'."""
+    there, found = set(own.containers()), {}
+    for file in (own.run / "c").glob("????????.json"):
+        who = json.loads(file.read_text())
+        if who["revision"] and who["container"] in there:
+            found[who["name"]] = who["container"]
+    return found
+
+
 def settled(own):
     """All that the earlier run left is adopted or gone."""
     within(30, "nothing is undecided", lambda: "were adopted" in own.said())
@@ -62,14 +72,15 @@ def test_idle_containers_serve_on_after_a_kill(start_platform):
     own.put("loop", TROUBLE["nodejs:18"], kind="nodejs:18")
     before = {name: who(own, name) for name in ("one", "two", "loop")}
     memory = own.metric("narae_containers_memory_bytes")
-    containers = sorted(own.containers())
+    containers = ids(own)
+    assert sorted(containers) == ["loop", "one", "two"]
     kill(own)
     own.start()
     assert own.metric("narae_containers_memory_bytes") >= memory, "counted from the start"
     after = {name: who(own, name) for name in ("one", "two", "loop")}
     assert after == before
     settled(own)
-    assert sorted(own.containers()) == containers
+    assert ids(own) == containers
     assert [start_kind(own, name) for name in before] == ["warm"] * 3
     states = listed(own)["containers_by_state"]
     assert states["idle"] + states.get("frozen", 0) == 3 and states["dying"] == 0
@@ -86,15 +97,14 @@ def test_busy_containers_go_and_their_calls_end_once(start_platform):
     own.put("idle", TROUBLE["python:3"])
     own.put("busy", TROUBLE["python:3"])
     before = who(own, "idle")
-    old = set(own.containers())
     call = own.invoke("busy", {"do": "sleep", "seconds": 30}, "")
     assert call.status == 202
     within(30, "it runs", lambda: listed(own)["containers_by_state"]["busy"] == 1)
-    busy = set(own.containers()) - old
+    busy = ids(own)["busy"]
     kill(own)
     own.start()
     settled(own)
-    within(30, "the busy one is gone", lambda: not busy & set(own.containers()))
+    within(30, "the busy one is gone", lambda: busy not in own.containers())
     assert who(own, "idle") == before
     record = own.record(call.activation)
     assert record["response"]["status"] == "whisk internal error"
@@ -109,14 +119,14 @@ def test_containers_with_several_slots(start_platform):
     idle = who(own, "idle")
     own.invoke("busy", {"do": "sleep", "seconds": 30}, "")
     within(30, "it runs", lambda: listed(own)["containers_by_state"]["busy"] == 1)
-    ids = {c["function"]: c["id"] for c in listed(own)["containers"]}
+    before = ids(own)
     kill(own)
     own.start()
     settled(own)
     assert who(own, "idle") == idle
     within(30, "the busy one is gone",
-           lambda: ids["guest/busy"] not in {c[:12] for c in own.containers()})
-    assert ids["guest/idle"] in {c[:12] for c in own.containers()}
+           lambda: before["busy"] not in own.containers())
+    assert before["idle"] in own.containers()
 
 
 def test_frozen_containers_are_thawed(start_platform):
@@ -124,25 +134,22 @@ def test_frozen_containers_are_thawed(start_platform):
     own.put("by-file", TROUBLE["python:3"])
     own.put("by-engine", TROUBLE["python:3"])
     own.put("orphan", TROUBLE["python:3"])
-    ids, before = {}, {}
-    for name in ("by-file", "by-engine", "orphan"):
-        old = set(own.containers())
-        before[name] = who(own, name)
-        ids[name] = (set(own.containers()) - old).pop()
+    before = {name: who(own, name) for name in ("by-file", "by-engine", "orphan")}
+    old = ids(own)
     kill(own)
-    engine(f"/containers/{ids['by-engine']}/pause", "POST")
-    visible = freezer_state(ids["by-file"])
+    engine(f"/containers/{old['by-engine']}/pause", "POST")
+    visible = freezer_state(old["by-file"])
     if visible:
         for name in ("by-file", "orphan"):
-            file, word = freezer_state(ids[name])
+            file, word = freezer_state(old[name])
             file.write_text(word)
     # Nobody knows whose this one is any more: it must go, frozen as it is.
-    name = engine(f"/containers/{ids['orphan']}/json")["Name"].rsplit("-", 1)[1]
+    name = engine(f"/containers/{old['orphan']}/json")["Name"].rsplit("-", 1)[1]
     (own.run / "c" / f"{name}.json").unlink()
     own.start()
     assert who(own, "by-engine") == before["by-engine"]
     assert who(own, "by-file") == before["by-file"]
-    within(30, "the one without identity is gone", lambda: ids["orphan"] not in own.containers())
+    within(30, "the one without identity is gone", lambda: old["orphan"] not in own.containers())
     assert not (own.run / "c" / name).exists()
 
 
@@ -153,10 +160,9 @@ def test_what_was_changed_meanwhile_is_not_adopted(start_platform):
     for name in ("same", "updated", "removed"):
         own.put(name, TROUBLE["python:3"])
     before = {name: who(own, name) for name in ("same", "updated", "removed")}
-    identities = [json.loads(file.read_text()) for file in (own.run / "c").glob("????????.json")]
-    ids = {i["name"]: i["container"] for i in identities}
-    revisions = {i["name"]: i["revision"] for i in identities}
-    assert sorted(ids) == ["removed", "same", "updated"] and len(set(revisions.values())) == 3
+    old = ids(own)
+    assert sorted(old) == ["removed", "same", "updated"]
+    revisions = [json.loads(f.read_text())["revision"] for f in (own.run / "c").glob("*.json")]
     kill(own)
     run, label = own.run, own.label
     (own.data / "installation").rename(own.folder / "installation")
@@ -168,18 +174,18 @@ def test_what_was_changed_meanwhile_is_not_adopted(start_platform):
     own.stop()
     (own.folder / "installation").rename(own.data / "installation")
     own.run, own.label = run, label
-    assert sorted(own.containers()) == sorted(ids.values())
+    assert ids(own) == old
     own.start()
     assert who(own, "same") == before["same"]
     for name in ("updated", "removed"):
         assert own.invoke(name, {"name": "new"}, RESULT).json == {"greeting": "Hello, new!"}
         assert start_kind(own, name) != "warm"
     within(30, "the old ones are gone",
-           lambda: set(own.containers()) & set(ids.values()) == {ids["same"]})
-    newer = {i["revision"] for i in (json.loads(file.read_text())
-                                     for file in (own.run / "c").glob("????????.json"))
-             if i["name"] != "same"}
-    assert min(newer - {0}) > max(revisions.values()), "numbers of revisions are not used again"
+           lambda: set(own.containers()) & set(old.values()) == {old["same"]})
+    newer = [i["revision"] for i in (json.loads(f.read_text())
+                                     for f in (own.run / "c").glob("*.json"))
+             if i["name"] in ("updated", "removed")]
+    assert min(newer) > max(revisions), "numbers of revisions are not used again"
 
 
 def test_adopted_containers_live_as_long_as_others(start_platform):
@@ -187,14 +193,14 @@ def test_adopted_containers_live_as_long_as_others(start_platform):
     own.put("f", TROUBLE["python:3"])
     who(own, "f")
     kill(own)
-    own.start("--keep-alive-s=2")
+    own.start("--keep-alive-s=2", "--stems=off")
     settled(own)
-    within(30, "its keep-alive time is over", lambda: own.containers() == [])
-    assert own.metric("narae_containers_memory_bytes") == 0
+    within(30, "its keep-alive time is over", lambda: ids(own) == {})
+    within(30, "its memory is free", lambda: own.metric("narae_containers_memory_bytes") == 0)
     # and give way to others when memory is short
     own.invoke("f")
     kill(own)
-    own.start("--memory-mb=256")
+    own.start("--memory-mb=256", "--stems=off")
     own.put("g", TROUBLE["python:3"], limits={"memory": 256})
     before = who(own, "g")
     assert own.metric("narae_containers_memory_bytes") == 256 << 20
@@ -205,11 +211,11 @@ def test_containers_without_their_folder_go(start_platform):
     own = start_platform()
     own.put("f", TROUBLE["python:3"])
     before = who(own, "f")
-    old = own.containers()
+    old = ids(own)["f"]
     kill(own)
     (own.run / "c").rename(own.run / "was")
     own.start()
-    within(30, "it is gone", lambda: not set(old) & set(own.containers()))
+    within(30, "it is gone", lambda: old not in own.containers())
     assert who(own, "f") != before
 
 
@@ -219,16 +225,16 @@ def test_a_stop_that_keeps_containers(start_platform):
     own.put("g", HELLO["python:3"])
     before = who(own, "f")
     assert own.invoke("g").status == 200
-    old = sorted(own.containers())
+    old = ids(own)
     own.process.send_signal(signal.SIGTERM)
     assert own.wait() == 0
     assert "2 idle containers are left" in own.said()
-    assert sorted(own.containers()) == old
+    assert ids(own) == old
     own.start()
     assert who(own, "f") == before
     assert start_kind(own, "f") == "warm"
     settled(own)
-    assert sorted(own.containers()) == old
+    assert ids(own) == old
     own.process.send_signal(signal.SIGTERM)
     assert own.wait() == 0
     own.options = ()

@@ -5,8 +5,8 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "faults"))
-from table import FAULTS, run_fault  # noqa: E402
-from world import Worlds  # noqa: E402
+from fault_table import FAULTS, run_fault  # noqa: E402
+from fault_world import Worlds  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -142,7 +142,8 @@ static void settings_tell_what_matters(void **state)
     s.socket_dir = "/run/n/c/76543210";
     s.memory_mb = 512;
     s.code_tmpfs_mb = 256;
-    s.many_files = true;
+    s.many_files = s.concurrent = true;
+    s.kind = "python";
     identity_settings(&s, got);
     assert_string_equal(got, want);
     const struct create_spec others[] = {
@@ -150,7 +151,7 @@ static void settings_tell_what_matters(void **state)
         [1] = {.seccomp = "{}"},
         [2] = {.agent_path = "/elsewhere/agent"},
         [3] = {.network = CREATE_NET_BRIDGE},
-        [4] = {.concurrent = true},
+        [4] = {.runtime = "crun"},
     };
 
     for (size_t i = 0; i < nr_countof(others); i++) {
@@ -159,7 +160,7 @@ static void settings_tell_what_matters(void **state)
         s.agent_path = others[i].agent_path ? others[i].agent_path : base.agent_path;
         s.seccomp = others[i].seccomp;
         s.network = others[i].network;
-        s.concurrent = others[i].concurrent;
+        s.runtime = others[i].runtime;
         identity_settings(&s, got);
         if (strcmp(got, want) == 0)
             fail_msg("case %zu: another container has the same settings", i);

@@ -15,7 +15,7 @@ from typing import Callable, NamedTuple
 
 from conftest import SLOW, within
 from proxy import NONSENSE
-from world import DEVELOPER, INTERNAL, OK, START_S, TIMEOUT_S, Bystander
+from fault_world import DEVELOPER, INTERNAL, OK, START_S, TIMEOUT_S, Bystander
 
 FAILED = (DEVELOPER, INTERNAL)
 
@@ -304,7 +304,8 @@ FAULTS = [
           engine_restarted_without_live_restore, others=False),
     Fault("engine-slow", "proxy", engine_slow),
     Fault("engine-silent", "proxy", engine_silent, short=False),
-    *(Fault("engine-says-" + kind.replace(" ", "-"), "proxy", nonsense(kind)) for kind in NONSENSE),
+    *(Fault("engine-says-" + kind.replace(" ", "-"), "proxy", nonsense(kind),
+            short=kind in ("not json", "a wild id", "too short")) for kind in NONSENSE),
     Fault("container-killed-busy", "stock", container_killed_while_it_runs),
     Fault("container-killed-idle", "stock", container_killed_while_idle),
     Fault("container-removed-busy", "stock", container_removed_while_it_runs),
