@@ -236,7 +236,8 @@ class Platform:
             if kind:
                 sys.stderr.write(self.said()[-3000:])
             for c in self.containers() if self.label else []:
-                engine(f"/containers/{c}?force=true", "DELETE", docker=self.docker)
+                with contextlib.suppress(Missed):  # it may be going already
+                    engine(f"/containers/{c}?force=true", "DELETE", docker=self.docker)
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def said(self):
