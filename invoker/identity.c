@@ -139,6 +139,8 @@ int identity_remove(const char *folder, const char *name, struct nr_err *err)
     (void)snprintf(path, sizeof(path), "%s/%s.json", folder, name);
     if (unlink(path) < 0 && errno != ENOENT)
         return nr_err_set(err, nr_err_from_errno(errno), "%s: %s", path, strerror(errno));
+    (void)snprintf(path, sizeof(path), "%s/%s.json.new", folder, name);
+    (void)unlink(path);
     (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
     return nr_dir_remove(path, err);
 }

@@ -320,7 +320,7 @@ void stem_ready(struct container *ct)
     h->starting--;
     h->ready_count++;
     h->wait_ms = FAILED_MS;
-    nr_list_push(&h->ready, &ct->in_shelf);
+    nr_list_add(&h->ready, &ct->in_shelf); /* the oldest goes first: its interpreter has booted */
     ct->idle_since_ms = ct->v->loop->now_ms;
     if (!nr_list_empty(&ct->v->hungry))
         pool_stir(ct->v);
@@ -397,7 +397,7 @@ static struct container *surplus(struct invoker *v, struct shelf *h)
 
     if (nr_list_empty(&h->ready) || h->ready_count + h->starting <= target_of(v, h))
         return NULL;
-    struct container *ct = nr_container_of(h->ready.prev, struct container, in_shelf);
+    struct container *ct = nr_container_of(h->ready.next, struct container, in_shelf);
 
     return v->loop->now_ms - ct->idle_since_ms >= unused_ms ? ct : NULL;
 }

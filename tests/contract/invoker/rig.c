@@ -82,8 +82,10 @@ bool rig_has_bridge(void)
 static bool image_name(const char *family, char out[64])
 {
     char command[256], path[128];
+    const char *source = getenv("NARAE_SOURCE"); /* another tree, whose images are built */
 
-    (void)snprintf(command, sizeof(command), "%s/scripts/image-name %s", NARAE_SOURCE, family);
+    (void)snprintf(command, sizeof(command), "%s/scripts/image-name %s",
+                   source ? source : NARAE_SOURCE, family);
     FILE *f = popen(command, "r");
     bool read = f && fgets(out, 64, f);
 
