@@ -34,16 +34,20 @@ static int write_number(const char *folder, const char *file, int64_t value, str
     return nr_err_set(err, NR_EUNAVAIL, "%s: %s", path, strerror(errno));
 }
 
+/* What bounds it; fixed 0: by the memory that was asked for. */
+struct bound {
+    const char *hierarchy, *file;
+    int64_t fixed;
+};
+static const struct bound v1[] = {{"/memory", "memory.limit_in_bytes", 0},
+                                  {"/cpu", "cpu.shares", 1024}};
+static const struct bound v2[] = {{"", "memory.max", 0}, {"", "cpu.weight", 100}};
+
 int cgroup_parent_make(const char *name, int64_t memory_bytes, struct nr_err *err)
 {
-    static const struct {
-        const char *hierarchy, *file;
-        int64_t fixed; /* 0: memory_bytes */
-    } v1[] = {{"/memory", "memory.limit_in_bytes", 0}, {"/cpu", "cpu.shares", 1024}},
-      v2[] = {{"", "memory.max", 0}, {"", "cpu.weight", 100}}, *rows;
     char folder[PATH_MAX_BYTES];
 
-    rows = access(CGROUP_ROOT "/cgroup.controllers", F_OK) == 0 ? v2 : v1;
+    const struct bound *rows = access(CGROUP_ROOT "/cgroup.controllers", F_OK) == 0 ? v2 : v1;
     for (size_t i = 0; i < nr_countof(v1); i++) {
         (void)snprintf(folder, sizeof(folder), CGROUP_ROOT "%s%s", rows[i].hierarchy, name);
         if (mkdir(folder, 0755) < 0 && errno != EEXIST)

@@ -26,7 +26,8 @@ struct transfer {
     CURL *curl;
     size_t max_bytes;
     bool too_big, stopped, no_memory;
-    bool head_ended; /* its empty line has come; curl takes a head that breaks off for a whole one */
+    bool
+        head_ended; /* its empty line has come; curl takes a head that breaks off for a whole one */
 };
 
 static void init_curl(void)
