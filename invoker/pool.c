@@ -146,8 +146,7 @@ void pool_feed(struct pool *p)
 
 void pool_stir(struct invoker *v)
 {
-    if (!nr_deadline_armed(&v->stir))
-        nr_deadline_set(v->loop, &v->stir, 0);
+    nr_deadline_set(v->loop, &v->stir, 0);
 }
 
 void pool_tidy(struct invoker *v)

@@ -27,7 +27,7 @@ bool start_pays(const struct queue_view *q)
 {
     unsigned served = q->slots + q->coming;
 
-    if (q->waiting <= q->coming || q->starting >= q->starting_max)
+    if (q->waiting <= q->coming + q->returning || q->starting >= q->starting_max)
         return false;
     if (served == 0 || q->call_us == 0 || q->oldest_us > q->start_us)
         return true;

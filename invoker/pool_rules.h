@@ -17,6 +17,7 @@ struct queue_view {
     uint64_t oldest_us;    /* the first call waits this long */
     uint64_t call_us;      /* what a call takes, decayed; 0: none has come back yet */
     uint64_t start_us;     /* what a start takes, decayed */
+    unsigned returning;    /* of `slots`: their call has just been answered, its logs follow */
 };
 /* Would one more container help those that wait? At most one start per waiting call; none while the slots that there are serve the
  * last of them sooner than a start would, unless the first one has waited that long already. */

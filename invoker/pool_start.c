@@ -12,8 +12,24 @@
 #include "invoker/outcome.h"
 #include "invoker/pool_rules.h"
 #include "invoker/stem.h"
+#include "invoker/volume.h"
+
+enum { RETURN_US = 10000 };
 
 static const char provision_failed[] = "Failed to provision resources to run the action.";
+
+/* Slots whose call was answered a moment ago: the end frame follows within a millisecond, or there is trouble. */
+static unsigned returning(const struct container *ct, uint64_t now_us)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; ct->calls > 0 && !ct->retired && i < ct->slot_count; i++) {
+        const struct activation *a = ct->slots[i].a;
+
+        n += a && a->i == I_LOGS && span_us(a->answered_us, now_us) < RETURN_US;
+    }
+    return n;
+}
 
 static struct queue_view view(const struct pool *p)
 {
@@ -28,6 +44,7 @@ static struct queue_view view(const struct pool *p)
 
         q.coming += slots_coming(ct, now_us);
         q.slots += ct->retired ? 0 : ct->connected;
+        q.returning += returning(ct, now_us);
         q.starting += !ct->retired && ct->state == CT_STARTING;
     }
     if (!nr_list_empty(&p->waiting))
@@ -78,7 +95,7 @@ static bool start_one(struct pool *p, enum engine_rank rank)
     if (v->stopping)
         return false;
     if ((p->past->maximum >= 0 && (int)p->container_count >= p->past->maximum) ||
-        v->loop->now_ms < p->not_before_ms || !get_one(p, rank)) {
+        v->loop->now_ms < p->not_before_ms || volume_is_held(v, p->fn) || !get_one(p, rank)) {
         if (rank == RANK_START)
             pool_wait_for_better_times(p);
         return false;
@@ -88,8 +105,12 @@ static bool start_one(struct pool *p, enum engine_rank rank)
 
 void pool_start_for_calls(struct pool *p)
 {
-    for (struct queue_view q = view(p); start_pays(&q) && start_one(p, RANK_START); q = view(p))
+    struct queue_view q = view(p);
+
+    for (; start_pays(&q) && start_one(p, RANK_START); q = view(p))
         pool_serve(p); /* a stem is there at once */
+    if (q.waiting > 0 && q.returning > 0 && !nr_deadline_armed(&p->v->stir))
+        nr_deadline_set(p->v->loop, &p->v->stir, RETURN_US / 1000);
 }
 
 void pool_feed_hungry(struct invoker *v)

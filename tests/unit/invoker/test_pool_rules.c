@@ -49,6 +49,8 @@ static void starts(void **state)
         {{1, 0, 4, 0, 4, 300000, 1000, 250000},
          true}, /* short calls, but these slots do not come back */
         {{1, 0, 1, 0, 4, 1000, 1000000, 250000}, true}, /* a long call before it */
+        {{1, 0, 1, 0, 4, 0, 0, 250000, 1}, false},      /* whose answer has left already */
+        {{2, 0, 1, 0, 4, 0, 0, 250000, 1}, true},
     };
 
     (void)state;
