@@ -25,6 +25,7 @@
 #include "daemon/options.h"
 #include "daemon/runtime_images.h"
 #include "ports/gateway.h"
+#include "ports/grants.h"
 
 #define PATH_BYTES 4096
 #define REMOVE_MS 60000
@@ -41,6 +42,7 @@ struct daemon {
     struct invoker *invoker;
     struct controller *controller;
     struct gateway *gateway;
+    struct grant_device *devices;
     uv_signal_t term, intr, hup;
     char run[PATH_BYTES], agent[PATH_BYTES], installation[17];
     int lock_fd, open_parts, argc;
@@ -186,6 +188,7 @@ static int open_fnmanager(struct daemon *d, struct nr_err *err)
                                        .guest_profile = d->options.guest_profile,
                                        .dev_keys = d->options.dev_keys,
                                        .memory_max_mb = d->node.memory_max_mb,
+                                       .devices = d->devices,
                                        .loop = &d->loop,
                                        .on_change = on_change,
                                        .arg = d,
@@ -210,11 +213,18 @@ static int open_invoker(struct daemon *d, struct nr_err *err)
 {
     static const char *const images[] = {NARAE_IMAGE_PYTHON, NARAE_IMAGE_NODEJS, NARAE_IMAGE_NATIVE,
                                          NULL};
+    char volumes[PATH_BYTES];
+
+    nr_auto_free char *data = realpath(d->options.data, NULL);
+
+    (void)snprintf(volumes, sizeof(volumes), "%s/volumes", data ? data : d->options.data);
     static const char *const image_kinds[] = {"python:3", "nodejs:18", "blackbox"};
     const struct invoker_config c = {.loop = &d->loop,
                                      .node = &d->node,
                                      .docker_socket = d->options.docker,
                                      .run_dir = d->run,
+                                     .volumes_dir = volumes,
+                                     .devices = d->devices,
                                      .agent_path = d->agent,
                                      .installation = d->installation,
                                      .image_hint = "scripts/images",
@@ -272,6 +282,13 @@ static int open_gateway(struct daemon *d, struct nr_err *err)
     return gateway_open(&c, &d->gateway, err);
 }
 
+static int read_devices(struct daemon *d, struct nr_err *err)
+{
+    int r = grants_read_devices(d->options.device, &d->devices, err);
+
+    return r < 0 ? nr_err_wrap(err, r, "--device") : 0;
+}
+
 static int open_loop(struct daemon *d, struct nr_err *err)
 {
     return nr_loop_init(&d->loop, err);
@@ -279,7 +296,7 @@ static int open_loop(struct daemon *d, struct nr_err *err)
 
 /* In this order; a stop goes the other way. */
 static int (*const opens[])(struct daemon *d, struct nr_err *err) = {
-    lock_data, name_installation, find_run,     find_agent,      open_tls,
+    lock_data, name_installation, find_run,     find_agent,      open_tls,     read_devices,
     open_loop, open_fnmanager,    open_invoker, open_controller, open_gateway,
 };
 
@@ -418,6 +435,7 @@ static int close_all(struct daemon *d)
     int busy = nr_loop_fini(&d->loop);
     nr_tls_close(d->tls);
     nr_options_fini(d->sets);
+    grants_devices_free(d->devices);
     if (busy)
         nr_log(&d->log, NR_LOG_ERROR, "daemon", "the loop did not close cleanly: %s",
                uv_strerror(busy));

@@ -72,6 +72,9 @@ const struct nr_option daemon_options[] = {
      .help = "containers in all; 0: as many as memory allows"},
     {"engine-workers", NR_OPT_INT, AT(engine_workers), "0", 0, 64, "calls",
      .help = "calls to the Engine at the same time; 0: twice the cores"},
+    {"device", NR_OPT_STRING, AT(device), "",
+     .help =
+         "devices that may be granted to accounts, as NAME=/dev/PATH separated by commas: gpio=/dev/gpiochip0"},
     {"version", NR_OPT_BOOL, AT(version), "false", .help = "print the version and end"},
     {"help-markdown", NR_OPT_BOOL, AT(help_markdown), "false",
      .help = "print this table for docs/configuration.md"},

@@ -4,8 +4,11 @@
  */
 #include "invoker/create.h"
 
+#include <sys/stat.h>
+
 #include "common/base/json.h"
 #include "common/base/mem.h"
+#include "ports/grants.h"
 
 /* Masked: the Engine's own list and what tells about the kernel besides. sigpending and msgqueue are not limited here: the kernel
  * counts them per uid, and all functions share one. */
@@ -69,6 +72,20 @@ void create_spec_of(const struct function *f, bool has_bridge, struct create_spe
     if (!s->many_files && 2 * (f->code_bytes >> 20) + CODE_TMPFS_SPARE_MB < CODE_TMPFS_MAX_MB)
         s->code_tmpfs_mb = 2 * (f->code_bytes >> 20) + CODE_TMPFS_SPARE_MB;
     s->concurrent = f->relay && f->concurrency > 1; /* our runtimes are told with the code */
+}
+
+void create_devices(const struct grants *grants, const struct grant_device *list,
+                    struct create_spec *s)
+{
+    s->device_count = 0;
+    for (unsigned i = 0; grants && i < grants->device_count; i++)
+        for (const struct grant_device *d = list; d && d->name; d++) {
+            struct stat st;
+
+            if (strcmp(d->name, grants->devices[i]) == 0)
+                s->devices[s->device_count++] = (struct create_device){
+                    d->path, stat(d->path, &st) == 0 ? (unsigned)st.st_gid : 0};
+        }
 }
 
 /* Steals `value`; a failed part makes the whole fail. */

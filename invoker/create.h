@@ -9,6 +9,8 @@
 #include "common/base/buf.h"
 #include "ports/function.h"
 
+struct grant_device;
+
 /* The uid and gid of every function. */
 #define CONTAINER_UID 65534
 #define CONTAINER_MEMORY_STEP_MB 64
@@ -61,6 +63,9 @@ struct create_spec {
 
 /* What the function's snapshot says about its container: image, kind, network, sizes. The places and labels stay as they are. */
 void create_spec_of(const struct function *f, bool has_bridge, struct create_spec *s);
+/* The devices of `grants` (NULL: none) by the list that this naraed was given; one that is not there now is left to the Engine to refuse. */
+void create_devices(const struct grants *grants, const struct grant_device *list,
+                    struct create_spec *s);
 /* The body (made), or NULL without memory. */
 char *create_body(const struct create_spec *s, size_t *ret_n);
 /* What the container of a function with this limit takes from the node: rounded up to the step. */

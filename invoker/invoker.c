@@ -15,6 +15,7 @@
 #include "invoker/freeze.h"
 #include "invoker/internal.h"
 #include "invoker/start.h"
+#include "invoker/volume.h"
 #include "invoker/stem.h"
 #include "invoker/monitor.h"
 
@@ -98,6 +99,8 @@ static struct invoker *invoker_make(const struct invoker_config *c)
     v->run_dir = nr_strdup(c->run_dir);
     v->folder = joined(c->run_dir, "/c");
     v->hosts_path = joined(c->run_dir, "/hosts");
+    v->volumes_dir = c->volumes_dir ? nr_strdup(c->volumes_dir) : joined(c->run_dir, "/volumes");
+    v->devices = c->devices;
     v->agent_path = nr_strdup(c->agent_path);
     v->installation = nr_strdup(c->installation);
     v->image_hint = nr_strdup(c->image_hint ? c->image_hint : "scripts/images");
@@ -120,11 +123,13 @@ static struct invoker *invoker_make(const struct invoker_config *c)
 static void invoker_free(struct invoker *v)
 {
     char *const texts[] = {v->run_dir,      v->folder,     v->hosts_path, v->agent_path,
-                           v->installation, v->image_hint, v->read_buf,   v->seccomp};
+                           v->installation, v->image_hint, v->read_buf,   v->seccomp, v->volumes_dir};
 
     pool_fini(v);
     stems_free(v);
     network_free(v->network);
+    if (!v->keep_containers)
+        volume_unmount_all(v->volumes_dir);
     monitor_free(v->monitor);
     nr_buf_fini(&v->meta);
     for (size_t i = 0; i < nr_countof(texts); i++)

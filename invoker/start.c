@@ -13,6 +13,8 @@
 #include "common/base/json.h"
 #include "invoker/identity.h"
 #include "invoker/internal.h"
+#include "invoker/volume.h"
+#include "ports/grants.h"
 #include "invoker/stem.h"
 
 enum { PATH_MAX_BYTES = 1024, INSTALLATION_HEAD = 8 };
@@ -99,6 +101,24 @@ static int write_identity(struct start_job *j)
     return identity_write(j->folder, j->name, &who, &j->err);
 }
 
+/* Volumes are mounted on the host before the container is. */
+static int mount_volumes(struct start_job *j)
+{
+    const struct grants *g = j->fn ? j->fn->grants : NULL;
+    const struct invoker *v = j->ct->v;
+    int r = 0;
+
+    j->spec.volume_count = 0;
+    for (unsigned i = 0; g && r == 0 && i < g->volume_count; i++) {
+        j->volumes = j->volumes ? j->volumes : nr_alloc(CREATE_MOUNTS_MAX * sizeof(*j->volumes));
+        r = volume_mount(v->volumes_dir, j->fn->account, g->volumes[i].name,
+                         g->volumes[i].quota_mb, j->volumes[i], &j->err);
+        j->spec.volumes[i] = (struct create_mount){j->volumes[i], g->volumes[i].path};
+        j->spec.volume_count = i + 1;
+    }
+    return r;
+}
+
 static void start_work(struct engine_worker *w, struct engine_job *job)
 {
     struct start_job *j = nr_container_of(job, struct start_job, job);
@@ -113,6 +133,8 @@ static void start_work(struct engine_worker *w, struct engine_job *job)
     if (r == 0 && j->fn && j->fn->relay)
         r = read_command(w, j, &command);
     j->spec.command = command;
+    if (r == 0)
+        r = mount_volumes(j);
     if (r == 0)
         r = create(w, j);
     j->spec.command = NULL;
@@ -174,6 +196,7 @@ static void on_start_done(struct engine_job *job)
     function_unref(j->fn);
     free(j->folder);
     free(j->socket_dir);
+    free(j->volumes);
     free(j);
 }
 
@@ -211,6 +234,8 @@ static void spec_of(const struct container *ct, struct start_job *j)
     else
         stem_spec_of(ct, &j->spec);
     network_of(v, ct->network, &j->spec);
+    if (ct->fn)
+        create_devices(ct->fn->grants, v->devices, &j->spec);
     j->network_slot = ct->net_slot ? net_slot_name(ct->net_slot) : "";
     if (ct->net_slot)
         j->spec.slot_mode = net_slot_mode(ct->net_slot);

@@ -20,6 +20,7 @@ struct start_job {
     struct function *fn; /* shared */
     struct create_spec spec;
     char *folder, *socket_dir; /* <run>/c, <run>/c/<name> */
+    char (*volumes)[512];      /* where they are mounted; NULL: none */
     char name[9];
     const char *network_slot; /* its name; lent by the container's slot */
     _Atomic bool unwanted; /* set by the loop: if its turn has not come yet, nothing is created */

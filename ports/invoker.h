@@ -10,11 +10,14 @@
 #include "ports/scaler.h"
 
 struct invoker;
+struct grant_device;
 
 struct invoker_config {
     struct nr_loop *loop;
     struct node *node;         /* kept: memory budget shared by all shards */
     const char *docker_socket; /* "/var/run/docker.sock" */
+    const char *volumes_dir;   /* folder of granted volumes, made when one is; NULL: below run_dir */
+    const struct grant_device *devices; /* kept; as grants_read_devices() gives them; NULL: none */
     const char *run_dir;       /* c/<8 hex>/ sockets, <cid>.json */
     const char *agent_path;    /* static agent, mounted read-only */
     const char *installation;  /* label narae.installation: 16 hex of the data folder */

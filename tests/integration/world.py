@@ -21,13 +21,14 @@ SERVER = textwrap.dedent('''
         s = socket.create_server(("0.0.0.0", port))
         chosen.register(s, selectors.EVENT_READ, lambda: s.accept()[0].sendall(b"outside"))
 
-    def udp(port, answer):
-        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        s.bind(("0.0.0.0", port))
-        def serve():
-            question, sender = s.recvfrom(2048)
-            s.sendto(answer(question), sender)
-        chosen.register(s, selectors.EVENT_READ, serve)
+    def udp(port, answer):  # one socket an address: the answer comes from where the question went
+        for address in ("198.51.100.2", "10.77.0.2"):
+            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            s.bind((address, port))
+            def serve(s=s):
+                question, sender = s.recvfrom(2048)
+                s.sendto(answer(question), sender)
+            chosen.register(s, selectors.EVENT_READ, serve)
 
     def resolve(question):  # every name is 198.51.100.2; no IPv6 address
         end = question.index(b"\\0", 12) + 5

@@ -1,0 +1,212 @@
+/* Volumes: made with mkfs.ext4 under a temporary name and renamed when whole; attached to a loop device that the kernel frees by itself
+ * with the last unmount; mounted without devices, setuid and programs. What is mounted stays so until naraed ends, and a next start
+ * finds it.
+ */
+#include "invoker/volume.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/file.h"
+#include "invoker/internal.h"
+#include "ports/grants.h"
+
+enum { PATH_BYTES = VOLUME_PATH_BYTES + 32, LOOP_TRIES = 8 };
+
+static int failed(struct nr_err *err, const char *what, const char *path, int errnum)
+{
+    return nr_err_set(err, errnum == ENOSPC ? NR_ENOSPC : NR_EUNAVAIL, "volume: %s %s: %s", what,
+                      path, strerror(errnum));
+}
+
+/* ---- the file -------------------------------------------------------------------------------------------------- */
+
+static int make_file_system(const char *path, struct nr_err *err)
+{
+    char program[] = "/usr/sbin/mkfs.ext4", quiet[] = "-q", force[] = "-F", none[] = "-m",
+         zero[] = "0", extended[] = "-E", owner[] = "root_owner=65534:65534", file[PATH_BYTES + 16];
+    char *const argv[] = {program, quiet, force, none, zero, extended, owner, file, NULL};
+    char locale[] = "LC_ALL=C";
+    char *const env[] = {locale, NULL};
+    int status = -1;
+    pid_t pid;
+
+    (void)snprintf(file, sizeof(file), "%s", path);
+    int r = posix_spawn(&pid, program, NULL, NULL, argv, env);
+
+    if (r != 0)
+        return failed(err, "cannot run", program, r);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    return status == 0 ? 0
+                       : nr_err_set(err, NR_EUNAVAIL, "volume: mkfs.ext4 of %s ended with %d", path,
+                                    WEXITSTATUS(status));
+}
+
+/* Whole or not at all. */
+static int make_image(const char *folder, const char *image, int64_t quota_mb, struct nr_err *err)
+{
+    char fresh[PATH_BYTES + 16];
+
+    (void)snprintf(fresh, sizeof(fresh), "%s/.tmp-image", folder);
+    nr_auto_close int fd = open(fresh, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return failed(err, "cannot make", fresh, errno);
+    int r = posix_fallocate(fd, 0, quota_mb << 20);
+
+    r = r != 0 ? failed(err, "there is no room for", fresh, r) : make_file_system(fresh, err);
+    if (r == 0 && (fsync(fd) < 0 || rename(fresh, image) < 0))
+        r = failed(err, "cannot keep", image, errno);
+    if (r < 0)
+        (void)unlink(fresh);
+    return r == 0 ? nr_dir_sync(folder, err) : r;
+}
+
+/* ---- the mount -------------------------------------------------------------------------------------------------- */
+
+static bool is_mounted(const char *folder, const char *mnt)
+{
+    struct stat outer, inner;
+
+    return stat(folder, &outer) == 0 && stat(mnt, &inner) == 0 && outer.st_dev != inner.st_dev;
+}
+
+/* A loop device with the image in it; somebody else may be quicker with a free one. */
+static int attach(int image_fd, char device[32])
+{
+    nr_auto_close int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+    struct loop_config c = {.fd = (uint32_t)image_fd,
+                            .info = {.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO}};
+
+    for (int i = 0; control >= 0 && i < LOOP_TRIES; i++) {
+        int number = ioctl(control, LOOP_CTL_GET_FREE);
+
+        (void)snprintf(device, 32, "/dev/loop%d", number);
+        int fd = number >= 0 ? open(device, O_RDWR | O_CLOEXEC) : -1;
+
+        if (fd >= 0 && ioctl(fd, LOOP_CONFIGURE, &c) == 0)
+            return fd;
+        if (fd >= 0)
+            (void)close(fd);
+        if (errno != EBUSY)
+            break;
+    }
+    return -1;
+}
+
+static int mount_image(const char *image, const char *mnt, struct nr_err *err)
+{
+    char device[32];
+    nr_auto_close int image_fd = open(image, O_RDWR | O_CLOEXEC);
+    nr_auto_close int fd = image_fd < 0 ? -1 : attach(image_fd, device);
+
+    if (fd < 0)
+        return failed(err, "no loop device for", image, errno);
+    if (mount(device, mnt, "ext4", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME, "") < 0)
+        return failed(err, "cannot mount", image, errno);
+    return 0;
+}
+
+int volume_mount(const char *volumes_dir, const char *account, const char *name, int64_t quota_mb,
+                 char out[VOLUME_PATH_BYTES], struct nr_err *err)
+{
+    char folder[PATH_BYTES], image[PATH_BYTES + 8], owner[3 * 256 + 1];
+
+    if (strlen(account) > 256)
+        return nr_err_set(err, NR_EINVAL, "volume: the account's name is too long");
+    size_t n = nr_pct_encode(nr_str_of(account), owner);
+    int bytes = snprintf(folder, sizeof(folder), "%s/%.*s/%s", volumes_dir, (int)n, owner, name);
+
+    if (bytes < 0 || bytes + sizeof("/mnt") > VOLUME_PATH_BYTES || owner[0] == '.')
+        return nr_err_set(err, NR_EINVAL, "volume: the path below %s is too long", volumes_dir);
+    (void)snprintf(out, VOLUME_PATH_BYTES, "%.*s/mnt", VOLUME_PATH_BYTES - 5, folder);
+    (void)snprintf(image, sizeof(image), "%s/image", folder);
+    if (is_mounted(folder, out))
+        return 0;
+    int r = nr_dir_make(folder, 0700, err);
+
+    if (r == 0)
+        r = nr_dir_make(out, 0755, err);
+    if (r == 0 && access(image, F_OK) != 0)
+        r = make_image(folder, image, quota_mb, err);
+    return r == 0 ? mount_image(image, out, err) : r;
+}
+
+/* ---- the end ------------------------------------------------------------------------------------------------------ */
+
+/* Calls `each` for every folder in `path`. */
+static void each_folder(const char *path, void (*each)(const char *path))
+{
+    DIR *d = opendir(path);
+
+    for (const struct dirent *e; d && (e = readdir(d)) != NULL;) {
+        char below[PATH_BYTES];
+        int n = e->d_name[0] == '.' ? -1 : snprintf(below, sizeof(below), "%s/%s", path, e->d_name);
+
+        if (n > 0 && (size_t)n < sizeof(below))
+            each(below);
+    }
+    if (d)
+        (void)closedir(d);
+}
+
+static void unmount(const char *folder)
+{
+    char mnt[PATH_BYTES + 4];
+
+    (void)snprintf(mnt, sizeof(mnt), "%s/mnt", folder);
+    if (is_mounted(folder, mnt))
+        (void)umount2(mnt, UMOUNT_NOFOLLOW);
+}
+
+static void unmount_of_account(const char *path)
+{
+    each_folder(path, unmount);
+}
+
+void volume_unmount_all(const char *volumes_dir)
+{
+    each_folder(volumes_dir, unmount_of_account);
+}
+
+/* ---- one writer ---------------------------------------------------------------------------------------------------- */
+
+static bool share_one(const struct function *a, const struct function *b)
+{
+    if (a->grants == NULL || b->grants == NULL || strcmp(a->account, b->account) != 0)
+        return false;
+    for (unsigned i = 0; i < a->grants->volume_count; i++)
+        for (unsigned k = 0; k < b->grants->volume_count; k++)
+            if (strcmp(a->grants->volumes[i].name, b->grants->volumes[k].name) == 0)
+                return true;
+    return false;
+}
+
+bool volume_is_held(struct invoker *v, const struct function *f)
+{
+    bool held = false;
+
+    if (f->grants == NULL || f->grants->volume_count == 0)
+        return false;
+    for (struct nr_link *l = v->containers.next; l != &v->containers; l = l->next) {
+        struct container *ct = nr_container_of(l, struct container, in_all);
+
+        if (ct->fn == NULL || ct->state == CT_GONE || !share_one(ct->fn, f))
+            continue;
+        held = true;
+        if (ct->fn->revision != f->revision &&
+            (ct->state == CT_IDLE || ct->state == CT_FROZEN))
+            container_retire(ct, ENDED_EVICTED);
+    }
+    return held;
+}
