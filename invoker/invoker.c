@@ -125,6 +125,8 @@ static void invoker_free(struct invoker *v)
     char *const texts[] = {v->run_dir,      v->folder,     v->hosts_path, v->agent_path,
                            v->installation, v->image_hint, v->read_buf,   v->seccomp, v->volumes_dir};
 
+    nr_deadline_cancel(&v->stir);
+    nr_deadline_cancel(&v->freeze);
     pool_fini(v);
     stems_free(v);
     network_free(v->network);

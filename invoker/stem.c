@@ -5,8 +5,8 @@
  *            whose launcher arranges itself
  *   kept     "auto": one of each image that is there, on the default network, from the start; and one of whatever network or class was
  *            used in the last ten minutes. A list gives other numbers. More while hand-overs are asked for faster than a start takes
- *   bounds   2 x cores a shelf; all stems together an eighth of the node's memory (half of it when the numbers were given); never memory
- *            that a call waits for, and they are the first to go
+ *   bounds   2 x cores a shelf; all stems together an eighth of the node's memory (half of it when the numbers were given) and a quarter
+ *            of the ceiling on containers; never memory that a call waits for, and they are the first to go
  *   failure  a shelf whose stem did not come up is left alone for a second, then twice as long, up to a minute; an image that is
  *            missing, a minute at once
  *
@@ -72,6 +72,7 @@ struct stems {
     bool off, by_list;
     struct nr_link shelves;
     int64_t memory_mb; /* of all stems, ready and starting */
+    unsigned count;
 };
 
 /* ---- configuration ------------------------------------------------------------------------------------------ */
@@ -300,16 +301,26 @@ static void off_the_shelf(struct container *ct)
         h->starting--;
     nr_list_del(&ct->in_shelf);
     ct->v->stems->memory_mb -= ct->memory_mb;
+    ct->v->stems->count--;
     ct->shelf = NULL;
 }
 
 void stem_take(struct container *ct)
 {
+    ct->shelf->wait_ms = FAILED_MS; /* they are good */
     off_the_shelf(ct);
+}
+
+static void leave_alone(const struct invoker *v, struct shelf *h)
+{
+    h->not_before_ms = v->loop->now_ms + h->wait_ms;
+    h->wait_ms = 2 * h->wait_ms < FAILED_MAX_MS ? 2 * h->wait_ms : FAILED_MAX_MS;
 }
 
 void stem_gone(struct container *ct)
 {
+    if (ct->ended == ENDED_CRASHED)
+        leave_alone(ct->v, ct->shelf);
     off_the_shelf(ct);
 }
 
@@ -319,7 +330,6 @@ void stem_ready(struct container *ct)
 
     h->starting--;
     h->ready_count++;
-    h->wait_ms = FAILED_MS;
     nr_list_add(&h->ready, &ct->in_shelf); /* the oldest goes first: its interpreter has booted */
     ct->idle_since_ms = ct->v->loop->now_ms;
     if (!nr_list_empty(&ct->v->hungry))
@@ -332,8 +342,7 @@ void stem_failed(struct container *ct)
 
     if (ct->failure.code == NR_ENOENT)
         h->wait_ms = FAILED_MAX_MS;
-    h->not_before_ms = ct->v->loop->now_ms + h->wait_ms;
-    h->wait_ms = 2 * h->wait_ms < FAILED_MAX_MS ? 2 * h->wait_ms : FAILED_MAX_MS;
+    leave_alone(ct->v, h);
     container_retire(ct, ENDED_START_FAILED);
 }
 
@@ -367,9 +376,11 @@ static bool start_one(struct invoker *v, struct shelf *h)
         .rank = RANK_PREWARM,
     };
 
-    if (!room_take(v, h->memory_mb, true, false, NULL))
+    if ((v->containers_max > 0 && 4 * (v->stems->count + 1) > v->containers_max) ||
+        !room_take(v, h->memory_mb, true, false, NULL))
         return false;
     h->starting++;
+    v->stems->count++;
     v->stems->memory_mb += h->memory_mb;
     container_start(v, &seed);
     return true;
@@ -443,12 +454,7 @@ void stems_evictable(const struct invoker *v, const struct container *keep, stru
     if (v->stems == NULL)
         return;
     sum->mb += v->stems->memory_mb - (keep ? keep->memory_mb : 0);
-    for (struct nr_link *l = v->stems->shelves.next; l != &v->stems->shelves; l = l->next) {
-        const struct shelf *h = nr_container_of(l, struct shelf, link);
-
-        sum->containers += (int)(h->ready_count + h->starting);
-    }
-    sum->containers -= keep != NULL;
+    sum->containers += (int)v->stems->count - (keep != NULL);
 }
 
 void stems_wish(struct invoker *v, const char *kind, int count)
