@@ -1,0 +1,218 @@
+/* Network slots, the pure part: subnets that nobody uses, resolvers, the texts that go to iptables-restore. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "invoker/firewall.h"
+
+static const char routes[] =
+    "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
+    "eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
+    "docker0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n"
+    "nr-01234567\t0010C00A\t00000000\t0001\t0\t0\t0\t00F0FFFF\t0\t0\t0\n";
+
+static struct subnet subnet(const char *text)
+{
+    struct subnet s = {0};
+
+    assert_true(subnet_read(nr_str_of(text), &s));
+    return s;
+}
+
+static void routes_are_read(void **state)
+{
+    struct subnet list[8], own;
+    char text[SUBNET_TEXT_BYTES];
+
+    (void)state;
+    assert_int_equal(subnet_routes(nr_str_of(routes), "nr-01234567", list, 8, &own), 1);
+    assert_string_equal(subnet_text(list[0], text), "172.17.0.0/16");
+    assert_string_equal(subnet_text(own, text), "10.192.16.0/20");
+    assert_int_equal(subnet_routes(nr_str_of(routes), NULL, list, 8, &own), 2);
+    assert_int_equal(own.prefix, 0);
+    assert_int_equal(subnet_routes(nr_str_of(routes), NULL, list, 1, &own), 1);
+    assert_int_equal(subnet_routes(NR_STR("nonsense\n\n\t\t\n"), NULL, list, 8, &own), 0);
+}
+
+static void a_free_subnet_is_chosen(void **state)
+{
+    struct subnet taken[3] = {subnet("10.192.0.0/20"), subnet("10.192.16.5"),
+                              subnet("10.192.32.0/19")},
+                  all = subnet("10.128.0.0/9"), got;
+    char text[SUBNET_TEXT_BYTES];
+
+    (void)state;
+    assert_true(subnet_choose(0, NULL, 0, &got));
+    assert_string_equal(subnet_text(got, text), "10.192.0.0/20");
+    assert_true(subnet_choose(0, taken, 3, &got));
+    assert_string_equal(subnet_text(got, text), "10.192.64.0/20");
+    assert_true(subnet_choose(1023, NULL, 0, &got));
+    assert_string_equal(subnet_text(got, text), "10.255.240.0/20");
+    assert_true(subnet_choose(1023 + 1024, &got, 1, &got)); /* goes round */
+    assert_string_equal(subnet_text(got, text), "10.192.0.0/20");
+    assert_false(subnet_choose(7, &all, 1, &got));
+}
+
+static void overlaps(void **state)
+{
+    (void)state;
+    assert_true(subnet_overlaps(subnet("10.0.0.0/8"), subnet("10.1.2.3")));
+    assert_true(subnet_overlaps(subnet("10.1.2.3"), subnet("10.0.0.0/8")));
+    assert_false(subnet_overlaps(subnet("10.0.0.0/24"), subnet("10.0.1.0/24")));
+    assert_true(subnet_overlaps((struct subnet){0, 0}, subnet("1.2.3.4")));
+}
+
+static void resolvers_that_can_be_reached(void **state)
+{
+    static const char text[] =
+        "# nameserver 9.9.9.9\nsearch corp.example\nnameserver 127.0.0.53\n"
+        "nameserver 10.255.255.53\nnameserver\t192.0.2.7 \nnameserver fe80::1\n"
+        "nameservers 1.1.1.1\nnameserver\nnameserver 1.2.3\nnameserver 8.8.8.8\n"
+        "nameserver 8.8.4.4";
+    uint32_t got[RESOLVERS_MAX];
+
+    (void)state;
+    assert_int_equal(firewall_resolvers(nr_str_of(text), got), 3);
+    assert_int_equal(got[0], 0x0affff35);
+    assert_int_equal(got[1], 0xc0000207);
+    assert_int_equal(got[2], 0x08080808);
+    assert_int_equal(firewall_resolvers(NR_STR(""), got), 0);
+}
+
+static const struct firewall example = {
+    .tag = "01234567",
+    .bridge = "nr-01234567",
+    .subnet = {0x0ac00000, 20},
+    .resolvers = {0x0affff35},
+    .resolver_count = 1,
+    .ipv6 = true,
+};
+
+static char *filter_text(const char *have)
+{
+    struct nr_buf out;
+
+    nr_buf_init(&out, FIREWALL_TEXT_MAX_BYTES);
+    firewall_filter_text(&example, nr_str_of(have), &out);
+    char *text = nr_buf_detach(&out, NULL);
+
+    nr_buf_fini(&out);
+    return text;
+}
+
+/* Does `a` stand before `b`, both of them there? */
+static void in_order(const char *text, const char *a, const char *b)
+{
+    const char *first = strstr(text, a), *second = strstr(text, b);
+
+    if (first == NULL || second == NULL || first > second)
+        fail_msg("'%s' is not before '%s' in:\n%s", a, b, text);
+}
+
+static void what_is_refused_comes_before_what_is_allowed(void **state)
+{
+    nr_auto_free char *text = filter_text("-P INPUT ACCEPT\n");
+
+    (void)state;
+    in_order(text, "-A NARAE-01234567-FW -o nr-01234567 -m conntrack",
+             "-A NARAE-01234567-FW -o nr-01234567 -j DROP");
+    in_order(text, "-A NARAE-01234567-FW ! -s 10.192.0.0/20 -j DROP",
+             "--dport 53 -j ACCEPT\n-A NARAE-01234567-FW -j NARAE-01234567-GR");
+    in_order(text, "-A NARAE-01234567-FW -j NARAE-01234567-GR",
+             "-A NARAE-01234567-FW -d 10.0.0.0/8 -j NARAE-01234567-NO");
+    in_order(text, "-A NARAE-01234567-FW -d 169.254.0.0/16 -j NARAE-01234567-NO",
+             "-A NARAE-01234567-FW -j ACCEPT");
+    in_order(text, "-A NARAE-01234567-IN -j NARAE-01234567-GR",
+             "-A NARAE-01234567-IN -j NARAE-01234567-NO");
+    assert_non_null(strstr(text, "-I INPUT 1 -i nr-01234567 -j NARAE-01234567-IN\n"));
+    assert_non_null(strstr(text, ":NARAE-01234567-GR - [0:0]\n"));
+    assert_null(strstr(text, "DOCKER-USER")); /* there is none */
+}
+
+static void what_is_there_is_left(void **state)
+{
+    static const char have[] = "-N DOCKER-USER\n-N NARAE-01234567-GR\n"
+                               "-A INPUT -i nr-01234567 -j NARAE-01234567-IN\n";
+    nr_auto_free char *text = filter_text(have);
+
+    (void)state;
+    assert_null(strstr(text, ":NARAE-01234567-GR"));
+    assert_null(strstr(text, "-I INPUT"));
+    assert_non_null(strstr(text, "-I DOCKER-USER 1 -i nr-01234567 -j NARAE-01234567-FW\n"));
+    assert_false(firewall_complete(&example, nr_str_of(have), NR_STR(""), NR_STR("")));
+}
+
+static void only_ours_is_removed(void **state)
+{
+    static const char have[] =
+        "-P INPUT ACCEPT\n-N NARAE-01234567-IN\n-N NARAE-01234567-17\n-N NARAE-89abcdef-IN\n"
+        "-A INPUT -i nr-01234567 -j NARAE-01234567-IN\n-A INPUT -i nr-89abcdef -j NARAE-89abcdef-IN\n"
+        "-A INPUT -s 1.2.3.4/32 -m comment --comment \"a b\" -j DROP\n"
+        "-A NARAE-01234567-IN -j NARAE-01234567-17\n";
+    static const char wanted[] = "*filter\n-D INPUT -i nr-01234567 -j NARAE-01234567-IN\n"
+                                 "-F NARAE-01234567-IN\n-F NARAE-01234567-17\n"
+                                 "-X NARAE-01234567-IN\n-X NARAE-01234567-17\nCOMMIT\n";
+    struct nr_buf out;
+
+    (void)state;
+    nr_buf_init(&out, FIREWALL_TEXT_MAX_BYTES);
+    firewall_removal_text(&example, "filter", nr_str_of(have), &out);
+    nr_buf_addc(&out, '\0');
+    assert_string_equal(out.p, wanted);
+    nr_buf_reset(&out, SIZE_MAX);
+    firewall_removal_text(&example, "nat", NR_STR("-P INPUT ACCEPT\n"), &out);
+    assert_int_equal(out.n, 0);
+    nr_buf_fini(&out);
+}
+
+static void grants_of_a_slot(void **state)
+{
+    const struct firewall_target targets[] = {{{0x0a000005, 32}, 502, false},
+                                              {{0xc0a80100, 24}, 161, true}};
+    static const char set[] =
+        "*filter\n:NARAE-01234567-17 - [0:0]\n"
+        "-A NARAE-01234567-17 -d 10.0.0.5 -p tcp -m tcp --dport 502 -j ACCEPT\n"
+        "-A NARAE-01234567-17 -d 192.168.1.0/24 -p udp -m udp --dport 161 -j ACCEPT\n"
+        "-A NARAE-01234567-GR -s 10.192.0.18/32 -j NARAE-01234567-17\nCOMMIT\n";
+    static const char have[] =
+        "-N NARAE-01234567-17\n-A NARAE-01234567-GR -s 10.192.0.18/32 -j NARAE-01234567-17\n";
+    static const char gone[] = "*filter\n:NARAE-01234567-17 - [0:0]\n"
+                               "-D NARAE-01234567-GR -s 10.192.0.18/32 -j NARAE-01234567-17\n"
+                               "-X NARAE-01234567-17\nCOMMIT\n";
+    struct nr_buf out;
+
+    (void)state;
+    nr_buf_init(&out, FIREWALL_TEXT_MAX_BYTES);
+    firewall_slot_text(&example, NR_STR(""), 17, 0x0ac00012, targets, 2, &out);
+    nr_buf_addc(&out, '\0');
+    assert_string_equal(out.p, set);
+    nr_buf_reset(&out, SIZE_MAX);
+    firewall_slot_text(&example, nr_str_of(have), 17, 0x0ac00012, NULL, 0, &out);
+    nr_buf_addc(&out, '\0');
+    assert_string_equal(out.p, gone);
+    nr_buf_reset(&out, SIZE_MAX);
+    firewall_slot_text(&example, NR_STR(""), 17, 0x0ac00012, NULL, 0, &out);
+    assert_int_equal(out.n, 0);
+    nr_buf_fini(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(routes_are_read),
+        cmocka_unit_test(a_free_subnet_is_chosen),
+        cmocka_unit_test(overlaps),
+        cmocka_unit_test(resolvers_that_can_be_reached),
+        cmocka_unit_test(what_is_refused_comes_before_what_is_allowed),
+        cmocka_unit_test(what_is_there_is_left),
+        cmocka_unit_test(only_ours_is_removed),
+        cmocka_unit_test(grants_of_a_slot),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
