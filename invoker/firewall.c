@@ -69,7 +69,7 @@ static void read_back(int fd, struct nr_buf *out)
 
 static int spawn_and_wait(const char *path, const char *const *argv, const int fds[3])
 {
-    static char path_line[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin", locale[] = "LC_ALL=C";
+    char path_line[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin", locale[] = "LC_ALL=C";
     char *const env[] = {path_line, locale, NULL};
     posix_spawn_file_actions_t actions;
     pid_t pid;

@@ -360,8 +360,8 @@ struct invoker {
     struct peer_rule peer;
     struct engine *engine;
     struct probe probe;
-    struct monitor *monitor; /* NULL: nobody looks */
-    struct network *network; /* NULL: containers do not live in network slots */
+    struct monitor *monitor;            /* NULL: nobody looks */
+    struct network *network;            /* NULL: containers do not live in network slots */
     const struct grant_device *devices; /* that may be granted; NULL: none */
     char *volumes_dir;                  /* granted volumes are below it */
     bool network_draining, network_closed;

@@ -111,8 +111,8 @@ static int mount_volumes(struct start_job *j)
     j->spec.volume_count = 0;
     for (unsigned i = 0; g && r == 0 && i < g->volume_count; i++) {
         j->volumes = j->volumes ? j->volumes : nr_alloc(CREATE_MOUNTS_MAX * sizeof(*j->volumes));
-        r = volume_mount(v->volumes_dir, j->fn->account, g->volumes[i].name,
-                         g->volumes[i].quota_mb, j->volumes[i], &j->err);
+        r = volume_mount(v->volumes_dir, j->fn->account, g->volumes[i].name, g->volumes[i].quota_mb,
+                         j->volumes[i], &j->err);
         j->spec.volumes[i] = (struct create_mount){j->volumes[i], g->volumes[i].path};
         j->spec.volume_count = i + 1;
     }

@@ -33,8 +33,9 @@ struct fnmanager_config {
     const char *guest_profile;        /* "local", "default", "iot" */
     bool dev_keys;                    /* the public pair; loopback only (the daemon checks) */
     int64_t memory_max_mb;            /* of the node */
-    const struct grant_device *devices; /* kept; those that may be granted, ends with a NULL name; NULL: none */
-    struct nr_loop *loop;             /* of on_change */
+    const struct grant_device
+        *devices;         /* kept; those that may be granted, ends with a NULL name; NULL: none */
+    struct nr_loop *loop; /* of on_change */
     /* On `loop`, before the `done` of the change: a function was replaced (old revision given) or removed. */
     void (*on_change)(void *arg, const char *account, const char *package, const char *name,
                       uint64_t old_revision);
@@ -60,8 +61,8 @@ enum fn_op {
     FN_ACTION_LIST, /* package may be "" (all); limit, skip, count */
     FN_ACCOUNT_GET, /* name: the account */
     FN_ACCOUNT_LIMITS, /* name, body {"invocationsPerMinute","concurrentInvocations","firesPerMinute"} */
-    FN_GRANTS_GET,     /* name: the account */
-    FN_GRANTS_PUT,     /* name, body as grants_read() takes it; each function of the account becomes new */
+    FN_GRANTS_GET, /* name: the account */
+    FN_GRANTS_PUT, /* name, body as grants_read() takes it; each function of the account becomes new */
 };
 
 struct fn_call {

@@ -16,13 +16,13 @@ struct invoker_config {
     struct nr_loop *loop;
     struct node *node;         /* kept: memory budget shared by all shards */
     const char *docker_socket; /* "/var/run/docker.sock" */
-    const char *volumes_dir;   /* folder of granted volumes, made when one is; NULL: below run_dir */
+    const char *volumes_dir; /* folder of granted volumes, made when one is; NULL: below run_dir */
     const struct grant_device *devices; /* kept; as grants_read_devices() gives them; NULL: none */
-    const char *run_dir;       /* c/<8 hex>/ sockets, <cid>.json */
-    const char *agent_path;    /* static agent, mounted read-only */
-    const char *installation;  /* label narae.installation: 16 hex of the data folder */
-    const char *image_hint;    /* command that builds missing images, for the error text */
-    const char *const *images; /* our runtime images to check at start; ends with NULL */
+    const char *run_dir;                /* c/<8 hex>/ sockets, <cid>.json */
+    const char *agent_path;             /* static agent, mounted read-only */
+    const char *installation;           /* label narae.installation: 16 hex of the data folder */
+    const char *image_hint;             /* command that builds missing images, for the error text */
+    const char *const *images;          /* our runtime images to check at start; ends with NULL */
     const char *const
         *kinds;         /* "python:3", ...: what each of them runs; NULL: as the image is called */
     int engine_workers; /* 0: twice the cores */
