@@ -225,24 +225,25 @@ def test_functions_do_not_reach_each_other(platform, name):
     assert result["caller"] == gateway_of(platform)
 
 
+def running(platform, kind):
+    """Ids of this platform's containers of a kind -> the network that they have joined."""
+    label = platform.label.split("=")[1]
+    ids = [c["Id"] for c in engine("/containers/json")
+           if c["Labels"].get("narae.installation") == label and c["Labels"].get("narae.kind") == kind]
+    seen = {i: engine(f"/containers/{i}/json") for i in ids}
+    return {i: s["HostConfig"]["NetworkMode"] for i, s in seen.items() if "HostConfig" in s}  # it may have gone meanwhile
+
+
 def test_a_dead_slot_ends_its_container(platform, name):
     put(platform, name)
     ask(platform, name)
-    filters = platform.label
-    slots = [c for c in engine("/containers/json") if c["Labels"].get("narae.kind") == "slot"
-             and filters == "narae.installation=" + c["Labels"].get("narae.installation", "")]
-    functions = [c for c in engine("/containers/json") if c["Labels"].get("narae.kind") == "python:3"
-                 and filters == "narae.installation=" + c["Labels"].get("narae.installation", "")]
-    joined = [engine(f"/containers/{c['Id']}/json")["HostConfig"]["NetworkMode"] for c in functions]
-    used = [s for s in slots if "container:" + s["Id"] in joined]
+    joined = running(platform, "python:3")
+    used = [s for s in running(platform, "slot") if "container:" + s in joined.values()]
     assert used
-    for s in used:
-        engine(f"/containers/{s['Id']}/kill", "POST")
-    alive = {c["Id"] for c in functions if engine(f"/containers/{c['Id']}/json")["HostConfig"]["NetworkMode"] in
-             ["container:" + s["Id"] for s in used]} if False else {c["Id"] for c in functions}
-    within(10, "the containers go", lambda: not [
-        c for c in engine("/containers/json") if c["Id"] in alive and c["Labels"]["narae.kind"] == "python:3"
-        and engine(f"/containers/{c['Id']}/json")["HostConfig"]["NetworkMode"] in ["container:" + s["Id"] for s in used]])
+    for slot in used:
+        engine(f"/containers/{slot}/kill", "POST")
+    doomed = {i for i, mode in joined.items() if mode in ["container:" + s for s in used]}
+    within(10, "the containers go", lambda: not doomed & set(running(platform, "python:3")))
     assert ask(platform, name)["links"] == ["eth0", "lo"]
 
 
