@@ -40,6 +40,13 @@ def alive(pid):
         return False
 
 
+def command(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
 class Engine:
     """One dockerd with its containerd."""
 
@@ -112,8 +119,9 @@ class Engine:
         return [m.split()[1] for m in mounts if m.split()[1].startswith(f"{self.folder}/exec/netns/")]
 
     def shims(self):
-        """Processes that hold a container of this Engine that runs: what a killed containerd forgot in the middle of a start is no
-        container."""
+        """(process that holds a container of this Engine, command of what runs inside or "").
+
+        A dockerd that ends between the two halves of a start forgets what it made: no call of its API reaches that any more."""
         found = []
         for cmdline in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
             try:
@@ -121,8 +129,8 @@ class Engine:
                 if words[0].rsplit(b"/", 1)[-1].startswith(b"containerd-shim") and \
                         str(self.folder).encode() in b" ".join(words):
                     tasks = (cmdline.parent / "task").glob("*/children")
-                    found.append((int(cmdline.parent.name),
-                                  any(alive(c) for t in tasks for c in t.read_text().split())))
+                    inside = [c for t in tasks for c in t.read_text().split() if alive(c)]
+                    found.append((int(cmdline.parent.name), " ".join(map(command, inside))))
             except OSError:
                 continue
         return found
