@@ -21,6 +21,7 @@ import time
 import urllib.parse
 
 import pytest
+import world
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("NARAE_BUILD", ROOT / "build"))
@@ -166,6 +167,8 @@ class Platform:
                 self.process.wait()
             for container in self.containers() if self.label else []:
                 engine(f"/containers/{container}?force=1", "DELETE", self.docker)
+            if self.label and os.geteuid() == 0:
+                world.forget_network(self.label.split("=")[1][:8])
             shutil.rmtree(self.folder, ignore_errors=True)
 
     # ---- what is there

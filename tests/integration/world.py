@@ -89,3 +89,18 @@ class World:
         with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=5) as s:
             return s.recv(16) == b"outside"
         return False
+
+
+def forget_network(tag):
+    """Takes away bridge and rules of an installation that was killed and will not start again."""
+    for program, table in (("iptables", "nat"), ("iptables", "filter"), ("ip6tables", "filter")):
+        lines = run(program, "-w", "-t", table, "-S", check=False).splitlines()
+        ours = [line.split()[1] for line in lines if line.startswith(f"-N NARAE-{tag}-")]
+        text = [f"*{table}"]
+        text += ["-D" + line[2:] for line in lines
+                 if line.startswith("-A ") and not line.startswith(f"-A NARAE-{tag}-") and f"-j NARAE-{tag}-" in line]
+        text += [f"-{step} {chain}" for step in "FX" for chain in ours] + ["COMMIT", ""]
+        if len(text) > 3:
+            subprocess.run([program + "-restore", "-w", "--noflush"], input="\n".join(text), text=True, check=False,
+                           capture_output=True)
+    run("ip", "link", "del", f"nr-{tag}", check=False)
