@@ -253,7 +253,7 @@ def hostile_image():
 
 def hostile_replies(w):
     name, p = "hostile", w.platform
-    body = {"exec": {"kind": "blackbox", "image": hostile_image()},
+    body = {"exec": {"kind": "blackbox", "image": hostile_image(), "code": "good"},
             "limits": {"timeout": HOSTILE_TIMEOUT_S * 1000, "memory": 128}}
     reply = p.request("PUT", f"actions/{name}?overwrite=true", body)
     assert reply.status == 200, reply
