@@ -321,7 +321,7 @@ static void evictions(void **state)
     struct function *large = rig_function(r, "large", "blackbox", "once", native_echo);
     struct function *busy =
         rig_function(r, "busy", "python:3", "",
-                     "import time\ndef main(a):\n    time.sleep(1.5)\n    return {}\n");
+                     "import time\ndef main(a):\n    time.sleep(3)\n    return {}\n");
     struct rig_call c, waits;
     const struct invoker_metrics *m = &r->invoker->m;
 
@@ -352,7 +352,8 @@ static void evictions(void **state)
     assert_non_null(container_of_function(r, seldom));
 
     rig_start(r, &c, busy, "{}");
-    rig_pass(r, 800);
+    for (int i = 0; i < WAIT_MS / TURN_MS && c.a->i != I_AWAIT; i++)
+        rig_pass(r, TURN_MS);
     assert_int_equal(c.a->i, I_AWAIT);
     assert_int_equal(atomic_load(&m->ended[ENDED_EVICTED]), 2);
     assert_non_null(container_of_function(r, often));
