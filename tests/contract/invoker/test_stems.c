@@ -319,9 +319,8 @@ static void evictions(void **state)
     struct function *seldom = rig_function(r, "seldom", "blackbox", "once", native_echo);
     struct function *third = rig_function(r, "third", "blackbox", "once", native_echo);
     struct function *large = rig_function(r, "large", "blackbox", "once", native_echo);
-    struct function *busy =
-        rig_function(r, "busy", "python:3", "",
-                     "import time\ndef main(a):\n    time.sleep(3)\n    return {}\n");
+    struct function *busy = rig_function(
+        r, "busy", "python:3", "", "import time\ndef main(a):\n    time.sleep(3)\n    return {}\n");
     struct rig_call c, waits;
     const struct invoker_metrics *m = &r->invoker->m;
 
