@@ -7,6 +7,15 @@ from conftest import engine, within
 from functions import HELLO, TROUBLE
 
 RESULT = "blocking=true&result=true"
+# Says in its container that a call has begun: until the agent has read it a call is not under way, and nothing is lost with it.
+LASTS = """
+import time
+def main(args):
+    if args.get("seconds"):
+        open("/tmp/began", "x").close()
+        time.sleep(args["seconds"])
+    return {}
+"""
 
 
 def kill(own):
@@ -34,6 +43,16 @@ def listed(own):
     reply = own.request("GET", "/narae/v1/invokers", auth=own.admin_auth)
     assert reply.status == 200, reply
     return reply.json
+
+
+def lasts(own, name, seconds=30):
+    """A call of LASTS that is under way; returns its activation."""
+    call = own.invoke(name, {"seconds": seconds}, "")
+    assert call.status == 202
+    within(30, "it has a container", lambda: name in ids(own))
+    pid = engine(f"/containers/{ids(own)[name]}/json")["State"]["Pid"]
+    within(30, "it has begun", pathlib.Path(f"/proc/{pid}/root/tmp/began").exists)
+    return call.activation
 
 
 def ids(own):
@@ -95,30 +114,27 @@ def test_idle_containers_serve_on_after_a_kill(start_platform):
 def test_busy_containers_go_and_their_calls_end_once(start_platform):
     own = start_platform()
     own.put("idle", TROUBLE["python:3"])
-    own.put("busy", TROUBLE["python:3"])
+    own.put("busy", LASTS)
     before = who(own, "idle")
-    call = own.invoke("busy", {"do": "sleep", "seconds": 30}, "")
-    assert call.status == 202
-    within(30, "it runs", lambda: listed(own)["containers_by_state"]["busy"] == 1)
+    activation = lasts(own, "busy")
     busy = ids(own)["busy"]
     kill(own)
     own.start()
     settled(own)
     within(30, "the busy one is gone", lambda: busy not in own.containers())
     assert who(own, "idle") == before
-    record = own.record(call.activation)
+    record = own.record(activation)
     assert record["response"]["status"] == "whisk internal error"
 
 
 def test_containers_with_several_slots(start_platform):
     """All of the slots must be there: of a container with a call its agent keeps the cut slot closed."""
     own = start_platform()
-    for name in ("idle", "busy"):
-        own.put(name, TROUBLE["python:3"], limits={"concurrency": 3})
-        own.invoke(name)
+    for name, code in (("idle", TROUBLE["python:3"]), ("busy", LASTS)):
+        own.put(name, code, limits={"concurrency": 3})
+        assert own.invoke(name).status == 200
     idle = who(own, "idle")
-    own.invoke("busy", {"do": "sleep", "seconds": 30}, "")
-    within(30, "it runs", lambda: listed(own)["containers_by_state"]["busy"] == 1)
+    lasts(own, "busy")
     before = ids(own)
     kill(own)
     own.start()
@@ -130,7 +146,7 @@ def test_containers_with_several_slots(start_platform):
 
 
 def test_frozen_containers_are_thawed(start_platform):
-    own = start_platform()
+    own = start_platform("--freeze-after-ms=0")
     own.put("by-file", TROUBLE["python:3"])
     own.put("by-engine", TROUBLE["python:3"])
     own.put("orphan", TROUBLE["python:3"])
