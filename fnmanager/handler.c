@@ -290,6 +290,7 @@ void handler_metrics(struct handler *h, struct nr_buf *out)
 {
     char label[64];
 
+    _Static_assert(nr_countof(operations) == nr_countof(h->calls), "one counter per operation");
     nr_metric_head(out, "narae_fnmanager_calls_total", "counter",
                    "Calls to the function manager that were answered.");
     for (size_t i = 0; i < nr_countof(operations); i++) {

@@ -24,7 +24,7 @@ struct handler {
     bool stopping;
     int started; /* threads that run */
     pthread_t thread[HANDLER_THREADS];
-    nr_counter calls[FN_ACCOUNT_LIMITS + 1], refused, failed;
+    nr_counter calls[FN_GRANTS_PUT + 1], refused, failed;
     struct nr_hist times;
 };
 
