@@ -124,8 +124,10 @@ static void take(const char *text, const struct figure *f, struct cgroup_usage *
         sum += one;
         told = true;
     }
+    int64_t before = *field < 0 ? 0 : *field, more = sum * f->multiply / f->divide;
+
     if (told)
-        *field = (*field < 0 ? 0 : *field) + sum * f->multiply / f->divide;
+        *field = more > INT64_MAX - before ? INT64_MAX : before + more;
 }
 
 int cgroup_read(const struct cgroup *g, struct cgroup_usage *ret)

@@ -97,8 +97,7 @@ int identity_read(const char *folder, const char *name, struct identity *ret, st
     char path[PATH_MAX_BYTES];
     nr_auto_free char *text = NULL;
     size_t bytes = 0;
-    json_int_t revision, memory_mb;
-    int slots;
+    json_int_t revision, memory_mb, slots;
     struct identity w = {0};
 
     (void)snprintf(path, sizeof(path), "%s/%s.json", folder, name);
@@ -109,7 +108,7 @@ int identity_read(const char *folder, const char *name, struct identity *ret, st
     json_t *o = nr_json_parse((struct nr_str){text, bytes}, NULL);
 
     if (o == NULL ||
-        json_unpack(o, "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:s, s:s}", "container",
+        json_unpack(o, "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s}", "container",
                     &w.container, "kind", &w.kind, "account", &w.account, "package", &w.package,
                     "name", &w.name, "version", &w.version, "revision", &revision, "memory_mb",
                     &memory_mb, "slots", &slots, "network_slot", &w.network_slot, "settings",

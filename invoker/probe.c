@@ -157,7 +157,8 @@ static void try_runtime(struct probing *p, unsigned at)
         *t = (struct trial){.seccomp = profile ? p->profile : NULL,
                             .ask_engine_freezer = is_word(p->c->freezer, "engine"),
                             .ask_engine_raise = is_word(p->c->memory_raise, "engine")};
-        (void)snprintf(t->runtime, sizeof(t->runtime), "%s", p->runtimes[at]);
+        _Static_assert(sizeof(t->runtime) == sizeof(p->runtimes[0]), "copied whole");
+        memcpy(t->runtime, p->runtimes[at], sizeof(t->runtime));
         if (parent)
             (void)snprintf(t->cgroup_parent, sizeof(t->cgroup_parent), "%s", out->cgroup_parent);
         trial_run(p->v, p->image, t);

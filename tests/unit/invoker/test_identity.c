@@ -103,6 +103,8 @@ static void what_is_no_identity(void **state)
         "{\"container\":\"c\",\"kind\":\"k\",\"account\":\"a\",\"package\":\"\",\"name\":\"n\",\"version\":\"v\","
         "\"revision\":1,\"memory_mb\":64,\"slots\":100000,\"network_slot\":\"\",\"settings\":\"\"}",
         "{\"container\":\"c\",\"kind\":\"k\",\"account\":\"a\",\"package\":\"\",\"name\":\"n\",\"version\":\"v\","
+        "\"revision\":1,\"memory_mb\":64,\"slots\":4294967297,\"network_slot\":\"\",\"settings\":\"\"}",
+        "{\"container\":\"c\",\"kind\":\"k\",\"account\":\"a\",\"package\":\"\",\"name\":\"n\",\"version\":\"v\","
         "\"revision\":1,\"memory_mb\":0,\"slots\":1,\"network_slot\":\"\",\"settings\":\"\"}",
         "{\"container\":\"c\",\"kind\":\"k\",\"account\":7,\"package\":\"\",\"name\":\"n\",\"version\":\"v\","
         "\"revision\":1,\"memory_mb\":64,\"slots\":1,\"network_slot\":\"\",\"settings\":\"\"}",
