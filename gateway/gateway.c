@@ -13,6 +13,7 @@ static void http_config(const struct gateway_config *c, struct nr_http_config *h
 {
     nr_http_config_init(http);
     http->request_bytes = sizeof(struct gateway_request);
+    http->zeroed_bytes = offsetof(struct gateway_request, err);
     http->body_max_bytes = SWALLOW_MAX_BYTES;
     http->connections_max = c->connections_max ? c->connections_max : CONNECTIONS_MAX;
     http->inflight_max_bytes =

@@ -99,18 +99,21 @@ struct gateway_request {
 
     /* the reply; status 0: none yet */
     int status;
-    struct nr_err err;      /* code != 0: the body is made of its text and the transaction */
     struct nr_str head;     /* further header lines, lent until the reply is written */
     struct nr_str body;     /* lent until the reply is written */
     struct nr_buf text;     /* where bodies are written that nobody else holds */
     const char *media_type; /* NULL: application/json */
 
     /* what it waits for */
+    struct activation *activation; /* until its on_reply */
+    struct log_stream *logs;
+    bool asks; /* call and query are in use */
+
+    /* From here on nothing is cleared for each request (gateway.c): these are large, and a call of a function needs none. */
+    struct nr_err err; /* code != 0: the body is made of its text and the transaction */
+    struct payload_scan scan;
     struct fn_call call;
     struct activation_query query;
-    struct activation *activation; /* until its on_reply */
-    struct payload_scan scan;
-    struct log_stream *logs;
 };
 
 /* Failed logins of one address: a bucket of tokens. */

@@ -178,6 +178,8 @@ static bool payload_later(struct gateway_request *q)
     if (q->status != 0 || q->route->body != BODY_PAYLOAD || q->http.body.n == 0)
         return false;
     q->scan.text = q->http.body;
+    q->scan.err.code = 0;
+    q->scan.err.text[0] = '\0';
     if (q->http.body.n > LOOP_WORK_MAX_BYTES) {
         q->scan.work = (struct nr_work){.work = scan_work, .done = on_scanned};
         nr_work_post(q->http.loop, &q->scan.work);
@@ -186,6 +188,16 @@ static bool payload_later(struct gateway_request *q)
     scan_work(&q->scan.work);
     refuse_malformed(q);
     return false;
+}
+
+/* Whoever asks another part begins with a clean question. */
+static void prepare_questions(struct gateway_request *q)
+{
+    if (q->route->call == invoke_call)
+        return;
+    memset(&q->call, 0, sizeof(q->call));
+    memset(&q->query, 0, sizeof(q->query));
+    q->asks = true;
 }
 
 void request_tick(struct gateway_request *q)
@@ -218,6 +230,7 @@ void request_tick(struct gateway_request *q)
     case G_CALL: /* function manager, controller, or an answer of our own */
         q->state = G_REPLY;
         if (q->status == 0) {
+            prepare_questions(q);
             q->route->call(q);
             return;
         }
@@ -243,6 +256,7 @@ static void on_head(struct nr_http_req *r)
 
     q->g = r->user;
     q->g->live++;
+    q->err.code = 0;
     nr_buf_init(&q->text, 4 << 20);
     transaction_take(nr_http_header(r, "x-request-id"), q->transaction);
     request_tick(q);
@@ -287,8 +301,10 @@ static void on_end(struct nr_http_req *r)
     nr_str_wipe(q->api_key);
     account_unref(q->account);
     nr_buf_fini(&q->text);
-    nr_buf_fini(&q->call.reply);
-    nr_buf_fini(&q->query.reply);
+    if (q->asks) {
+        nr_buf_fini(&q->call.reply);
+        nr_buf_fini(&q->query.reply);
+    }
     g->live--;
     if (g->closed && g->live == 0)
         gateway_finish(g);

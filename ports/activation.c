@@ -81,11 +81,17 @@ static void clear(struct activation *a)
     nr_buf_reset(&a->reply, KEEP_BYTES);
     nr_buf_reset(&a->reply_head, KEEP_BYTES);
     nr_buf_reset(&a->logs, KEEP_BYTES);
-    *a = (struct activation){.refs = 1,
-                             .arena = a->arena,
-                             .reply = a->reply,
-                             .reply_head = a->reply_head,
-                             .logs = a->logs};
+    const struct nr_arena arena = a->arena;
+    const struct nr_buf reply = a->reply, reply_head = a->reply_head, logs = a->logs;
+
+    memset(a, 0, offsetof(struct activation, error));
+    a->refs = 1;
+    a->arena = arena;
+    a->reply = reply;
+    a->reply_head = reply_head;
+    a->logs = logs;
+    a->error.code = 0;
+    a->error.text[0] = '\0';
 }
 
 static void give_back(struct activation_pool *p, struct activation *a)

@@ -70,8 +70,6 @@ struct activation {
     void *owner; /* of who made it: the gateway's request */
 
     /* out: what the gateway writes */
-    struct nr_err
-        error; /* error.code != 0: refused before it ran; error body from text and transaction */
     int reply_status;         /* 200, 202, 502, 500 */
     struct nr_buf reply;      /* body; valid during on_reply */
     struct nr_buf reply_head; /* further header lines ("Retry-After: 3\r\n") */
@@ -130,6 +128,9 @@ struct activation {
     struct nr_arena arena; /* everything that lives as long as this does */
 
     struct activation_pool *pool; /* where its memory goes at the end, or NULL */
+
+    struct nr_err error; /* out; error.code != 0: refused before it ran; error body from text and
+                            transaction. Last, because its text is not cleared for each call */
 };
 
 /* Makes one (zeroed, one reference) or NULL without memory. */

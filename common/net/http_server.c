@@ -88,7 +88,7 @@ struct nr_http_req *nr_http_req_take(struct nr_http_server *s)
             return NULL;
         nr_arena_init(&r->arena, ARENA_MAX_BYTES);
     }
-    memset((char *)r + sizeof(*r), 0, s->config.request_bytes - sizeof(*r));
+    memset((char *)r + sizeof(*r), 0, s->config.zeroed_bytes - sizeof(*r));
     return r;
 }
 
@@ -292,6 +292,8 @@ int nr_http_open(struct nr_loop *l, const struct nr_http_config *c, const struct
     s = nr_alloc(sizeof(*s));
     s->loop = l;
     s->config = *c;
+    if (c->zeroed_bytes < sizeof(struct nr_http_req) || c->zeroed_bytes > c->request_bytes)
+        s->config.zeroed_bytes = c->request_bytes;
     s->hooks = *h;
     s->user = user;
     s->retry.fire = on_retry;

@@ -85,7 +85,9 @@ struct nr_http_hooks {
 };
 
 struct nr_http_config {
-    size_t request_bytes;      /* sizeof the owner's struct, zeroed before on_head */
+    size_t request_bytes; /* sizeof the owner's struct */
+    size_t
+        zeroed_bytes; /* of it, zeroed before on_head; what lies behind is as the request before left it. 0: all */
     size_t line_max_bytes;     /* 8 KiB: 414 */
     size_t headers_max_bytes;  /* 32 KiB and 100 lines: 431 */
     size_t body_max_bytes;     /* default of a route: 413 */
