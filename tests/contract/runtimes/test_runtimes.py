@@ -129,6 +129,16 @@ def test_python_forked_child_does_not_answer(start):
         assert slot.run({}).value == {"parent": True}
 
 
+@pytest.mark.parametrize("slots", [1, 3])
+def test_direct_forked_child_does_not_answer(start, slots):
+    c = start(DIRECT)
+    assert not DIRECT.init(c, slots=slots).failed
+    for slot in [c.slot] + [c.accept() for _ in range(slots - 1)]:
+        for _ in range(20):
+            r = slot.run({"do": "fork"})
+            assert r.value == {"parent": True} and r.verdict == host.OK
+
+
 def test_python_result_of_2_gb(start):
     slot = loaded(start, PYTHON, "code.py", b"def main(a):\n    return {'x': 'a' * (2 << 30)}\n")
     r = slot.run({})

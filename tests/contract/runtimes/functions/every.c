@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -156,6 +157,11 @@ static int act(const char *value)
     } else if (strcmp(what, "count") == 0) {
         snprintf(text, sizeof text, "{\"count\":%d,\"pid\":%d}", count, (int)getpid());
         answer_text(text);
+    } else if (strcmp(what, "fork") == 0) {
+        pid_t child = fork(); /* it goes on like its parent, and must not answer */
+        if (child > 0)
+            waitpid(child, NULL, 0);
+        answer_text(child > 0 ? "{\"parent\":true}" : "{\"parent\":false}");
     } else if (strcmp(what, "sleep") == 0) {
         snooze(tag, strtol(member(value, "ms", number, sizeof number), NULL, 10));
     } else {
