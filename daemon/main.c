@@ -2,7 +2,8 @@
  *
  *   start   lock the data folder, keys and functions (fnmanager), Engine and leftovers (invoker), records and queue (controller),
  *           listen (gateway), ready
- *   TERM    not ready, no new calls; running ones finish (drain-s); containers are removed; everything is closed; exit 0
+ *   TERM    not ready, no new calls; running ones finish (drain-s); containers are removed; everything is closed; exit 0, or 1 when
+ *           containers are left (the log names them; the next start removes or adopts them)
  *   again   now
  *   HUP     log level and certificates are read again; on a mistake nothing changes
  *
@@ -46,7 +47,7 @@ struct daemon {
     uv_signal_t term, intr, hup;
     char run[PATH_BYTES], agent[PATH_BYTES], installation[17];
     int lock_fd, open_parts, argc;
-    bool stopping;
+    bool stopping, left_some;
     char **argv;
 };
 
@@ -324,6 +325,7 @@ static void on_containers_gone(void *arg)
 {
     struct daemon *d = arg;
 
+    d->left_some = invoker_left(d->invoker) > 0;
     gateway_close(d->gateway, on_gateway_closed, d);
 }
 
@@ -439,7 +441,7 @@ static int close_all(struct daemon *d)
     if (busy)
         nr_log(&d->log, NR_LOG_ERROR, "daemon", "the loop did not close cleanly: %s",
                uv_strerror(busy));
-    return busy ? 1 : 0;
+    return busy || d->left_some ? 1 : 0;
 }
 
 int main(int argc, char **argv)

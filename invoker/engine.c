@@ -213,6 +213,14 @@ int engine_open(const struct engine_config *c, struct engine **ret, struct nr_er
     return 0;
 }
 
+void engine_hurry_removals(struct engine *e)
+{
+    (void)pthread_mutex_lock(&e->lock);
+    e->low_max = (unsigned)e->worker_count;
+    (void)pthread_cond_broadcast(&e->wake);
+    (void)pthread_mutex_unlock(&e->lock);
+}
+
 void engine_cancel(struct engine *e)
 {
     atomic_store(&e->canceled, true);

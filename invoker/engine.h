@@ -68,6 +68,9 @@ void engine_cancel(struct engine *e);
  * freed. NULL is fine: closed is called at once. */
 void engine_close(struct engine *e, void (*closed)(void *arg), void *arg);
 
+/* The platform stops: removals no longer leave half of the workers to calls. Loop's thread. */
+void engine_hurry_removals(struct engine *e);
+
 /* As engine_close(), but blocking, before the loop runs; only while no job was submitted. */
 void engine_abandon(struct engine *e);
 

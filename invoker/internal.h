@@ -235,6 +235,9 @@ const char *container_function(const struct container *ct);
 /* Opens f's code and checks its digest. *ret_fd: made; -1 when there is no code. Blocking, any thread. */
 int container_open_code(const struct function *f, int *ret_fd);
 
+/* status.c. "ab12cd34 (guest/hello), ..." of those that are not gone, as many as there is room for. */
+enum { LEFT_NAMES_BYTES = 1536 };
+void containers_named(const struct invoker *v, char out[static LEFT_NAMES_BYTES]);
 /* states.c. May it go there now? The table, and what must hold in the new state. */
 bool container_may_move(const struct container *ct, enum container_state to);
 /* Aborts where it may not. */
@@ -391,6 +394,7 @@ struct invoker {
     bool keep_containers;
 
     bool stopping;
+    unsigned left; /* containers and network slots, when the drain's deadline struck */
     struct nr_deadline drain_deadline;
     void (*drained)(void *arg);
     void *drained_arg;

@@ -248,10 +248,24 @@ static void drained(struct invoker *v)
 static void on_drain_deadline(struct nr_deadline *d)
 {
     struct invoker *v = nr_container_of(d, struct invoker, drain_deadline);
+    unsigned slots = network_slots(v->network), orphans = 0;
+    char names[LEFT_NAMES_BYTES];
 
-    nr_log(v->log, NR_LOG_WARN, "invoker", "%u containers could not be removed in time",
-           v->container_count);
+    NR_LIST_EACH(&v->orphans, l)
+        orphans++;
+    v->left = v->container_count + orphans + slots;
+    containers_named(v, names);
+    nr_log(
+        v->log, NR_LOG_ERROR, "invoker",
+        "%u containers could not be removed in time (%u of an earlier run, %u of network slots): %s; "
+        "the next start removes them%s",
+        v->left, orphans, slots, names, v->keep_containers ? ", or adopts them" : "");
     drained(v);
+}
+
+unsigned invoker_left(const struct invoker *v)
+{
+    return v->left;
 }
 
 static void on_network_closed(void *arg)
@@ -319,7 +333,10 @@ void invoker_drain(struct invoker *v, uint64_t max_ms, void (*done)(void *arg), 
     nr_deadline_set(v->loop, &v->drain_deadline, max_ms);
     if (v->keep_containers)
         adopt_leave(v);
+    engine_hurry_removals(v->engine);
     end_all(v);
+    if (v->network)
+        network_stop(v->network);
     invoker_container_gone(v);
 }
 

@@ -76,6 +76,10 @@ const char *net_slot_name(const struct net_slot *s);
 const char *net_slot_mode(const struct net_slot *s);
 /* What containers left behind are mounted: the resolvers' file of containers in slots. Lent for the network's life. Any thread. */
 const char *network_resolv_path(const struct network *n);
+/* Waiting takes fail, nothing is made any more; free slots go at once, held ones with their containers. network_drain() is to follow. */
+void network_stop(struct network *n);
+/* Slots that there are, in whatever state; NULL has none. */
+unsigned network_slots(const struct network *n);
 /* Waiting takes fail; slots, rules and bridge go, but for the slots that are still held (of containers left for the next start): with one
  * of them the bridge and the rules stay. `closed` comes once, on the loop; slots returned after it are left as they are. */
 void network_drain(struct network *n, void (*closed)(void *arg), void *arg);

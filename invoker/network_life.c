@@ -372,7 +372,8 @@ static void on_ended(struct engine_job *j)
 
 static void end_if_empty(struct network *n)
 {
-    if (!n->stopping || n->done || n->checking || n->closing > 0 || n->total > n->count[NET_USED])
+    if (n->closed == NULL || n->done || n->checking || n->closing > 0 ||
+        n->total > n->count[NET_USED])
         return;
     n->done = true;
     n->check = (struct engine_job){.rank = RANK_REMOVE, .work = end_work, .done = on_ended};
@@ -382,12 +383,10 @@ static void end_if_empty(struct network *n)
         n->closed(n->closed_arg);
 }
 
-void network_drain(struct network *n, void (*closed)(void *arg), void *arg)
+void network_stop(struct network *n)
 {
     struct nr_err err = {0};
 
-    n->closed = closed;
-    n->closed_arg = arg;
     n->stopping = true;
     nr_deadline_cancel(&n->tidy);
     nr_deadline_cancel(&n->found_deadline);
@@ -402,7 +401,19 @@ void network_drain(struct network *n, void (*closed)(void *arg), void *arg)
         else if (s->state == NET_USED)
             stop_watching(s);
     }
+}
+
+void network_drain(struct network *n, void (*closed)(void *arg), void *arg)
+{
+    n->closed = closed;
+    n->closed_arg = arg;
+    network_stop(n);
     end_if_empty(n);
+}
+
+unsigned network_slots(const struct network *n)
+{
+    return n ? n->total : 0;
 }
 
 void network_free(struct network *n)

@@ -14,6 +14,7 @@
 #include "common/base/clock.h"
 #include "invoker/freeze.h"
 #include "invoker/outcome.h"
+#include "invoker/stem.h"
 
 enum { INIT_AGAIN_MS = 1, INIT_PATIENCE_US = 5000000 };
 
@@ -327,6 +328,8 @@ void invoker_tick(struct activation *a)
             if (s && s->call != 0 && !s->got.answered && !s->got.ended)
                 slot_cut(s); /* the worker is killed; what it logged may still come */
             a->on_step(a);   /* the answer leaves here */
+            if (a->start == START_STEM)
+                stem_answered(v);
             a->i = I_LOGS;
             if (logs_to_come(s))
                 arm(a, s->shut ? LAST_WORDS_MS : LOGS_MS);

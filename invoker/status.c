@@ -224,3 +224,25 @@ void invoker_metrics(struct invoker *v, struct nr_buf *out)
         nr_metric_hist(out, times[i].name, "", times[i].of);
     }
 }
+
+/* ---- for the log -------------------------------------------------------------------------------------------- */
+
+void containers_named(const struct invoker *v, char out[static LEFT_NAMES_BYTES])
+{
+    static const char more[] = ", ...";
+    size_t n = 0;
+
+    out[0] = '\0';
+    for (struct nr_link *l = v->containers.next; l != &v->containers; l = l->next) {
+        const struct container *ct = nr_container_of(l, struct container, in_all);
+        size_t room = LEFT_NAMES_BYTES - sizeof(more) - n;
+        int k =
+            snprintf(out + n, room, "%s%s (%s)", n ? ", " : "", ct->name, container_function(ct));
+
+        if (k < 0 || (size_t)k >= room) {
+            memcpy(out + n, more, sizeof(more));
+            return;
+        }
+        n += (size_t)k;
+    }
+}

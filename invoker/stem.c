@@ -7,6 +7,8 @@
  *            used in the last ten minutes. A list gives other numbers. More while hand-overs are asked for faster than a start takes
  *   bounds   2 x cores a shelf; all stems together an eighth of the node's memory (half of it when the numbers were given) and a quarter
  *            of the ceiling on containers; never memory that a call waits for, and they are the first to go
+ *   calm     a stem that was taken is replaced once its call has been answered: a start takes a core or two for a tenth of a second,
+ *            which that call would wait for. At most as long as a start takes
  *   failure  a shelf whose stem did not come up is left alone for a second, then twice as long, up to a minute; an image that is
  *            missing, a minute at once
  *
@@ -26,6 +28,8 @@ enum {
     FAILED_MS = 1000,
     FAILED_MAX_MS = 60000,
     DISTRUST_MS = 1000,
+    CALM_MS = 100,
+    ANSWERED_MS = 10, /* the answer is on its way */
     CODE_TMPFS_MB = 256,
     COUNT_MAX = 1000,
     AUTO = -1,
@@ -73,6 +77,7 @@ struct stems {
     struct nr_link shelves;
     int64_t memory_mb; /* of all stems, ready and starting */
     unsigned count;
+    uint64_t calm_until_ms; /* no start before */
 };
 
 /* ---- configuration ------------------------------------------------------------------------------------------ */
@@ -307,8 +312,21 @@ static void off_the_shelf(struct container *ct)
 
 void stem_take(struct container *ct)
 {
+    struct stems *s = ct->v->stems;
+
     ct->shelf->wait_ms = FAILED_MS; /* they are good */
+    if (ct->v->loop->now_ms >= s->calm_until_ms)
+        s->calm_until_ms = ct->v->loop->now_ms + CALM_MS;
     off_the_shelf(ct);
+}
+
+void stem_answered(struct invoker *v)
+{
+    if (v->loop->now_ms + ANSWERED_MS >= v->stems->calm_until_ms)
+        return;
+    v->stems->calm_until_ms = v->loop->now_ms + ANSWERED_MS;
+    if (nr_list_empty(&v->hungry))
+        nr_deadline_set(v->loop, &v->stir, ANSWERED_MS);
 }
 
 static void leave_alone(const struct invoker *v, struct shelf *h)
@@ -392,6 +410,11 @@ void stems_fill(struct invoker *v)
 
     if (s == NULL || s->off || v->stopping)
         return;
+    if (v->loop->now_ms < s->calm_until_ms) {
+        if (!nr_deadline_armed(&v->stir))
+            nr_deadline_set(v->loop, &v->stir, s->calm_until_ms - v->loop->now_ms);
+        return;
+    }
     NR_LIST_EACH(&s->shelves, l) {
         struct shelf *h = nr_container_of(l, struct shelf, link);
 

@@ -19,6 +19,8 @@ void stems_free(struct invoker *v);
 struct container *stem_for(struct invoker *v, const struct function *f, bool *ret_empty);
 /* Takes a stem off its shelf: it is handed over. */
 void stem_take(struct container *ct);
+/* The first call of what was a stem has its answer: the shelves are filled now. */
+void stem_answered(struct invoker *v);
 /* Its hello has come and its control groups are known: it may be handed over. */
 void stem_ready(struct container *ct);
 /* It did not come up; retires it. Its shelf is left alone for a while. */
