@@ -43,7 +43,8 @@ void identity_settings(const struct create_spec *s, char out[static IDENTITY_SET
     common.command = NULL;
     common.slot_mode = ""; /* whichever slot it is */
     common.memory_mb = common.code_tmpfs_mb = 0;
-    common.many_files = common.concurrent = false; /* slots are compared by themselves */
+    common.many_files = common.stem = common.concurrent =
+        false; /* slots are compared by themselves */
     nr_auto_free char *body = create_body(&common, &n);
 
     out[0] = '\0';
