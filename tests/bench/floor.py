@@ -87,7 +87,8 @@ class Case:
         done = {"nginx": nginx, "narae": narae, "cpu_us": {name: us / calls for name, us in spent.items()}}
         if self.paced:
             for who, url in (("nginx", floor.url), ("narae", platform.url)):
-                done[who + "_paced"] = self.load(platform, url, time,
+                # the pace is counted once it is even: that all connections are opened at once is no part of it
+                done[who + "_paced"] = self.load(platform, url, time, "--warmup-ms=500",
                                                  f"--rate={max(1, int(done[who]['rate'] * self.paced))}")
         self.rounds.append(done)
 
