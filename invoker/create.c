@@ -230,6 +230,8 @@ static json_t *agent_arguments(const struct create_spec *s)
     (void)snprintf(id, sizeof(id), "--id=%s", s->id);
     json_t *cmd = json_pack("[s, s]", "--socket=/.narae/s/s", id);
 
+    if (cmd && s->stem)
+        (void)json_array_append_new(cmd, json_string("--stem"));
     if (cmd && s->command && json_array_size(s->command) > 0) {
         (void)json_array_append_new(cmd, json_string("--"));
         for (size_t i = 0; i < json_array_size(s->command); i++)

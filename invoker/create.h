@@ -51,6 +51,7 @@ struct create_spec {
     int64_t memory_mb;
     int64_t code_tmpfs_mb;     /* /action */
     bool many_files;           /* code is an archive */
+    bool stem;                 /* it says hello only once it has booted and rehearsed */
     bool concurrent;           /* more than one call at a time */
     bool swappiness;           /* the Engine takes MemorySwappiness (cgroup v1) */
     const char *seccomp;       /* JSON of a profile; NULL: the Engine's default */

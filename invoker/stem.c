@@ -498,6 +498,7 @@ void stem_spec_of(const struct container *ct, struct create_spec *s)
     s->kind = ct->shelf->kind->kind;
     s->memory_mb = ct->memory_mb;
     s->many_files = true;
+    s->stem = true;
     s->code_tmpfs_mb = CODE_TMPFS_MB;
 }
 

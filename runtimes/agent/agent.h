@@ -122,6 +122,7 @@ struct agent {
     const struct mode *mode;
     enum agent_phase phase;
     struct setup setup;
+    bool stem;                 /* nobody waits for this container yet */
     int code_fd;               /* the code as it came, -1: none */
     bool placed;               /* the code stands in the action's folder */
     struct timer start_timer;  /* loop: the next look whether it has started */
@@ -134,6 +135,7 @@ struct agent {
     unsigned relayed;          /* relay: calls so far */
     struct control_page *page; /* direct: shared with the workers */
     int page_fd;
+    int rehearsal_fd;   /* direct: our end of the connection that is rehearsed on, -1: none */
     int init_fd;        /* direct: memory file with the JSON of INIT, inherited by the launcher */
     uint64_t oom_kills; /* of our cgroup, as last seen */
     struct slot slots[AGENT_SLOTS_MAX];
@@ -147,6 +149,9 @@ struct mode {
     bool reads_slots; /* the agent reads the frames of every slot itself */
     /* At the start of the container. 0 or a negative errno. */
     int (*boot)(struct agent *a);
+    /* A container that waits without code: the first connection is dialled once this is over. 0, or a negative errno when
+     * there is nothing to rehearse. */
+    int (*rehearse)(struct agent *a);
     /* The code is in place; must lead to init_done() or init_lost(), now or later. */
     void (*init)(struct agent *a);
     /* A RUN frame; payload lent. Must lead to slot_end(), now or later. */

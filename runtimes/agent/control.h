@@ -6,6 +6,9 @@
  *     4   a memory file that holds the JSON of INIT once INIT has been told
  *     5   a memory file with struct control_page, to be mapped (or read and written at offsets)
  *
+ *   agent      'P' a container that waits without code: rehearse, so that the first call finds everything loaded. Descriptor: a
+ *                  connection on which one RUN has come and nothing follows
+ *   launcher   'b' it has booted, and rehearsed: only now the agent says hello
  *   agent      'I' INIT came: load the code for `value` slots; results are cut at `call` bytes. Descriptor: the code,
  *                  when it is not in the action's folder already
  *   launcher   'i' loaded (value 0), or not (value 1, text: the JSON of the error)
@@ -30,6 +33,8 @@
 #define CONTROL_TEXT_MAX_BYTES (32 << 10)
 
 enum control_type {
+    CONTROL_REHEARSE = 'P',
+    CONTROL_BOOTED = 'b',
     CONTROL_INIT = 'I',
     CONTROL_SERVE = 'S',
     CONTROL_REDIALLED = 'R',

@@ -1,12 +1,14 @@
 /* The agent: first process of every function container, between the host and the function.
  *
- *   narae-agent --socket=PATH --id=ID [--profile=FILE] [--action=FOLDER] [-- COMMAND ARGUMENT...]
+ *   narae-agent --socket=PATH --id=ID [--profile=FILE] [--action=FOLDER] [--stem] [-- COMMAND ARGUMENT...]
  *   narae-agent --pause [--socket=PATH --id=ID]
  *
  * It dials the host's socket (dial.c), takes INIT (init.c), and serves calls in the mode that the image's profile
  * names: direct, loop, once, or a relay to the image's own server (worker_*.c, relay.c). It keeps the function's logs
  * (logs.c), tells why a worker ended (process.c, oom.c) and buries every process. It never blocks: everything happens
  * in callbacks of one loop (loop.c). It ends when the host cuts the last call, or by the container's end.
+ *
+ * With --stem nobody waits for this container yet: a direct launcher boots and rehearses before the agent dials.
  *
  * With --pause it is the only process of a container that merely holds a network for another one: it waits for signals,
  * and where a socket is named it dials that, so that its end is seen at once.
@@ -50,7 +52,7 @@ static const struct {
 static int usage(void)
 {
     fprintf(stderr, "usage: narae-agent --socket=PATH --id=ID [--profile=FILE] [--action=FOLDER] "
-                    "[-- COMMAND ARGUMENT...]\n"
+                    "[--stem] [-- COMMAND ARGUMENT...]\n"
                     "       narae-agent --pause [--socket=PATH --id=ID]\n");
     return 2;
 }
@@ -74,6 +76,8 @@ static bool read_options(struct agent *a, char **argv, const char **ret_profile)
             *ret_profile = value;
         else if ((value = option(*argv, "--action=")))
             a->action_folder = value;
+        else if (strcmp(*argv, "--stem") == 0)
+            a->stem = true;
         else if (strcmp(*argv, "--pause") == 0)
             *ret_profile = NULL;
         else if (strcmp(*argv, "--") == 0) {
@@ -119,6 +123,7 @@ static int agent_open(struct agent *a)
 {
     prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_CHILD_SUBREAPER, 1); /* also where it is not process 1 */
+    a->rehearsal_fd = -1;
     a->code_fd = a->init_fd = a->page_fd = a->placer_note.fd = -1;
     a->setup.slots = 1;
     for (unsigned i = 0; i < AGENT_SLOTS_MAX; i++)
@@ -161,7 +166,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "narae-agent: %s: %s\n", why ? why : "cannot start", strerror(-status));
         return 1;
     }
-    if (a->socket_path)
+    if (a->socket_path && !(a->stem && a->mode->rehearse && a->mode->rehearse(a) == 0))
         slot_dial(&a->slots[0]);
     for (;;)
         loop_turn(&a->loop);

@@ -1,6 +1,7 @@
 /* Direct mode: the launcher serves its slots itself, so a warm call does not pass through the agent.
  *
  *   boot        the launcher starts with the container and boots its interpreter before any code is known
+ *   rehearse    a container that waits without code: it serves one call of nobody's, and says when it has
  *   init        it is told that INIT is there; it loads, and says so
  *   connected   each slot's connection is handed over. With one slot the launcher serves it; with more it forks one
  *               worker per slot (with pipes and a control channel of its own), or, as Node, serves all in one process
@@ -105,6 +106,42 @@ static int direct_boot(struct agent *a)
     return status;
 }
 
+/* One call on a connection of our own. Nothing waits for its answer: that is what the launcher's CONTROL_BOOTED is for. */
+static int direct_rehearse(struct agent *a)
+{
+    static const char value_head[] = "{\"activation_id\":\"rehearsal\",\"value\":";
+    static const char text[] =
+        "{\"activation_id\":\"rehearsal\",\"value\":{\"a\":[1,2.5,\"b\"],\"c\":{\"d\":null}}}";
+    struct nr_frame head = {
+        .length = sizeof text - 1, .type = NR_FRAME_RUN, .value_at = sizeof value_head - 1};
+    struct control m = {.type = CONTROL_REHEARSE};
+    int pair[2];
+    if (!a->launcher || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    bool sent =
+        write(pair[0], &head, sizeof head) == (ssize_t)sizeof head &&
+        write(pair[0], text, sizeof text - 1) == (ssize_t)sizeof text - 1 &&
+        shutdown(pair[0], SHUT_WR) == 0 &&
+        control_send(a->launcher->control.fd, a->profile.node_control, &m, NULL, &pair[1], 1) == 0;
+    close(pair[1]);
+    if (sent)
+        a->rehearsal_fd = pair[0];
+    else
+        close(pair[0]);
+    return sent ? 0 : -EPIPE;
+}
+
+static void booted(struct agent *a)
+{
+    struct slot *s = &a->slots[0];
+    if (a->rehearsal_fd < 0)
+        return;
+    close(a->rehearsal_fd);
+    a->rehearsal_fd = -1;
+    worker_drain(a->launcher); /* of nobody */
+    slot_dial(s);
+}
+
 /* native: the user's executable is the launcher; it is known only now. */
 static int start_executable(struct agent *a)
 {
@@ -205,6 +242,10 @@ static void take_message(struct worker *w, const struct control *m, const char *
     struct agent *a = w->agent;
     struct slot *s = w->slot ? w->slot : m->slot < a->setup.slots ? &a->slots[m->slot] : NULL;
     switch (m->type) {
+    case CONTROL_BOOTED:
+        if (w == a->launcher)
+            booted(a);
+        break;
     case CONTROL_LOADED:
         if (w == a->launcher) {
             worker_drain(w);
@@ -289,6 +330,7 @@ static void direct_ended(struct worker *w, int status, bool oom)
 const struct mode mode_direct = {
     .name = "direct",
     .boot = direct_boot,
+    .rehearse = direct_rehearse,
     .init = direct_init,
     .connected = direct_connected,
     .ended = direct_ended,

@@ -5,6 +5,8 @@
 // channel (3), for only that can hand a connection to a Node program; a memory file has the JSON of INIT (4), and one
 // page is shared with the agent (5). runtimes/agent/control.h describes all three, ports/frames.h the frames.
 //
+//   rehearse    the agent says 'P' with a connection on which one call has come: a container that waits without code serves
+//               it with a function of ours and answers 'b', so that the first call of a tenant finds all compiled
 //   load        the agent says 'I': import what INIT names, answer 'i'
 //   serve       the agent says 'S' with a connection, once per slot; one process serves all slots
 //   each call   read RUN, set __OW_* variables, call the function, write ANSWER (narae.cc writes)
@@ -37,6 +39,7 @@ const RUN_MAX_BYTES = 8192 + (4 << 20);
 const READ_BYTES = 64 << 10;
 
 const LOG_LINE_MAX = 64 << 10;
+const REHEARSAL_SLOT = 63; // line of the page; nothing of it is left
 const HEAP_SHARE = 0.75; // of the container's memory, as the agent started us with
 const MEMORY_SENTENCE = 'The action exhausted its memory and was aborted.';
 const MEMORY_ERRORS = ['Invalid string length', 'Array buffer allocation failed'];
@@ -217,7 +220,10 @@ async function loadArchive(name) {
 async function loadFile(file, name) {
   const filename = path.join(ACTION, file.endsWith('.js') || file.endsWith('.mjs') ? file : 'index.js');
   if (file.endsWith('.mjs')) return (await import(pathToFileURL(filename).href))[name];
-  const source = fs.readFileSync(path.join(ACTION, file), 'utf8');
+  return compileFile(fs.readFileSync(path.join(ACTION, file), 'utf8'), filename, name);
+}
+
+function compileFile(source, filename, name) {
   const module_ = new Module(filename, null);
   module_.filename = filename;
   module_.paths = Module._nodeModulePaths(ACTION);
@@ -254,7 +260,7 @@ async function load() {
 async function initialize() {
   setup = JSON.parse(fs.readFileSync(`/proc/self/fd/${INIT_FD}`, 'utf8'));
   fs.closeSync(INIT_FD);
-  native.open(PAGE_FD, setup.result_max_bytes);
+  native.limit(setup.result_max_bytes);
   if (setup.memory_mb) native.raiseHeap(setup.memory_mb * HEAP_SHARE * (1 << 20));
   if (setup.slots > 1) tellApart();
   let failure = null;
@@ -356,8 +362,12 @@ class Slot {
     socket.on('close', () => {
       if (this.socket !== socket) return;
       this.fd = -1;
-      send({ type: 'l', slot: this.index });
+      this.lost();
     });
+  }
+
+  lost() {
+    send({ type: 'l', slot: this.index });
   }
 
   take(count) {
@@ -475,9 +485,40 @@ class Slot {
   }
 }
 
+// ------------------------------------------------------------------------------------------------------ rehearsal
+
+const REHEARSED = `const path = require('path');
+class Thing { constructor(a) { this.a = { ...a, n: [1, 2].map((x) => x * 2) }; } }
+function main(args) { const { a } = new Thing(args); return { a, text: \`\${path.sep} \${Object.keys(args)}\` }; }
+`;
+
+class Rehearsal extends Slot {
+  lost() {
+    for (const key of this.env.keys()) delete process.env[variableName(key)];
+    native.forget(REHEARSAL_SLOT);
+    setup = null;
+    main = null;
+    send({ type: 'b' });
+  }
+}
+
+// Serves one call of the agent's own; its end is the end of the rehearsal.
+function rehearse(handle) {
+  const slot = new Rehearsal(REHEARSAL_SLOT);
+  fs.readFileSync(`/proc/self/fd/${INIT_FD}`, 'utf8');
+  setup = JSON.parse('{"value":{"main":"main","env":{}},"file":"index.js","slots":1}');
+  setEnv(setup.value.env);
+  process.chdir(ACTION);
+  main = compileFile(REHEARSED, path.join(ACTION, 'index.js'), 'main');
+  slot.connect(handle);
+}
+
 // -------------------------------------------------------------------------------------------------------- control
 
+native.open(PAGE_FD);
+
 const heard = {
+  P: (message, handle) => rehearse(handle),
   I: () => initialize(),
   S: (message, handle) => {
     const slot = new Slot(message.slot);

@@ -1,6 +1,8 @@
 /* What launcher.js cannot do, or not fast: the page shared with the agent, the write of an answer, and a heap that grows.
  *
- *   open(pageFd, resultMaxBytes)       before the first call
+ *   open(pageFd)                       first of all
+ *   limit(resultMaxBytes)              before the first call
+ *   forget(slot)                       as if it had had no call
  *   begin(slot, frame)                 a RUN frame came: notes it in the page; returns what answer() wants as `activity`
  *   answer(slot, fd, text, flags, verdict, activity, log)
  *                                      writes ANSWER; and END when the call logged nothing, or its LOG frame is given (log is
@@ -43,7 +45,7 @@ namespace {
 
 struct wire_line *lines;
 int streams[2] = {-1, -1}; /* our copies of 1 and 2 */
-size_t result_max_bytes;
+size_t result_max_bytes = 1 << 20;
 size_t heap_bytes;
 uint64_t calls[SLOTS_MAX]; /* of the last RUN; the page is the function's as well */
 char scratch[SCRATCH_BYTES];
@@ -94,10 +96,25 @@ napi_value open_page(napi_env env, napi_callback_info info)
     close(page_fd); /* no child gets it */
     for (int i = 0; i < 2; i++)
         streams[i] = fcntl(i + 1, F_DUPFD_CLOEXEC, STREAM_FD_MIN);
-    result_max_bytes = (size_t)number(env, a.at[1]);
     lines = (struct wire_line *)page;
     if (page == MAP_FAILED)
         napi_throw_error(env, nullptr, "the page cannot be mapped");
+    return nullptr;
+}
+
+napi_value limit(napi_env env, napi_callback_info info)
+{
+    arguments a = read_arguments(env, info);
+    result_max_bytes = (size_t)number(env, a.at[0]);
+    return nullptr;
+}
+
+napi_value forget(napi_env env, napi_callback_info info)
+{
+    arguments a = read_arguments(env, info);
+    size_t slot = slot_of(env, a.at[0]);
+    lines[slot] = {};
+    calls[slot] = 0;
     return nullptr;
 }
 
@@ -327,7 +344,7 @@ napi_value init(napi_env env, napi_value exports)
         const char *name;
         napi_callback call;
     } functions[] = {
-        {"open", open_page}, {"begin", begin},          {"answer", answer},
+        {"open", open_page}, {"limit", limit}, {"forget", forget}, {"begin", begin}, {"answer", answer},
         {"answered", answered}, {"call", call_text}, {"setVariable", set_variable}, {"raiseHeap", raise_heap},
     };
     for (const auto &f : functions) {
