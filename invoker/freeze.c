@@ -25,11 +25,14 @@ struct freeze_job {
     struct engine_job job;
     struct container *ct; /* loop's thread only */
     char id[65];
-    bool pause; /* what is asked for */
+    bool pause;            /* what is asked for */
+    _Atomic bool unwanted; /* set by the loop: a pause whose turn has not come yet is left out */
+    bool left_out;         /* out */
     struct nr_err err;
 };
 
-static bool is_paused(struct engine_worker *w, const char *id)
+/* 1, 0; < 0: the Engine does not say. */
+static int is_paused(struct engine_worker *w, const char *id)
 {
     struct engine_reply reply = {0};
     char path[PATH_MAX_BYTES];
@@ -37,10 +40,11 @@ static bool is_paused(struct engine_worker *w, const char *id)
     (void)snprintf(path, sizeof(path), "/containers/%s/json", id);
     int r = engine_want(w, "GET", path, (struct nr_str){NULL, 0}, ENGINE_ASK_MS, &reply, NULL);
     nr_auto_json json_t *o = r == 0 ? nr_json_parse(nr_buf_str(&reply.body), NULL) : NULL;
-    bool paused = o && json_is_true(json_object_get(json_object_get(o, "State"), "Paused"));
+    const json_t *paused = json_object_get(json_object_get(o, "State"), "Paused");
+    int ret = json_is_boolean(paused) ? json_is_true(paused) : -1;
 
     nr_buf_fini(&reply.body);
-    return paused;
+    return ret;
 }
 
 static void pause_work(struct engine_worker *w, struct engine_job *job)
@@ -49,6 +53,9 @@ static void pause_work(struct engine_worker *w, struct engine_job *job)
     struct engine_reply reply = {0};
     char path[PATH_MAX_BYTES];
 
+    j->left_out = j->pause && j->unwanted;
+    if (j->left_out)
+        return;
     (void)snprintf(path, sizeof(path), "/containers/%s/%s", j->id, j->pause ? "pause" : "unpause");
     for (int i = 0; i < TRIES; i++) {
         j->err = (struct nr_err){0};
@@ -58,7 +65,7 @@ static void pause_work(struct engine_worker *w, struct engine_job *job)
         nr_buf_fini(&reply.body);
         if (r == 0 || r == NR_ENOENT)
             return;
-        if (is_paused(w, j->id) == j->pause) {
+        if (is_paused(w, j->id) == (j->pause ? 1 : 0)) {
             j->err = (struct nr_err){0};
             return;
         }
@@ -73,8 +80,10 @@ static void failed(struct container *ct, const struct freeze_job *j)
     nr_log(ct->v->log, NR_LOG_WARN, "invoker", "container=%s: %s", ct->name, j->err.text);
     nr_count(&ct->v->m.freeze_failures, 1);
     ct->no_freeze = true;
-    if (!j->pause) /* a call is inside and nothing would run it */
-        container_lose(ct, ENDED_CRASHED, "it could not be thawed");
+    if (j->pause)
+        return;
+    ct->frozen = true; /* as far as is known: before it is removed that is tried again */
+    container_lose(ct, ENDED_CRASHED, "it could not be thawed");
 }
 
 static void on_paused(struct engine_job *job)
@@ -87,7 +96,7 @@ static void on_paused(struct engine_job *job)
         ct->thaw_us = span_us(ct->thaw_begun_us, nr_mono_us());
         nr_hist_add_us(&ct->v->m.thaw_seconds, ct->thaw_us);
     }
-    if (ct->state < CT_DYING && ct->frozen != j->pause)
+    if (ct->state < CT_DYING && ct->frozen != (j->pause && !j->left_out))
         ask_engine(ct);
     else if (ct->state < CT_DYING && j->err.code != 0)
         failed(ct, j);
@@ -179,18 +188,23 @@ void freeze_thaw(struct container *ct)
 
     if (!ct->frozen)
         return;
-    ct->frozen = false;
     ct->thaw_begun_us = nr_mono_us();
     nr_count(&v->m.thaws, 1);
     if (ct->frozen_by_engine) {
+        ct->frozen = false;
+        if (ct->freeze_job)
+            ct->freeze_job->unwanted = true;
         ask_engine(ct);
         return;
     }
     int r = cgroup_thaw(&ct->cgroup, &err);
 
+    ct->frozen = r < 0 && r != NR_ENOENT; /* no folder, no container: its connections will tell */
+
     ct->thaw_us = span_us(ct->thaw_begun_us, nr_mono_us());
     nr_hist_add_us(&v->m.thaw_seconds, ct->thaw_us);
-    if (r < 0) /* its folder is gone: so is the container, whose connections will tell */
+    nr_count(&v->m.freeze_failures, ct->frozen);
+    if (r < 0)
         nr_log(v->log, NR_LOG_WARN, "invoker", "container=%s is not thawed: %s", ct->name,
                err.text);
 }

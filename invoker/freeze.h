@@ -9,7 +9,8 @@
 void freeze_later(struct invoker *v);
 /* v->freeze fires. */
 void freeze_due(struct nr_deadline *d);
-/* The call's bytes are written: lets the container run again. */
+/* The call's bytes are written: lets the container run again. It is still `frozen` afterwards when the kernel refuses: its call is to be
+ * told, and it must go. */
 void freeze_thaw(struct container *ct);
 /* How long the thaw of its last call took, or takes so far. */
 uint64_t freeze_thaw_us(const struct container *ct);

@@ -134,6 +134,10 @@ static int init(struct activation *a)
             return 1;
         if (s->ct->handover.failed)
             return 2;
+        if (s->got.lost && s->ct->born_stem) { /* it has died under its hand-over */
+            stem_distrust(s->ct->v, s->ct->fn);
+            return 2;
+        }
         a->handover_us = s->ct->handover.us;
         (void)begin_init(a);
         return decided(a) ? 0 : 1;
@@ -162,7 +166,10 @@ static int begin_run(struct activation *a)
 
     if (r == 0) {
         freeze_thaw(s->ct);
-        arm(a, (uint64_t)a->fn->timeout_ms);
+        if (s->ct->frozen)
+            outcome_refuse(&a->outcome, OUTCOME_INTERNAL_ERROR, provision_failed);
+        else
+            arm(a, (uint64_t)a->fn->timeout_ms);
     } else if (r == NR_ETOOBIG) {
         outcome_refuse(&a->outcome, OUTCOME_INTERNAL_ERROR, provision_failed);
     } else if (a->init_us != 0) {

@@ -86,8 +86,8 @@ void container_lose(struct container *ct, enum end_reason why, const char *sente
 {
     (void)container_ref(ct);
     container_retire(ct, why);
-    NR_LIST_EACH(&ct->conns, l)
-        lost(nr_container_of(l, struct conn, in_ct), sentence);
+    while (!nr_list_empty(&ct->conns)) /* the last call's end closes all that are left */
+        lost(nr_container_of(ct->conns.next, struct conn, in_ct), sentence);
     container_unref(ct);
 }
 
@@ -117,6 +117,15 @@ static bool is_ours(struct conn *c)
 
 /* ---- frames in ---------------------------------------------------------------------------------------------- */
 
+/* The first slot loads the code, the others come after that: until then somebody else inside is dialling. */
+static bool may_be_taken(const struct container *ct, json_int_t index)
+{
+    bool first_only = ct->state == CT_STARTING || ct->state == CT_STEM || ct->state == CT_FRESH;
+
+    return index >= 0 && index < (json_int_t)(first_only ? 1 : ct->slot_count) &&
+           ct->slots[index].conn == NULL && ct->slots[index].a == NULL && !ct->retired;
+}
+
 static bool on_hello(struct conn *c, const struct nr_frame *head, struct nr_str payload)
 {
     struct container *ct = c->ct;
@@ -126,9 +135,9 @@ static bool on_hello(struct conn *c, const struct nr_frame *head, struct nr_str 
     json_int_t protocol = json_integer_value(json_object_get(j, "protocol"));
     json_int_t index = json_integer_value(json_object_get(j, "slot"));
 
-    if (id == NULL || strcmp(id, ct->name) != 0 || protocol != NR_FRAME_PROTOCOL || index < 0 ||
-        index >= (json_int_t)ct->slot_count || ct->slots[index].conn || ct->slots[index].a ||
-        ct->retired || !adopt_hello_fits(ct, json_is_true(json_object_get(j, "ready")))) {
+    if (id == NULL || strcmp(id, ct->name) != 0 || protocol != NR_FRAME_PROTOCOL ||
+        !may_be_taken(ct, index) ||
+        !adopt_hello_fits(ct, json_is_true(json_object_get(j, "ready")))) {
         nr_count(&ct->v->m.protocol_errors, 1);
         lost(c, "its hello is not the one expected");
         return false;

@@ -6,7 +6,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <cmocka.h>
 
 #include "common/base/clock.h"
@@ -292,6 +294,148 @@ static void broken_stems(void **state)
     function_unref(f);
 }
 
+static int claim_later(struct activation *a)
+{
+    return 1;
+}
+
+/* A stem that dies before its first byte of the call costs a start, not the answer. */
+static void stem_dies_under_its_handover(void **state)
+{
+    struct rig *r = *state;
+    struct function *f = rig_function(r, "orphaned", "python:3", "", hello);
+    struct rig_call c;
+
+    f->network = FN_NET_EGRESS;
+    await_stems(r, 2);
+    rig_start_claimed(r, &c, f, "{}", claim_later);
+    assert_int_equal(c.a->i, I_CLAIM);
+
+    const struct container *ct = container_of_function(r, f);
+
+    r->log.level = -1;
+    rig_kill(ct->id);
+    for (int i = 0; i < WAIT_MS / TURN_MS && !ct->retired; i++)
+        rig_pass(r, TURN_MS);
+    assert_true(ct->retired);
+    invoker_claimed(c.a, 0);
+    rig_wait(r);
+    succeeds(&c);
+    assert_int_equal(c.a->start, START_COLD);
+    assert_int_equal(c.answers, 1);
+    rig_free(&c);
+    function_unref(f);
+}
+
+/* A container with several connections is lost while one of them has a call: that one is told, all are closed. */
+static void lost_with_calls_and_without(void **state)
+{
+    enum { SLOTS = 4 };
+    struct rig *r = *state;
+    struct function *f =
+        rig_function(r, "several", "python:3", "",
+                     "import time\ndef main(a):\n    time.sleep(a.get('s', 0))\n    return {}\n");
+    struct rig_call c;
+
+    f->network = FN_NET_EGRESS;
+    f->concurrency = SLOTS;
+    await_stems(r, 2);
+    rig_start(r, &c, f, "{}");
+    rig_wait(r);
+    succeeds(&c);
+    rig_free(&c);
+
+    struct container *ct = container_of_function(r, f);
+
+    for (int i = 0; i < WAIT_MS / TURN_MS && ct->connected < SLOTS; i++)
+        rig_pass(r, TURN_MS);
+    assert_int_equal(ct->connected, SLOTS);
+    NR_LIST_EACH(&ct->slots[0].ct->pool->free, l) /* the slot that dialled first is the next one */
+        if (l == &ct->slots[0].free) {
+            nr_list_del(l);
+            nr_list_push(&ct->pool->free, l);
+        }
+    rig_start(r, &c, f, "{\"s\":60}");
+    assert_ptr_equal(c.a->slot, &ct->slots[0]);
+    r->log.level = -1;
+    container_lose(ct, ENDED_NETWORK_LOST, "a test takes it");
+    rig_wait(r);
+    assert_int_equal(c.a->outcome.status, OUTCOME_DEVELOPER_ERROR);
+    assert_int_equal(c.answers, 1);
+    assert_int_equal(c.ends, 1);
+    rig_free(&c);
+    assert_null(container_of_function(r, f));
+    function_unref(f);
+}
+
+static bool anybody(pid_t pid, const char *container_id)
+{
+    return true;
+}
+
+/* A connection to the container's socket from this process, with a hello for the slot. */
+static int dial_as(struct rig *r, const struct container *ct, unsigned slot)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    char text[128];
+    int n = snprintf(text, sizeof(text),
+                     "{\"protocol\":%d,\"id\":\"%s\",\"slot\":%u,\"kind\":\"x\",\"ready\":false}",
+                     NR_FRAME_PROTOCOL, ct->name, slot);
+    const struct nr_frame head = {.type = NR_FRAME_HELLO, .length = (uint32_t)n};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    (void)snprintf(at.sun_path, sizeof(at.sun_path), "%s/c/%s/s", r->run_dir, ct->name);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(write(fd, &head, sizeof(head)), sizeof(head));
+    assert_int_equal(write(fd, text, (size_t)n), n);
+    return fd;
+}
+
+/* The server of an own image dials the socket itself, as a slot that cannot be there before the code is: it is turned away, and calls
+ * are served by somebody else. */
+static void slots_before_the_code(void **state)
+{
+    enum { CALLS = 2 };
+    struct rig *r = *state;
+    struct function *f = rig_function(r, "early", "python:3", "", hello);
+    struct rig_call c[CALLS];
+    const struct peer_rule rule = r->invoker->peer;
+    const struct scaler_wish one = {.account = "guest",
+                                    .package = "",
+                                    .name = "early",
+                                    .desired = 1,
+                                    .maximum = -1,
+                                    .keep_alive_ms = -1};
+
+    f->concurrency = CALLS;
+    rig_start(r, &c[0], f, "{}"); /* makes the function known */
+    invoker_cut(c[0].a, NR_ECANCELED);
+    rig_free(&c[0]);
+    await_state(r, "fresh", 1);
+    invoker_wish(r->invoker, &one);
+
+    const struct container *ct = container_of_function(r, f);
+
+    r->log.level = -1;
+    r->invoker->peer = (struct peer_rule){.uid = getuid(), .inside = anybody};
+    int fd = dial_as(r, ct, 1);
+
+    for (int i = 0; i < WAIT_MS / TURN_MS && ct->conn_count == 1 && !ct->retired; i++)
+        rig_pass(r, TURN_MS);
+    for (int i = 0; i < WAIT_MS / TURN_MS && ct->connected == 1 && !ct->retired; i++)
+        rig_pass(r, TURN_MS);
+    r->invoker->peer = rule;
+    for (int i = 0; i < CALLS; i++)
+        rig_start(r, &c[i], f, "{}");
+    rig_wait(r);
+    for (int i = 0; i < CALLS; i++) {
+        succeeds(&c[i]);
+        rig_free(&c[i]);
+    }
+    (void)close(fd);
+    function_unref(f);
+}
+
 /* ---- how many stems ----------------------------------------------------------------------------------------- */
 
 static void wishes_for_stems(void **state)
@@ -481,6 +625,46 @@ static void refused_while_frozen(void **state)
     function_unref(f);
 }
 
+/* The kernel does not take the order to thaw: the call is told at once, not at its time limit, and the container goes. */
+static void thaw_is_refused(void **state)
+{
+    struct rig *r = *state;
+    struct function *f = rig_function(r, "stuck", "python:3", "", hello);
+    struct rig_call c;
+    char folder[256], file[300];
+
+    rig_run(r, &c, f, "{}");
+    rig_free(&c);
+
+    struct container *ct = container_of_function(r, f);
+
+    await_frozen(r, ct);
+    if (ct->frozen_by_engine)
+        skip();
+    nr_auto_free char *real = ct->cgroup.freezer;
+
+    (void)snprintf(folder, sizeof(folder), "%s/%s", r->run_dir, ct->id);
+    (void)snprintf(file, sizeof(file), "%s/%s", folder,
+                   ct->cgroup.v2 ? "cgroup.freeze" : "freezer.state");
+    assert_int_equal(nr_dir_make(file, 0755, NULL), 0); /* a folder takes no order */
+    ct->cgroup.freezer = nr_strdup(folder);
+    r->log.level = -1;
+    rig_start(r, &c, f, "{}");
+    if (r->running > 0) /* it has its answer; its last words do not come */
+        assert_int_equal(c.answers, 1);
+    assert_int_equal(c.a->outcome.status, OUTCOME_INTERNAL_ERROR);
+    free(ct->cgroup.freezer);
+    ct->cgroup.freezer = nr_steal(&real); /* before it is removed it works again */
+    rig_wait(r);
+    assert_int_equal(c.ends, 1);
+    rig_free(&c);
+    rig_run(r, &c, f, "{}");
+    succeeds(&c);
+    assert_int_equal(c.a->cold, COLD_CRASHED);
+    rig_free(&c);
+    function_unref(f);
+}
+
 /* Whoever is frozen goes like anybody else: evicted by the memory that a call needs, and by an update. */
 static void frozen_ones_go(void **state)
 {
@@ -560,11 +744,15 @@ int main(void)
         cmocka_unit_test_setup_teardown(raised_by_the_engine, setup_engine_raise, teardown),
         cmocka_unit_test_setup_teardown(many_slots_from_a_stem, setup_stems, teardown),
         cmocka_unit_test_setup_teardown(broken_stems, setup_stems, teardown),
+        cmocka_unit_test_setup_teardown(stem_dies_under_its_handover, setup_stems, teardown),
+        cmocka_unit_test_setup_teardown(lost_with_calls_and_without, setup_stems, teardown),
+        cmocka_unit_test_setup_teardown(slots_before_the_code, setup_ceiling, teardown),
         cmocka_unit_test_setup_teardown(wishes_for_stems, setup_stems, teardown),
         cmocka_unit_test_setup_teardown(evictions, setup_stems, teardown),
         cmocka_unit_test_setup_teardown(containers_have_a_ceiling, setup_ceiling, teardown),
         cmocka_unit_test_setup_teardown(frozen_and_thawed, setup_freezing, teardown),
         cmocka_unit_test_setup_teardown(refused_while_frozen, setup_freezing, teardown),
+        cmocka_unit_test_setup_teardown(thaw_is_refused, setup_freezing, teardown),
         cmocka_unit_test_setup_teardown(frozen_ones_go, setup_freezing, teardown),
         cmocka_unit_test_setup_teardown(frozen_and_thawed, setup_paused, teardown),
         cmocka_unit_test_setup_teardown(frozen_ones_go, setup_paused, teardown),
