@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <resolv.h>
 #include <spawn.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -17,7 +18,7 @@
 #include "common/base/mem.h"
 #include "ports/grants.h"
 
-enum { OUTPUT_MAX_BYTES = 4 << 20, PATH_BYTES = 64 };
+enum { OUTPUT_MAX_BYTES = 4 << 20, PATH_BYTES = 64, NAME_SERVER_S = 1 };
 
 /* ---- programs ----------------------------------------------------------------------------------------------- */
 
@@ -245,6 +246,11 @@ static size_t resolve(const struct grant_egress *g, struct firewall_target *ret,
     struct addrinfo *list = NULL;
     size_t n = 0;
 
+    /* Of this thread: a server that is silent would hold it for ten seconds and more. */
+    if (res_init() == 0) {
+        _res.retrans = NAME_SERVER_S;
+        _res.retry = 1;
+    }
     if (getaddrinfo(g->name, NULL, &hints, &list) != 0)
         return 0;
     for (const struct addrinfo *a = list; a && n < max; a = a->ai_next) {
@@ -258,8 +264,9 @@ static size_t resolve(const struct grant_egress *g, struct firewall_target *ret,
     return n;
 }
 
-static size_t targets_of(const struct grants *g, struct firewall_target *ret, size_t max)
+size_t firewall_targets(const struct grants *g, struct firewall_target ret[FIREWALL_ADDRESSES_MAX])
 {
+    enum { max = FIREWALL_ADDRESSES_MAX };
     size_t n = 0;
 
     for (unsigned i = 0; g && i < g->egress_count && n < max; i++) {
@@ -274,10 +281,8 @@ static size_t targets_of(const struct grants *g, struct firewall_target *ret, si
 }
 
 int firewall_grant(const struct firewall *f, unsigned slot, uint32_t address,
-                   const struct grants *grants, struct nr_err *err)
+                   const struct firewall_target *targets, size_t n, struct nr_err *err)
 {
-    struct firewall_target targets[FIREWALL_ADDRESSES_MAX];
-    size_t n = targets_of(grants, targets, nr_countof(targets));
     struct nr_buf have, text;
 
     nr_buf_init(&have, OUTPUT_MAX_BYTES);

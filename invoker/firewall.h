@@ -61,9 +61,12 @@ bool firewall_complete(const struct firewall *f, struct nr_str filter, struct nr
 /* Installs what is missing; `renew` also what is there. NR_EUNAVAIL with the program's words when this host cannot do it. */
 int firewall_install(struct firewall *f, bool renew, struct nr_err *err);
 int firewall_remove(const struct firewall *f, struct nr_err *err);
-/* Resolves names (blocking) and sets the grants of a slot; NULL or no egress grants: none. */
+/* What the egress grants (NULL: none) let through now. Asks for names, a few seconds each where nobody answers. Returns how many. */
+size_t firewall_targets(const struct grants *grants,
+                        struct firewall_target ret[FIREWALL_ADDRESSES_MAX]);
+/* Sets the grants of a slot; n 0: none. */
 int firewall_grant(const struct firewall *f, unsigned slot, uint32_t address,
-                   const struct grants *grants, struct nr_err *err);
+                   const struct firewall_target *targets, size_t n, struct nr_err *err);
 
 /* The nameservers of a resolv.conf that a container can reach: IPv4, not loopback. Returns how many. Pure. */
 unsigned firewall_resolvers(struct nr_str resolv_conf, uint32_t ret[RESOLVERS_MAX]);

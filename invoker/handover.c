@@ -1,5 +1,6 @@
 /* A stem is handed over. On the loop it changes hands at once: out of its shelf, into the pool, its slot to the call that waits. What
- * takes time follows in one go on a work thread, while the call makes its claim:
+ * takes time follows in one go on a work thread, while the call makes its claim; on an Engine worker where the account's rules are to be
+ * set, for that asks for names and runs programs, and work threads are few:
  *
  *   raise      the memory limit and the weight, by the control group's files; the Engine is asked where they are not visible
  *   own        the network slot becomes the account's, with its grants
@@ -14,6 +15,7 @@
 #include "common/base/clock.h"
 #include "invoker/identity.h"
 #include "invoker/stem.h"
+#include "ports/grants.h"
 
 enum { PATH_MAX_BYTES = 128, BODY_MAX_BYTES = 160 };
 
@@ -29,9 +31,8 @@ static int write_identity(struct container *ct, struct nr_err *err)
     return identity_write(ct->v->folder, ct->name, &who, err);
 }
 
-static void hand_over(struct nr_work *w)
+static void hand_over(struct container *ct)
 {
-    struct container *ct = nr_container_of(w, struct container, handover.work);
     struct handover *h = &ct->handover;
 
     h->raise_failed = h->raise && cgroup_raise(&ct->cgroup, ct->memory_mb << 20,
@@ -41,6 +42,17 @@ static void hand_over(struct nr_work *w)
     if (write_identity(ct, &h->err) < 0)
         return;
     ct->code_result = container_open_code(ct->fn, &ct->code_fd);
+}
+
+static void by_work_thread(struct nr_work *w)
+{
+    hand_over(nr_container_of(w, struct container, handover.work));
+}
+
+static void by_engine_worker(struct engine_worker *w, struct engine_job *job)
+{
+    (void)w;
+    hand_over(nr_container_of(job, struct container, handover.job));
 }
 
 static void update_work(struct engine_worker *w, struct engine_job *job)
@@ -114,13 +126,37 @@ static void ask_engine(struct container *ct)
     engine_submit(ct->v->engine, &h->update);
 }
 
-static void on_handed_over(struct nr_work *w)
+static void handed_over(struct container *ct)
 {
-    struct container *ct = nr_container_of(w, struct container, handover.work);
-
     if (ct->handover.raise_failed && ct->state < CT_DYING)
         ask_engine(ct);
     step_done(ct);
+}
+
+static void on_work_done(struct nr_work *w)
+{
+    handed_over(nr_container_of(w, struct container, handover.work));
+}
+
+static void on_job_done(struct engine_job *job)
+{
+    handed_over(nr_container_of(job, struct container, handover.job));
+}
+
+static void submit(struct container *ct)
+{
+    struct handover *h = &ct->handover;
+
+    h->pending = 1;
+    (void)container_ref(ct);
+    if (ct->net_slot && ct->fn->grants && ct->fn->grants->egress_count > 0) {
+        h->job =
+            (struct engine_job){.rank = RANK_START, .work = by_engine_worker, .done = on_job_done};
+        engine_submit(ct->v->engine, &h->job);
+    } else {
+        h->work = (struct nr_work){.work = by_work_thread, .done = on_work_done};
+        nr_work_post(ct->v->loop, &h->work);
+    }
 }
 
 static void change_hands(struct container *ct, struct pool *p)
@@ -152,10 +188,7 @@ void handover_begin(struct container *ct, struct pool *p, enum start_reason why,
            "container=%s function=%s memory_mb=%lld handed over for=\"%s\" cause=\"%s\"", ct->name,
            ct->fn->path, (long long)ct->memory_mb, start_reason_text(why), cold_cause_text(cold));
     h->raise = raise && by_files;
-    h->pending = 1;
-    h->work = (struct nr_work){.work = hand_over, .done = on_handed_over};
-    (void)container_ref(ct);
-    nr_work_post(ct->v->loop, &h->work);
+    submit(ct);
     if (raise && !by_files)
         ask_engine(ct);
     pool_slot_free(&ct->slots[0]);

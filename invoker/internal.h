@@ -135,8 +135,9 @@ enum cgroup_state { CGROUP_UNKNOWN, CGROUP_LOOKING, CGROUP_OPEN, CGROUP_HIDDEN }
 /* A stem that becomes a function's container; handover.c. */
 struct handover {
     struct nr_work work;      /* raise, whose it is, network slot, code */
+    struct engine_job job;    /* the same, where it sets rules */
     struct engine_job update; /* the raise, where the files are not visible */
-    unsigned pending;         /* of these two */
+    unsigned pending;         /* of these */
     bool raise, raise_failed; /* by the files */
     bool failed;              /* another container is to be found */
     uint64_t begun_us, us;

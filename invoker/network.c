@@ -250,7 +250,8 @@ int net_slot_own(struct net_slot *s, const char *account, const struct grants *g
     int r = same ? 0 : slot_grant(s, grants, err);
 
     free(s->account);
-    s->account = nr_strdup(account);
+    s->account =
+        r < 0 ? NULL : nr_strdup(account); /* which rules it has is not known: never again */
     grants_unref(s->grants);
     s->grants = grants_ref(shared);
     return r;

@@ -85,6 +85,8 @@ struct net_slot *network_add_slot(struct network *n, enum net_state state, unsig
 
 static void free_slot(struct net_slot *s)
 {
+    if (s->pidfd >= 0) /* it was never watched */
+        (void)close(s->pidfd);
     grants_unref(s->grants);
     free(s->account);
     free(s->image);
@@ -422,8 +424,6 @@ void network_free(struct network *n)
         return;
     NR_LIST_EACH(&n->slots, l) {
         nr_list_del(l);
-        if (net_slot_of(l)->pidfd >= 0)
-            (void)close(net_slot_of(l)->pidfd);
         free_slot(net_slot_of(l));
     }
     (void)pthread_mutex_destroy(&n->firewall_lock);

@@ -105,9 +105,12 @@ int slot_open_pid(struct engine_worker *w, struct net_slot *s, pid_t *ret_pid, s
 
 int slot_grant(struct net_slot *s, const struct grants *grants, struct nr_err *err)
 {
+    struct firewall_target targets[FIREWALL_ADDRESSES_MAX];
+    size_t count = firewall_targets(grants, targets); /* may take long: not under the lock */
+
     s->granted = true;
     (void)pthread_mutex_lock(&s->n->firewall_lock);
-    int r = firewall_grant(&s->n->firewall, s->index, s->address, grants, err);
+    int r = firewall_grant(&s->n->firewall, s->index, s->address, targets, count, err);
 
     (void)pthread_mutex_unlock(&s->n->firewall_lock);
     return r;
