@@ -171,7 +171,8 @@ static void on_heartbeat(struct nr_deadline *d)
         nr_buf_adds(&s->text, ": alive\n\n");
         send_text(s);
     }
-    logs_tick(s);
+    if (s->state == L_WRITE) /* else the store is being asked, and its answer comes and looks */
+        logs_tick(s);
 }
 
 static void finish(struct log_stream *s)
