@@ -16,7 +16,6 @@
 
 #include "common/base/clock.h"
 #include "common/data/digest.h"
-#include "invoker/monitor.h"
 #include "invoker/adopt.h"
 #include "invoker/evict.h"
 #include "invoker/freeze.h"
@@ -54,7 +53,6 @@ void container_unref(struct container *ct)
     if (--ct->refs > 0)
         return;
     nr_check(ct->state == CT_GONE && ct->calls == 0);
-    monitor_forget(ct);
     nr_deadline_cancel(&ct->deadline);
     if (ct->code_fd >= 0)
         (void)close(ct->code_fd);
@@ -435,7 +433,6 @@ static void die(struct container *ct)
 {
     struct invoker *v = ct->v;
 
-    monitor_last_look(ct);
     monitor_last_look(ct);
     container_move(ct, CT_DYING);
     nr_log(v->log, NR_LOG_INFO, "invoker", "container=%s function=%s ended: %s", ct->name,

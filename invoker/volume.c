@@ -204,7 +204,7 @@ bool volume_is_held(struct invoker *v, const struct function *f)
         if (ct->fn == NULL || ct->state == CT_GONE || !share_one(ct->fn, f))
             continue;
         held = true;
-        if (ct->fn->revision != f->revision && (ct->state == CT_IDLE || ct->state == CT_FROZEN))
+        if (ct->fn->revision != f->revision && ct->calls == 0 && ct->state > CT_ADOPTING)
             container_retire(ct, ENDED_EVICTED);
     }
     return held;

@@ -30,9 +30,9 @@ bool nr_str_starts(struct nr_str a, const char *prefix);
 /* Cuts the text before the first `c` off *rest (lent, moved past it). False when *rest is used up (absent). */
 bool nr_str_split(struct nr_str *rest, char c, struct nr_str *ret_part);
 
-/* Compares in a time that depends on n only. */
 /* Zeros over the bytes, which must be memory of the caller's own: a secret that nobody needs any more. Absent is fine. */
 void nr_str_wipe(struct nr_str s);
+/* Compares in a time that depends on n only. */
 bool nr_same_bytes(const void *a, const void *b, size_t n);
 
 /* A whole decimal number in [min, max]; false on anything else (empty, sign where min >= 0, blanks, overflow). */
