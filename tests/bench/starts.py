@@ -56,6 +56,12 @@ def in_state(platform, state):
     return 0
 
 
+def shelves(platform):
+    """[{"kind", "network", "memory_mb", "ready", "starting", "wanted"}, ...] of the stems."""
+    status = platform.request("GET", "/narae/v1/invokers")[1]
+    return [shelf for invoker in (status if isinstance(status, list) else [status]) for shelf in invoker["stems"]]
+
+
 def delete(platform, name):
     status, answer = platform.request("DELETE", f"actions/{name}")
     bench.must(status == 200, f"{name} could not be deleted: {status} {answer}")

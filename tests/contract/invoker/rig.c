@@ -189,6 +189,13 @@ static void run_until_stopped(struct rig *r)
     r->stopped = false;
 }
 
+unsigned rig_drain(struct rig *r, uint64_t max_ms)
+{
+    invoker_drain(r->invoker, max_ms, stop, r);
+    run_until_stopped(r);
+    return invoker_left(r->invoker);
+}
+
 void rig_close(struct rig *r)
 {
     struct nr_err err = {0};

@@ -40,6 +40,8 @@ bool rig_open(struct rig *r, int64_t memory_mb);
 bool rig_open_with(struct rig *r, int64_t memory_mb, const struct rig_options *o);
 /* As rig_open with the installation and the folder of `before`, which crashed: its containers are an earlier run's. */
 bool rig_open_after(struct rig *r, const struct rig *before);
+/* Drains for at most so long. What could not be removed meanwhile; rig_close() is to follow. */
+unsigned rig_drain(struct rig *r, uint64_t max_ms);
 /* Drains, closes, and asserts that the loop is empty and that no container is left. */
 void rig_close(struct rig *r);
 

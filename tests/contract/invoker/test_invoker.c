@@ -662,6 +662,27 @@ static void drain_in_the_middle(void **state)
     assert_true(rig_open(r, 4096));
 }
 
+/* What the Engine does not remove in time is counted, and gone once it can be. */
+static void drain_without_engine(void **state)
+{
+    struct rig *r = *state;
+    struct function *f = rig_function(r, "left", "blackbox", "once", native_echo);
+    struct rig_call c;
+
+    rig_run(r, &c, f, "{}");
+    rig_free(&c);
+    r->log.level = -1;
+    proxy_switch(&r->engine, false);
+    uint64_t begun_us = nr_mono_us();
+
+    assert_int_equal(rig_drain(r, 300), 1);
+    assert_in_range(nr_mono_us() - begun_us, 250000, 5000000);
+    proxy_switch(&r->engine, true);
+    rig_close(r);
+    function_unref(f);
+    assert_true(rig_open(r, 4096));
+}
+
 int main(void)
 {
     struct rig probe;
@@ -686,6 +707,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(cuts, setup, teardown),
         cmocka_unit_test_setup_teardown(crash_and_sweep, setup, teardown),
         cmocka_unit_test_setup_teardown(drain_in_the_middle, setup, teardown),
+        cmocka_unit_test_setup_teardown(drain_without_engine, setup, teardown),
     };
 
     if (!rig_open(&probe, 4096))
