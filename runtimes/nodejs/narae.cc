@@ -186,8 +186,10 @@ napi_value rest_of(napi_env env, struct iovec *parts, int count, size_t n)
     napi_create_buffer(env, whole - n, (void **)&to, &v);
     for (int i = 0; to && i < count; i++) {
         size_t skipped = n < parts[i].iov_len ? n : parts[i].iov_len;
-        memcpy(to + at, (char *)parts[i].iov_base + skipped, parts[i].iov_len - skipped);
-        at += parts[i].iov_len - skipped;
+        size_t left = parts[i].iov_len - skipped;
+        if (left > 0) /* a part that is not there is no address either */
+            memcpy(to + at, (char *)parts[i].iov_base + skipped, left);
+        at += left;
         n -= skipped;
     }
     return v;
