@@ -168,7 +168,7 @@ static void take_up(struct invoker *v, const struct leftover *l, const struct id
     ct->code_fd = -1;
     nr_deadline_set(v->loop, &ct->deadline, ADOPT_MS);
     if (!container_adopt_network(ct, who->network_slot))
-        refuse(ct, "its network slot is not there");
+        refuse(ct, "its network slot is not of this network");
     else if (server_open(ct, &ct->failure) < 0)
         refuse(ct, ct->failure.text);
     else
@@ -286,8 +286,7 @@ int adopt_open(struct invoker *v, const struct invoker_config *c, struct nr_err 
             .runs = state && (strcmp(state, "running") == 0 || strcmp(state, "paused") == 0),
         };
 
-        if (l.id == NULL || is_orphan(v, l.id) ||
-            (v->network && network_is_slot(json_object_get(each, "Labels"))))
+        if (l.id == NULL || is_orphan(v, l.id))
             continue;
         v->adoption.found++;
         decide(v, c, &l);

@@ -1,9 +1,10 @@
 /* The life of one container, from the wish to have it until the Engine has removed it.
  *
- * container_start() makes its folder and socket, waits for a network slot where it is to live in one, asks the Engine (start.c) and
- * meanwhile opens and checks the code on a work thread. The agent dials in, usually before the Engine's start call returns: that
- * hello makes it FRESH, or a STEM when it was started for nobody; then its control groups are looked up. The first call
- * loads the code (run.c), further slots dial in after that.
+ * container_start() makes its folder and socket, takes a network slot where it is to live in one, asks the Engine (start.c) and
+ * meanwhile opens and checks the code on a work thread. The agent dials in, usually before the Engine's start call returns. With that
+ * hello a worker plugs it into its network slot, where it has one, and looks up its control groups; it becomes FRESH, or a STEM when it
+ * was started for nobody, with the hello, but never before it has its network. The first call loads the code (run.c), further slots dial
+ * in after that.
  * Failures: start.c's error, no hello within 30 s, or a container that ended before its hello, end in pool_start_failed() or, for a
  * stem, stem_failed().
  * Closing: container_retire() takes it out of the pool; with its last call it is DYING: connections and socket are closed, it
@@ -20,7 +21,6 @@
 #include "invoker/evict.h"
 #include "invoker/freeze.h"
 #include "invoker/handover.h"
-#include "invoker/monitor.h"
 #include "invoker/pool_rules.h"
 #include "invoker/start.h"
 #include "invoker/stem.h"
@@ -213,46 +213,28 @@ static struct container *make_stem(struct invoker *v, const struct container_see
 
 /* ---- starting ----------------------------------------------------------------------------------------------- */
 
-static void on_network_ready(struct net_wait *w, struct net_slot *slot, const struct nr_err *err)
+/* The calls that it has may end well; it gets no further one. */
+static void on_network_lost(struct net_user *u)
 {
-    struct container *ct = nr_container_of(w, struct container, net_wait);
-
-    ct->net_waits = false;
-    ct->net_slot = slot;
-    ct->net_us = span_us(ct->net_begun_us, nr_mono_us());
-    if (slot) {
-        start_container(ct, ct->begun_for == FOR_CALL || ct->begun_for == FOR_SCALE_OUT
-                                ? RANK_START
-                                : RANK_PREWARM);
-        return;
-    }
-    ct->failure = *err;
-    nr_deadline_set(ct->v->loop, &ct->deadline, 0);
-}
-
-static void on_network_died(struct net_wait *w)
-{
-    container_lose(nr_container_of(w, struct container, net_wait), ENDED_NETWORK_LOST,
-                   "its network slot has died");
+    container_retire(nr_container_of(u, struct container, net_user), ENDED_NETWORK_LOST);
 }
 
 bool container_adopt_network(struct container *ct, const char *slot)
 {
     if (slot == NULL || slot[0] == '\0')
         return true;
-    ct->net_wait = (struct net_wait){.ready = on_network_ready, .died = on_network_died};
-    ct->net_slot = ct->v->network ? net_slot_adopt(ct->v->network, slot, &ct->net_wait) : NULL;
+    ct->net_user.lost = on_network_lost;
+    ct->net_slot = ct->v->network ? net_slot_adopt(ct->v->network, slot, &ct->net_user) : NULL;
     return ct->net_slot != NULL;
 }
 
-/* Asks for a network slot; start_container() comes when it is there. */
-static void wait_for_network(struct container *ct, bool needed)
+static int take_network(struct container *ct)
 {
-    ct->net_waits = true;
-    ct->net_begun_us = nr_mono_us();
-    ct->net_wait = (struct net_wait){.ready = on_network_ready, .died = on_network_died};
-    net_slot_take(ct->v->network, ct->fn ? ct->fn->account : "", ct->fn ? ct->fn->grants : NULL,
-                  needed, &ct->net_wait);
+    if (ct->v->network == NULL || ct->network != FN_NET_EGRESS)
+        return 0;
+    ct->net_user.lost = on_network_lost;
+    ct->net_slot = net_slot_take(ct->v->network, &ct->net_user, &ct->failure);
+    return ct->net_slot ? 0 : NR_EBUSY;
 }
 
 void container_start(struct invoker *v, const struct container_seed *seed)
@@ -266,10 +248,8 @@ void container_start(struct invoker *v, const struct container_seed *seed)
     nr_count(&v->m.starts, 1);
     nr_count(&v->m.started[seed->why], 1);
     fetch_code(ct);
-    if (server_open(ct, &ct->failure) < 0)
+    if (server_open(ct, &ct->failure) < 0 || take_network(ct) < 0)
         nr_deadline_set(v->loop, &ct->deadline, 0);
-    else if (v->network && ct->network == FN_NET_EGRESS)
-        wait_for_network(ct, seed->rank == RANK_START);
     else
         start_container(ct, seed->rank);
 }
@@ -322,31 +302,14 @@ static void look_up_cgroup(struct nr_work *w)
 {
     struct container *ct = nr_container_of(w, struct container, cgroup_work);
 
+    if (ct->net_slot) {
+        (void)net_slot_plug(ct->net_slot, ct->pid, ct->id, ct->fn ? ct->fn->grants : NULL,
+                            &ct->net_err);
+        ct->net_us = span_us(ct->net_begun_us, nr_mono_us());
+    }
     (void)cgroup_open(ct->pid, ct->id, &ct->cgroup, &ct->cgroup_err);
     if (ct->fn == NULL)
         stem_write_identity(ct);
-}
-
-static void cgroup_looked_up(struct nr_work *w)
-{
-    struct container *ct = nr_container_of(w, struct container, cgroup_work);
-
-    ct->cgroup_state = ct->cgroup_err.code == 0 ? CGROUP_OPEN : CGROUP_HIDDEN;
-    if (ct->state == CT_STEM && !ct->retired)
-        stem_ready(ct);
-    container_remove_when_free(ct);
-    container_unref(ct);
-}
-
-/* Of its first hello. Until this is done it is not frozen, and a stem is not handed over. */
-static void look_inside(struct container *ct)
-{
-    if (ct->cgroup_state != CGROUP_UNKNOWN)
-        return;
-    ct->cgroup_state = CGROUP_LOOKING;
-    ct->cgroup_work = (struct nr_work){.work = look_up_cgroup, .done = cgroup_looked_up};
-    (void)container_ref(ct);
-    nr_work_post(ct->v->loop, &ct->cgroup_work);
 }
 
 static void first_hello(struct container *ct)
@@ -363,14 +326,12 @@ static void first_hello(struct container *ct)
         ct->name, container_function(ct), (long long)ct->memory_mb,
         start_reason_text(ct->begun_for), cold_cause_text(ct->cold), (unsigned long long)ct->net_us,
         (unsigned long long)ct->create_us,
-        (unsigned long long)span_us(ct->created_us, ct->hello_us));
+        (unsigned long long)(span_us(ct->created_us, ct->hello_us) - ct->net_us));
     container_move(ct, ct->shelf ? CT_STEM : CT_FRESH);
 }
 
-void container_greeted(struct container *ct, struct slot *s)
+static void greet(struct container *ct, struct slot *s)
 {
-    ct->connected++;
-    look_inside(ct);
     if (ct->state == CT_ADOPTING) {
         adopt_greeted(ct);
         return;
@@ -379,6 +340,60 @@ void container_greeted(struct container *ct, struct slot *s)
         first_hello(ct);
     if (ct->state != CT_INIT && ct->state != CT_STEM && !ct->retired)
         pool_slot_free(s);
+}
+
+/* It has its network, or will never have one: who has dialled in meanwhile is greeted now. */
+static void network_in(struct container *ct)
+{
+    if (ct->state >= CT_DYING)
+        return;
+    if (ct->net_err.code == 0 && ct->state == CT_ADOPTING) {
+        adopt_greeted(ct);
+    } else if (ct->net_err.code == 0) {
+        for (unsigned i = 0; i < ct->slot_count && ct->state != CT_STEM; i++)
+            if (ct->slots[i].conn)
+                greet(ct, &ct->slots[i]);
+    } else if (ct->state == CT_STARTING) {
+        ct->failure = ct->net_err;
+        start_failed(ct);
+    } else {
+        nr_log(ct->v->log, NR_LOG_WARN, "invoker", "container=%s has no network: %s", ct->name,
+               ct->net_err.text);
+        container_retire(ct, ENDED_NETWORK_LOST);
+    }
+}
+
+static void cgroup_looked_up(struct nr_work *w)
+{
+    struct container *ct = nr_container_of(w, struct container, cgroup_work);
+
+    ct->cgroup_state = ct->cgroup_err.code == 0 ? CGROUP_OPEN : CGROUP_HIDDEN;
+    if (ct->net_slot)
+        network_in(ct);
+    if (ct->state == CT_STEM && !ct->retired)
+        stem_ready(ct);
+    container_remove_when_free(ct);
+    container_unref(ct);
+}
+
+/* Of its first hello. Until this is done it is not frozen, and a stem is not handed over. */
+static void look_inside(struct container *ct)
+{
+    if (ct->cgroup_state != CGROUP_UNKNOWN)
+        return;
+    ct->cgroup_state = CGROUP_LOOKING;
+    ct->net_begun_us = ct->net_slot ? nr_mono_us() : 0;
+    ct->cgroup_work = (struct nr_work){.work = look_up_cgroup, .done = cgroup_looked_up};
+    (void)container_ref(ct);
+    nr_work_post(ct->v->loop, &ct->cgroup_work);
+}
+
+void container_greeted(struct container *ct, struct slot *s)
+{
+    ct->connected++;
+    look_inside(ct);
+    if (ct->net_slot == NULL || ct->cgroup_state != CGROUP_LOOKING || ct->state > CT_ADOPTING)
+        greet(ct, s);
 }
 
 void container_loaded_now(struct container *ct)
@@ -413,9 +428,6 @@ static struct pool *take_out(struct container *ct)
         p->container_count--;
     }
     ct->pool = NULL;
-    if (ct->net_waits)
-        net_slot_cancel(ct->v->network, &ct->net_wait);
-    ct->net_waits = false;
     return p;
 }
 
@@ -483,7 +495,7 @@ void container_removed(struct container *ct, const struct remove_job *j)
     if (ct->net_slot && ct->left)
         net_slot_leave(ct->net_slot);
     else if (ct->net_slot)
-        net_slot_return(ct->net_slot, j->err.code == 0 && ct->ended != ENDED_NETWORK_LOST);
+        net_slot_return(ct->net_slot);
     ct->net_slot = NULL;
     v->dying_mb -= ct->memory_mb;
     v->dying_count--;

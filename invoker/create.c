@@ -110,7 +110,7 @@ static json_t *mounts(const struct create_spec *s, bool *ok)
         bool wanted;
     } fixed[] = {
         {s->agent_path, "/.narae/agent", true},
-        {s->socket_dir, "/.narae/s", s->network != CREATE_NET_PAUSE},
+        {s->socket_dir, "/.narae/s", true},
         {s->hosts_path, "/etc/hosts", slot || s->network == CREATE_NET_DISABLED},
         {s->resolv_path, "/etc/resolv.conf", slot && s->resolv_path},
     };
@@ -186,13 +186,6 @@ int64_t container_cpu_shares(int64_t memory_mb)
     return shares < 2 ? 2 : shares > CPU_SHARES_MAX ? CPU_SHARES_MAX : shares;
 }
 
-static const char *network_mode(const struct create_spec *s)
-{
-    return s->network == CREATE_NET_SLOT     ? s->slot_mode
-           : s->network == CREATE_NET_BRIDGE ? "bridge"
-                                             : "none";
-}
-
 static json_t *host_config(const struct create_spec *s, bool *ok)
 {
     json_t *h = json_loads(fixed_host_config, 0, NULL);
@@ -200,8 +193,7 @@ static json_t *host_config(const struct create_spec *s, bool *ok)
     if (h == NULL)
         return NULL;
     put(h, "SecurityOpt", security(s), ok);
-    if (s->network != CREATE_NET_PAUSE)
-        put(h, "Tmpfs", tmpfs(s), ok);
+    put(h, "Tmpfs", tmpfs(s), ok);
     put(h, "Mounts", mounts(s, ok), ok);
     if (s->device_count > 0) {
         put(h, "Devices", devices(s, ok), ok);
@@ -216,7 +208,7 @@ static json_t *host_config(const struct create_spec *s, bool *ok)
     if (s->cgroup_parent && s->cgroup_parent[0])
         put(h, "CgroupParent", json_string(s->cgroup_parent), ok);
     put(h, "CpuShares", json_integer(container_cpu_shares(s->memory_mb)), ok);
-    put(h, "NetworkMode", json_string(network_mode(s)), ok);
+    put(h, "NetworkMode", json_string(s->network == CREATE_NET_BRIDGE ? "bridge" : "none"), ok);
     return h;
 }
 
@@ -225,8 +217,6 @@ static json_t *agent_arguments(const struct create_spec *s)
 {
     char id[32];
 
-    if (s->network == CREATE_NET_PAUSE)
-        return json_pack("[s]", "--pause");
     (void)snprintf(id, sizeof(id), "--id=%s", s->id);
     json_t *cmd = json_pack("[s, s]", "--socket=/.narae/s/s", id);
 
@@ -241,14 +231,10 @@ static json_t *agent_arguments(const struct create_spec *s)
 }
 
 /* Nothing about the tenant. */
-static json_t *labels(const struct create_spec *s, bool *ok)
+static json_t *labels(const struct create_spec *s)
 {
-    json_t *o = json_pack("{s:s, s:s, s:s}", "narae.installation", s->installation, "narae.invoker",
-                          s->invoker, "narae.kind", s->kind);
-
-    if (o && s->network == CREATE_NET_PAUSE)
-        put(o, "narae.slot", json_string(s->slot_number), ok);
-    return o;
+    return json_pack("{s:s, s:s, s:s}", "narae.installation", s->installation, "narae.invoker",
+                     s->invoker, "narae.kind", s->kind);
 }
 
 char *create_body(const struct create_spec *s, size_t *ret_n)
@@ -263,13 +249,13 @@ char *create_body(const struct create_spec *s, size_t *ret_n)
     put(o, "Env", s->concurrent ? json_pack("[s]", "__OW_ALLOW_CONCURRENT=true") : json_array(),
         &ok);
     put(o, "NetworkDisabled",
-        json_boolean(s->network == CREATE_NET_DISABLED || s->network == CREATE_NET_PAUSE), &ok);
+        json_boolean(s->network != CREATE_NET_BRIDGE), &ok);
     put(o, "AttachStdin", json_false(), &ok);
     put(o, "AttachStdout", json_false(), &ok);
     put(o, "AttachStderr", json_false(), &ok);
     put(o, "StopSignal", json_string("SIGKILL"), &ok);
     put(o, "StopTimeout", json_integer(1), &ok);
-    put(o, "Labels", labels(s, &ok), &ok);
+    put(o, "Labels", labels(s), &ok);
     put(o, "HostConfig", host_config(s, &ok), &ok);
     return ok ? nr_json_text(o, ret_n) : NULL;
 }

@@ -15,9 +15,8 @@ struct grant_device;
 #define CONTAINER_UID 65534
 #define CONTAINER_MEMORY_STEP_MB 64
 
-/* None; the Engine's bridge; the network of a slot (network.h); and the slot itself: a pause container, which the host plugs into its
- * bridge once it runs. */
-enum create_network { CREATE_NET_DISABLED, CREATE_NET_BRIDGE, CREATE_NET_SLOT, CREATE_NET_PAUSE };
+/* None; the Engine's bridge; none of the Engine's, for the host plugs it into a slot (network.h) once it runs. */
+enum create_network { CREATE_NET_DISABLED, CREATE_NET_BRIDGE, CREATE_NET_SLOT };
 
 enum { CREATE_MOUNTS_MAX = 16, CREATE_DEVICES_MAX = 16 };
 
@@ -40,8 +39,6 @@ struct create_spec {
     const char *agent_path;  /* on the host, mounted at /.narae/agent */
     const char *hosts_path;  /* on the host, mounted at /etc/hosts without network and in a slot */
     const char *resolv_path; /* on the host, mounted at /etc/resolv.conf in a slot */
-    const char *slot_mode;   /* net_slot_mode(), with CREATE_NET_SLOT */
-    const char *slot_number; /* label of a pause container: by it a later start finds its address */
     const char *installation; /* labels */
     const char *invoker;
     const char *kind;

@@ -280,6 +280,35 @@ size_t firewall_targets(const struct grants *g, struct firewall_target ret[FIREW
     return n;
 }
 
+bool firewall_there(const struct firewall *f)
+{
+    struct nr_buf have;
+
+    nr_buf_init(&have, OUTPUT_MAX_BYTES);
+    bool there = list("iptables", "filter", &have, NULL) == 0 && have.n > 0 &&
+                 memmem(have.p, have.n, f->tag, strlen(f->tag)) != NULL;
+
+    nr_buf_fini(&have);
+    return there;
+}
+
+int firewall_forget_grants(const struct firewall *f, struct nr_err *err)
+{
+    struct nr_buf have, text;
+
+    nr_buf_init(&have, OUTPUT_MAX_BYTES);
+    nr_buf_init(&text, FIREWALL_TEXT_MAX_BYTES);
+    int r = list("iptables", "filter", &have, err);
+
+    if (r == 0)
+        firewall_forget_text(f, nr_buf_str(&have), &text);
+    if (r == 0)
+        r = restore("iptables-restore", &text, err);
+    nr_buf_fini(&have);
+    nr_buf_fini(&text);
+    return r;
+}
+
 int firewall_grant(const struct firewall *f, unsigned slot, uint32_t address,
                    const struct firewall_target *targets, size_t n, struct nr_err *err)
 {

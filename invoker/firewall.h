@@ -52,6 +52,8 @@ void firewall_removal_text(const struct firewall *f, const char *table, struct n
 void firewall_slot_text(const struct firewall *f, struct nr_str have, unsigned slot,
                         uint32_t address, const struct firewall_target *targets, size_t n,
                         struct nr_buf *out);
+/* The grants of all slots go, in one transaction. Empty when there are none. */
+void firewall_forget_text(const struct firewall *f, struct nr_str have, struct nr_buf *out);
 /* Is every jump of the texts above there? */
 bool firewall_complete(const struct firewall *f, struct nr_str filter, struct nr_str nat,
                        struct nr_str ipv6);
@@ -61,6 +63,10 @@ bool firewall_complete(const struct firewall *f, struct nr_str filter, struct nr
 /* Installs what is missing; `renew` also what is there. NR_EUNAVAIL with the program's words when this host cannot do it. */
 int firewall_install(struct firewall *f, bool renew, struct nr_err *err);
 int firewall_remove(const struct firewall *f, struct nr_err *err);
+/* Is any chain of this installation there? */
+bool firewall_there(const struct firewall *f);
+/* Grants that an earlier run has set let nothing through any more. */
+int firewall_forget_grants(const struct firewall *f, struct nr_err *err);
 /* What the egress grants (NULL: none) let through now. Asks for names, a few seconds each where nobody answers. Returns how many. */
 size_t firewall_targets(const struct grants *grants,
                         struct firewall_target ret[FIREWALL_ADDRESSES_MAX]);

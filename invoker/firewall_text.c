@@ -284,6 +284,32 @@ void firewall_slot_text(const struct firewall *f, struct nr_str have, unsigned s
     nr_buf_adds(out, "COMMIT\n");
 }
 
+/* Chains that end in a number; the chain that jumps to them is emptied first. */
+void firewall_forget_text(const struct firewall *f, struct nr_str have, struct nr_buf *out)
+{
+    char ours[CHAIN_BYTES];
+    struct nr_str line, rest = have;
+    size_t n = strlen(chain(f, "", ours));
+    bool any = false;
+
+    for (const char *pass = "FX"; *pass; pass++, rest = have)
+        while (next_line(&rest, &line)) {
+            struct nr_str name = chain_of(line);
+
+            if (!nr_str_starts(line, "-N ") || !nr_str_starts(name, ours) || name.n == n ||
+                strspn(name.p + n, "0123456789") < name.n - n)
+                continue;
+            if (!any) {
+                nr_buf_adds(out, "*filter\n");
+                declare(f, "GR", out);
+            }
+            any = true;
+            nr_buf_printf(out, "-%c %.*s\n", *pass, (int)name.n, name.p);
+        }
+    if (any)
+        nr_buf_adds(out, "COMMIT\n");
+}
+
 /* ---- resolvers ---------------------------------------------------------------------------------------------- */
 
 unsigned firewall_resolvers(struct nr_str text, uint32_t ret[RESOLVERS_MAX])

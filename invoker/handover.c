@@ -3,11 +3,11 @@
  * set, for that asks for names and runs programs, and work threads are few:
  *
  *   raise      the memory limit and the weight, by the control group's files; the Engine is asked where they are not visible
- *   own        the network slot becomes the account's, with its grants
+ *   grant      the network slot gets the rules of the account's egress grants
  *   identity   whose it is, on the host
  *   code       opened, its digest checked
  *
- * The call waits for that in I_INIT, as for the code of a container that was started for it. If raise, own or identity fail, nothing
+ * The call waits for that in I_INIT, as for the code of a container that was started for it. If raise, grant or identity fail, nothing
  * of the tenant has reached the container; it goes, and its call looks for another one.
  */
 #include "invoker/handover.h"
@@ -37,7 +37,7 @@ static void hand_over(struct container *ct)
 
     h->raise_failed = h->raise && cgroup_raise(&ct->cgroup, ct->memory_mb << 20,
                                                container_cpu_shares(ct->memory_mb), NULL) < 0;
-    if (ct->net_slot && net_slot_own(ct->net_slot, ct->fn->account, ct->fn->grants, &h->err) < 0)
+    if (ct->net_slot && net_slot_grant(ct->net_slot, ct->fn->grants, &h->err) < 0)
         return;
     if (write_identity(ct, &h->err) < 0)
         return;

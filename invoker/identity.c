@@ -41,7 +41,6 @@ void identity_settings(const struct create_spec *s, char out[static IDENTITY_SET
 
     common.id = common.socket_dir = common.kind = ""; /* an image has one kind */
     common.command = NULL;
-    common.slot_mode = ""; /* whichever slot it is */
     common.memory_mb = common.code_tmpfs_mb = 0;
     common.many_files = common.stem = common.concurrent =
         false; /* slots are compared by themselves */

@@ -17,7 +17,7 @@ struct identity {
     uint64_t revision;                              /* 0: a stem, it is nobody's */
     int64_t memory_mb;                              /* its limit */
     unsigned slots;
-    const char *network_slot; /* 8 hex; "": it lives in none */
+    const char *network_slot; /* its address; "": it lives in none */
     const char *settings;     /* identity_settings() of what it was made from */
     void *mem;                /* private */
 };

@@ -200,10 +200,10 @@ struct container {
     struct freeze_job *freeze_job; /* the Engine is asked to pause or unpause it */
     uint64_t thaw_begun_us, thaw_us;
 
-    struct net_wait net_wait;
-    struct net_slot *net_slot;
-    bool net_waits;                /* for its network slot */
-    uint64_t net_begun_us, net_us; /* since when, how long */
+    struct net_user net_user;
+    struct net_slot *net_slot;     /* plugged in before it is greeted */
+    uint64_t net_begun_us, net_us; /* the plugging in: since when, how long */
+    struct nr_err net_err;
     char settings[65];             /* digest of its create body, for adoption */
 };
 
@@ -395,7 +395,7 @@ struct invoker {
     bool keep_containers;
 
     bool stopping;
-    unsigned left; /* containers and network slots, when the drain's deadline struck */
+    unsigned left; /* containers, when the drain's deadline struck */
     struct nr_deadline drain_deadline;
     void (*drained)(void *arg);
     void *drained_arg;

@@ -248,18 +248,18 @@ static void drained(struct invoker *v)
 static void on_drain_deadline(struct nr_deadline *d)
 {
     struct invoker *v = nr_container_of(d, struct invoker, drain_deadline);
-    unsigned slots = network_slots(v->network), orphans = 0;
+    unsigned orphans = 0;
     char names[LEFT_NAMES_BYTES];
 
     NR_LIST_EACH(&v->orphans, l)
         orphans++;
-    v->left = v->container_count + orphans + slots;
+    v->left = v->container_count + orphans;
     containers_named(v, names);
     nr_log(
         v->log, NR_LOG_ERROR, "invoker",
-        "%u containers could not be removed in time (%u of an earlier run, %u of network slots): %s; "
+        "%u containers could not be removed in time (%u of an earlier run): %s; "
         "the next start removes them%s",
-        v->left, orphans, slots, names, v->keep_containers ? ", or adopts them" : "");
+        v->left, orphans, names, v->keep_containers ? ", or adopts them" : "");
     drained(v);
 }
 
@@ -335,8 +335,6 @@ void invoker_drain(struct invoker *v, uint64_t max_ms, void (*done)(void *arg), 
         adopt_leave(v);
     engine_hurry_removals(v->engine);
     end_all(v);
-    if (v->network)
-        network_stop(v->network);
     invoker_container_gone(v);
 }
 

@@ -1,310 +1,220 @@
-/* Who gets which network slot.
+/* Slots: taken, plugged in, given back. How the network as a whole lives is told in network_life.c.
  *
- * A take looks for a free slot of the same account with the same rules, else one of nobody, else another one of the account; when rules
- * must be set first, a worker does that and the slot is given then. When there is none the wish waits, and as many slots are begun as
- * wishes wait; whichever is ready first serves whoever waits first. Slots of nobody are kept ready; a call that finds none doubles how
- * many, ten quiet minutes halve it again. How slots are made and end is told in network_life.c.
+ * Plugging in trusts nobody's word for whose namespace it is: the process is held by a descriptor of its own, the kernel must place it in
+ * the container's control group, and it must still be the same process when its namespace has been opened. From then on that
+ * namespace, not the process, is what is worked on.
  */
 #include "invoker/network.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "invoker/network_slot.h"
 #include "ports/grants.h"
 
-void network_tell_waiting(struct network *n, const struct nr_err *err)
+enum { PATH_BYTES = 64 };
+
+/* ---- taking ---------------------------------------------------------------------------------------------------- */
+
+struct net_slot *network_add_slot(struct network *n, unsigned index, struct net_user *u)
 {
-    struct nr_link *l = nr_list_pop(&n->waiting);
+    struct net_slot *s = nr_alloc(sizeof(*s));
 
-    if (l) {
-        struct net_wait *w = nr_container_of(l, struct net_wait, link);
+    nr_check(index >= 1 && index <= NET_INDEX_MAX && !n->taken[index]);
+    s->n = n;
+    s->index = index;
+    s->user = u;
+    s->address = n->firewall.subnet.address + 1 + index;
+    (void)subnet_text((struct subnet){s->address, 32}, s->name);
+    (void)snprintf(s->link, sizeof(s->link), "n%s-%u", n->firewall.tag, index % 10000);
+    n->taken[index] = true;
+    n->count[NET_USED]++;
+    n->total++;
+    nr_list_add(&n->slots, &s->link_all);
+    return s;
+}
 
-        free(nr_steal(&w->account));
-        grants_unref(nr_steal(&w->grants));
-        w->ready(w, NULL, err);
+/* Addresses go round, so that what is still on its way to the last user of one finds nobody for long. */
+struct net_slot *net_slot_take(struct network *n, struct net_user *u, struct nr_err *err)
+{
+    if (n->stopping || n->total >= NET_SLOTS_MAX) {
+        (void)nr_err_set(err, n->stopping ? NR_ESTOPPING : NR_EBUSY,
+                         n->stopping ? "the invoker is stopping"
+                                     : "all network slots of this host are in use");
+        return NULL;
     }
+    do
+        n->next_index = n->next_index % NET_INDEX_MAX + 1;
+    while (n->taken[n->next_index]);
+    return network_add_slot(n, n->next_index, u);
 }
 
-unsigned network_count(struct network *n, enum net_state state, const char *account, bool needed)
+struct net_slot *net_slot_adopt(struct network *n, const char *name, struct net_user *u)
 {
-    unsigned count = 0;
+    const struct subnet *own = &n->firewall.subnet;
+    struct subnet s;
 
-    NR_LIST_EACH(&n->slots, l) {
-        const struct net_slot *s = net_slot_of(l);
+    if (!subnet_read(nr_str_of(name), &s) || s.prefix != 32 || !subnet_has(*own, s.address))
+        return NULL;
+    uint32_t index = s.address - own->address - 1;
 
-        if (s->state == state && (account == NULL || strcmp(s->account, account) == 0) &&
-            (!needed || s->needed))
-            count++;
-    }
-    return count;
+    if (s.address < own->address + 2 || index > NET_INDEX_MAX || n->taken[index])
+        return NULL;
+    return network_add_slot(n, index, u);
 }
 
-/* ---- giving -------------------------------------------------------------------------------------------------- */
+/* ---- plugging in ----------------------------------------------------------------------------------------------- */
 
-static void give(struct net_slot *s, struct net_wait *w)
+static bool has_ended(int pidfd)
 {
-    network_move(s, NET_USED);
-    s->held = true;
-    s->w = w;
-    w->ready(w, s, NULL);
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+    return poll(&p, 1, 0) != 0;
 }
 
-static void grant_work(struct engine_worker *w, struct engine_job *j)
+static bool is_our_own(int namespace_fd)
 {
-    struct net_slot *s = nr_container_of(j, struct net_slot, job);
+    struct stat theirs, ours;
 
-    (void)w;
-    s->err = (struct nr_err){0};
-    (void)slot_grant(s, s->grants, &s->err);
+    return fstat(namespace_fd, &theirs) < 0 || stat("/proc/self/ns/net", &ours) < 0 ||
+           (theirs.st_ino == ours.st_ino && theirs.st_dev == ours.st_dev);
 }
 
-static void on_granted(struct engine_job *j)
+/* *ret_fd: made. */
+static int open_namespace(const struct net_slot *s, pid_t pid, const char *container_id,
+                          int *ret_fd, struct nr_err *err)
 {
-    struct net_slot *s = nr_container_of(j, struct net_slot, job);
-    struct network *n = s->n;
-    struct net_wait *w = s->w;
+    char path[PATH_BYTES];
+    nr_auto_close int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 
-    if (w && s->err.code == 0 && !s->dead && !n->stopping) {
-        give(s, w);
-        return;
-    }
-    struct nr_err err = s->err;
+    (void)snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+    nr_auto_close int fd = pidfd < 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC);
 
-    if (err.code == 0)
-        (void)nr_err_set(&err, n->stopping ? NR_ESTOPPING : NR_EUNAVAIL,
-                         "the network slot has ended");
-    network_remove_slot(s);
-    if (w)
-        w->ready(w, NULL, &err);
-    network_refill(n);
+    if (fd < 0)
+        return nr_err_set(err, NR_EUNAVAIL, "the network namespace of process %d: %s", (int)pid,
+                          strerror(errno));
+    if (!s->n->v->peer.inside(pid, container_id) || has_ended(pidfd) || is_our_own(fd))
+        return nr_err_set(err, NR_EUNAVAIL, "process %d is not seen inside container %.12s",
+                          (int)pid, container_id);
+    *ret_fd = nr_steal_fd(&fd);
+    return 0;
 }
 
-static void give_with_rules(struct net_slot *s, struct net_wait *w, const char *account,
-                            struct grants *grants)
+int net_slot_grant(struct net_slot *s, const struct grants *grants, struct nr_err *err)
 {
-    bool same = grants_same_egress(s->grants, grants);
-
-    free(s->account);
-    s->account = nr_strdup(account);
-    grants_unref(s->grants);
-    s->grants = grants_ref(grants);
-    if (same) {
-        give(s, w);
-        return;
-    }
-    network_move(s, NET_GRANTING);
-    s->held = true;
-    s->w = w;
-    s->job = (struct engine_job){.rank = RANK_START, .work = grant_work, .done = on_granted};
-    engine_submit(s->n->v->engine, &s->job);
-}
-
-/* How well a free slot suits: the account's with the same rules, nobody's, the account's with other rules; 0: not at all. */
-static int suits(const struct net_slot *s, const char *account, const struct grants *grants)
-{
-    if (s->state != NET_FREE || s->dead)
+    if (!s->granted && (grants == NULL || grants->egress_count == 0))
         return 0;
-    if (s->account[0] == '\0')
-        return 2;
-    if (strcmp(s->account, account) != 0)
-        return 0;
-    return grants_same_egress(s->grants, grants) ? 3 : 1;
-}
+    struct firewall_target targets[FIREWALL_ADDRESSES_MAX];
+    size_t count = firewall_targets(grants, targets); /* may take long: not under the lock */
 
-static struct net_slot *best(struct network *n, const char *account, const struct grants *grants)
-{
-    struct net_slot *found = NULL;
-    int most = 0;
+    s->granted = true;
+    (void)pthread_mutex_lock(&s->n->firewall_lock);
+    int r = firewall_grant(&s->n->firewall, s->index, s->address, targets, count, err);
 
-    NR_LIST_EACH(&n->slots, l) {
-        int fit = suits(net_slot_of(l), account, grants);
-
-        if (fit > most) {
-            most = fit;
-            found = net_slot_of(l);
-        }
-    }
-    return found;
-}
-
-/* All slots are there that may be: the one that was free longest goes. */
-static bool make_room(struct network *n)
-{
-    struct net_slot *oldest = NULL;
-
-    NR_LIST_EACH(&n->slots, l) {
-        struct net_slot *s = net_slot_of(l);
-
-        if (s->state == NET_FREE && (oldest == NULL || s->free_since_ms < oldest->free_since_ms))
-            oldest = s;
-    }
-    if (oldest)
-        network_remove_slot(oldest);
-    return oldest || n->count[NET_REMOVING] > 0 || n->count[NET_MAKING] > 0;
-}
-
-/* As many are begun as wishes wait. */
-static void begin_for_waiting(struct network *n)
-{
-    unsigned making = network_count(n, NET_MAKING, NULL, true), calls = 0, others = 0;
-
-    NR_LIST_EACH(&n->waiting, l) {
-        if (nr_container_of(l, struct net_wait, link)->needed)
-            calls++;
-        else
-            others++;
-    }
-    for (; making < calls && n->total < NET_SLOTS_MAX; making++)
-        network_begin_slot(n, true);
-    for (making = n->count[NET_MAKING]; making < calls + others && n->total < NET_SLOTS_MAX;
-         making++)
-        network_begin_slot(n, false);
-    if (n->total >= NET_SLOTS_MAX && !nr_list_empty(&n->waiting) && !make_room(n)) {
-        struct nr_err err = {0};
-
-        (void)nr_err_set(&err, NR_EBUSY, "all %d network slots of this host are in use",
-                         NET_SLOTS_MAX);
-        network_tell_waiting(n, &err);
-    }
-}
-
-/* The first wish that a free slot suits. */
-static struct net_wait *first_served(struct network *n, bool needed, struct net_slot **ret)
-{
-    NR_LIST_EACH(&n->waiting, l) {
-        struct net_wait *w = nr_container_of(l, struct net_wait, link);
-
-        *ret = w->needed == needed ? best(n, w->account, w->grants) : NULL;
-        if (*ret)
-            return w;
-    }
-    return NULL;
-}
-
-/* Who waits gets what is free, calls first. */
-void network_feed(struct network *n)
-{
-    struct net_slot *s = NULL;
-
-    for (int needed = 1; needed >= 0; needed--) {
-        struct net_wait *w;
-
-        while (!n->stopping && (w = first_served(n, needed == 1, &s)) != NULL) {
-            nr_auto_free char *account = nr_steal(&w->account);
-            struct grants *grants = nr_steal(&w->grants);
-
-            nr_list_del(&w->link);
-            give_with_rules(s, w, account, grants);
-            grants_unref(grants);
-        }
-    }
-    if (!n->stopping)
-        begin_for_waiting(n);
-    network_refill(n);
-}
-
-void net_slot_take(struct network *n, const char *account, const struct grants *grants, bool needed,
-                   struct net_wait *w)
-{
-    struct grants *shared = (struct grants *)(uintptr_t)grants;
-    struct net_slot *s = n->stopping ? NULL : best(n, account, grants);
-
-    if (n->stopping) {
-        struct nr_err err = {0};
-
-        (void)nr_err_set(&err, NR_ESTOPPING, "the invoker is stopping");
-        w->ready(w, NULL, &err);
-        return;
-    }
-    if (s) {
-        give_with_rules(s, w, account, shared);
-        network_refill(n);
-        return;
-    }
-    w->account = nr_strdup(account);
-    w->grants = grants_ref(shared);
-    w->needed = needed;
-    nr_list_add(&n->waiting, &w->link);
-    if (needed) {
-        n->missed_ms = n->v->loop->now_ms;
-        n->ahead = n->ahead * 2 < NET_AHEAD_MAX ? n->ahead * 2 : NET_AHEAD_MAX;
-    }
-    begin_for_waiting(n);
-}
-
-void net_slot_cancel(struct network *n, struct net_wait *w)
-{
-    if (nr_list_linked(&w->link)) {
-        nr_list_del(&w->link);
-        free(nr_steal(&w->account));
-        grants_unref(nr_steal(&w->grants));
-    }
-    NR_LIST_EACH(&n->slots, l)
-        if (net_slot_of(l)->state == NET_GRANTING && net_slot_of(l)->w == w)
-            net_slot_of(l)->w = NULL; /* its rules come, then it goes */
-}
-
-int net_slot_own(struct net_slot *s, const char *account, const struct grants *grants,
-                 struct nr_err *err)
-{
-    struct grants *shared = (struct grants *)(uintptr_t)grants;
-    bool same = s->account && grants_same_egress(s->grants, grants);
-    int r = same ? 0 : slot_grant(s, grants, err);
-
-    free(s->account);
-    s->account =
-        r < 0 ? NULL : nr_strdup(account); /* which rules it has is not known: never again */
-    grants_unref(s->grants);
-    s->grants = grants_ref(shared);
+    (void)pthread_mutex_unlock(&s->n->firewall_lock);
     return r;
 }
 
-void net_slot_return(struct net_slot *s, bool reuse)
+int net_slot_plug(struct net_slot *s, pid_t pid, const char *container_id,
+                  const struct grants *grants, struct nr_err *err)
+{
+    const struct firewall *f = &s->n->firewall;
+    nr_auto_close int fd = -1;
+    int r = open_namespace(s, pid, container_id, &fd, err);
+
+    if (r == 0)
+        r = net_slot_grant(s, grants, err);
+    if (r == 0)
+        r = network_link_plug(f->bridge, s->link, fd, s->address, f->subnet, err);
+    s->plugged = r == 0;
+    return r;
+}
+
+/* ---- giving back ----------------------------------------------------------------------------------------------- */
+
+static void free_slot(struct net_slot *s)
+{
+    struct network *n = s->n;
+
+    n->taken[s->index] = false;
+    n->count[s->state]--;
+    n->total--;
+    nr_list_del(&s->link_all);
+    nr_deadline_cancel(&s->again);
+    free(s);
+}
+
+static void clear_work(struct nr_work *w)
+{
+    struct net_slot *s = nr_container_of(w, struct net_slot, clear);
+
+    s->err = (struct nr_err){0};
+    (void)net_slot_grant(s, NULL, &s->err);
+}
+
+static void on_again(struct nr_deadline *d)
+{
+    struct net_slot *s = nr_container_of(d, struct net_slot, again);
+
+    nr_work_post(s->n->v->loop, &s->clear);
+}
+
+/* While its rules are there nobody else gets its address; a network that is ending takes all rules. */
+static void on_cleared(struct nr_work *w)
+{
+    struct net_slot *s = nr_container_of(w, struct net_slot, clear);
+    struct network *n = s->n;
+
+    if (s->err.code != 0 && !n->stopping) {
+        nr_log(n->v->log, NR_LOG_WARN, "invoker", "rules of network slot %s are still there: %s",
+               s->name, s->err.text);
+        s->again.fire = on_again;
+        nr_deadline_set(n->v->loop, &s->again, RETRY_MS);
+        return;
+    }
+    free_slot(s);
+    network_end_if_empty(n);
+}
+
+static void move(struct net_slot *s, enum net_state to)
+{
+    nr_check(s->state == NET_USED);
+    s->n->count[s->state]--;
+    s->n->count[to]++;
+    s->state = to;
+    s->user = NULL;
+}
+
+void net_slot_return(struct net_slot *s)
 {
     struct network *n = s->n;
 
     nr_check(s->state == NET_USED);
-    s->w = NULL;
-    s->held = false;
+    s->user = NULL;
     if (n->done)
         return;
-    if (!reuse || s->dead || s->account == NULL || n->stopping) {
-        network_remove_slot(s);
-        network_refill(n);
+    if (!s->granted) {
+        free_slot(s);
+        network_end_if_empty(n);
         return;
     }
-    network_move(s, NET_FREE);
-    s->free_since_ms = n->v->loop->now_ms;
-    network_feed(n);
+    move(s, NET_RETURNING);
+    s->clear = (struct nr_work){.work = clear_work, .done = on_cleared};
+    nr_work_post(n->v->loop, &s->clear);
 }
 
 void net_slot_leave(struct net_slot *s)
 {
-    nr_check(s->state == NET_USED);
-    s->w = NULL;
-}
-
-struct net_slot *net_slot_adopt(struct network *n, const char *name, struct net_wait *w)
-{
-    NR_LIST_EACH(&n->slots, l) {
-        struct net_slot *s = net_slot_of(l);
-
-        if (s->state == NET_FOUND && strcmp(s->name, name) == 0) {
-            network_move(s, NET_USED);
-            s->held = true;
-            s->w = w;
-            return s;
-        }
-    }
-    return NULL;
+    move(s, NET_LEFT);
 }
 
 const char *net_slot_name(const struct net_slot *s)
 {
     return s->name;
-}
-
-const char *net_slot_mode(const struct net_slot *s)
-{
-    return s->mode;
 }
 
 const char *network_resolv_path(const struct network *n)

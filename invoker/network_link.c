@@ -8,10 +8,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -257,6 +259,19 @@ int network_link_remove(const char *name, struct nr_err *err)
     return r < 0 && r != -ENODEV ? failed(err, "cannot remove the interface", name, r) : 0;
 }
 
+int network_link_remove_all(const char *prefix, struct nr_err *err)
+{
+    struct if_nameindex *all = if_nameindex();
+    int r = all ? 0 : failed(err, "cannot list the interfaces", prefix, -errno);
+
+    for (const struct if_nameindex *i = all; i && i->if_index != 0 && r == 0; i++)
+        if (strncmp(i->if_name, prefix, strlen(prefix)) == 0)
+            r = network_link_remove(i->if_name, err);
+    if (all)
+        if_freenameindex(all);
+    return r;
+}
+
 /* ---- a container's end -------------------------------------------------------------------------------------- */
 
 /* What is done inside; the thread is in the container's namespace. */
@@ -283,20 +298,14 @@ static int inside(int namespace_fd, uint32_t address, struct subnet subnet)
     return r;
 }
 
-int network_link_plug(const char *bridge, const char *link, pid_t pid, uint32_t address,
+int network_link_plug(const char *bridge, const char *link, int namespace_fd, uint32_t address,
                       struct subnet subnet, struct nr_err *err)
 {
-    char path[PATH_BYTES];
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
-    nr_auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-    int r = fd < 0 ? -errno : 0;
+    int r = network_link_remove(link, err);
 
     if (r < 0)
-        return failed(err, "cannot open the network namespace", path, r);
-    if (network_link_remove(link, err) < 0)
-        return err ? err->code : NR_EUNAVAIL;
-    r = add_pair(link, fd);
+        return r;
+    r = add_pair(link, namespace_fd);
     if (r < 0)
         return failed(err, "cannot make the interface", link, r);
     r = without_ipv6(link);
@@ -305,10 +314,45 @@ int network_link_plug(const char *bridge, const char *link, pid_t pid, uint32_t 
     if (r == 0)
         r = isolate_port(link); /* before it is up: never a moment without */
     if (r == 0)
-        r = inside(fd, address, subnet);
+        r = inside(namespace_fd, address, subnet);
     if (r == 0)
         r = set_up(link);
     if (r < 0)
         (void)network_link_remove(link, NULL);
     return r < 0 ? failed(err, "cannot connect the interface", link, r) : 0;
+}
+
+/* A socket that belongs to that namespace, wherever it is used from; or -errno. */
+static int socket_inside(int namespace_fd)
+{
+    nr_auto_close int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+
+    if (home < 0 || setns(namespace_fd, CLONE_NEWNET) < 0)
+        return -errno;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int r = fd < 0 ? -errno : fd;
+
+    nr_check(setns(home, CLONE_NEWNET) == 0);
+    return r;
+}
+
+int network_link_dial(int namespace_fd, uint32_t address, uint16_t port, int timeout_ms)
+{
+    const struct sockaddr_in to = {.sin_family = AF_INET,
+                                   .sin_port = htobe16(port),
+                                   .sin_addr.s_addr = htobe32(address)};
+    int error = 0;
+    socklen_t n = sizeof(error);
+    nr_auto_close int fd = socket_inside(namespace_fd);
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+    if (fd < 0)
+        return fd;
+    if (connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0)
+        return 0;
+    if (errno != EINPROGRESS)
+        return -errno;
+    if (poll(&p, 1, timeout_ms) != 1)
+        return -ETIMEDOUT;
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0 ? -errno : -error;
 }

@@ -1,6 +1,6 @@
 /* Bridge, veth pairs and addresses by netlink: what network slots need of the kernel, and no more. Blocking for as long as the kernel
- * takes to answer (microseconds; the removal of an interface some milliseconds). Any thread; network_link_plug() enters the container's
- * network namespace with the calling thread only, and comes back.
+ * takes to answer (microseconds; the removal of an interface some milliseconds). Any thread; network_link_plug() and network_link_dial()
+ * enter the network namespace with the calling thread only, and come back.
  */
 #ifndef NR_INVOKER_NETWORK_LINK_H
 #define NR_INVOKER_NETWORK_LINK_H
@@ -37,11 +37,15 @@ size_t subnet_routes(struct nr_str proc_net_route, const char *but, struct subne
 
 /* Makes the bridge when it is not there, without IPv6, gives it the first address of the subnet and sets it up. */
 int network_link_bridge(const char *name, struct subnet subnet, struct nr_err *err);
-/* Gives the network namespace of process `pid` an interface eth0 with this address, whose other end `link` is an isolated port of the
- * bridge: it reaches the bridge, but no other isolated port. A `link` that is there is removed first. */
-int network_link_plug(const char *bridge, const char *link, pid_t pid, uint32_t address,
+/* Gives a network namespace (its descriptor, lent) an interface eth0 with this address, whose other end `link` is an isolated port of the
+ * bridge: it reaches the bridge, but no other isolated port. A `link` that is there is removed first, with its other end. */
+int network_link_plug(const char *bridge, const char *link, int namespace_fd, uint32_t address,
                       struct subnet subnet, struct nr_err *err);
+/* Connects from inside a network namespace by TCP and hangs up: 0, or why not, as -errno; after timeout_ms -ETIMEDOUT. */
+int network_link_dial(int namespace_fd, uint32_t address, uint16_t port, int timeout_ms);
 /* Removes an interface; absent is fine. */
 int network_link_remove(const char *name, struct nr_err *err);
+/* Removes all interfaces whose names begin like this. */
+int network_link_remove_all(const char *prefix, struct nr_err *err);
 
 #endif

@@ -1,24 +1,20 @@
-/* Making the network at start, finding again what an earlier run left, and removing it where nobody wants it. Blocking.
+/* Making the network at start, trying it, and removing it where nobody wants it. Blocking.
  *
- * In this order: what the host must have, a subnet, the resolvers' file, the rules, the bridge, the slots of an earlier run, and when
- * there are none a first one, which shows that all of it works. What fails leaves nothing behind.
+ * In this order: what the host must have, a subnet, the resolvers' file, the rules, the bridge; and once there is a container, that of the
+ * probe, it is plugged in and calls the host. What fails leaves nothing behind.
  */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/file.h"
-#include "common/base/json.h"
 #include "invoker/network_slot.h"
-#include "invoker/start.h"
 
-enum { ROUTES_MAX = 1024, FILE_MAX_BYTES = 1 << 20, TAG_BYTES = 8, NAME_BYTES = 8 };
-
-bool network_is_slot(const json_t *labels)
-{
-    const char *kind = nr_json_string(labels, "narae.kind");
-
-    return kind && strcmp(kind, "slot") == 0;
-}
+enum { ROUTES_MAX = 1024, FILE_MAX_BYTES = 1 << 20, TAG_BYTES = 8, TRY_MS = 2000 };
 
 /* ---- what the host has ----------------------------------------------------------------------------------------- */
 
@@ -83,123 +79,51 @@ static int find_subnet(struct firewall *f, struct nr_err *err)
                : nr_err_set(err, NR_EUNAVAIL, "no free subnet in 10.192.0.0/10");
 }
 
-/* ---- slots of an earlier run ----------------------------------------------------------------------------------- */
-
-/* Our name in "/narae-<8>-<8 hex>", or NULL. */
-static const char *name_in(const json_t *container)
-{
-    const char *full = json_string_value(json_array_get(json_object_get(container, "Names"), 0));
-    const char *dash = full ? strrchr(full, '-') : NULL;
-
-    return dash && strlen(dash + 1) == NAME_BYTES ? dash + 1 : NULL;
-}
-
-static void find_one(struct network *n, const json_t *each)
-{
-    const char *id = nr_json_string(each, "Id"), *name = name_in(each);
-    const char *number = nr_json_string(json_object_get(each, "Labels"), "narae.slot");
-    int64_t index = 0;
-    pid_t pid;
-
-    if (id == NULL || strlen(id) != 64 || name == NULL)
-        return;
-    bool known = number && nr_str_to_i64(nr_str_of(number), 1, 4000, &index);
-    struct net_slot *s = network_add_slot(n, NET_FOUND, known ? (unsigned)index : 0);
-
-    (void)snprintf(s->id, sizeof(s->id), "%s", id);
-    (void)snprintf(s->name, sizeof(s->name), "%s", name);
-    (void)snprintf(s->mode, sizeof(s->mode), "container:%s", id);
-    s->granted = true;
-    if (!known || slot_open_pid(engine_own_worker(n->v->engine), s, &pid, NULL) < 0)
-        network_remove_slot(s);
-    else
-        network_watch(s);
-}
-
-static void find_slots(struct network *n, const json_t *list)
-{
-    size_t i;
-    json_t *each;
-
-    json_array_foreach(list, i, each)
-        find_one(n, each);
-}
-
 /* ---- opening --------------------------------------------------------------------------------------------------- */
 
-static struct network *network_make(struct invoker *v, unsigned ahead)
+static struct network *network_make(struct invoker *v)
 {
     struct network *n = nr_alloc(sizeof(*n));
     size_t bytes = strlen(v->run_dir) + sizeof("/resolv.conf");
+    unsigned char random[2];
 
     n->v = v;
-    n->ahead = n->ahead_min = ahead ? ahead : NET_AHEAD_MIN;
-    n->installation = nr_strdup(v->installation);
+    nr_random(random, sizeof(random));
+    n->next_index = (random[0] << 8 | random[1]) % NET_INDEX_MAX;
     n->resolv_path = nr_alloc(bytes);
     (void)snprintf(n->resolv_path, bytes, "%s/resolv.conf", v->run_dir);
     (void)snprintf(n->firewall.tag, sizeof(n->firewall.tag), "%.*s", TAG_BYTES, v->installation);
     (void)snprintf(n->firewall.bridge, sizeof(n->firewall.bridge), "nr-%s", n->firewall.tag);
     nr_list_init(&n->slots);
-    nr_list_init(&n->waiting);
     nr_check(pthread_mutex_init(&n->firewall_lock, NULL) == 0);
     return n;
 }
 
-static int make_first(struct network *n, struct nr_err *err)
-{
-    struct engine_worker *w = engine_own_worker(n->v->engine);
-
-    n->image = slot_find_image(w);
-    if (n->image == NULL) /* the first slot is made once there is one */
-        return 0;
-    struct net_slot *s = network_add_slot(n, NET_MAKING, 0);
-    int r = slot_make(w, s, err);
-
-    if (r < 0) {
-        struct nr_err ignored = {0};
-
-        (void)slot_remove(w, s, &ignored);
-        return r;
-    }
-    network_made_slot(s);
-    return 0;
-}
-
-/* Rules of an earlier run stay when there are slots of it, for their grants are among them. */
 static int build(struct network *n, struct nr_err *err)
 {
     struct firewall *f = &n->firewall;
     int r = need_forwarding(err);
-    nr_auto_json json_t *list =
-        r == 0 ? slot_list(engine_own_worker(n->v->engine), n->installation, err) : NULL;
 
-    if (list == NULL)
-        return nr_err_set(err, NR_EUNAVAIL, "the Engine's containers could not be listed");
-    n->stale = json_array_size(list) > 0;
+    if (r < 0)
+        return r;
     find_resolvers(f);
     r = find_subnet(f, err);
     if (r == 0)
         r = write_resolvers(n, err);
-    if (r == 0 && !n->stale)
-        r = firewall_remove(f, err);
     if (r == 0)
         r = firewall_install(f, true, err);
     if (r == 0)
-        r = network_link_bridge(f->bridge, f->subnet, err);
-    if (r == 0)
-        find_slots(n, list);
-    return r == 0 && !n->stale ? make_first(n, err) : r;
+        r = firewall_forget_grants(f, err);
+    return r == 0 ? network_link_bridge(f->bridge, f->subnet, err) : r;
 }
 
-int network_open(struct invoker *v, unsigned ahead, struct network **ret, struct nr_err *err)
+int network_open(struct invoker *v, struct network **ret, struct nr_err *err)
 {
-    struct network *n = network_make(v, ahead);
+    struct network *n = network_make(v);
     int r = build(n, err);
 
     if (r < 0) {
-        (void)firewall_remove(&n->firewall, NULL);
-        (void)network_link_remove(n->firewall.bridge, NULL);
-        network_free(n);
+        network_undo(n);
         return r;
     }
     network_begin(n);
@@ -207,27 +131,75 @@ int network_open(struct invoker *v, unsigned ahead, struct network **ret, struct
     return 0;
 }
 
-void network_sweep(struct invoker *v)
+void network_undo(struct network *n)
 {
-    struct network *n = network_make(v, 0);
-    struct engine_worker *w = engine_own_worker(v->engine);
-    nr_auto_json json_t *list = slot_list(w, v->installation, NULL);
     struct nr_err err = {0};
-    size_t i;
-    json_t *each;
 
-    json_array_foreach(list, i, each) {
-        const char *id = nr_json_string(each, "Id"), *name = name_in(each);
-
-        if (id && name)
-            remove_orphan(v, id, name);
-    }
-    if (if_nametoindex(n->firewall.bridge) != 0) {
-        (void)firewall_remove(&n->firewall, &err);
-        (void)network_link_remove(n->firewall.bridge, &err);
-    }
+    if (n == NULL)
+        return;
+    if (if_nametoindex(n->firewall.bridge) != 0 || firewall_there(&n->firewall))
+        (void)network_remove_all(&n->firewall, &err);
     if (err.code != 0)
-        nr_log(v->log, NR_LOG_WARN, "invoker", "the network of an earlier run is not all gone: %s",
+        nr_log(n->v->log, NR_LOG_WARN, "invoker", "the network of this installation is not all gone: %s",
                err.text);
     network_free(n);
+}
+
+void network_sweep(struct invoker *v)
+{
+    network_undo(network_make(v));
+}
+
+/* ---- trying ---------------------------------------------------------------------------------------------------- */
+
+/* A port of the host that listens where containers see the host. */
+static int listen_at_gateway(const struct firewall *f, uint16_t *ret_port)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(f->subnet.address + 1)};
+    socklen_t bytes = sizeof(at);
+    nr_auto_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, 1) < 0 ||
+        getsockname(fd, (struct sockaddr *)&at, &bytes) < 0)
+        return -1;
+    *ret_port = ntohs(at.sin_port);
+    return nr_steal_fd(&fd);
+}
+
+/* Refused although somebody listens: there is a way to the host, and the firewall stands in it. */
+static int call_the_host(const struct network *n, pid_t pid, struct nr_err *err)
+{
+    const struct firewall *f = &n->firewall;
+    char path[64];
+    uint16_t port = 0;
+    nr_auto_close int listener = listen_at_gateway(f, &port);
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+    nr_auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (listener < 0 || fd < 0)
+        return nr_err_set(err, NR_EUNAVAIL, "the bridge could not be tried: %s", strerror(errno));
+    int r = network_link_dial(fd, f->subnet.address + 1, port, TRY_MS);
+
+    if (r == -ECONNREFUSED)
+        return 0;
+    return r == 0 ? nr_err_set(err, NR_EUNAVAIL,
+                               "the host's firewall lets containers reach the host in spite of our rules")
+                  : nr_err_set(err, NR_EUNAVAIL, "a container's packets do not come as far as the host: %s",
+                               strerror(-r));
+}
+
+int network_try(struct network *n, pid_t pid, const char *container_id, struct nr_err *err)
+{
+    struct net_slot *s = net_slot_take(n, NULL, err);
+    int r = s ? net_slot_plug(s, pid, container_id, NULL, err) : NR_EUNAVAIL;
+
+    if (r == 0)
+        r = call_the_host(n, pid, err);
+    if (s) {
+        (void)network_link_remove(s->link, NULL);
+        net_slot_return(s);
+    }
+    return r;
 }

@@ -116,7 +116,7 @@ static void from_images(struct probing *p)
 
 /* ---- trials ------------------------------------------------------------------------------------------------- */
 
-/* The bound of the pool: what the containers may have together, and what the kernel and network slots take besides. */
+/* The bound of the pool: what the containers may have together, and what the kernel takes besides. */
 static void make_parent(struct probing *p)
 {
     struct invoker *v = p->v;
@@ -156,7 +156,8 @@ static void try_runtime(struct probing *p, unsigned at)
         trial_remove(p->v, t, true);
         *t = (struct trial){.seccomp = profile ? p->profile : NULL,
                             .ask_engine_freezer = is_word(p->c->freezer, "engine"),
-                            .ask_engine_raise = is_word(p->c->memory_raise, "engine")};
+                            .ask_engine_raise = is_word(p->c->memory_raise, "engine"),
+                            .network = p->v->network};
         _Static_assert(sizeof(t->runtime) == sizeof(p->runtimes[0]), "copied whole");
         memcpy(t->runtime, p->runtimes[at], sizeof(t->runtime));
         if (parent)
@@ -195,6 +196,7 @@ int probe_run(struct invoker *v, const struct invoker_config *c, struct nr_err *
     from_images(&p);
     p.profile = v->probe.seccomp && !is_word(c->seccomp, "engine") ? seccomp_profile() : NULL;
     make_parent(&p);
+    open_network(&p);
     try_runtimes(&p);
     int r = choose_runtime(&p, err);
 
@@ -208,8 +210,11 @@ int probe_run(struct invoker *v, const struct invoker_config *c, struct nr_err *
         r = choose_network(&p, err);
     for (unsigned i = 0; i < p.runtime_count; i++)
         trial_remove(v, &p.trials[i], r < 0);
-    if (r < 0)
+    if (r < 0) {
         cgroup_parent_remove(v->probe.cgroup_parent);
+        network_undo(v->network);
+        v->network = NULL;
+    }
     free(p.profile);
     v->probe.probe_ms = (int64_t)(nr_mono_us() - begun_us) / 1000;
     probe_tell(&v->probe, v->log);

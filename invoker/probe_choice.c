@@ -139,26 +139,40 @@ int choose_doers(struct probing *p, struct nr_err *err)
     return r;
 }
 
-/* Slots are tried by making the first one. */
-static bool open_slots(struct probing *p, struct nr_err *why)
+void open_network(struct probing *p)
 {
     const char *forced = p->c->network;
 
-    if (!probe_is_auto(forced) && strcmp(forced, "slots") != 0) {
+    if (probe_is_auto(forced) || strcmp(forced, "slots") == 0)
+        (void)network_open(p->v, &p->v->network, &p->network_why);
+    else
         network_sweep(p->v);
+}
+
+/* Where no container could be tried the bridge is taken as it is. */
+static bool slots_work(struct probing *p)
+{
+    const struct trial *t = &p->trials[p->chosen];
+
+    if (p->v->network == NULL)
         return false;
-    }
-    return network_open(p->v, 0, &p->v->network, why) == 0;
+    if (t->plug.yes || !t->dial_in.yes)
+        return true;
+    p->network_why = (struct nr_err){.code = NR_EUNAVAIL};
+    (void)snprintf(p->network_why.text, sizeof(p->network_why.text), "%s", t->plug.text);
+    network_undo(p->v->network);
+    p->v->network = NULL;
+    return false;
 }
 
 int choose_network(struct probing *p, struct nr_err *err)
 {
     struct probe *out = &p->v->probe;
-    struct nr_err why = {0};
+    const char *why = p->network_why.text;
     int status;
     nr_auto_json json_t *bridge = probe_get(p->v, "/networks/bridge", &status);
     const struct way ways[] = {
-        {"slots", open_slots(p, &why), why.text},
+        {"slots", slots_work(p), why},
         {"bridge", bridge && status == 200, "the Engine has no bridge"},
         {"none", true, ""},
     };
@@ -173,7 +187,7 @@ int choose_network(struct probing *p, struct nr_err *err)
     out->has_bridge = r == 1;
     probe_found(out, "network none", true, "no interface but lo, no libnetwork");
     probe_found(out, "network egress", r == 0 || !probe_is_auto(p->c->network), "%s%s%s", found[r],
-                why.text[0] ? ": " : "", r == 0 ? "" : why.text);
+                why[0] ? ": " : "", r == 0 ? "" : why);
     probe_next(
         out, "root rights, nft or iptables and net.ipv4.ip_forward=1 are needed (docs/engine.md)");
     return 0;

@@ -23,6 +23,7 @@ struct probing {
     char *
         profile; /* our seccomp profile; NULL: none for this machine, or the Engine cannot filter */
     char parent_why[sizeof(((struct nr_err *)NULL)->text)];
+    struct nr_err network_why; /* there is no bridge of ours */
     struct trial trials[RUNTIMES_MAX];
 };
 
@@ -37,6 +38,8 @@ int choose_runtime(struct probing *p, struct nr_err *err);
 int choose_seccomp(struct probing *p, struct nr_err *err);
 /* Freezer and raising memory. */
 int choose_doers(struct probing *p, struct nr_err *err);
+/* Makes our bridge where slots may be chosen (v->network), for the trials to try it; else what is left of it goes. */
+void open_network(struct probing *p);
 /* How functions that ask for a network get one. */
 int choose_network(struct probing *p, struct nr_err *err);
 /* The lines of what has no choice; gives up the pool's parent group where the chosen runtime does not use it. */

@@ -1,4 +1,4 @@
-/* The probe's container, top to bottom: folder and socket, create, start, its hello, its control groups (memory limit, parent, freezer,
+/* The probe's container, top to bottom: folder and socket, create, start, its hello, a network slot, its control groups (memory limit, parent, freezer,
  * raise, count of OOM kills), the Engine's own pause and update where they are needed, a kill and the exit status.
  */
 #include "invoker/probe_container.h"
@@ -223,6 +223,21 @@ static void try_cgroup(struct attempt *a)
     cgroup_fini(&g);
 }
 
+/* Exactly as functions are: before the Engine's start call may have returned, by the process that dialled. */
+static void try_network(struct attempt *a)
+{
+    struct trial *t = a->t;
+    struct nr_err err = {0};
+    uint64_t begun_us = nr_mono_us();
+
+    if (t->network == NULL)
+        return;
+    if (network_try(t->network, a->pid, t->id, &err) == 0)
+        answer(&t->plug, true, "tried in %llu us", (unsigned long long)(nr_mono_us() - begun_us));
+    else
+        answer(&t->plug, false, "%s", err.text);
+}
+
 /* ---- what the Engine does ----------------------------------------------------------------------------------- */
 
 static void try_engine(struct attempt *a)
@@ -282,6 +297,7 @@ void trial_run(struct invoker *v, const char *image, struct trial *t)
     if (listen_at(&a) == 0 && create_and_start(&a, image) == 0 && await_hello(&a, begun_us) == 0) {
         answer(&t->dial_in, true, "hello after %llu ms, of which create %llu",
                (unsigned long long)a.dial_us / 1000, (unsigned long long)a.create_us / 1000);
+        try_network(&a);
         try_cgroup(&a);
         try_engine(&a);
         read_exit(&a);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 struct invoker;
+struct network;
 
 /* A question and its answer. */
 struct finding {
@@ -22,10 +23,11 @@ struct trial {
     bool
         ask_engine_freezer; /* ask the Engine to pause and to update, also where the control group does it */
     bool ask_engine_raise;
+    struct network *network; /* to plug it into, lent; NULL: none */
     /* out */
     char name[9], id[65]; /* of the container; "": none was made */
     struct finding dial_in, memory_limit, freezer, engine_freezer, raise, engine_raise, exit_status,
-        oom_count, pool_cap;
+        oom_count, pool_cap, plug;
 };
 
 /* Creates, starts, questions and kills one container of this image, which is to be removed afterwards. */

@@ -240,9 +240,9 @@ static void note_stages(struct activation *a, const struct container *ct)
     }
     a->network_us = share_us(a, ct->net_begun_us, ct->net_begun_us + ct->net_us);
     a->queue_us = share_us(a, a->borrowed_us, create_us);
-    a->queue_us = a->queue_us > a->network_us ? a->queue_us - a->network_us : 0;
     a->create_us = share_us(a, create_us, ct->created_us);
     a->boot_us = share_us(a, ct->created_us, ct->hello_us);
+    a->boot_us = a->boot_us > a->network_us ? a->boot_us - a->network_us : 0;
 }
 
 /* waited: the slot was not there at once. */

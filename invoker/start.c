@@ -200,7 +200,7 @@ static void on_start_done(struct engine_job *job)
     free(j);
 }
 
-/* How its network is made here; the slot itself is named later. */
+/* How its network is made here. */
 static void network_of(const struct invoker *v, enum function_network network,
                        struct create_spec *s)
 {
@@ -209,7 +209,6 @@ static void network_of(const struct invoker *v, enum function_network network,
                                                    [EGRESS_SLOTS] = CREATE_NET_SLOT};
 
     s->network = network == FN_NET_NONE ? CREATE_NET_DISABLED : networks[v->probe.network];
-    s->slot_mode = "";
     if (s->network == CREATE_NET_SLOT)
         s->resolv_path = network_resolv_path(v->network);
 }
@@ -237,8 +236,6 @@ static void spec_of(const struct container *ct, struct start_job *j)
     if (ct->fn)
         create_devices(ct->fn->grants, v->devices, &j->spec);
     j->network_slot = ct->net_slot ? net_slot_name(ct->net_slot) : "";
-    if (ct->net_slot)
-        j->spec.slot_mode = net_slot_mode(ct->net_slot);
 }
 
 void start_container(struct container *ct, enum engine_rank rank)

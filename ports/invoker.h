@@ -66,7 +66,7 @@ void invoker_wish(struct invoker *v, const struct scaler_wish *w);
 
 /* Removes all containers, but idle ones with keep_containers; `done` once, at the latest after max_ms. */
 void invoker_drain(struct invoker *v, uint64_t max_ms, void (*done)(void *arg), void *arg);
-/* After `done`: containers, of functions and of network slots, that could not be removed in time. */
+/* After `done`: containers that could not be removed in time. */
 unsigned invoker_left(const struct invoker *v);
 /* Closes handles (asynchronously, on the loop) and, once `closed` came, joins the workers and frees. */
 void invoker_close(struct invoker *v, void (*closed)(void *arg), void *arg);

@@ -1,7 +1,6 @@
 /* The agent: first process of every function container, between the host and the function.
  *
  *   narae-agent --socket=PATH --id=ID [--profile=FILE] [--action=FOLDER] [--stem] [-- COMMAND ARGUMENT...]
- *   narae-agent --pause [--socket=PATH --id=ID]
  *
  * It dials the host's socket (dial.c), takes INIT (init.c), and serves calls in the mode that the image's profile
  * names: direct, loop, once, or a relay to the image's own server (worker_*.c, relay.c). It keeps the function's logs
@@ -9,9 +8,6 @@
  * in callbacks of one loop (loop.c). It ends when the host cuts the last call, or by the container's end.
  *
  * With --stem nobody waits for this container yet: a direct launcher boots and rehearses before the agent dials.
- *
- * With --pause it is the only process of a container that merely holds a network for another one: it waits for signals,
- * and where a socket is named it dials that, so that its end is seen at once.
  */
 #include <errno.h>
 #include <signal.h>
@@ -29,31 +25,19 @@
 
 #define EXIT_TERMINATED 143
 
-static void refuse_init(struct agent *a)
-{
-    init_failed(a, "This container holds a network and runs no function.");
-}
-
-static const struct mode mode_pause = {
-    .name = "pause",
-    .reads_slots = true,
-    .init = refuse_init,
-};
-
 static const struct {
     const char *name;
     const struct mode *mode;
 } profile_modes[] = {
     {"direct", &mode_direct}, {"loop", &mode_loop},
     {"native", &mode_once}, /* until INIT says which */
-    {"relay", &mode_relay},   {"pause", &mode_pause},
+    {"relay", &mode_relay},
 };
 
 static int usage(void)
 {
     fprintf(stderr, "usage: narae-agent --socket=PATH --id=ID [--profile=FILE] [--action=FOLDER] "
-                    "[--stem] [-- COMMAND ARGUMENT...]\n"
-                    "       narae-agent --pause [--socket=PATH --id=ID]\n");
+                    "[--stem] [-- COMMAND ARGUMENT...]\n");
     return 2;
 }
 
@@ -78,16 +62,12 @@ static bool read_options(struct agent *a, char **argv, const char **ret_profile)
             a->action_folder = value;
         else if (strcmp(*argv, "--stem") == 0)
             a->stem = true;
-        else if (strcmp(*argv, "--pause") == 0)
-            *ret_profile = NULL;
         else if (strcmp(*argv, "--") == 0) {
             a->command = argv + 1;
             break;
         } else
             return false;
     }
-    if (!*ret_profile && !a->socket_path)
-        return true;
     return a->socket_path && a->id && strlen(a->id) <= 64 && !strpbrk(a->id, "\"\\");
 }
 
@@ -155,18 +135,14 @@ int main(int argc, char **argv)
     a->command = no_command;
     if (argc < 2 || !read_options(a, argv, &profile))
         return usage();
-    int status = 0;
-    if (profile)
-        status = profile_read(profile, &a->profile, &why);
-    else
-        a->profile = (struct profile){.kind = "pause", .mode = "pause"};
+    int status = profile_read(profile, &a->profile, &why);
     if (status == 0)
         status = agent_open(a);
     if (status < 0) {
         fprintf(stderr, "narae-agent: %s: %s\n", why ? why : "cannot start", strerror(-status));
         return 1;
     }
-    if (a->socket_path && !(a->stem && a->mode->rehearse && a->mode->rehearse(a) == 0))
+    if (!(a->stem && a->mode->rehearse && a->mode->rehearse(a) == 0))
         slot_dial(&a->slots[0]);
     for (;;)
         loop_turn(&a->loop);

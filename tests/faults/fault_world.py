@@ -184,12 +184,8 @@ class World:
         self.settle()
 
     def settle(self):
-        """No start is under way, neither of a function's container nor of a network slot."""
-        def quiet():
-            status = self.status()
-            slots = status.get("network", {}).get("slots", {})
-            return status["containers_by_state"]["starting"] == 0 and slots.get("making", 0) == 0
-        within(60, "no start is under way", quiet, every=0.1)
+        """No start is under way."""
+        within(60, "no start is under way", lambda: self.state("starting") == 0, every=0.1)
 
     def call_all(self):
         for name in (self.bystander_name, self.warm):
@@ -261,10 +257,9 @@ class World:
         return found
 
     def containers(self):
-        """Of functions and stems; network slots stay while naraed lives, as many as are to be free."""
+        """Of functions and stems."""
         label = urllib.parse.quote(json.dumps({"label": [self.platform.label]}))
-        return [c["Id"] for c in self.ask(f"/containers/json?all=1&filters={label}")
-                if c["Labels"]["narae.kind"] != "slot"]
+        return [c["Id"] for c in self.ask(f"/containers/json?all=1&filters={label}")]
 
     def gone(self):
         """Containers that were here once and are not any more."""

@@ -56,7 +56,7 @@ def lasts(own, name, seconds=30):
 
 
 def ids(own):
-    """Containers of functions by their function: what identity files say and the Engine has. Stems and network slots are others'."""
+    """Containers of functions by their function: what identity files say and the Engine has. Stems are nobody's."""
     there, found = set(own.containers()), {}
     for file in (own.run / "c").glob("????????.json"):
         who = json.loads(file.read_text())

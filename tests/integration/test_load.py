@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from conftest import API, SLOW, engine, within
+from conftest import API, SLOW, within
 
 SAYS_ITS_ID = """
 import os
@@ -96,12 +96,6 @@ def test_large_bodies_do_not_hold_the_loop(start_platform):
     own.stop()
 
 
-def is_slot(container):
-    """A network slot, which is no container of a function; the platform counts these for itself."""
-    found = engine(f"/containers/{container}/json")
-    return found.get("Config", {}).get("Labels", {}).get("narae.kind") == "slot"
-
-
 def test_a_kill_loses_nothing_and_repeats_nothing(start_platform):
     own = start_platform()
     own.put("f", SAYS_ITS_ID, limits={"memory": 128})
@@ -140,6 +134,6 @@ def test_a_kill_loses_nothing_and_repeats_nothing(start_platform):
         """Containers of the killed platform that are neither gone nor adopted."""
         listed = own.request("GET", "/narae/v1/invokers", auth=own.admin_auth).json["containers"]
         known = {c["id"] for c in listed}
-        return [c for c in left & set(own.containers()) if c[:12] not in known and not is_slot(c)]
+        return [c for c in left & set(own.containers()) if c[:12] not in known]
     within(30, "the killed platform's containers are gone or adopted", lambda: not strangers())
     own.stop()

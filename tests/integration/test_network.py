@@ -1,4 +1,6 @@
 """What functions reach and do not reach: the outside, the host, each other; and what is left of their network."""
+import concurrent.futures
+import ipaddress
 import json
 import os
 import pathlib
@@ -225,26 +227,61 @@ def test_functions_do_not_reach_each_other(platform, name):
     assert result["caller"] == gateway_of(platform)
 
 
-def running(platform, kind):
-    """Ids of this platform's containers of a kind -> the network that they have joined."""
-    label = platform.label.split("=")[1]
-    ids = [c["Id"] for c in engine("/containers/json")
-           if c["Labels"].get("narae.installation") == label and c["Labels"].get("narae.kind") == kind]
-    seen = {i: engine(f"/containers/{i}/json") for i in ids}
-    return {i: s["HostConfig"]["NetworkMode"] for i, s in seen.items() if "HostConfig" in s}  # it may have gone meanwhile
+def links_of(platform):
+    """Interfaces of the host that lead into containers of this platform."""
+    names = [line.split(": ")[1].split("@")[0] for line in
+             subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout.splitlines()]
+    return {n for n in names if n.startswith("n" + bridge_of(platform)[3:] + "-")}
 
 
-def test_a_dead_slot_ends_its_container(platform, name):
+def link_of(platform, address):
+    """The one whose other end has this address: its number is that of the address in the subnet."""
+    subnet = ipaddress.ip_interface(gateway_of(platform) + "/20").network
+    return f"n{bridge_of(platform)[3:]}-{int(ipaddress.ip_address(address)) - int(subnet.network_address) - 1}"
+
+
+def test_who_loses_its_interface_gets_no_further_call(platform, name):
+    """It is not put back: whoever pulled it may have had a reason. A new container serves on."""
     put(platform, name)
-    ask(platform, name)
-    joined = running(platform, "python:3")
-    used = [s for s in running(platform, "slot") if "container:" + s in joined.values()]
-    assert used
-    for slot in used:
-        engine(f"/containers/{slot}/kill", "POST")
-    doomed = {i for i, mode in joined.items() if mode in ["container:" + s for s in used]}
-    within(10, "the containers go", lambda: not doomed & set(running(platform, "python:3")))
-    assert ask(platform, name)["links"] == ["eth0", "lo"]
+    address = ask(platform, name)["address"]
+    link = link_of(platform, address)
+    assert link in links_of(platform)
+
+    def live():
+        found = network(platform)["containers"]
+        return {c["id"] for c in found if c["function"].endswith(name) and c["state"] != "dying"}
+
+    doomed = live()
+    assert len(doomed) == 1
+    subprocess.run(["ip", "link", "del", link], check=True)
+    within(15, "its container goes", lambda: not doomed & live())
+    out = ask(platform, name)
+    assert out["links"] == ["eth0", "lo"] and out["address"] != address
+
+
+def test_no_container_but_those_of_functions(start_platform, name):
+    """A network costs no container: as many as there are functions, and each is made without a network of the Engine's."""
+    p = start_platform("--stems=off")
+    for i in range(3):
+        put(p, f"{name}-{i}")
+        ask(p, f"{name}-{i}")
+    within(20, "the probe's has gone", lambda: len(p.containers()) == 3)
+    assert {engine(f"/containers/{c}/json")["HostConfig"]["NetworkMode"] for c in p.containers()} == {"none"}
+    assert len(links_of(p)) == 3
+    p.stop()
+
+
+def test_many_at_once(start_platform, name):
+    """Fifty functions, each of which needs a network, called at the same moment."""
+    p = start_platform("--stems=off")
+    names = [f"{name}-{i}" for i in range(50)]
+    for each in names:
+        put(p, each)
+    with concurrent.futures.ThreadPoolExecutor(50) as pool:
+        found = list(pool.map(lambda each: ask(p, each), names))
+    assert all(out["links"] == ["eth0", "lo"] for out in found)
+    assert len(links_of(p)) <= 50
+    p.stop()
 
 
 def rules():
@@ -259,7 +296,7 @@ def test_nothing_is_left_after_a_stop(start_platform, name):
     tag = bridge_of(p)[3:]
     assert tag in rules()
     p.stop()
-    assert tag not in rules()
+    assert tag not in rules()  # neither bridge, interface nor chain
     assert p.containers() == []
 
 
@@ -272,7 +309,7 @@ def test_a_killed_run_is_cleaned_up_by_the_next(start_platform, name):
     p.process.wait()
     assert tag in rules()  # nobody took it away: what runs is not open to the world meanwhile
     p.start()
-    within(30, "the old slots that nobody adopted go", lambda: len(first & set(p.containers())) <= 2)
+    within(30, "the old containers that nobody adopted go", lambda: len(first & set(p.containers())) <= 2)
     assert ask(p, name)["links"] == ["eth0", "lo"]
     p.stop()
     assert tag not in rules() and p.containers() == []

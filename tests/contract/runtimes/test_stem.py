@@ -1,11 +1,10 @@
 """Containers that wait without code, and what they learn only at hand-over."""
 import os
-import subprocess
 import time
 
 import host
 import pytest
-from containers import AGENT, engine
+from containers import engine
 from flavours import flavours
 
 BY_NAME = {f.name: f for f in flavours()}
@@ -160,49 +159,3 @@ def test_nothing_of_ours_reaches_the_function_s_children(start, name, slots):
     # beside its own standard streams there is only the folder that `ls` itself looks at
     assert [target for fd, _, target in r.value["child"] if int(fd) > 2 and not target.startswith("/proc/")] == []
     assert len(r.value["child"]) == 4, r.value
-
-
-# ------------------------------------------------------------------------------------------ the agent of a network slot
-
-def pause(*arguments):
-    """On this host: what it does has nothing to do with where."""
-    return subprocess.Popen([AGENT, "--pause", *arguments], stderr=subprocess.DEVNULL)
-
-
-def test_pause_ends_on_term():
-    process = pause()
-    try:
-        before = time.monotonic()
-        while "sigcatch" not in status_of(process.pid) and time.monotonic() - before < 5:
-            time.sleep(0.005)
-        process.terminate()
-        assert process.wait(5) == 143
-    finally:
-        process.kill()
-        process.wait()
-
-
-def status_of(pid):
-    """Its blocked signals tell that it waits for them through its descriptor."""
-    with open("/proc/%d/status" % pid, encoding="ascii") as f:
-        blocked = int(next(line for line in f if line.startswith("SigBlk")).split()[1], 16)
-    return "sigcatch" if blocked >> 14 & 1 else ""
-
-
-def test_pause_dials_and_its_end_is_seen(tmp_path):
-    listener = host.Listener(str(tmp_path / "s"))
-    process = pause("--socket=" + listener.path, "--id=0123abcd")
-    try:
-        slot = listener.accept(5)
-        assert slot.hello["kind"] == "pause" and slot.hello["id"] == "0123abcd"
-        slot.close()
-        slot = listener.accept(5)  # the host came back
-        r = slot.init("exec", b"#!/bin/sh\n")
-        assert r.failed and r.verdict == host.TAINTED
-        process.kill()
-        assert slot.gone_within(5)
-        slot.close()
-    finally:
-        process.kill()
-        process.wait()
-        listener.close()
