@@ -83,7 +83,7 @@ struct activation {
     int64_t start_wall_ms, end_wall_ms; /* labels: start of init or run, end of run */
     uint64_t accepted_us, borrowed_us, started_us, answered_us; /* monotonic */
     uint64_t init_us;                                           /* 0: the container was warm */
-    /* stages of a start that was not warm, 0: did not happen: waited for a place, for a network slot, Engine create, start until hello;
+    /* stages of a start that was not warm, 0: did not happen: waited for a place, plugged into a network slot, Engine create, start until hello;
      * a stem's hand-over (memory raised, whose it is written, code opened); a thaw */
     uint64_t queue_us, network_us, create_us, boot_us, handover_us, thaw_us;
     enum start_kind start;
