@@ -21,9 +21,11 @@
 #include "invoker/evict.h"
 #include "invoker/freeze.h"
 #include "invoker/handover.h"
+#include "invoker/monitor.h"
 #include "invoker/pool_rules.h"
 #include "invoker/start.h"
 #include "invoker/stem.h"
+#include "ports/grants.h"
 
 bool container_loaded(const struct container *ct)
 {
@@ -298,10 +300,9 @@ void container_looked(struct container *ct, const struct remove_job *j)
 
 /* ---- hello -------------------------------------------------------------------------------------------------- */
 
-static void look_up_cgroup(struct nr_work *w)
+/* On a work thread; on an Engine worker where rules are to be set, for that asks for names and runs programs, and work threads are few. */
+static void look_around(struct container *ct)
 {
-    struct container *ct = nr_container_of(w, struct container, cgroup_work);
-
     if (ct->net_slot) {
         (void)net_slot_plug(ct->net_slot, ct->pid, ct->id, ct->fn ? ct->fn->grants : NULL,
                             &ct->net_err);
@@ -363,10 +364,8 @@ static void network_in(struct container *ct)
     }
 }
 
-static void cgroup_looked_up(struct nr_work *w)
+static void looked_around(struct container *ct)
 {
-    struct container *ct = nr_container_of(w, struct container, cgroup_work);
-
     ct->cgroup_state = ct->cgroup_err.code == 0 ? CGROUP_OPEN : CGROUP_HIDDEN;
     if (ct->net_slot)
         network_in(ct);
@@ -376,6 +375,27 @@ static void cgroup_looked_up(struct nr_work *w)
     container_unref(ct);
 }
 
+static void by_work_thread(struct nr_work *w)
+{
+    look_around(nr_container_of(w, struct container, inside_work));
+}
+
+static void on_work_done(struct nr_work *w)
+{
+    looked_around(nr_container_of(w, struct container, inside_work));
+}
+
+static void by_engine_worker(struct engine_worker *w, struct engine_job *j)
+{
+    (void)w;
+    look_around(nr_container_of(j, struct container, inside_job));
+}
+
+static void on_job_done(struct engine_job *j)
+{
+    looked_around(nr_container_of(j, struct container, inside_job));
+}
+
 /* Of its first hello. Until this is done it is not frozen, and a stem is not handed over. */
 static void look_inside(struct container *ct)
 {
@@ -383,9 +403,15 @@ static void look_inside(struct container *ct)
         return;
     ct->cgroup_state = CGROUP_LOOKING;
     ct->net_begun_us = ct->net_slot ? nr_mono_us() : 0;
-    ct->cgroup_work = (struct nr_work){.work = look_up_cgroup, .done = cgroup_looked_up};
     (void)container_ref(ct);
-    nr_work_post(ct->v->loop, &ct->cgroup_work);
+    if (ct->net_slot && ct->fn && ct->fn->grants && ct->fn->grants->egress_count > 0) {
+        ct->inside_job =
+            (struct engine_job){.rank = RANK_START, .work = by_engine_worker, .done = on_job_done};
+        engine_submit(ct->v->engine, &ct->inside_job);
+    } else {
+        ct->inside_work = (struct nr_work){.work = by_work_thread, .done = on_work_done};
+        nr_work_post(ct->v->loop, &ct->inside_work);
+    }
 }
 
 void container_greeted(struct container *ct, struct slot *s)

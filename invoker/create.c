@@ -248,8 +248,7 @@ char *create_body(const struct create_spec *s, size_t *ret_n)
     put(o, "Cmd", agent_arguments(s), &ok);
     put(o, "Env", s->concurrent ? json_pack("[s]", "__OW_ALLOW_CONCURRENT=true") : json_array(),
         &ok);
-    put(o, "NetworkDisabled",
-        json_boolean(s->network != CREATE_NET_BRIDGE), &ok);
+    put(o, "NetworkDisabled", json_boolean(s->network != CREATE_NET_BRIDGE), &ok);
     put(o, "AttachStdin", json_false(), &ok);
     put(o, "AttachStdout", json_false(), &ok);
     put(o, "AttachStderr", json_false(), &ok);

@@ -34,11 +34,11 @@ struct create_device {
 /* All that can be said about a container. Texts are lent. */
 struct create_spec {
     const char *image;
-    const char *id;          /* 8 hex; ours */
-    const char *socket_dir;  /* on the host, mounted read-only at /.narae/s */
-    const char *agent_path;  /* on the host, mounted at /.narae/agent */
-    const char *hosts_path;  /* on the host, mounted at /etc/hosts without network and in a slot */
-    const char *resolv_path; /* on the host, mounted at /etc/resolv.conf in a slot */
+    const char *id;           /* 8 hex; ours */
+    const char *socket_dir;   /* on the host, mounted read-only at /.narae/s */
+    const char *agent_path;   /* on the host, mounted at /.narae/agent */
+    const char *hosts_path;   /* on the host, mounted at /etc/hosts without network and in a slot */
+    const char *resolv_path;  /* on the host, mounted at /etc/resolv.conf in a slot */
     const char *installation; /* labels */
     const char *invoker;
     const char *kind;

@@ -189,7 +189,9 @@ struct container {
     pid_t pid; /* of its agent, as the kernel tells it */
     enum cgroup_state cgroup_state;
     struct cgroup cgroup; /* to be used with CGROUP_OPEN only */
-    struct nr_work cgroup_work;
+    struct nr_work
+        inside_work; /* after its first hello: plugs it in, looks up its control groups */
+    struct engine_job inside_job; /* the same, where it sets rules */
     struct nr_err cgroup_err;
     struct handover handover;
 
@@ -204,7 +206,7 @@ struct container {
     struct net_slot *net_slot;     /* plugged in before it is greeted */
     uint64_t net_begun_us, net_us; /* the plugging in: since when, how long */
     struct nr_err net_err;
-    char settings[65];             /* digest of its create body, for adoption */
+    char settings[65]; /* digest of its create body, for adoption */
 };
 
 /* What a container is made from: `pool` for a function's, else `shelf`. Its memory is reserved already. */

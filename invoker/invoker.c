@@ -255,11 +255,10 @@ static void on_drain_deadline(struct nr_deadline *d)
         orphans++;
     v->left = v->container_count + orphans;
     containers_named(v, names);
-    nr_log(
-        v->log, NR_LOG_ERROR, "invoker",
-        "%u containers could not be removed in time (%u of an earlier run): %s; "
-        "the next start removes them%s",
-        v->left, orphans, names, v->keep_containers ? ", or adopts them" : "");
+    nr_log(v->log, NR_LOG_ERROR, "invoker",
+           "%u containers could not be removed in time (%u of an earlier run): %s; "
+           "the next start removes them%s",
+           v->left, orphans, names, v->keep_containers ? ", or adopts them" : "");
     drained(v);
 }
 

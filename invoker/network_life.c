@@ -67,7 +67,8 @@ static void on_looked(struct nr_work *w)
 
         if (n->stopping || n->no_verdict || !s->looked_for || n->present[s->index] || u == NULL)
             continue;
-        nr_log(n->v->log, NR_LOG_WARN, "invoker", "network slot %s has lost its interface", s->name);
+        nr_log(n->v->log, NR_LOG_WARN, "invoker", "network slot %s has lost its interface",
+               s->name);
         s->user = NULL;
         u->lost(u);
     }

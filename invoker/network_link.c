@@ -338,9 +338,8 @@ static int socket_inside(int namespace_fd)
 
 int network_link_dial(int namespace_fd, uint32_t address, uint16_t port, int timeout_ms)
 {
-    const struct sockaddr_in to = {.sin_family = AF_INET,
-                                   .sin_port = htobe16(port),
-                                   .sin_addr.s_addr = htobe32(address)};
+    const struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htobe16(port), .sin_addr.s_addr = htobe32(address)};
     int error = 0;
     socklen_t n = sizeof(error);
     nr_auto_close int fd = socket_inside(namespace_fd);

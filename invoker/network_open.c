@@ -140,8 +140,8 @@ void network_undo(struct network *n)
     if (if_nametoindex(n->firewall.bridge) != 0 || firewall_there(&n->firewall))
         (void)network_remove_all(&n->firewall, &err);
     if (err.code != 0)
-        nr_log(n->v->log, NR_LOG_WARN, "invoker", "the network of this installation is not all gone: %s",
-               err.text);
+        nr_log(n->v->log, NR_LOG_WARN, "invoker",
+               "the network of this installation is not all gone: %s", err.text);
     network_free(n);
 }
 
@@ -184,9 +184,11 @@ static int call_the_host(const struct network *n, pid_t pid, struct nr_err *err)
 
     if (r == -ECONNREFUSED)
         return 0;
-    return r == 0 ? nr_err_set(err, NR_EUNAVAIL,
-                               "the host's firewall lets containers reach the host in spite of our rules")
-                  : nr_err_set(err, NR_EUNAVAIL, "a container's packets do not come as far as the host: %s",
+    return r == 0 ? nr_err_set(
+                        err, NR_EUNAVAIL,
+                        "the host's firewall lets containers reach the host in spite of our rules")
+                  : nr_err_set(err, NR_EUNAVAIL,
+                               "a container's packets do not come as far as the host: %s",
                                strerror(-r));
 }
 

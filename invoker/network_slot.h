@@ -45,8 +45,8 @@ struct network {
     struct nr_deadline tidy;
     struct nr_work look; /* at ports and rules; and the removal of both at the end */
     bool looking, stopping, done;
-    bool with_rules, no_verdict;       /* of the look */
-    bool present[NET_INDEX_MAX + 1];   /* of the look: ports of the bridge */
+    bool with_rules, no_verdict;     /* of the look */
+    bool present[NET_INDEX_MAX + 1]; /* of the look: ports of the bridge */
     uint64_t checked_ms;
     struct nr_err look_err;
     void (*closed)(void *arg);

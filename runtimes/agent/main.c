@@ -29,7 +29,8 @@ static const struct {
     const char *name;
     const struct mode *mode;
 } profile_modes[] = {
-    {"direct", &mode_direct}, {"loop", &mode_loop},
+    {"direct", &mode_direct},
+    {"loop", &mode_loop},
     {"native", &mode_once}, /* until INIT says which */
     {"relay", &mode_relay},
 };

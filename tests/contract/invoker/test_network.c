@@ -330,7 +330,8 @@ static void the_bridge_is_tried(void **state)
     inside_pid = x.pid;
     if (network_try(r->n, x.pid, "it", &err) != 0)
         fail_msg("network_try: %s", err.text);
-    (void)snprintf(open_door, sizeof(open_door), "iptables -w -I NARAE-%s-IN 1 -j ACCEPT 2>&1", r->bridge + 3);
+    (void)snprintf(open_door, sizeof(open_door), "iptables -w -I NARAE-%s-IN 1 -j ACCEPT 2>&1",
+                   r->bridge + 3);
     assert_false(host_says(open_door, "?"));
     assert_int_equal(network_try(r->n, x.pid, "it", &err), NR_EUNAVAIL);
     assert_non_null(strstr(err.text, "lets containers reach the host"));
@@ -406,7 +407,8 @@ static void the_next_start_adopts(void **state)
     assert_int_not_equal(if_nametoindex(link), 0);
     assert_false(host_says("iptables -w -S", "10.1.2.3/32"));
     y = (struct user){.u = {.lost = on_lost}, .pid = x.pid};
-    static const char *const not_there[] = {"", "01234567", "10.0.0.1", "10.191.255.1", "127.0.0.1"};
+    static const char *const not_there[] = {"", "01234567", "10.0.0.1", "10.191.255.1",
+                                            "127.0.0.1"};
 
     for (size_t i = 0; i < nr_countof(not_there); i++)
         assert_null(net_slot_adopt(r->n, not_there[i], &y.u));
@@ -443,7 +445,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_slot_is_an_address_and_an_interface, rig_open, rig_close),
         cmocka_unit_test_setup_teardown(an_address_is_free_only_when_returned, rig_open, rig_close),
         cmocka_unit_test_setup_teardown(no_more_than_the_bridge_has_ports, rig_open, rig_close),
-        cmocka_unit_test_setup_teardown(only_the_containers_process_is_plugged_in, rig_open, rig_close),
+        cmocka_unit_test_setup_teardown(only_the_containers_process_is_plugged_in, rig_open,
+                                        rig_close),
         cmocka_unit_test_setup_teardown(a_stopped_process_does_not_hold_it_up, rig_open, rig_close),
         cmocka_unit_test_setup_teardown(a_lost_interface_is_told_once, rig_open, rig_close),
         cmocka_unit_test_setup_teardown(the_bridge_is_tried, rig_open, rig_close),
