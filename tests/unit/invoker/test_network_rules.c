@@ -170,6 +170,28 @@ static void only_ours_is_removed(void **state)
     nr_buf_fini(&out);
 }
 
+/* Of an earlier run: chains with a number only, and who jumps to them is emptied before they go. */
+static void grants_are_forgotten(void **state)
+{
+    static const char have[] = "-N NARAE-01234567-GR\n-N NARAE-01234567-IN\n-N NARAE-01234567-17\n"
+                               "-N NARAE-01234567-4000\n-N NARAE-89abcdef-17\n-N NARAE-01234567-\n"
+                               "-A NARAE-01234567-GR -s 10.0.0.5/32 -j NARAE-01234567-17\n";
+    static const char wanted[] = "*filter\n:NARAE-01234567-GR - [0:0]\n"
+                                 "-F NARAE-01234567-17\n-F NARAE-01234567-4000\n"
+                                 "-X NARAE-01234567-17\n-X NARAE-01234567-4000\nCOMMIT\n";
+    struct nr_buf out;
+
+    (void)state;
+    nr_buf_init(&out, FIREWALL_TEXT_MAX_BYTES);
+    firewall_forget_text(&example, nr_str_of(have), &out);
+    nr_buf_addc(&out, '\0');
+    assert_string_equal(out.p, wanted);
+    nr_buf_reset(&out, SIZE_MAX);
+    firewall_forget_text(&example, NR_STR("-N NARAE-01234567-GR\n"), &out);
+    assert_int_equal(out.n, 0);
+    nr_buf_fini(&out);
+}
+
 static void grants_of_a_slot(void **state)
 {
     const struct firewall_target targets[] = {{{0x0a000005, 32}, 502, false},
@@ -211,6 +233,7 @@ int main(void)
         cmocka_unit_test(what_is_refused_comes_before_what_is_allowed),
         cmocka_unit_test(what_is_there_is_left),
         cmocka_unit_test(only_ours_is_removed),
+        cmocka_unit_test(grants_are_forgotten),
         cmocka_unit_test(grants_of_a_slot),
     };
 
