@@ -26,12 +26,12 @@ bool subnet_overlaps(struct subnet a, struct subnet b)
 
 const char *subnet_text(struct subnet s, char out[SUBNET_TEXT_BYTES])
 {
-    char prefix[8] = "";
+    const uint32_t a = s.address;
+    int n = snprintf(out, SUBNET_TEXT_BYTES, "%u.%u.%u.%u", a >> 24, a >> 16 & 0xff, a >> 8 & 0xff,
+                     a & 0xff);
 
     if (s.prefix < 32)
-        (void)snprintf(prefix, sizeof(prefix), "/%u", (unsigned)s.prefix);
-    (void)snprintf(out, SUBNET_TEXT_BYTES, "%u.%u.%u.%u%s", s.address >> 24, s.address >> 16 & 0xff,
-                   s.address >> 8 & 0xff, s.address & 0xff, prefix);
+        (void)snprintf(out + n, (size_t)(SUBNET_TEXT_BYTES - n), "/%u", (unsigned)s.prefix);
     return out;
 }
 
