@@ -186,8 +186,10 @@ def test_a_large_log_is_followed(platform, name, follow):
     """Larger than what goes out directly, and than what one read of the store brings."""
     platform.put(name, SAY, annotations=NONE)
     f = follow(platform, name).start()
-    ids = [platform.invoke(name, {"who": f"w{i}", "lines": 5000, "pad": 200}).activation
-           for i in range(3)]
+    ids = []
+    for i in range(3):  # each has its end, which comes behind its answer and its log, before the next begins
+        ids.append(platform.invoke(name, {"who": f"w{i}", "lines": 5000, "pad": 200}).activation)
+        platform.record(ids[-1])
     ids.append(platform.invoke(name, {"who": "small"}).activation)
     within(60, "all came", lambda: len(f.events) == 4)
     assert [e[1] for e in f.events] == ids
