@@ -284,6 +284,15 @@ void firewall_slot_text(const struct firewall *f, struct nr_str have, unsigned s
     nr_buf_adds(out, "COMMIT\n");
 }
 
+/* Does a number stand behind the first n letters? */
+static bool ends_in_number(struct nr_str name, size_t n)
+{
+    for (size_t i = n; i < name.n; i++)
+        if (name.p[i] < '0' || name.p[i] > '9')
+            return false;
+    return name.n > n;
+}
+
 /* Chains that end in a number; the chain that jumps to them is emptied first. */
 void firewall_forget_text(const struct firewall *f, struct nr_str have, struct nr_buf *out)
 {
@@ -296,8 +305,8 @@ void firewall_forget_text(const struct firewall *f, struct nr_str have, struct n
         while (next_line(&rest, &line)) {
             struct nr_str name = chain_of(line);
 
-            if (!nr_str_starts(line, "-N ") || !nr_str_starts(name, ours) || name.n == n ||
-                strspn(name.p + n, "0123456789") < name.n - n)
+            if (!nr_str_starts(line, "-N ") || !nr_str_starts(name, ours) ||
+                !ends_in_number(name, n))
                 continue;
             if (!any) {
                 nr_buf_adds(out, "*filter\n");

@@ -31,22 +31,30 @@ static const struct firewall_target targets[] = {
 static bool fair(struct nr_str line)
 {
     return line.n == 0 || nr_str_eqz(line, "*filter") || nr_str_eqz(line, "COMMIT") ||
-           nr_str_starts(line, "-F " OURS) || nr_str_starts(line, "-X " OURS) ||
+           nr_str_eqz(line, ":" OURS "GR - [0:0]") || nr_str_starts(line, "-F " OURS) ||
+           nr_str_starts(line, "-X " OURS) ||
            (nr_str_starts(line, "-D ") && !nr_str_starts(line, "-D " OURS) &&
             memmem(line.p, line.n, " -j " OURS, strlen(" -j " OURS)) != NULL);
+}
+
+static void check_fair(struct nr_buf *out)
+{
+    struct nr_str rest = nr_buf_str(out), line;
+
+    while (nr_str_split(&rest, '\n', &line))
+        nr_check(fair(line));
+    nr_buf_reset(out, SIZE_MAX);
 }
 
 static void rules(struct nr_str have)
 {
     struct nr_buf out;
-    struct nr_str rest, line;
 
     nr_buf_init(&out, FIREWALL_TEXT_MAX_BYTES);
     firewall_removal_text(&wall, "filter", have, &out);
-    rest = nr_buf_str(&out);
-    while (nr_str_split(&rest, '\n', &line))
-        nr_check(fair(line));
-    nr_buf_reset(&out, SIZE_MAX);
+    check_fair(&out);
+    firewall_forget_text(&wall, have, &out);
+    check_fair(&out);
     firewall_filter_text(&wall, have, &out);
     firewall_nat_text(&wall, have, &out);
     firewall_ipv6_text(&wall, have, &out);
