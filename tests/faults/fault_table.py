@@ -401,7 +401,7 @@ def one_round(w, fault):
         fault.run(w)
     if others:
         assert others.wrong == [], others.wrong[:3]
-        assert others.count > 1
+        assert others.count >= 1  # a fault may be over within one call
     w.usable()
     w.call_all()
     w.forget_functions()

@@ -220,7 +220,7 @@ def test_records(narae, hello):
     assert len(lines) == 3
     warm, cold = lines[1:]  # the latest first
     assert re.search(r"[0-9a-f]{32}.* python:3 +warm .* success +" + hello, warm)
-    assert re.search(r"[0-9a-f]{32}.* python:3 +cold .* success +" + hello, cold)
+    assert re.search(r"[0-9a-f]{32}.* python:3 +(cold|stem) .* success +" + hello, cold)
     listed = json.loads(narae("activations", hello, "-o", "json").stdout)
     first = listed[1]["activationId"]
     assert first in cold
