@@ -213,7 +213,7 @@ def test_a_slow_follower_loses_what_it_is_told(start_platform, follow):
                      {"invocationsPerMinute": 1000000, "concurrentInvocations": 1000},
                      auth=platform.admin_auth)
     platform.put("f", SAY, annotations=NONE)
-    platform.invoke("f", {"who": "first"})
+    platform.record(platform.invoke("f", {"who": "first"}).activation)  # it has ended, with its log
     slow = follow(platform, "f", query="?follow=1&limit=0", window=4096)
     quick = follow(platform, "f", query="?follow=1&limit=0").start()
     within(10, "both follow", lambda: platform.metric("narae_log_followers") == 2)
