@@ -1,4 +1,4 @@
-/* A call is queued, taken by one of two threads, run by its row in the table of operations, and posted back to the loop it came
+/* A call is queued by its weight, taken by the thread of that weight, run by its row in the table of operations, and posted back to the loop it came
  * from. When it changed a function, `on_change` runs on the platform's loop first, and `done` only after it: who reads the 2xx finds
  * the new function everywhere.
  */
@@ -29,6 +29,7 @@ static int op_resolve(struct fnmanager *m, struct fn_call *call, uint64_t *ret_o
 static const struct {
     const char *name; /* label of the metric */
     int (*run)(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old);
+    enum call_weight weight; /* with a small body */
 } operations[] = {
     [FN_RESOLVE] = {"resolve", op_resolve},
     [FN_ACTION_PUT] = {"action_put", action_put},
@@ -140,7 +141,7 @@ static uint64_t run_call(struct handler *h, struct fn_call *call)
         nr_count(nr_err_status(r) >= 500 ? &h->failed : &h->refused, 1);
     }
     if (call->op != FN_RESOLVE)
-        call->status = r < 0 ? nr_err_status(call->err.code) : 200;
+        call->status = r < 0 ? nr_err_status(call->err.code) : call->status ? call->status : 200;
     nr_count(&h->calls[call->op], 1);
     nr_hist_add_us(&h->times, nr_mono_us() - from_us);
     return old_revision;
@@ -159,11 +160,11 @@ static struct fn_call *take(struct call_queue *q)
     return call;
 }
 
-static struct fn_call *take_for(struct handler *h, enum handler_thread t)
+static struct fn_call *take_for(struct handler *h, enum call_weight t)
 {
-    struct fn_call *call = t == THREAD_HEAVY ? take(&h->heavy) : NULL;
+    struct fn_call *call = take(&h->queue[t]);
 
-    return call != NULL ? call : take(&h->quick);
+    return call != NULL || t == CALL_QUICK ? call : take(&h->queue[CALL_QUICK]);
 }
 
 static void sweep(struct fnmanager *m)
@@ -183,16 +184,16 @@ static struct timespec in_seconds(time_t s)
     return at;
 }
 
-/* Waits for a call, or for the end (NULL); the heavy thread sweeps while it waits. */
-static struct fn_call *next_call(struct handler *h, enum handler_thread t)
+/* Waits for a call, or for the end (NULL); the thread of uploads sweeps while it waits. */
+static struct fn_call *next_call(struct handler *h, enum call_weight t)
 {
     struct timespec sweep_at = in_seconds(SWEEP_EVERY_S);
     struct fn_call *call;
 
     pthread_mutex_lock(&h->lock);
     while ((call = take_for(h, t)) == NULL && !h->stopping) {
-        int r = t == THREAD_HEAVY ? pthread_cond_timedwait(&h->wake, &h->lock, &sweep_at)
-                                  : pthread_cond_wait(&h->wake, &h->lock);
+        int r = t == CALL_UPLOAD ? pthread_cond_timedwait(&h->wake, &h->lock, &sweep_at)
+                                 : pthread_cond_wait(&h->wake, &h->lock);
         if (r == 0)
             continue;
         pthread_mutex_unlock(&h->lock);
@@ -204,36 +205,38 @@ static struct fn_call *next_call(struct handler *h, enum handler_thread t)
     return call;
 }
 
-static void work(struct handler *h, enum handler_thread t)
+static enum call_weight weight_of(const struct fn_call *call)
 {
+    bool upload = call->op == FN_ACTION_PUT && call->body.n > HEAVY_BODY_BYTES;
+
+    return upload ? CALL_UPLOAD : operations[call->op].weight;
+}
+
+struct worker {
+    struct handler *h;
+    enum call_weight weight;
+};
+
+static void *work(void *arg)
+{
+    struct worker w = *(struct worker *)arg;
     struct fn_call *call;
 
-    while ((call = next_call(h, t)) != NULL) {
-        bool heavy = call->op == FN_ACTION_PUT && call->body.n > HEAVY_BODY_BYTES;
-        uint64_t old_revision = run_call(h, call);
-        post_back(h->manager, call, old_revision);
+    free(arg);
+    while ((call = next_call(w.h, w.weight)) != NULL) {
+        bool heavy = weight_of(call) != CALL_QUICK;
+        uint64_t old_revision = run_call(w.h, call);
+        post_back(w.h->manager, call, old_revision);
         if (heavy)
             (void)malloc_trim(0);
     }
-}
-
-static void *quick_main(void *arg)
-{
-    work(arg, THREAD_QUICK);
-    return NULL;
-}
-
-static void *heavy_main(void *arg)
-{
-    work(arg, THREAD_HEAVY);
     return NULL;
 }
 
 int handler_init(struct handler *h, struct fnmanager *m, struct nr_err *err)
 {
-    static void *(*const mains[])(void *) = {
-        [THREAD_QUICK] = quick_main, [THREAD_HEAVY] = heavy_main};
-    static const char *const names[] = {[THREAD_QUICK] = "fn-quick", [THREAD_HEAVY] = "fn-heavy"};
+    static const char *const names[] = {
+        [CALL_QUICK] = "fn-quick", [CALL_UPLOAD] = "fn-upload", [CALL_BULK] = "fn-bulk"};
     pthread_condattr_t attr;
     int r;
 
@@ -243,8 +246,12 @@ int handler_init(struct handler *h, struct fnmanager *m, struct nr_err *err)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&h->wake, &attr);
     pthread_condattr_destroy(&attr);
-    for (; h->started < HANDLER_THREADS; h->started++) {
-        r = pthread_create(&h->thread[h->started], NULL, mains[h->started], h);
+    for (; h->started < CALL_WEIGHTS; h->started++) {
+        struct worker *w = nr_alloc(sizeof(*w));
+        *w = (struct worker){h, (enum call_weight)h->started};
+        r = pthread_create(&h->thread[h->started], NULL, work, w);
+        if (r != 0)
+            free(w);
         if (r != 0)
             return nr_err_set(err, nr_err_from_errno(r),
                               "a thread of the function manager cannot be started: %s",
@@ -272,8 +279,7 @@ void handler_fini(struct handler *h)
 void fnmanager_post(struct fnmanager *m, struct fn_call *c)
 {
     struct handler *h = &m->handler;
-    struct call_queue *q =
-        c->op == FN_ACTION_PUT && c->body.n > HEAVY_BODY_BYTES ? &h->heavy : &h->quick;
+    struct call_queue *q = &h->queue[weight_of(c)];
 
     c->next = NULL;
     pthread_mutex_lock(&h->lock);

@@ -1,4 +1,4 @@
-/* REST API Handler: the queue of calls and the two threads that work on them.
+/* REST API Handler: the queues of calls and the threads that work on them.
  */
 #ifndef NR_FNMANAGER_HANDLER_H
 #define NR_FNMANAGER_HANDLER_H
@@ -9,8 +9,9 @@
 #include "common/base/metric.h"
 #include "ports/fnmanager.h"
 
-/* The threads: one for quick calls only, so that no invocation waits behind an upload; one for uploads, which helps when it has none. */
-enum handler_thread { THREAD_QUICK, THREAD_HEAVY, HANDLER_THREADS };
+/* How long a call may take, and so which thread runs it. Quick ones have a thread for themselves, so that no invocation waits behind an
+ * upload, and no upload behind work on a whole bucket or an image. A thread whose own queue is empty takes quick ones. */
+enum call_weight { CALL_QUICK, CALL_UPLOAD, CALL_BULK, CALL_WEIGHTS };
 
 struct call_queue {
     struct fn_call *first, *last;
@@ -20,11 +21,11 @@ struct handler {
     struct fnmanager *manager;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    struct call_queue quick, heavy;
+    struct call_queue queue[CALL_WEIGHTS];
     bool stopping;
     int started; /* threads that run */
-    pthread_t thread[HANDLER_THREADS];
-    nr_counter calls[FN_GRANTS_PUT + 1], refused, failed;
+    pthread_t thread[CALL_WEIGHTS];
+    nr_counter calls[FN_OPS], refused, failed;
     struct nr_hist times;
 };
 

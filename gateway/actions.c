@@ -59,5 +59,18 @@ void actions_call(struct gateway_request *q)
 void accounts_call(struct gateway_request *q)
 {
     q->call.name = q->part[PART_ACCOUNT];
+    q->call.item = q->part[PART_ITEM];
+    post(q);
+}
+
+void functions_call(struct gateway_request *q)
+{
+    struct nr_str number = q->part[PART_NUMBER];
+
+    q->call.name = q->part[PART_NAME];
+    q->call.item = q->part[PART_ITEM];
+    q->call.number = number.p ? 0 : FN_EVERY_VERSION; /* "latest" stays 0 */
+    if (number.p && !nr_str_eqz(number, "latest"))
+        (void)nr_str_to_i64(number, 1, INT32_MAX, &q->call.number);
     post(q);
 }

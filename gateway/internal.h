@@ -18,7 +18,7 @@
 #define BLOCKING_WAIT_MAX_MS 60000
 #define TRANSACTION_MAX_BYTES 128
 #define PATH_SEGMENTS_MAX 10
-#define ROUTES_MAX 40
+#define ROUTES_MAX 128
 #define UNAVAILABLE_TEXT                                                                           \
     "The server is currently unavailable (because it is overloaded or down for maintenance)."
 #define MISSING_TEXT "The requested resource does not exist."
@@ -31,7 +31,17 @@ struct path {
 };
 
 /* What a pattern takes out of a path. */
-enum route_part { PART_NAMESPACE, PART_PACKAGE, PART_NAME, PART_ID, PART_ACCOUNT, PART_COUNT };
+enum route_part {
+    PART_NAMESPACE,
+    PART_PACKAGE,
+    PART_NAME,
+    PART_ID,
+    PART_ACCOUNT,
+    PART_FUNCTION, /* "name", or "package%2Fname": becomes PART_PACKAGE and PART_NAME */
+    PART_NUMBER,   /* of a published version, 1 and up; or "latest" */
+    PART_ITEM,     /* an alias, a key's uuid, a run, ...: obeys the rule of names */
+    PART_COUNT
+};
 
 /* What may come as a body; see bodies[] in routes.c. */
 enum body_rule { BODY_IGNORED, BODY_SETTINGS, BODY_ACTION, BODY_PAYLOAD };
@@ -211,9 +221,10 @@ void reply_parts(struct gateway_request *q);
 void actions_call(struct gateway_request *q);     /* actions.c; op: enum fn_op */
 void invoke_call(struct gateway_request *q);      /* invoke.c */
 void activations_call(struct gateway_request *q); /* activations.c; op: enum query_op */
-void accounts_call(struct gateway_request *q);    /* actions.c; op: enum fn_op */
-void logs_call(struct gateway_request *q);        /* logs.c */
-void info_root(struct gateway_request *q);        /* info.c, this and the next ones */
+void accounts_call(struct gateway_request *q);
+void functions_call(struct gateway_request *q); /* actions.c; op: enum fn_op */
+void logs_call(struct gateway_request *q);      /* logs.c */
+void info_root(struct gateway_request *q);      /* info.c, this and the next ones */
 void info_api(struct gateway_request *q);
 void info_namespaces(struct gateway_request *q);
 void info_limits(struct gateway_request *q);

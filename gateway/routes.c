@@ -53,7 +53,7 @@ const struct route routes[] = {
     {NR_HTTP_PUT, "/narae/v1/accounts/:account/limits", SCOPE_ADMIN, BODY_SETTINGS, 0, accounts_call, FN_ACCOUNT_LIMITS},
     {NR_HTTP_GET, "/narae/v1/accounts/:account/grants", SCOPE_READ, BODY_IGNORED, 0, accounts_call, FN_GRANTS_GET},
     {NR_HTTP_PUT, "/narae/v1/accounts/:account/grants", SCOPE_ADMIN, BODY_SETTINGS, 0, accounts_call, FN_GRANTS_PUT},
-    {NR_HTTP_GET, "/narae/v1/functions/:name/logs", SCOPE_READ, BODY_IGNORED, 0, logs_call, 0},
+    {NR_HTTP_GET, "/narae/v1/functions/:function/logs", SCOPE_READ, BODY_IGNORED, 0, logs_call, 0},
     {NR_HTTP_GET, "/narae/v1/functions/:package/:name/logs", SCOPE_READ, BODY_IGNORED, 0, logs_call, 0},
     {NR_HTTP_GET, "/narae/v1/invokers", SCOPE_READ, BODY_IGNORED, 0, info_invokers, 0},
 };
@@ -63,7 +63,8 @@ _Static_assert(nr_countof(routes) <= ROUTES_MAX, "make room for the counters");
 static const char *const part_names[PART_COUNT] = {
     [PART_NAMESPACE] = ":namespace", [PART_PACKAGE] = ":package",
     [PART_NAME] = ":name",           [PART_ID] = ":id",
-    [PART_ACCOUNT] = ":account",
+    [PART_ACCOUNT] = ":account",     [PART_FUNCTION] = ":function",
+    [PART_NUMBER] = ":number",       [PART_ITEM] = ":item",
 };
 
 static const char *const method_names[] = {
@@ -206,6 +207,29 @@ static bool name_is_good(struct gateway_request *q, struct nr_str name)
     return false;
 }
 
+static bool number_is_good(struct gateway_request *q, struct nr_str number)
+{
+    int64_t n;
+
+    if (number.p == NULL || nr_str_eqz(number, "latest") || nr_str_to_i64(number, 1, INT32_MAX, &n))
+        return true;
+    request_refuse(q, 400, "A version is a number from 1, or 'latest', not '%.*s'.",
+                   number.n < 64 ? (int)number.n : 64, number.p);
+    return false;
+}
+
+/* "package/name" in one segment: both words of its own. */
+static void split_function(struct nr_str part[PART_COUNT])
+{
+    struct nr_str rest = part[PART_FUNCTION], first;
+
+    if (rest.p == NULL)
+        return;
+    (void)nr_str_split(&rest, '/', &first);
+    part[PART_PACKAGE] = rest.p ? first : (struct nr_str){NULL, 0};
+    part[PART_NAME] = rest.p ? rest : first;
+}
+
 /* Says the same whether the resource exists or not. */
 static void refuse_foreign(struct gateway_request *q)
 {
@@ -228,8 +252,10 @@ void route_check_parts(struct gateway_request *q)
         request_refuse(q, 400, "The namespace contains illegal characters.");
         return;
     }
+    split_function(part);
     if (!name_is_good(q, part[PART_PACKAGE]) || !name_is_good(q, part[PART_NAME]) ||
-        !name_is_good(q, part[PART_ACCOUNT]))
+        !name_is_good(q, part[PART_ACCOUNT]) || !name_is_good(q, part[PART_ITEM]) ||
+        !number_is_good(q, part[PART_NUMBER]))
         return;
     if (part[PART_ID].p && !id_is_good(q, part[PART_ID]))
         return;

@@ -63,13 +63,19 @@ enum fn_op {
     FN_ACCOUNT_LIMITS, /* name, body {"invocationsPerMinute","concurrentInvocations","firesPerMinute"} */
     FN_GRANTS_GET, /* name: the account */
     FN_GRANTS_PUT, /* name, body as grants_read() takes it; each function of the account becomes new */
+    FN_OPS
 };
+
+/* fn_call.number when no version was named: for a move LATEST and every published one. */
+#define FN_EVERY_VERSION (-1)
 
 struct fn_call {
     /* in: lent until done */
     enum fn_op op;
     struct account *account; /* shared: the caller; FN_RESOLVE: the owner's name is account->name */
     struct nr_str package, name; /* decoded and checked by the caller with entity_name_check() */
+    int64_t number;              /* of a published version; 0: LATEST; FN_EVERY_VERSION */
+    struct nr_str item; /* what else the path names: an alias, a key's uuid, a PreEnv run, ... */
     struct nr_str body;
     struct nr_str transaction;
     bool overwrite, with_code, count;
@@ -78,7 +84,7 @@ struct fn_call {
     void (*done)(struct fn_call *c);
     void *owner;
     /* out */
-    int status;          /* HTTP status; 0 with FN_RESOLVE: see err */
+    int status; /* HTTP status; an operation sets another 2xx than 200; 0 with FN_RESOLVE: see err */
     struct nr_err err;   /* a refusal: code and the exact OpenWhisk text */
     struct nr_buf reply; /* body of a 2xx; nr_buf_fini by the caller */
     struct function *fn; /* FN_RESOLVE: shared, given to the caller */
