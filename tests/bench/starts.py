@@ -62,6 +62,13 @@ def shelves(platform):
     return [shelf for invoker in (status if isinstance(status, list) else [status]) for shelf in invoker["stems"]]
 
 
+def containers_of(platform, names):
+    """How many containers some of these functions have."""
+    status = platform.request("GET", "/narae/v1/invokers")[1]
+    return sum(c["function"].rpartition("/")[2] in names for invoker in (status if isinstance(status, list) else [status])
+               for c in invoker["containers"] if c.get("function"))
+
+
 def delete(platform, name):
     status, answer = platform.request("DELETE", f"actions/{name}")
     bench.must(status == 200, f"{name} could not be deleted: {status} {answer}")
