@@ -87,7 +87,8 @@ static int spawn_and_wait(const char *path, const char *const *argv, const int f
     return status;
 }
 
-/* argv[0] is the program's name. Its output goes behind `out`; when it fails its first words go to err. */
+/* argv[0] is the program's name. Its output goes behind `out`, all of it or the call fails; when the program fails its first words go to
+ * err. */
 static int run(const char *const *argv, struct nr_str input, struct nr_buf *out, struct nr_err *err)
 {
     char path[PATH_BYTES];
@@ -114,6 +115,8 @@ static int run(const char *const *argv, struct nr_str input, struct nr_buf *out,
                         : nr_err_set(err, NR_EUNAVAIL, "%s failed: %.*s", argv[0],
                                      (int)(words.n < 200 ? words.n : 200), words.n ? words.p : "");
     nr_buf_fini(&words);
+    if (r == 0 && out && out->failed)
+        r = nr_err_set(err, NR_ETOOBIG, "%s printed more than %d bytes", argv[0], OUTPUT_MAX_BYTES);
     return r;
 }
 

@@ -212,7 +212,7 @@ bool firewall_complete(const struct firewall *f, struct nr_str filter, struct nr
 /* The chain that a line "-X CHAIN ..." is about. */
 static struct nr_str chain_of(struct nr_str line)
 {
-    struct nr_str s = {line.p + 3, line.n > 3 ? line.n - 3 : 0};
+    struct nr_str s = line.n > 3 ? (struct nr_str){line.p + 3, line.n - 3} : (struct nr_str){0};
     const char *end = s.n ? memchr(s.p, ' ', s.n) : NULL;
 
     return end ? (struct nr_str){s.p, (size_t)(end - s.p)} : s;

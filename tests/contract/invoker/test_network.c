@@ -439,6 +439,43 @@ static void rules_come_back(void **state)
     assert_true(host_says("iptables -w -S", jump));
 }
 
+/* ---- a host with very many rules ------------------------------------------------------------------------------ */
+
+enum { STRANGERS = 70000 };
+
+/* In a network namespace of its own: more rules of others than are read. Returns what installing said. */
+static int install_among_strangers(void)
+{
+    struct firewall f = {.tag = "01234567", .bridge = "nr-01234567", .subnet = {0x0ac00000, 20}};
+    FILE *to = unshare(CLONE_NEWNET) == 0 ? popen("iptables-restore -w", "w") : NULL;
+
+    if (to == NULL)
+        return 1;
+    (void)fputs("*filter\n", to);
+    for (unsigned i = 0; i < STRANGERS; i++)
+        (void)fprintf(to, "-A FORWARD -s 203.%u.%u.%u/32 -p tcp -m tcp --dport 8080 -j ACCEPT\n",
+                      i >> 16, i >> 8 & 0xff, i & 0xff);
+    (void)fputs("COMMIT\n", to);
+    if (pclose(to) != 0)
+        return 2;
+    if (firewall_install(&f, true, NULL) != NR_ETOOBIG)
+        return 3;
+    return host_says("iptables -w -S FORWARD 1", f.tag) ? 4 : 0;
+}
+
+/* What could not be read whole is not taken for what is there: rules would be put in a second time with every look. */
+static void too_many_rules_are_refused(void **state)
+{
+    int status;
+    pid_t pid = fork();
+
+    (void)state;
+    if (pid == 0)
+        _exit(install_among_strangers());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -453,6 +490,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(grants_become_rules_of_one_slot, rig_open, rig_close),
         cmocka_unit_test_setup_teardown(the_next_start_adopts, rig_open, rig_close),
         cmocka_unit_test_setup_teardown(rules_come_back, rig_open, rig_close),
+        cmocka_unit_test(too_many_rules_are_refused),
     };
 
     if (geteuid() != 0) {

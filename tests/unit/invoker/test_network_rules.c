@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "common/base/mem.h"
 #include "invoker/firewall.h"
@@ -223,6 +225,66 @@ static void grants_of_a_slot(void **state)
     nr_buf_fini(&out);
 }
 
+/* ---- texts that end anywhere -------------------------------------------------------------------------------- */
+
+/* A page whose last byte is the last that may be read. */
+static char *page_end(size_t *ret_bytes)
+{
+    size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
+    char *p = mmap(NULL, 2 * bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    assert_true(p != MAP_FAILED);
+    assert_int_equal(mprotect(p + bytes, bytes, PROT_NONE), 0);
+    *ret_bytes = bytes;
+    return p + bytes;
+}
+
+static void read_rules(struct nr_str have, struct nr_buf *out)
+{
+    const struct firewall_target one = {{0x0a000005, 32}, 502, false};
+    uint32_t resolvers[RESOLVERS_MAX];
+    struct subnet list[4], own;
+
+    nr_buf_reset(out, SIZE_MAX);
+    firewall_filter_text(&example, have, out);
+    firewall_nat_text(&example, have, out);
+    firewall_ipv6_text(&example, have, out);
+    firewall_removal_text(&example, "filter", have, out);
+    firewall_slot_text(&example, have, 17, 0x0ac00012, &one, 1, out);
+    firewall_slot_text(&example, have, 17, 0x0ac00012, NULL, 0, out);
+    firewall_forget_text(&example, have, out);
+    assert_false(firewall_complete(&example, have, have, have));
+    (void)firewall_resolvers(have, resolvers);
+    (void)subnet_routes(have, example.bridge, list, 4, &own);
+    assert_false(out->failed);
+}
+
+/* What iptables, /proc and resolv.conf print is no C string: nothing behind its last byte is read, wherever it was cut. */
+static void nothing_is_read_behind_a_text(void **state)
+{
+    static const char *const texts[] = {
+        "-P INPUT ACCEPT\n-N DOCKER-USER\n-N NARAE-01234567-GR\n-N NARAE-01234567-17\n"
+        "-A INPUT -i nr-01234567 -j NARAE-01234567-IN\n"
+        "-A POSTROUTING -s 10.192.0.0/20 -j NARAE-01234567-NAT\n"
+        "-A NARAE-01234567-GR -s 10.192.0.18/32 -j NARAE-01234567-17\n-N",
+        "nameserver 10.255.255.53\nnameserver\t192.0.2.7 \n",
+        routes,
+    };
+    size_t page_bytes;
+    struct nr_buf out;
+    char *const end = page_end(&page_bytes);
+
+    (void)state;
+    nr_buf_init(&out, FIREWALL_TEXT_MAX_BYTES);
+    for (size_t i = 0; i < nr_countof(texts); i++)
+        for (size_t n = 0; n <= strlen(texts[i]); n++) {
+            memcpy(end - n, texts[i], n);
+            read_rules((struct nr_str){end - n, n}, &out);
+        }
+    nr_buf_fini(&out);
+    assert_int_equal(munmap(end - page_bytes, 2 * page_bytes), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +297,7 @@ int main(void)
         cmocka_unit_test(only_ours_is_removed),
         cmocka_unit_test(grants_are_forgotten),
         cmocka_unit_test(grants_of_a_slot),
+        cmocka_unit_test(nothing_is_read_behind_a_text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
