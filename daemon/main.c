@@ -173,12 +173,12 @@ static bool on_loopback(const char *listen)
 /* ---- the parts --------------------------------------------------------------------------------------------------- */
 
 static void on_change(void *arg, const char *account, const char *package, const char *name,
-                      uint64_t old_revision)
+                      uint64_t old_revision, enum fn_change what)
 {
     struct daemon *d = arg;
 
     if (d->controller)
-        controller_on_change(d->controller, account, package, name, old_revision);
+        controller_on_change(d->controller, account, package, name, old_revision, what);
 }
 
 static int open_fnmanager(struct daemon *d, struct nr_err *err)
@@ -187,6 +187,7 @@ static int open_fnmanager(struct daemon *d, struct nr_err *err)
                                        .kinds = kinds,
                                        .native_image = NARAE_IMAGE_NATIVE,
                                        .guest_profile = d->options.guest_profile,
+                                       .secret_key_file = d->options.secret_key_file,
                                        .dev_keys = d->options.dev_keys,
                                        .memory_max_mb = d->node.memory_max_mb,
                                        .devices = d->devices,

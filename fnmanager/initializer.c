@@ -32,6 +32,18 @@ static int open_db(struct fnmanager *m, struct nr_err *err)
     return 0;
 }
 
+static int open_secrets(struct fnmanager *m, struct nr_err *err)
+{
+    nr_auto_free char *path = m->config.secret_key_file != NULL
+                                  ? nr_strdup(m->config.secret_key_file)
+                                  : secrets_default_path(m->data_dir);
+
+    if (path == NULL)
+        return nr_err_set(err, NR_EINVAL, "%s cannot be found, so neither the key of secrets",
+                          m->data_dir);
+    return secrets_init(&m->secrets, m->db, path, m->config.log, err);
+}
+
 static int open_parts(struct fnmanager *m, struct nr_err *err)
 {
     struct accounts_config accounts = {m->data_dir, m->config.guest_profile, m->config.dev_keys,
@@ -43,7 +55,8 @@ static int open_parts(struct fnmanager *m, struct nr_err *err)
         return r;
     if ((r = storage_init(&m->storage, m->data_dir, err)) < 0)
         return r;
-    if ((r = accounts_open(&m->accounts, m->db, &accounts, err)) < 0)
+    if ((r = accounts_open(&m->accounts, m->db, &accounts, err)) < 0 ||
+        (r = open_secrets(m, err)) < 0)
         return r;
     swept = sweep_start(&m->storage, m->db);
     nr_count(&m->swept, (uint64_t)swept);
@@ -75,6 +88,7 @@ void fnmanager_close(struct fnmanager *m)
     if (m == NULL)
         return;
     handler_fini(&m->handler);
+    secrets_fini(&m->secrets);
     accounts_close(&m->accounts);
     storage_fini(&m->storage);
     nr_db_close(m->db);

@@ -6,11 +6,10 @@
  */
 #include "fnmanager/key_files.h"
 
-#include <sys/stat.h>
-
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "fnmanager/secret_file.h"
 
 #define SECRET_FILE "secret.key"
 #define KEY_SECRET_CHARS 64
@@ -70,47 +69,21 @@ static void count_key(void *arg, const struct key_row *key, const struct account
     c->dev += nr_str_eqz(key->uuid, DEV_UUID);
 }
 
-static int make_secret(const char *data_dir, unsigned char secret[32], struct nr_err *err)
-{
-    char text[66];
-    int r;
-
-    nr_random(secret, 32);
-    nr_hex(secret, 32, text);
-    text[64] = '\n';
-    r = nr_file_write(data_dir, SECRET_FILE, (struct nr_str){text, 65}, 0600, err);
-    explicit_bzero(text, sizeof(text));
-    return r;
-}
-
 static int read_secret(const struct accounts_config *c, bool may_make, unsigned char secret[32],
                        struct nr_err *err)
 {
-    nr_auto_free char *text = NULL;
+    struct nr_err why = {0};
     char path[4096];
-    size_t n = 0;
-    struct stat st;
     int r;
 
     if (snprintf(path, sizeof(path), "%s/%s", c->data_dir, SECRET_FILE) >= (int)sizeof(path))
         return nr_err_set(err, NR_EINVAL, "the path of the data folder is too long");
-    r = nr_file_read(path, 128, &text, &n, NULL);
+    r = secret_file_read(path, secret, c->log, &why);
     if (r == NR_ENOENT && may_make)
-        return make_secret(c->data_dir, secret, err);
+        return secret_file_make(path, secret, err);
     if (r < 0)
-        return nr_err_set(
-            err, r,
-            "%s cannot be read (%s), but meta.db has keys that were hashed under it: put it back",
-            path, nr_err_text(r));
-    if (n < 64 || !nr_hex_decode((struct nr_str){text, 64}, secret))
-        return nr_err_set(err, NR_ECORRUPT,
-                          "%s does not hold 64 hexadecimal digits: put the right file back", path);
-    explicit_bzero(text, n);
-    if (stat(path, &st) == 0 && (st.st_mode & 077) != 0) {
-        nr_log(c->log, NR_LOG_WARN, "fnmanager", "%s could be read by others; its mode is 0600 now",
-               path);
-        (void)chmod(path, 0600);
-    }
+        return nr_err_set(err, r, "%s, and meta.db has keys that were hashed under it: put it back",
+                          why.text);
     return 0;
 }
 

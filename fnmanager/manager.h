@@ -5,6 +5,7 @@
 
 #include "fnmanager/accounts.h"
 #include "fnmanager/handler.h"
+#include "fnmanager/secrets.h"
 #include "fnmanager/storage.h"
 #include "ports/fnmanager.h"
 
@@ -23,6 +24,7 @@ struct fnmanager {
     struct nr_db *db;
     struct storage storage;
     struct accounts accounts;
+    struct secrets secrets;
     struct handler handler;
     _Atomic uint64_t revision; /* the last one given out */
     nr_counter swept;

@@ -26,19 +26,28 @@ struct runtime_kind {
         *alias_of; /* NULL, or the kind that this one resolves to ("python:3.11" -> "python:3") */
 };
 
+/* What a change means for what runs. */
+enum fn_change {
+    FN_REPLACED, /* the revision runs no more calls: its containers end when their calls have ended */
+    FN_KEPT, /* asked for anew, but the revision's containers stay: an update window, an alias; the revision may be 0 */
+    FN_CANCEL, /* as replaced, and its running calls are ended now */
+};
+
 struct fnmanager_config {
     const char *data_dir;             /* meta.db, buckets/, guest.key, admin.key, secret.key */
     const struct runtime_kind *kinds; /* kept; ends with a NULL kind */
     const char *native_image;         /* image of blackbox + openwhisk/dockerskeleton */
     const char *guest_profile;        /* "local", "default", "iot" */
-    bool dev_keys;                    /* the public pair; loopback only (the daemon checks) */
-    int64_t memory_max_mb;            /* of the node */
+    const char *
+        secret_key_file; /* key of the secrets that must be readable again; NULL: "<data_dir>.secret.key" */
+    bool dev_keys;         /* the public pair; loopback only (the daemon checks) */
+    int64_t memory_max_mb; /* of the node */
     const struct grant_device
         *devices;         /* kept; those that may be granted, ends with a NULL name; NULL: none */
     struct nr_loop *loop; /* of on_change */
-    /* On `loop`, before the `done` of the change: a function was replaced (old revision given) or removed. */
+    /* On `loop`, before the `done` of the change: a version of this function, or an alias, is another one now, or gone. */
     void (*on_change)(void *arg, const char *account, const char *package, const char *name,
-                      uint64_t old_revision);
+                      uint64_t old_revision, enum fn_change what);
     void *arg;
     struct nr_log *log;
 };
@@ -54,7 +63,7 @@ int fnmanager_authenticate(struct fnmanager *m, struct nr_str uuid, struct nr_st
                            struct account **ret);
 
 enum fn_op {
-    FN_RESOLVE,    /* account (owner), package, name -> fn */
+    FN_RESOLVE,    /* account (owner), package, name, number -> fn */
     FN_ACTION_PUT, /* body, overwrite */
     FN_ACTION_GET, /* code */
     FN_ACTION_DELETE,
@@ -89,6 +98,7 @@ struct fn_call {
     struct nr_buf reply; /* body of a 2xx; nr_buf_fini by the caller */
     struct function *fn; /* FN_RESOLVE: shared, given to the caller */
     /* private */
+    enum fn_change change; /* of the revision that the operation replaced */
     struct nr_mail mail;
     struct fn_call *next;
 };
