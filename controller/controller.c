@@ -46,12 +46,12 @@ void controller_start(struct controller *c)
 }
 
 void controller_on_change(void *controller, const char *account, const char *package,
-                          const char *name, uint64_t old_revision)
+                          const char *name, uint64_t old_revision, enum fn_change what)
 {
     struct controller *c = controller;
 
     resolve_forget(c, account, package, name);
-    if (old_revision)
+    if (old_revision && what != FN_KEPT)
         invoker_forget(c->invoker, old_revision);
 }
 

@@ -99,7 +99,8 @@ static int store(struct fnmanager *m, struct fn_call *call, const struct grants 
     if (r < 0)
         return nr_err_set(&call->err, r, "%s", r == NR_ENOSPC ? TEXT_NO_SPACE : TEXT_INTERNAL);
     for (size_t i = 0; i < n; i++)
-        handler_changed(m, account, list[i].package, list[i].name, list[i].old_revision);
+        handler_changed(m, account, list[i].package, list[i].name, list[i].old_revision,
+                        FN_REPLACED);
     *ret_old = n > 0 ? HANDLER_MANY : 0;
     grants_changed_free(list, n);
     nr_log(m->config.log, NR_LOG_INFO, "fnmanager",

@@ -23,7 +23,15 @@ static int op_resolve(struct fnmanager *m, struct fn_call *call, uint64_t *ret_o
     struct fn_key key = {nr_str_of(call->account->name), call->package, call->name};
 
     *ret_old = 0;
-    return function_resolve(m, key, &call->fn, &call->err);
+    return function_resolve(m, key, call->number, &call->fn, &call->err);
+}
+
+static int op_resolve_alias(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
+{
+    struct fn_key key = {nr_str_of(call->account->name), call->package, call->name};
+
+    *ret_old = 0;
+    return alias_resolve(m, key, call->item, &call->split, &call->err);
 }
 
 static const struct {
@@ -40,6 +48,7 @@ static const struct {
     [FN_ACCOUNT_LIMITS] = {"account_limits", account_limits},
     [FN_GRANTS_GET] = {"grants_get", grants_get},
     [FN_GRANTS_PUT] = {"grants_put", grants_put},
+    [FN_RESOLVE_ALIAS] = {"resolve_alias", op_resolve_alias},
 };
 
 /* A change on its way to the loops; freed when both have seen it. Of many changes by one call each has one without a call, and the last
@@ -49,10 +58,11 @@ struct change {
     struct fn_call *call;
     struct nr_loop *loop;
     void (*on_change)(void *arg, const char *account, const char *package, const char *name,
-                      uint64_t old_revision);
+                      uint64_t old_revision, enum fn_change what);
     void *arg;
     char *account, *package, *name;
     uint64_t old_revision;
+    enum fn_change what;
 };
 
 static void run_done(struct nr_mail *mail)
@@ -69,7 +79,7 @@ static void run_change(struct nr_mail *mail)
     bool here = call && call->loop == c->loop;
 
     if (c->name)
-        c->on_change(c->arg, c->account, c->package, c->name, c->old_revision);
+        c->on_change(c->arg, c->account, c->package, c->name, c->old_revision, c->what);
     free(c->account);
     free(c->package);
     free(c->name);
@@ -84,7 +94,7 @@ static void run_change(struct nr_mail *mail)
 }
 
 void handler_changed(struct fnmanager *m, const char *account, const char *package,
-                     const char *name, uint64_t old_revision)
+                     const char *name, uint64_t old_revision, enum fn_change what)
 {
     struct change *c;
 
@@ -98,7 +108,8 @@ void handler_changed(struct fnmanager *m, const char *account, const char *packa
                          .account = nr_strdup(account),
                          .package = nr_strdup(package),
                          .name = nr_strdup(name),
-                         .old_revision = old_revision};
+                         .old_revision = old_revision,
+                         .what = what};
     nr_mailbox_post(c->loop, &c->mail);
 }
 
@@ -117,7 +128,8 @@ static void post_back(struct fnmanager *m, struct fn_call *call, uint64_t old_re
                          .loop = m->config.loop,
                          .on_change = m->config.on_change,
                          .arg = m->config.arg,
-                         .old_revision = old_revision};
+                         .old_revision = old_revision,
+                         .what = call->change};
     if (old_revision != HANDLER_MANY) {
         c->account = nr_strdup(call->account->name);
         c->package =
@@ -140,7 +152,7 @@ static uint64_t run_call(struct handler *h, struct fn_call *call)
         nr_buf_fini(&call->reply);
         nr_count(nr_err_status(r) >= 500 ? &h->failed : &h->refused, 1);
     }
-    if (call->op != FN_RESOLVE)
+    if (call->op != FN_RESOLVE && call->op != FN_RESOLVE_ALIAS)
         call->status = r < 0 ? nr_err_status(call->err.code) : call->status ? call->status : 200;
     nr_count(&h->calls[call->op], 1);
     nr_hist_add_us(&h->times, nr_mono_us() - from_us);

@@ -38,8 +38,8 @@ void handler_metrics(struct handler *h, struct nr_buf *out);
 /* What an operation that changed many functions says as the old revision: it has told each by handler_changed(), and `done` comes after
  * them all. */
 #define HANDLER_MANY UINT64_MAX
-/* A function was replaced; on_change comes on the platform's loop. A handler's thread. */
+/* What on_change is told, on the platform's loop; texts lent during the call. A handler's thread. */
 void handler_changed(struct fnmanager *m, const char *account, const char *package,
-                     const char *name, uint64_t old_revision);
+                     const char *name, uint64_t old_revision, enum fn_change what);
 
 #endif

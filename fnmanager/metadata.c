@@ -11,6 +11,7 @@
 struct load_job {
     struct nr_db_job job;
     struct fn_key key;
+    int64_t number;
     struct fn_row *row;
 };
 
@@ -24,8 +25,8 @@ struct change_job {
 
 void fn_row_fini(struct fn_row *r)
 {
-    char *const texts[] = {r->version, r->kind, r->image,      r->main,
-                           r->folder,  r->file, r->parameters, r->annotations};
+    char *const texts[] = {r->version, r->kind,       r->image,       r->main,   r->folder,
+                           r->file,    r->parameters, r->annotations, r->reason, r->note};
 
     for (size_t i = 0; i < nr_countof(texts); i++)
         free(texts[i]);
@@ -61,8 +62,8 @@ static int run_once(sqlite3_stmt *s)
     return r == SQLITE_DONE || r == SQLITE_ROW ? 0 : nr_db_err(r);
 }
 
-#define FROM_LATEST                                                                                \
-    " FROM functions f JOIN versions v ON v.function_id = f.id AND v.number = 0"                   \
+#define FROM_VERSION(number)                                                                       \
+    " FROM functions f JOIN versions v ON v.function_id = f.id AND v.number = " number             \
     " WHERE f.account = ?1 AND f.package = ?2 AND f.name = ?3"
 
 static void read_row(sqlite3_stmt *s, struct fn_row *r)
@@ -95,6 +96,11 @@ static void read_row(sqlite3_stmt *s, struct fn_row *r)
                                    sqlite3_column_int64(s, 22), sqlite3_column_int64(s, 23),
                                    sqlite3_column_int64(s, 24)};
     r->updated_ms = sqlite3_column_int64(s, 25);
+    r->number = sqlite3_column_int64(s, 26);
+    r->reason = copy(s, 27);
+    r->note = copy(s, 28);
+    r->hold_ms = sqlite3_column_int64(s, 29);
+    r->deadline_ms = sqlite3_column_int64(s, 30);
     free(state);
     free(before);
 }
@@ -106,12 +112,14 @@ static int load_run(sqlite3 *db, struct nr_db_job *job)
         db,
         "SELECT f.id, v.id, v.revision, v.state, coalesce(v.state_before, 'LATEST'), v.version, v.kind, v.image, v.main,"
         " v.publish, v.has_code, v.binary, v.upload, v.code_folder, v.file, v.code_bytes, v.sha256, v.sent_bytes, v.parameters,"
-        " v.annotations, v.timeout_ms, v.memory_mb, v.logs_mb, v.concurrency, v.instances, v.updated_ms" FROM_LATEST);
+        " v.annotations, v.timeout_ms, v.memory_mb, v.logs_mb, v.concurrency, v.instances, v.updated_ms, v.number,"
+        " v.state_reason, v.note, v.hold_ms, v.deadline_ms" FROM_VERSION("?4"));
     int r;
 
     if (s == NULL)
         return nr_db_err(sqlite3_errcode(db));
     bind_key(s, j->key);
+    sqlite3_bind_int64(s, 4, j->number);
     r = sqlite3_step(s);
     if (r == SQLITE_ROW)
         read_row(s, j->row);
@@ -119,10 +127,10 @@ static int load_run(sqlite3 *db, struct nr_db_job *job)
     return r == SQLITE_ROW ? 0 : r == SQLITE_DONE ? NR_ENOENT : nr_db_err(r);
 }
 
-int metadata_load(struct nr_db *db, struct fn_key key, struct fn_row *ret)
+int metadata_load_version(struct nr_db *db, struct fn_key key, int64_t number, struct fn_row *ret)
 {
     struct fn_row row = {0};
-    struct load_job j = {.job = {.run = load_run}, .key = key, .row = &row};
+    struct load_job j = {.job = {.run = load_run}, .key = key, .number = number, .row = &row};
     int r = nr_db_read_wait(db, &j.job);
 
     if (r == 0)
@@ -130,6 +138,11 @@ int metadata_load(struct nr_db *db, struct fn_key key, struct fn_row *ret)
     else
         fn_row_fini(&row);
     return r;
+}
+
+int metadata_load(struct nr_db *db, struct fn_key key, struct fn_row *ret)
+{
+    return metadata_load_version(db, key, 0, ret);
 }
 
 /* What a change finds in the transaction that makes it. */
@@ -142,7 +155,7 @@ struct current {
 static int find_current(sqlite3 *db, struct fn_key key, struct current *c)
 {
     sqlite3_stmt *s =
-        nr_db_prepare(db, "SELECT f.id, v.revision, v.code_folder, v.state" FROM_LATEST);
+        nr_db_prepare(db, "SELECT f.id, v.revision, v.code_folder, v.state" FROM_VERSION("0"));
     int r;
 
     if (s == NULL)

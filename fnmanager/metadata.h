@@ -21,8 +21,12 @@ struct fn_key {
 /* One version of a function as it is stored. Texts are made; fn_row_fini() frees them. */
 struct fn_row {
     int64_t function_id, version_id;
+    int64_t number; /* of a published version; 0: LATEST */
     uint64_t revision;
     enum function_state state, state_before;
+    char *reason,
+        *note; /* of its block or retirement; of its publication; "" when none was given */
+    int64_t hold_ms, deadline_ms; /* of its update window; wall clock; 0: none */
     char *version, *kind, *image, *main;
     bool publish, has_code, binary;
     int64_t upload;      /* number of the upload that the code came with; 0: no file */
@@ -44,6 +48,8 @@ struct fn_actor {
 
 /* LATEST of `key` into *ret (made); NR_ENOENT without a sentence. */
 int metadata_load(struct nr_db *db, struct fn_key key, struct fn_row *ret);
+/* The same for a published version; 0: LATEST. */
+int metadata_load_version(struct nr_db *db, struct fn_key key, int64_t number, struct fn_row *ret);
 /* Stores LATEST: replaces the row of revision `expected` (0: there must be none) and puts its code folder among the garbage when `row` has
  * another one. NR_EEXIST when there is one already, NR_ECONFLICT when it changed or went meanwhile. */
 int metadata_commit(struct nr_db *db, struct fn_key key, const struct fn_row *row,

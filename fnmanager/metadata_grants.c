@@ -99,7 +99,7 @@ static int list_functions(sqlite3 *db, struct put_job *j)
 {
     sqlite3_stmt *s = nr_db_prepare(
         db, "SELECT v.id, v.revision, f.package, f.name FROM functions f JOIN versions v"
-            " ON v.function_id = f.id AND v.number = 0 WHERE f.account = ?1");
+            " ON v.function_id = f.id WHERE f.account = ?1");
     int r;
 
     if (s == NULL)

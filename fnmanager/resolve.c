@@ -3,11 +3,13 @@
  */
 #include "fnmanager/resolve.h"
 
+#include "common/base/clock.h"
 #include "common/base/json.h"
 #include "fnmanager/entity.h"
 #include "fnmanager/grants_api.h"
 #include "fnmanager/kinds.h"
 #include "fnmanager/lifecycle.h"
+#include "fnmanager/metadata_aliases.h"
 #include "ports/grants.h"
 
 static char *joined(const char *a, const char *b, const char *c)
@@ -121,6 +123,14 @@ static void set_limits(const struct fn_row *row, struct function *f)
     f->concurrency = (int)row->limits.concurrency;
 }
 
+/* A window whose end is due but not yet told is over: nobody is held for it. */
+static uint32_t hold_of(const struct fn_row *row)
+{
+    bool open = row->state == FN_UPDATING && row->deadline_ms > nr_wall_ms();
+
+    return open ? (uint32_t)row->hold_ms : 0;
+}
+
 static int fill(struct fnmanager *m, struct fn_key key, const struct fn_row *row,
                 struct function *f, struct nr_err *err)
 {
@@ -128,7 +138,10 @@ static int fill(struct fnmanager *m, struct fn_key key, const struct fn_row *row
     int r;
 
     f->revision = row->revision;
+    f->published = row->number;
     f->state = row->state;
+    f->reason = nr_strdup(row->reason);
+    f->hold_ms = hold_of(row);
     f->account = nr_strndup(key.account.p, key.account.n);
     f->package = key.package.n != 0 ? nr_strndup(key.package.p, key.package.n) : nr_strdup("");
     f->name = nr_strndup(key.name.p, key.name.n);
@@ -146,23 +159,44 @@ static int fill(struct fnmanager *m, struct fn_key key, const struct fn_row *row
     if ((r = set_image(m, row, f, &native, err)) < 0)
         return r;
     read_annotations(row->annotations, native, f);
-    if ((r = set_grants(m, key, row->annotations, f, err)) < 0)
+    if (lifecycle_may_run(f->state, NULL) == 0 &&
+        (r = set_grants(m, key, row->annotations, f, err)) < 0)
         return r;
     if ((r = split_parameters(row->parameters, f)) < 0 || f->limits == NULL)
         return nr_err_set(err, NR_ENOMEM, "There is no memory to load the function.");
     return 0;
 }
 
-int function_resolve(struct fnmanager *m, struct fn_key key, struct function **ret,
+/* No such version of a function: which of the two is missing? */
+static int refuse_unknown(struct fnmanager *m, struct fn_key key, struct nr_err *err,
+                          const char *what, struct nr_str which)
+{
+    struct fn_row row = {0};
+    int r = metadata_load(m->db, key, &row);
+
+    fn_row_fini(&row);
+    if (r == NR_ENOENT)
+        return nr_err_set(err, r, TEXT_NOT_FOUND);
+    if (r < 0)
+        return nr_err_set(err, r, TEXT_INTERNAL);
+    return nr_err_set(err, NR_ENOENT, "The function has no %s %.*s.", what, (int)which.n, which.p);
+}
+
+int function_resolve(struct fnmanager *m, struct fn_key key, int64_t number, struct function **ret,
                      struct nr_err *err)
 {
     struct fn_row row = {0};
     struct function *f;
-    int r = metadata_load(m->db, key, &row);
+    char text[24];
+    int r = metadata_load_version(m->db, key, number, &row);
 
+    if (r == NR_ENOENT && number != 0) {
+        (void)snprintf(text, sizeof(text), "%lld", (long long)number);
+        return refuse_unknown(m, key, err, "version", nr_str_of(text));
+    }
     if (r < 0)
         return nr_err_set(err, r, "%s", r == NR_ENOENT ? TEXT_NOT_FOUND : TEXT_INTERNAL);
-    if ((r = lifecycle_may_run(row.state, err)) == 0)
+    if (lifecycle_may_run(row.state, NULL) == 0)
         r = storage_verify(&m->storage, &row, err);
     if (r == 0) {
         f = nr_alloc(sizeof(*f));
@@ -177,11 +211,24 @@ int function_resolve(struct fnmanager *m, struct fn_key key, struct function **r
     return r;
 }
 
+int alias_resolve(struct fnmanager *m, struct fn_key key, struct nr_str alias,
+                  struct alias_split *ret, struct nr_err *err)
+{
+    int r = metadata_alias(m->db, key, alias, ret);
+
+    if (r == NR_ENOENT)
+        return refuse_unknown(m, key, err, "alias", alias);
+    return r < 0 ? nr_err_set(err, r, TEXT_INTERNAL) : 0;
+}
+
 struct function *fnmanager_function(struct fnmanager *m, const char *account, const char *package,
                                     const char *name)
 {
     const struct fn_key key = {nr_str_of(account), nr_str_of(package), nr_str_of(name)};
     struct function *f = NULL;
 
-    return function_resolve(m, key, &f, NULL) == 0 ? f : NULL;
+    if (function_resolve(m, key, 0, &f, NULL) == 0 && lifecycle_may_run(f->state, NULL) == 0)
+        return f;
+    function_unref(f);
+    return NULL;
 }

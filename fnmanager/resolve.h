@@ -5,8 +5,12 @@
 
 #include "fnmanager/manager.h"
 
-/* LATEST of `key` as a shared snapshot. NR_ENOENT, NR_EBLOCKED, NR_EGONE, NR_ECORRUPT ("code unavailable") with a sentence. */
-int function_resolve(struct fnmanager *m, struct fn_key key, struct function **ret,
+/* A version of `key` (0: LATEST) as a shared snapshot, given; also one that may not run: see its state. NR_ENOENT, NR_ECORRUPT ("code
+ * unavailable"), NR_EFORBIDDEN (a grant was taken away) with a sentence. */
+int function_resolve(struct fnmanager *m, struct fn_key key, int64_t number, struct function **ret,
                      struct nr_err *err);
+/* Where an alias of `key` points, with the sentence of a call by it. */
+int alias_resolve(struct fnmanager *m, struct fn_key key, struct nr_str alias,
+                  struct alias_split *ret, struct nr_err *err);
 
 #endif

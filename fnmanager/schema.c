@@ -71,4 +71,13 @@ static const char step_1[] =
 static const char step_2[] =
     "CREATE TABLE grants(account TEXT PRIMARY KEY, text TEXT NOT NULL, updated_ms INTEGER NOT NULL) WITHOUT ROWID;";
 
-const char *const schema_steps[] = {step_1, step_2, NULL};
+/* Update windows, and the history of a function's moves. hold_ms 0: the old code serves while the window is open; deadline_ms (wall
+ * clock) 0: no window is open. `number` of a line of the audit log: of the version that moved. */
+static const char step_3[] =
+    "ALTER TABLE versions ADD COLUMN hold_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE versions ADD COLUMN deadline_ms INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX versions_by_deadline ON versions(deadline_ms) WHERE deadline_ms > 0;"
+    "ALTER TABLE audit ADD COLUMN number INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX audit_by_object ON audit(object, id);";
+
+const char *const schema_steps[] = {step_1, step_2, step_3, NULL};

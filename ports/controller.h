@@ -30,9 +30,9 @@ void controller_start(struct controller *c);
 /* Takes over one reference of a (given). on_reply comes once, maybe before this returns. */
 void controller_invoke(struct controller *c, struct activation *a);
 
-/* A function changed: forget its snapshot, tell the invoker. Wired to fnmanager_config.on_change. */
+/* A function changed: forget its snapshots, tell the invoker. Wired to fnmanager_config.on_change. */
 void controller_on_change(void *controller, const char *account, const char *package,
-                          const char *name, uint64_t old_revision);
+                          const char *name, uint64_t old_revision, enum fn_change what);
 
 /* The last two belong to a struct log_query. */
 enum query_op { QUERY_LIST, QUERY_GET, QUERY_LOGS, QUERY_RESULT, QUERY_LOG_IDS, QUERY_LOG_READ };

@@ -28,6 +28,13 @@ enum function_network { FN_NET_EGRESS, FN_NET_NONE };
 
 struct grants;
 
+/* GPUs that a container of a function gets. Without memory_mb and percentage: whole ones. */
+struct function_gpu {
+    unsigned count;    /* of devices; 0: none */
+    int64_t memory_mb; /* of each; 0: not asked for */
+    int percentage;    /* of each one's use; 0: not asked for */
+};
+
 /* One version of one function, with its settings. All texts are part of the snapshot. */
 struct function {
     _Atomic int refs;
@@ -40,6 +47,9 @@ struct function {
     char *version;     /* "0.0.1" */
     int64_t published; /* 1, 2, 3…; 0: LATEST */
     enum function_state state;
+    uint32_t
+        hold_ms; /* FN_UPDATING: new calls wait up to this long for the end of the update; 0: the old code serves */
+    char *reason;    /* why it is FN_BLOCKED or FN_RETIRED; "" when none was given */
     char *kind;      /* resolved: "python:3", "nodejs:18", "blackbox" */
     char *image;     /* reference for the Engine: "narae/python:0123456789ab", or an own image */
     bool relay;      /* own image that serves port 8080; no agent protocol inside */
@@ -56,10 +66,23 @@ struct function {
         limits; /* JSON object text as in records: {"timeout":60000,"memory":256,"logs":10,"concurrency":1} */
     int64_t timeout_ms, memory_mb, log_max_bytes;
     int concurrency;
+    int64_t cpus_milli; /* cap in thousandths of a core; 0: none */
+    int64_t cpu_share;  /* weight, 2..262144; 0: in proportion to memory */
+    struct function_gpu gpu;
     enum function_network network;
     bool provide_api_key;
     struct grants *
         grants; /* shared: what the administrator allows the account, and this function asks for; NULL: nothing */
+};
+
+/* Where an alias points: one version, or several by weight; the weights of all parts sum to 100. */
+#define ALIAS_PARTS_MAX 16
+struct alias_split {
+    size_t n;
+    struct {
+        int64_t version; /* 1, 2, 3… */
+        int weight;      /* 1…100 */
+    } part[ALIAS_PARTS_MAX];
 };
 
 /* Another holder. Returns f. */

@@ -94,7 +94,7 @@ static void second_call_hits_the_cache(void **state)
     (void)fakes_call(f, "hello", true, 60000);
     fakes_until(f, &f->replies, 3);
     assert_int_equal(f->asked, 1);
-    controller_on_change(f->controller, "guest", "", "hello", 7);
+    controller_on_change(f->controller, "guest", "", "hello", 7, FN_REPLACED);
     assert_int_equal(f->forgotten, 1);
     (void)fakes_call(f, "hello", true, 60000);
     fakes_until(f, &f->replies, 4);
@@ -106,7 +106,7 @@ static void change_during_the_question_asks_again(void **state)
     struct fakes *f = *state;
 
     (void)fakes_call(f, "hello", true, 60000);
-    controller_on_change(f->controller, "guest", "", "hello", 7);
+    controller_on_change(f->controller, "guest", "", "hello", 7, FN_REPLACED);
     fakes_until(f, &f->replies, 1);
     assert_int_equal(f->asked, 2);
     assert_int_equal(f->last_status, 200);

@@ -19,12 +19,13 @@ const struct runtime_kind rig_kinds[] = {
 };
 
 static void note_change(void *arg, const char *account, const char *package, const char *name,
-                        uint64_t old_revision)
+                        uint64_t old_revision, enum fn_change what)
 {
     struct rig *r = arg;
 
     (void)snprintf(r->changed, sizeof(r->changed), "%s/%s/%s", account, package, name);
     r->changed_revision = old_revision;
+    r->change = what;
     r->changes++;
 }
 

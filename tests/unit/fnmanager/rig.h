@@ -14,6 +14,7 @@ struct rig {
     /* what on_change said last, and how often */
     char changed[600];
     uint64_t changed_revision;
+    enum fn_change change;
     int changes;
 };
 
