@@ -24,6 +24,7 @@ int controller_open(const struct controller_config *config, struct controller **
     c->queue_max = config->queue_max;
     nr_map_init(&c->uses);
     nr_map_init(&c->functions);
+    nr_map_init(&c->holds);
     nr_map_init(&c->live);
     nr_list_init(&c->lru);
     nr_list_init(&c->all);
@@ -45,12 +46,34 @@ void controller_start(struct controller *c)
     journal_reload(c);
 }
 
+/* The calls of a version that is retired at once. One whose row is being written ends when that is on disk. */
+static void cancel_calls(struct controller *c, uint64_t revision)
+{
+    NR_LIST_EACH(&c->all, l) {
+        struct activation *a = nr_container_of(l, struct activation, in_account);
+
+        if (a->fn == NULL || a->fn->revision != revision || a->c > C_RUN)
+            continue;
+        bool answered = a->c == C_RUN && a->answered_us != 0;
+
+        if (!answered)
+            activation_fail(
+                a, NR_EGONE,
+                "The call was ended: the function was retired, and its running calls with it.");
+        if (a->c == C_RUN && !answered)
+            invoker_cut(a, NR_EGONE);
+    }
+}
+
 void controller_on_change(void *controller, const char *account, const char *package,
                           const char *name, uint64_t old_revision, enum fn_change what)
 {
     struct controller *c = controller;
 
     resolve_forget(c, account, package, name);
+    hold_release(c, account, package, name);
+    if (old_revision && what == FN_CANCEL)
+        cancel_calls(c, old_revision);
     if (old_revision && what != FN_KEPT)
         invoker_forget(c->invoker, old_revision);
 }
@@ -86,6 +109,7 @@ void controller_drain(struct controller *c, uint64_t max_ms, void (*idle)(void *
 {
     c->stopping = true;
     nr_deadline_cancel(&c->tidy);
+    hold_stop(c);
     cut_all(c, true);
     if (c->running == 0) {
         idle(arg);
@@ -135,6 +159,7 @@ void controller_close(struct controller *c)
     drop_unwritten(c);
     nr_db_close(c->db);
     resolve_fini(c);
+    hold_fini(c);
     admission_fini(c);
     nr_map_fini(&c->live);
     free(c->data_dir);
@@ -145,7 +170,10 @@ static void outcome_metrics(const struct controller *c, struct nr_buf *out)
 {
     static const char *const names[] = {"success", "application_error", "developer_error",
                                         "internal_error"};
-    static const char *const reasons[] = {"minute", "concurrent", "queue"};
+    static const char *const reasons[REFUSED_REASONS] = {[REFUSED_MINUTE] = "minute",
+                                                         [REFUSED_CONCURRENT] = "concurrent",
+                                                         [REFUSED_QUEUE] = "queue",
+                                                         [REFUSED_HOLD] = "update"};
 
     nr_metric_head(out, "narae_activations_total", "counter",
                    "Calls that ended, by status of their record.");
@@ -155,8 +183,9 @@ static void outcome_metrics(const struct controller *c, struct nr_buf *out)
         (void)snprintf(label, sizeof(label), "status=\"%s\"", names[i]);
         nr_metric_sample(out, "narae_activations_total", label, (double)c->m.outcomes[i]);
     }
-    nr_metric_head(out, "narae_refused_total", "counter",
-                   "Calls refused by a limit: of their account, or of the queue.");
+    nr_metric_head(
+        out, "narae_refused_total", "counter",
+        "Calls refused by a limit: of their account, of the queue, or of the wait for an update.");
     for (size_t i = 0; i < nr_countof(reasons); i++) {
         char label[64];
 
@@ -174,6 +203,8 @@ void controller_metrics(struct controller *c, struct nr_buf *out)
         double value;
     } one[] = {
         {"narae_running_activations", "gauge", "Calls that have not ended.", (double)c->running},
+        {"narae_held_activations", "gauge", "Calls that wait for the end of an update.",
+         (double)c->held},
         {"narae_accepted_total", "counter",
          "Calls accepted with 202 since the start, and those found at it.", (double)r->accepted},
         {"narae_accepted_queued", "gauge", "Accepted calls that have not started.",

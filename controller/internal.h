@@ -17,32 +17,26 @@ struct account_use {
     int64_t in_window;
 };
 
-/* One cached function, or a question about it under way. */
-struct resolve_entry {
-    struct nr_map_node node;
-    struct nr_link lru;
-    char *key;              /* "account/package/name" */
-    struct function *fn;    /* shared; NULL while the question is under way */
-    struct nr_link waiting; /* activations, by their `queue` link */
-    struct fn_call call;
-    struct controller *ctl;
-    struct account *account;
-    bool stale; /* changed while the question was under way: ask again */
-};
-
 /* How calls started. The labels are bounded by two enums: 7 stages x 6 causes. */
 struct start_metrics {
     nr_counter kinds[START_COLD + 1], causes[COLD_CRASHED + 1], stem_empty;
     struct nr_hist stages[STAGES][COLD_CRASHED + 1];
 };
 
+enum refused_reason {
+    REFUSED_MINUTE,
+    REFUSED_CONCURRENT,
+    REFUSED_QUEUE,
+    REFUSED_HOLD,
+    REFUSED_REASONS
+};
+
 struct controller_metrics {
-    nr_counter outcomes[4], refused[3], downgraded, accepted_async, records_dropped, late_results;
+    nr_counter outcomes[4], refused[REFUSED_REASONS], downgraded, accepted_async, records_dropped,
+        late_results;
     struct nr_hist wait, duration;
     struct start_metrics starts;
 };
-enum refused_reason { REFUSED_MINUTE, REFUSED_CONCURRENT, REFUSED_QUEUE };
-
 /* Rows of accepted work by state; accepted - (queued + running + terminal) must be 0. */
 struct journal_count {
     int64_t accepted, queued, running, terminal;
@@ -59,8 +53,11 @@ struct controller {
     int64_t retention_s, retention_max_bytes, queue_max;
 
     struct nr_map uses;      /* account name -> struct account_use */
-    struct nr_map functions; /* key -> struct resolve_entry */
+    struct nr_map functions; /* resolve.c: key -> what is cached of a function */
     struct nr_link lru;      /* of the above; front is the most recent */
+    size_t cells;            /* cached snapshots and aliases of them all */
+    struct nr_map holds;     /* hold.c: path -> calls that wait for the end of an update */
+    size_t held;             /* all of them */
     struct nr_map live;      /* id -> struct activation, until its row is stored */
     struct nr_link all;      /* every activation that has not ended, by in_account */
     int64_t running;         /* activations that have not ended */
@@ -87,11 +84,22 @@ struct controller {
 /* invoke.c */
 void controller_tick(struct activation *a);
 
-/* resolve.c: 0 a->fn is set (or a failed), 1 later (then controller_tick). */
+/* resolve.c: 0 a->fn is set (or a failed), 1 later (then controller_tick, to ask again). An alias with several versions needs an id: a
+ * gets one that is not in use before it is admitted. */
 int resolve_function(struct controller *c, struct activation *a);
+/* The version that a call with this id goes to; split->n is at least 1. */
+int64_t resolve_choose(const struct alias_split *split, const char *id);
 void resolve_forget(struct controller *c, const char *account, const char *package,
                     const char *name);
 void resolve_fini(struct controller *c);
+
+/* hold.c: true: a waits for the end of an update, and is ticked at C_RESOLVE then; false: it goes on, or failed. */
+bool hold_call(struct controller *c, struct activation *a);
+/* The function changed: its held calls go on. */
+void hold_release(struct controller *c, const char *account, const char *package, const char *name);
+/* The platform stops: all held calls end. */
+void hold_stop(struct controller *c);
+void hold_fini(struct controller *c);
 
 /* admission.c: counts a in, or fails it with the exact text and Retry-After. Reloaded rows are always counted in. */
 void admission_take(struct controller *c, struct activation *a, uint64_t now_ms);

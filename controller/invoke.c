@@ -77,8 +77,9 @@ static void on_claim_again(struct nr_deadline *d)
 {
     struct activation *a = nr_container_of(d, struct activation, wait);
 
-    if (a->ctl->stopping) {
+    if (a->ctl->stopping)
         activation_fail(a, NR_ESTOPPING, "%s", nr_err_text(NR_ESTOPPING));
+    if (a->err) { /* or it was ended meanwhile, with its function */
         controller_tick(a);
         return;
     }
@@ -204,10 +205,14 @@ void controller_tick(struct activation *a)
         a->c = C_ADMIT;
         /* fall through */
     case C_ADMIT: /* per account, exact */
-        if (a->err == 0)
+        if (a->err == 0 && !a->admitted)
             admission_take(c, a, c->loop->now_ms);
+        if (a->err == 0 && hold_call(c, a))
+            return; /* an update is under way; back at C_RESOLVE when it has ended */
         if (a->err == 0)
             enter(c, a);
+        else if (!a->durable)
+            a->id[0] = '\0'; /* it was made to choose a version by */
         a->c = C_ACCEPT;
         /* fall through */
     case C_ACCEPT: /* 202 means durable: ticked again when the row is on disk */
@@ -219,7 +224,9 @@ void controller_tick(struct activation *a)
                 record_accepted(a);
                 reply(a);
             } else if (a->blocking) {
-                nr_deadline_set(c->loop, &a->wait, a->wait_ms);
+                a->wait.fire = on_wait_over;
+                nr_deadline_set(c->loop, &a->wait,
+                                a->wait_ms > a->held_ms ? a->wait_ms - a->held_ms : 1);
             }
             invoker_run(c->invoker, a);
             return;
@@ -255,7 +262,6 @@ void controller_invoke(struct controller *c, struct activation *a)
 {
     a->ctl = c;
     a->on_step = controller_tick;
-    a->wait.fire = on_wait_over;
     a->accepted_us = a->accepted_us ? a->accepted_us : nr_mono_us();
     a->c = C_RESOLVE;
     nr_list_add(&c->all, &a->in_account);

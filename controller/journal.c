@@ -35,7 +35,7 @@ static int accept_run(sqlite3 *db, struct nr_db_job *job)
     sqlite3_stmt *s = nr_db_prepare(
         db,
         "INSERT INTO calls(id,state,epoch,account,package,name,cause,transaction_id,accepted_ms,"
-        "start_ms,input) VALUES(?,?,?,?,?,?,?,?,?,?,?)");
+        "start_ms,input,published,alias) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)");
 
     if (s == NULL)
         return NR_EIO;
@@ -50,6 +50,9 @@ static int accept_run(sqlite3 *db, struct nr_db_job *job)
     sqlite3_bind_int64(s, 9, nr_wall_ms());
     sqlite3_bind_int64(s, 10, nr_wall_ms());
     nr_db_bind_text(s, 11, a->input);
+    sqlite3_bind_int64(s, 12,
+                       a->fn->published); /* what it resolved to holds, also after a restart */
+    nr_db_bind_text(s, 13, a->alias);
     return journal_step(s);
 }
 

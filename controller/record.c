@@ -21,6 +21,15 @@ static void add_number(struct nr_buf *out, const char *key, int64_t value)
     nr_buf_addc(out, '}');
 }
 
+static void add_text(struct nr_buf *out, const char *key, struct nr_str value)
+{
+    nr_buf_adds(out, ",{\"key\":\"");
+    nr_buf_adds(out, key);
+    nr_buf_adds(out, "\",\"value\":");
+    nr_buf_json(out, value);
+    nr_buf_addc(out, '}');
+}
+
 static uint64_t wait_us(const struct activation *a)
 {
     uint64_t run_at = a->started_us - a->init_us;
@@ -81,6 +90,10 @@ void record_annotations(const struct activation *a, struct nr_buf *out)
     nr_buf_addc(out, '}');
     if (a->fn && a->fn->published)
         add_number(out, "narae.version", a->fn->published);
+    if (a->alias.n)
+        add_text(out, "narae.alias", a->alias);
+    if (a->held_ms)
+        add_number(out, "narae.held_ms", a->held_ms);
     add_start(a, out);
     nr_buf_addc(out, ']');
 }

@@ -20,6 +20,7 @@ static const char *const schema[] = {
     " input TEXT);"
     "CREATE INDEX calls_by_start ON calls(account, start_ms, seq);"
     "CREATE INDEX calls_open ON calls(state, seq) WHERE state < 2;",
+    "ALTER TABLE calls ADD COLUMN alias TEXT;",
     NULL,
 };
 
@@ -118,6 +119,8 @@ static struct activation *row_activation(sqlite3_stmt *s)
     a->transaction = nr_arena_copy(&a->arena, nr_db_column(s, 5));
     a->input = nr_arena_copy(&a->arena, nr_db_column(s, 6));
     a->epoch = sqlite3_column_int(s, 7);
+    a->number = sqlite3_column_int64(s, 8);
+    a->alias = nr_arena_copy(&a->arena, nr_db_column(s, 9));
     if (id.n == 32)
         memcpy(a->id, id.p, 32);
     a->durable = true;
@@ -127,9 +130,10 @@ static struct activation *row_activation(sqlite3_stmt *s)
 static int reload_run(sqlite3 *db, struct nr_db_job *job)
 {
     struct reload_job *r = nr_container_of(job, struct reload_job, job);
-    sqlite3_stmt *s =
-        nr_db_prepare(db, "SELECT seq,id,account,package,name,transaction_id,input,epoch FROM calls"
-                          " WHERE state=0 AND seq>? ORDER BY seq LIMIT ?");
+    sqlite3_stmt *s = nr_db_prepare(
+        db,
+        "SELECT seq,id,account,package,name,transaction_id,input,epoch,published,alias FROM calls"
+        " WHERE state=0 AND seq>? ORDER BY seq LIMIT ?");
 
     int e = SQLITE_OK;
 

@@ -192,6 +192,8 @@ bool query_page(struct gateway_request *q, const char *collection, int *ret_limi
 bool query_limit(struct gateway_request *q, const char *collection, int *ret_limit);
 bool query_epoch(struct gateway_request *q, const char *name, int64_t *ret_ms);
 bool query_timeout(struct gateway_request *q, uint32_t *ret_ms);
+/* ?version=, ?alias=, X-Narae-Version, X-Narae-Alias: one of them at most. 0, NULL: none was given, or "latest". */
+bool query_version(struct gateway_request *q, int64_t *ret_number, struct nr_str *ret_alias);
 /* `name` of an activation list: "simple" or "package/simple". */
 bool query_entity(struct gateway_request *q, struct nr_str *ret_package, struct nr_str *ret_name);
 

@@ -75,6 +75,20 @@ static struct activation *activation_of(struct gateway_request *q)
     return NULL;
 }
 
+/* Which version of the function is wanted. */
+static bool target(struct gateway_request *q, struct activation *a)
+{
+    struct nr_str alias = {NULL, 0};
+
+    if (!query_version(q, &a->number, &alias))
+        return false;
+    a->alias = alias.n ? nr_arena_copy(&a->arena, alias) : alias;
+    if (a->alias.n == alias.n)
+        return true;
+    request_refuse(q, 503, UNAVAILABLE_TEXT);
+    return false;
+}
+
 void invoke_call(struct gateway_request *q)
 {
     struct activation *a = activation_of(q);
@@ -86,7 +100,7 @@ void invoke_call(struct gateway_request *q)
         return;
     }
     if (!query_bool(q, "blocking", &a->blocking) || !query_bool(q, "result", &a->result_only) ||
-        !query_timeout(q, &a->wait_ms)) {
+        !query_timeout(q, &a->wait_ms) || !target(q, a)) {
         activation_unref(a);
         request_tick(q);
         return;

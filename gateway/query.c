@@ -127,6 +127,67 @@ bool query_timeout(struct gateway_request *q, uint32_t *ret_ms)
     return true;
 }
 
+/* Where a version or an alias may be named. */
+static const struct {
+    const char *query, *header; /* one of them */
+    bool alias;
+} targets[] = {
+    {.query = "version"},
+    {.query = "alias", .alias = true},
+    {.header = "x-narae-version"},
+    {.header = "x-narae-alias", .alias = true},
+};
+
+static bool version_number(struct gateway_request *q, struct nr_str value, int64_t *ret)
+{
+    *ret = 0;
+    if (nr_str_eqz(value, "latest") || nr_str_to_i64(value, 1, INT32_MAX, ret))
+        return true;
+    request_refuse(q, 400, "A version is a number from 1, or 'latest', not '%.*s'.",
+                   value.n < 64 ? (int)value.n : 64, value.p ? value.p : "");
+    return false;
+}
+
+static bool alias_name(struct gateway_request *q, struct nr_str value)
+{
+    struct nr_err err = {0};
+
+    if (entity_name_check(value, &err) == 0)
+        return true;
+    request_refuse(q, 400, "The alias is not a name: %s", err.text);
+    return false;
+}
+
+bool query_version(struct gateway_request *q, int64_t *ret_number, struct nr_str *ret_alias)
+{
+    unsigned found = 0;
+
+    for (size_t i = 0; i < nr_countof(targets); i++) {
+        struct nr_str value = {NULL, 0};
+        bool ok = true;
+
+        if (targets[i].header)
+            value = nr_http_header(&q->http, targets[i].header);
+        else if (q->http.query.n == 0 || !given(q, targets[i].query, &value, &ok))
+            value.p = NULL;
+        if (!ok)
+            return false;
+        if (value.p == NULL)
+            continue;
+        if (found++ > 0) {
+            request_refuse(q, 400,
+                           "A version or an alias can be named once: by ?version=, ?alias=, "
+                           "X-Narae-Version or X-Narae-Alias.");
+            return false;
+        }
+        if (targets[i].alias ? !alias_name(q, value) : !version_number(q, value, ret_number))
+            return false;
+        if (targets[i].alias)
+            *ret_alias = value;
+    }
+    return true;
+}
+
 bool query_entity(struct gateway_request *q, struct nr_str *ret_package, struct nr_str *ret_name)
 {
     struct nr_str value, rest, first;

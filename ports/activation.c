@@ -178,7 +178,7 @@ void function_unref(struct function *f)
     char *const texts[] = {
         f->account,         f->package, f->name, f->path, f->version,   f->kind,
         f->image,           f->exec,    f->main, f->file, f->code_path, f->parameters,
-        f->init_parameters, f->limits};
+        f->init_parameters, f->limits,  f->reason};
     for (size_t i = 0; i < nr_countof(texts); i++)
         free(texts[i]);
     grants_unref(f->grants);

@@ -57,6 +57,8 @@ struct activation {
     /* in: set by who makes it (gateway, or the controller for a reloaded row) before controller_invoke() */
     struct account *account;     /* shared */
     struct nr_str package, name; /* of the target, decoded, in the arena; package.n == 0: none */
+    int64_t number;              /* the published version that was asked for; 0: LATEST, or by alias */
+    struct nr_str alias;         /* that was asked for, in the arena; n == 0: none */
     struct nr_str transaction;   /* X-Request-ID, given or made; `code` of error bodies */
     struct nr_str
         input; /* JSON object text; lent until on_reply or, with `blocking` false, until controller_invoke() returns:
@@ -83,6 +85,7 @@ struct activation {
     int64_t start_wall_ms, end_wall_ms; /* labels: start of init or run, end of run */
     uint64_t accepted_us, borrowed_us, started_us, answered_us; /* monotonic */
     uint64_t init_us;                                           /* 0: the container was warm */
+    uint32_t held_ms; /* it waited for the end of an update of its function */
     /* stages of a start that was not warm, 0: did not happen: waited for a place, plugged into a network slot, Engine create, start until hello;
      * a stem's hand-over (memory raised, whose it is written, code opened); a thaw */
     uint64_t queue_us, network_us, create_us, boot_us, handover_us, thaw_us;

@@ -11,6 +11,7 @@
 #include "common/base/log.h"
 #include "common/net/loop.h"
 #include "ports/function.h"
+#include "ports/node.h"
 
 struct fnmanager;
 struct grant_device;
@@ -42,6 +43,7 @@ struct fnmanager_config {
         secret_key_file; /* key of the secrets that must be readable again; NULL: "<data_dir>.secret.key" */
     bool dev_keys;         /* the public pair; loopback only (the daemon checks) */
     int64_t memory_max_mb; /* of the node */
+    const struct node *node; /* kept: cores and GPUs; NULL: neither is known */
     const struct grant_device
         *devices;         /* kept; those that may be granted, ends with a NULL name; NULL: none */
     struct nr_loop *loop; /* of on_change */
@@ -72,6 +74,7 @@ enum fn_op {
     FN_ACCOUNT_LIMITS, /* name, body {"invocationsPerMinute","concurrentInvocations","firesPerMinute"} */
     FN_GRANTS_GET, /* name: the account */
     FN_GRANTS_PUT, /* name, body as grants_read() takes it; each function of the account becomes new */
+    FN_RESOLVE_ALIAS, /* account (owner), package, name, item: the alias -> split */
     FN_OPS
 };
 
@@ -93,10 +96,11 @@ struct fn_call {
     void (*done)(struct fn_call *c);
     void *owner;
     /* out */
-    int status; /* HTTP status; an operation sets another 2xx than 200; 0 with FN_RESOLVE: see err */
+    int status; /* HTTP status; an operation sets another 2xx than 200; 0 with FN_RESOLVE, FN_RESOLVE_ALIAS: see err */
     struct nr_err err;   /* a refusal: code and the exact OpenWhisk text */
     struct nr_buf reply; /* body of a 2xx; nr_buf_fini by the caller */
-    struct function *fn; /* FN_RESOLVE: shared, given to the caller */
+    struct function *fn; /* FN_RESOLVE: shared, given to the caller; also one that may not run (FN_BLOCKED, FN_RETIRED) */
+    struct alias_split split; /* FN_RESOLVE_ALIAS: where it points, n is at least 1 */
     /* private */
     enum fn_change change; /* of the revision that the operation replaced */
     struct nr_mail mail;

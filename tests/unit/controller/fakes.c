@@ -28,12 +28,15 @@ static struct function *fake_function(const struct fn_call *c)
     (void)snprintf(path, sizeof(path), "%s/%.*s", c->account->name, (int)c->name.n, c->name.p);
     *fn = (struct function){.refs = 1,
                             .revision = 7,
+                            .published = c->number,
                             .state = the->state,
+                            .hold_ms = the->hold_ms,
                             .timeout_ms = 60000,
                             .memory_mb = 256,
                             .concurrency = 1};
     fn->account = nr_strdup(c->account->name);
     fn->package = nr_strdup("");
+    fn->reason = nr_strdup(the->reason ? the->reason : "");
     fn->name = nr_strndup(c->name.p, c->name.n);
     fn->path = nr_strdup(path);
     fn->version = nr_strdup("0.0.1");
@@ -48,8 +51,12 @@ static void answer_resolve(struct nr_mail *m)
 
     if (the->unknown)
         nr_err_set(&l->call->err, NR_ENOENT, "The requested resource does not exist.");
-    else
+    else if (l->call->op == FN_RESOLVE)
         l->call->fn = fake_function(l->call);
+    else if (the->split.n == 0)
+        nr_err_set(&l->call->err, NR_ENOENT, "The function has no alias.");
+    else
+        l->call->split = the->split;
     struct fn_call *call = l->call;
     free(l);
     call->done(call);
@@ -60,8 +67,8 @@ void fnmanager_post(struct fnmanager *m, struct fn_call *c)
     struct late *l = nr_alloc(sizeof(*l));
 
     (void)m;
-    assert_int_equal(c->op, FN_RESOLVE);
-    the->asked++;
+    assert_true(c->op == FN_RESOLVE || c->op == FN_RESOLVE_ALIAS);
+    *(c->op == FN_RESOLVE ? &the->asked : &the->alias_asked) += 1;
     l->call = c;
     l->mail.run = answer_resolve;
     nr_mailbox_post(&the->loop, &l->mail);
@@ -277,6 +284,7 @@ static void on_reply(struct activation *a)
     f->last_status = a->error.code ? nr_err_status(a->error.code) : a->reply_status;
     f->last_error = a->error.code;
     memcpy(f->last_id, a->id, sizeof(f->last_id));
+    f->last_version = a->fn && a->error.code == 0 ? a->fn->published : -1;
     (void)snprintf(f->last_body, sizeof(f->last_body), "%.*s", (int)a->reply.n,
                    a->reply.p ? a->reply.p : "");
     (void)snprintf(f->last_head, sizeof(f->last_head), "%.*s", (int)a->reply_head.n,
@@ -284,7 +292,8 @@ static void on_reply(struct activation *a)
     (void)snprintf(f->last_error_text, sizeof(f->last_error_text), "%.255s", a->error.text);
 }
 
-struct activation *fakes_call(struct fakes *f, const char *name, bool blocking, uint32_t wait_ms)
+static struct activation *call_of(struct fakes *f, const char *name, bool blocking,
+                                  uint32_t wait_ms)
 {
     struct activation *a = activation_make();
 
@@ -297,6 +306,27 @@ struct activation *fakes_call(struct fakes *f, const char *name, bool blocking, 
     a->wait_ms = wait_ms;
     a->on_reply = on_reply;
     a->owner = f;
+    return a;
+}
+
+struct activation *fakes_call(struct fakes *f, const char *name, bool blocking, uint32_t wait_ms)
+{
+    struct activation *a = call_of(f, name, blocking, wait_ms);
+
+    controller_invoke(f->controller, a);
+    return a;
+}
+
+struct activation *fakes_call_target(struct fakes *f, const char *name, int64_t number,
+                                     const char *alias, const char *id)
+{
+    struct activation *a = call_of(f, name, true, 60000);
+
+    a->number = number;
+    if (alias)
+        a->alias = nr_arena_copy(&a->arena, nr_str_of(alias));
+    if (id)
+        (void)snprintf(a->id, sizeof(a->id), "%s", id);
     controller_invoke(f->controller, a);
     return a;
 }

@@ -22,12 +22,17 @@ struct fakes {
     int asked, forgotten, runs, cuts, unclaimed; /* calls of the ports; claims that failed */
     bool unknown;                                /* FN_RESOLVE answers NR_ENOENT */
     enum function_state state;
+    uint32_t hold_ms; /* of the functions given out, when they are FN_UPDATING */
+    const char *reason;
+    struct alias_split split; /* of every alias; n == 0: there is none */
+    int alias_asked;          /* calls of FN_RESOLVE_ALIAS */
     struct activation *held[64];
     int held_count;
     int64_t stall_us; /* what passes on the clocks between the drain and the close */
     /* what on_reply saw last */
     int replies, last_status, last_error;
     char last_id[33], last_body[4096], last_error_text[256], last_head[256];
+    int64_t last_version; /* published number of what ran; -1: nothing */
 };
 
 /* From now on every write of sqlite says that the disk is full, or no longer. */
@@ -42,6 +47,9 @@ void fakes_close(struct fakes *f, bool keep);
 void fakes_until(struct fakes *f, const int *counter, int value);
 void fakes_turns(struct fakes *f, int turns);
 struct activation *fakes_call(struct fakes *f, const char *name, bool blocking, uint32_t wait_ms);
+/* The same for a version or an alias (NULL: none), by an id that is set (NULL: a new one). */
+struct activation *fakes_call_target(struct fakes *f, const char *name, int64_t number,
+                                     const char *alias, const char *id);
 /* A call of FAKE_ENTER goes on at its claim. */
 void fakes_claim(struct fakes *f, struct activation *a);
 /* Ends a held call. */
