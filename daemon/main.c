@@ -26,6 +26,7 @@
 #include "daemon/options.h"
 #include "daemon/runtime_images.h"
 #include "ports/gateway.h"
+#include "ports/gpus.h"
 #include "ports/grants.h"
 
 #define PATH_BYTES 4096
@@ -44,6 +45,7 @@ struct daemon {
     struct controller *controller;
     struct gateway *gateway;
     struct grant_device *devices;
+    struct node_gpu *gpus;
     uv_signal_t term, intr, hup;
     char run[PATH_BYTES], agent[PATH_BYTES], installation[17];
     int lock_fd, open_parts, argc;
@@ -190,6 +192,7 @@ static int open_fnmanager(struct daemon *d, struct nr_err *err)
                                        .secret_key_file = d->options.secret_key_file,
                                        .dev_keys = d->options.dev_keys,
                                        .memory_max_mb = d->node.memory_max_mb,
+                                       .node = &d->node,
                                        .devices = d->devices,
                                        .loop = &d->loop,
                                        .on_change = on_change,
@@ -291,6 +294,14 @@ static int read_devices(struct daemon *d, struct nr_err *err)
     return r < 0 ? nr_err_wrap(err, r, "--device") : 0;
 }
 
+static int read_gpus(struct daemon *d, struct nr_err *err)
+{
+    int r = gpus_read(d->options.gpus, &d->gpus, &d->node.gpu_count, err);
+
+    d->node.gpus = d->gpus;
+    return r < 0 ? nr_err_wrap(err, r, "--gpus") : 0;
+}
+
 static int open_loop(struct daemon *d, struct nr_err *err)
 {
     return nr_loop_init(&d->loop, err);
@@ -298,8 +309,8 @@ static int open_loop(struct daemon *d, struct nr_err *err)
 
 /* In this order; a stop goes the other way. */
 static int (*const opens[])(struct daemon *d, struct nr_err *err) = {
-    lock_data, name_installation, find_run,     find_agent,      open_tls,     read_devices,
-    open_loop, open_fnmanager,    open_invoker, open_controller, open_gateway,
+    lock_data, name_installation, find_run,       find_agent,   open_tls,        read_devices,
+    read_gpus, open_loop,         open_fnmanager, open_invoker, open_controller, open_gateway,
 };
 
 /* ---- stop: gateway refuses, controller drains, invoker removes, everything closes ---------------------------------- */
@@ -439,6 +450,7 @@ static int close_all(struct daemon *d)
     nr_tls_close(d->tls);
     nr_options_fini(d->sets);
     grants_devices_free(d->devices);
+    free(d->gpus);
     if (busy)
         nr_log(&d->log, NR_LOG_ERROR, "daemon", "the loop did not close cleanly: %s",
                uv_strerror(busy));

@@ -12,6 +12,7 @@
 #include "fnmanager/grants_api.h"
 #include "fnmanager/lifecycle.h"
 #include "fnmanager/merge.h"
+#include "fnmanager/settings.h"
 #include "fnmanager/sweeper.h"
 
 #define MERGE_TRIES 16
@@ -84,6 +85,8 @@ static int read_and_merge(struct fnmanager *m, struct fn_call *call, struct put 
     if (p->exists && !call->overwrite)
         return refuse(call, NR_EEXIST);
     r = action_merge(&p->body, p->exists ? &p->old : NULL, &p->row, &call->err);
+    if (r == 0)
+        r = settings_check(p->row.annotations, m->config.node, &call->err);
     return r == 0 ? grants_check(m, nr_str_of(call->account->name), p->row.annotations, &call->err)
                   : r;
 }

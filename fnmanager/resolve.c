@@ -9,6 +9,7 @@
 #include "fnmanager/grants_api.h"
 #include "fnmanager/kinds.h"
 #include "fnmanager/lifecycle.h"
+#include "fnmanager/settings.h"
 #include "fnmanager/metadata_aliases.h"
 #include "ports/grants.h"
 
@@ -75,6 +76,12 @@ static void read_annotations(const char *stored, bool native, struct function *f
     f->network = network != NULL && strcmp(network, "none") == 0 ? FN_NET_NONE : FN_NET_EGRESS;
     f->exec = nr_strdup(!native ? "" : exec != NULL ? exec : "once");
     f->provide_api_key = is_truthy(annotation(all, "provide-api-key"));
+    struct settings s = {.cpus_milli = 0};
+
+    (void)settings_read(all, &s, NULL); /* checked when it was stored */
+    f->cpus_milli = s.cpus_milli;
+    f->cpu_share = s.cpu_share;
+    f->gpu = s.gpu;
 }
 
 /* What was asked for when the function was stored may have been taken away since: then it does not run. */

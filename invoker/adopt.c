@@ -144,6 +144,8 @@ static const char *objection(struct invoker *v, const struct leftover *l,
         return "its identity names another container";
     if (f == NULL || f->revision != who->revision || strcmp(f->account, who->account) != 0)
         return "its function was changed or removed";
+    if (f->gpu.count > 0 && gpu_of(v->gpus, l->name) == NULL)
+        return "its GPU is not in the inventory any more";
     const struct identity want = identity_of(f);
 
     container_settings(v, f, settings);
@@ -289,6 +291,8 @@ int adopt_open(struct invoker *v, const struct invoker_config *c, struct nr_err 
         if (l.id == NULL || is_orphan(v, l.id))
             continue;
         v->adoption.found++;
+        (void)gpu_adopt(v->gpus, l.name,
+                        nr_json_string(json_object_get(each, "Labels"), "narae.gpu"));
         decide(v, c, &l);
     }
     v->adoption.to_be_told = v->adoption.found > 0;

@@ -195,6 +195,7 @@ struct container *container_make(struct invoker *v, struct pool *p, enum contain
     ct->network = p->fn->network;
     ct->begun_for = first == CT_ADOPTING ? FOR_ADOPTION : FOR_CALL;
     ct->memory_mb = container_memory_mb(p->fn->memory_mb);
+    ct->no_freeze = p->fn->gpu.count > 0; /* its driver's work does not stop with its processes */
     container_set_slots(ct, p->fn->concurrency > 1 ? (unsigned)p->fn->concurrency : 1);
     nr_list_add(&p->containers, &ct->in_pool);
     p->container_count++;
@@ -244,6 +245,8 @@ void container_start(struct invoker *v, const struct container_seed *seed)
     struct container *ct =
         seed->pool ? container_make(v, seed->pool, CT_STARTING) : make_stem(v, seed);
 
+    if (ct->fn)
+        (void)gpu_take(v->gpus, ct->name, &ct->fn->gpu); /* pool_start.c has seen that it fits */
     ct->begun_for = seed->why;
     ct->cold = seed->cold;
     ct->stem_empty = seed->stem_empty;
@@ -528,6 +531,8 @@ void container_removed(struct container *ct, const struct remove_job *j)
     v->container_count--;
     nr_list_del(&ct->in_all);
     room_release(v, ct->memory_mb);
+    if (!ct->left)
+        gpu_give(v->gpus, ct->name);
     pool_feed_hungry(v);
     container_unref(ct);
     invoker_container_gone(v);

@@ -35,6 +35,8 @@ static const char fixed_host_config[] =
 enum {
     CPU_SHARES_PER_MB = 4,
     CPU_SHARES_MAX = 262144,
+    NANO_PER_MILLI = 1000000,
+    ENV_BYTES = 64,
     CODE_TMPFS_MAX_MB = 256,
     CODE_TMPFS_SPARE_MB = 16
 };
@@ -67,6 +69,8 @@ void create_spec_of(const struct function *f, bool has_bridge, struct create_spe
     s->kind = f->kind;
     s->network = f->network == FN_NET_NONE || !has_bridge ? CREATE_NET_DISABLED : CREATE_NET_BRIDGE;
     s->memory_mb = container_memory_mb(f->memory_mb);
+    s->cpus_milli = f->cpus_milli;
+    s->cpu_share = f->cpu_share;
     s->many_files = is_archive(f);
     s->code_tmpfs_mb = CODE_TMPFS_MAX_MB;
     if (!s->many_files && 2 * (f->code_bytes >> 20) + CODE_TMPFS_SPARE_MB < CODE_TMPFS_MAX_MB)
@@ -186,6 +190,74 @@ int64_t container_cpu_shares(int64_t memory_mb)
     return shares < 2 ? 2 : shares > CPU_SHARES_MAX ? CPU_SHARES_MAX : shares;
 }
 
+int64_t function_cpu_shares(const struct function *f)
+{
+    return f->cpu_share > 0 ? f->cpu_share
+                            : container_cpu_shares(container_memory_mb(f->memory_mb));
+}
+
+bool function_has_cpu(const struct function *f)
+{
+    return f->cpus_milli > 0 || f->cpu_share > 0;
+}
+
+/* ---- GPUs --------------------------------------------------------------------------------------------------- */
+
+/* The names of the devices for which the Engine is to be asked. */
+static json_t *gpu_names(const struct create_spec *s)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < NODE_GPUS_MAX; i++)
+        if ((s->gpu.devices & (UINT64_C(1) << i)) && s->gpus[i].ask_engine)
+            (void)json_array_append_new(list, json_string(s->gpus[i].name));
+    return list;
+}
+
+static json_t *device_requests(const struct create_spec *s)
+{
+    return json_pack("[{s:s, s:o, s:[[s]]}]", "Driver", "", "DeviceIDs", gpu_names(s),
+                     "Capabilities", "gpu");
+}
+
+static bool asks_engine_for_gpu(const struct create_spec *s)
+{
+    nr_auto_json json_t *names = gpu_names(s);
+
+    return json_array_size(names) > 0;
+}
+
+/* What NVIDIA's share server reads; without it the figures are the ledger's only. Every device of the container has its number there. */
+static void gpu_environment(const struct create_spec *s, json_t *env)
+{
+    char text[ENV_BYTES + NODE_GPUS_MAX * 24];
+    size_t n;
+
+    if (s->gpu.want.percentage > 0) {
+        (void)snprintf(text, sizeof(text), "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE=%d",
+                       s->gpu.want.percentage);
+        (void)json_array_append_new(env, json_string(text));
+    }
+    if (s->gpu.want.memory_mb == 0)
+        return;
+    n = (size_t)snprintf(text, sizeof(text), "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT=");
+    for (unsigned i = 0; i < s->gpu.want.count; i++)
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%u=%lldM", i ? "," : "", i,
+                              (long long)s->gpu.want.memory_mb);
+    (void)json_array_append_new(env, json_string(text));
+}
+
+static json_t *environment(const struct create_spec *s)
+{
+    json_t *env = json_array();
+
+    if (s->concurrent)
+        (void)json_array_append_new(env, json_string("__OW_ALLOW_CONCURRENT=true"));
+    if (s->gpu.want.count > 0)
+        gpu_environment(s, env);
+    return env;
+}
+
 static json_t *host_config(const struct create_spec *s, bool *ok)
 {
     json_t *h = json_loads(fixed_host_config, 0, NULL);
@@ -207,7 +279,12 @@ static json_t *host_config(const struct create_spec *s, bool *ok)
         put(h, "Runtime", json_string(s->runtime), ok);
     if (s->cgroup_parent && s->cgroup_parent[0])
         put(h, "CgroupParent", json_string(s->cgroup_parent), ok);
-    put(h, "CpuShares", json_integer(container_cpu_shares(s->memory_mb)), ok);
+    put(h, "CpuShares",
+        json_integer(s->cpu_share > 0 ? s->cpu_share : container_cpu_shares(s->memory_mb)), ok);
+    if (s->cpus_milli > 0)
+        put(h, "NanoCpus", json_integer(s->cpus_milli * NANO_PER_MILLI), ok);
+    if (asks_engine_for_gpu(s))
+        put(h, "DeviceRequests", device_requests(s), ok);
     put(h, "NetworkMode", json_string(s->network == CREATE_NET_BRIDGE ? "bridge" : "none"), ok);
     return h;
 }
@@ -233,8 +310,15 @@ static json_t *agent_arguments(const struct create_spec *s)
 /* Nothing about the tenant. */
 static json_t *labels(const struct create_spec *s)
 {
-    return json_pack("{s:s, s:s, s:s}", "narae.installation", s->installation, "narae.invoker",
-                     s->invoker, "narae.kind", s->kind);
+    json_t *o = json_pack("{s:s, s:s, s:s}", "narae.installation", s->installation, "narae.invoker",
+                          s->invoker, "narae.kind", s->kind);
+    char gpu[GPU_LABEL_BYTES];
+
+    if (o && s->gpu.want.count > 0) {
+        gpu_write_label(s->gpus, &s->gpu, gpu);
+        (void)json_object_set_new(o, "narae.gpu", json_string(gpu));
+    }
+    return o;
 }
 
 char *create_body(const struct create_spec *s, size_t *ret_n)
@@ -246,8 +330,7 @@ char *create_body(const struct create_spec *s, size_t *ret_n)
     put(o, "User", json_string("65534:65534"), &ok);
     put(o, "Entrypoint", json_pack("[s]", "/.narae/agent"), &ok);
     put(o, "Cmd", agent_arguments(s), &ok);
-    put(o, "Env", s->concurrent ? json_pack("[s]", "__OW_ALLOW_CONCURRENT=true") : json_array(),
-        &ok);
+    put(o, "Env", environment(s), &ok);
     put(o, "NetworkDisabled", json_boolean(s->network != CREATE_NET_BRIDGE), &ok);
     put(o, "AttachStdin", json_false(), &ok);
     put(o, "AttachStdout", json_false(), &ok);

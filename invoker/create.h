@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "common/base/buf.h"
+#include "invoker/gpu.h"
 #include "ports/function.h"
 
 struct grant_device;
@@ -46,20 +47,24 @@ struct create_spec {
         *command; /* own images: array of the image's entry point and command; NULL: none */
     enum create_network network;
     int64_t memory_mb;
-    int64_t code_tmpfs_mb;     /* /action */
-    bool many_files;           /* code is an archive */
-    bool stem;                 /* it says hello only once it has booted and rehearsed */
-    bool concurrent;           /* more than one call at a time */
-    bool swappiness;           /* the Engine takes MemorySwappiness (cgroup v1) */
-    const char *seccomp;       /* JSON of a profile; NULL: the Engine's default */
-    const char *runtime;       /* of the Engine's; NULL or "": its default */
-    const char *cgroup_parent; /* of the container's control group; NULL or "": the Engine's */
+    int64_t cpus_milli; /* cap in thousandths of a core; 0: none */
+    int64_t cpu_share;  /* weight; 0: in proportion to memory */
+    struct gpu_grant gpu;
+    const struct node_gpu *gpus; /* the inventory that gpu.devices counts */
+    int64_t code_tmpfs_mb;       /* /action */
+    bool many_files;             /* code is an archive */
+    bool stem;                   /* it says hello only once it has booted and rehearsed */
+    bool concurrent;             /* more than one call at a time */
+    bool swappiness;             /* the Engine takes MemorySwappiness (cgroup v1) */
+    const char *seccomp;         /* JSON of a profile; NULL: the Engine's default */
+    const char *runtime;         /* of the Engine's; NULL or "": its default */
+    const char *cgroup_parent;   /* of the container's control group; NULL or "": the Engine's */
     struct create_mount volumes[CREATE_MOUNTS_MAX];
     struct create_device devices[CREATE_DEVICES_MAX];
     unsigned volume_count, device_count;
 };
 
-/* What the function's snapshot says about its container: image, kind, network, sizes. The places and labels stay as they are. */
+/* What the function's snapshot says about its container: image, kind, network, sizes, weight. The places, labels and GPUs stay as they are. */
 void create_spec_of(const struct function *f, bool has_bridge, struct create_spec *s);
 /* The devices of `grants` (NULL: none) by the list that this naraed was given; one that is not there now is left to the Engine to refuse. */
 void create_devices(const struct grants *grants, const struct grant_device *list,
@@ -70,5 +75,9 @@ char *create_body(const struct create_spec *s, size_t *ret_n);
 int64_t container_memory_mb(int64_t memory_mb);
 /* Its weight, in proportion to memory; a container of 256 MB weighs as much as any without a weight of its own. */
 int64_t container_cpu_shares(int64_t memory_mb);
+/* The weight of f's containers: the one that it asks for, or that of its memory. */
+int64_t function_cpu_shares(const struct function *f);
+/* Does f ask for more than memory raises: a weight or a cap of its own? */
+bool function_has_cpu(const struct function *f);
 
 #endif

@@ -17,7 +17,7 @@
 #include "invoker/stem.h"
 #include "ports/grants.h"
 
-enum { PATH_MAX_BYTES = 128, BODY_MAX_BYTES = 160 };
+enum { PATH_MAX_BYTES = 128, BODY_MAX_BYTES = 160, NANO_PER_MILLI = 1000000 };
 
 /* ---- on a work thread --------------------------------------------------------------------------------------- */
 
@@ -36,7 +36,7 @@ static void hand_over(struct container *ct)
     struct handover *h = &ct->handover;
 
     h->raise_failed = h->raise && cgroup_raise(&ct->cgroup, ct->memory_mb << 20,
-                                               container_cpu_shares(ct->memory_mb), NULL) < 0;
+                                               function_cpu_shares(ct->fn), NULL) < 0;
     if (ct->net_slot && net_slot_grant(ct->net_slot, ct->fn->grants, &h->err) < 0)
         return;
     if (write_identity(ct, &h->err) < 0)
@@ -62,9 +62,11 @@ static void update_work(struct engine_worker *w, struct engine_job *job)
     char path[PATH_MAX_BYTES], body[BODY_MAX_BYTES];
 
     (void)snprintf(path, sizeof(path), "/containers/%s/update", ct->id);
-    int n = snprintf(body, sizeof(body), "{\"Memory\":%lld,\"MemorySwap\":%lld,\"CpuShares\":%lld}",
+    int n = snprintf(body, sizeof(body),
+                     "{\"Memory\":%lld,\"MemorySwap\":%lld,\"CpuShares\":%lld,\"NanoCpus\":%lld}",
                      (long long)ct->memory_mb << 20, (long long)ct->memory_mb << 20,
-                     (long long)container_cpu_shares(ct->memory_mb));
+                     (long long)function_cpu_shares(ct->fn),
+                     (long long)ct->fn->cpus_milli * NANO_PER_MILLI);
     (void)engine_want(w, "POST", path, (struct nr_str){body, (size_t)n}, ENGINE_ASK_MS, &reply,
                       &ct->handover.update_err);
     nr_buf_fini(&reply.body);
@@ -175,8 +177,9 @@ void handover_begin(struct container *ct, struct pool *p, enum start_reason why,
                     enum cold_cause cold)
 {
     struct handover *h = &ct->handover;
-    bool raise = ct->memory_mb != container_memory_mb(p->fn->memory_mb);
-    bool by_files = ct->v->probe.memory_raise == RAISE_CGROUP && ct->cgroup_state == CGROUP_OPEN;
+    bool raise = ct->memory_mb != container_memory_mb(p->fn->memory_mb) || function_has_cpu(p->fn);
+    bool by_files = ct->v->probe.memory_raise == RAISE_CGROUP && ct->cgroup_state == CGROUP_OPEN &&
+                    p->fn->cpus_milli == 0;
 
     change_hands(ct, p);
     ct->begun_us = h->begun_us = nr_mono_us();

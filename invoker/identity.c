@@ -41,7 +41,9 @@ void identity_settings(const struct create_spec *s, char out[static IDENTITY_SET
 
     common.id = common.socket_dir = common.kind = ""; /* an image has one kind */
     common.command = NULL;
-    common.memory_mb = common.code_tmpfs_mb = 0;
+    common.memory_mb = common.code_tmpfs_mb = common.cpus_milli = common.cpu_share = 0;
+    common.gpu = (struct gpu_grant){
+        .devices = 0}; /* a revision has one wish; which devices, its label says */
     common.many_files = common.stem = common.concurrent =
         false; /* slots are compared by themselves */
     nr_auto_free char *body = create_body(&common, &n);

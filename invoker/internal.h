@@ -3,6 +3,7 @@
  *   invoker.c    opening, closing, the port's small calls         run.c        invoker_tick: the story of one call
  *   pool.c       who gets which slot                              pool_start.c when to start one more container
  *   evict.c      room: the node's memory, who goes for it         states.c     states and reasons, as tables
+ *   gpu.c        the ledger of GPUs                               gpu_room.c   who goes for one
  *   container.c  life of one container                            freeze.c     idle containers that use no CPU
  *   stem.c       containers started ahead of any function         handover.c   a stem becomes a function's container
  *   slot.c       one connection: hello, frames in and out         server.c     the socket a container dials
@@ -28,6 +29,7 @@
 struct container;
 struct conn;
 struct freeze_job;
+struct gpu_ledger;
 struct shelf;
 struct start_job;
 struct stems;
@@ -372,6 +374,7 @@ struct invoker {
     char *volumes_dir;                  /* granted volumes are below it */
     bool network_draining, network_closed;
     struct stems *stems;
+    struct gpu_ledger *gpus; /* who holds which */
 
     struct nr_map pools, pasts;
     struct nr_link containers, hungry;

@@ -101,6 +101,7 @@ static struct invoker *invoker_make(const struct invoker_config *c)
     v->hosts_path = joined(c->run_dir, "/hosts");
     v->volumes_dir = c->volumes_dir ? nr_strdup(c->volumes_dir) : joined(c->run_dir, "/volumes");
     v->devices = c->devices;
+    v->gpus = gpu_open(c->node->gpus, c->node->gpu_count);
     v->agent_path = nr_strdup(c->agent_path);
     v->installation = nr_strdup(c->installation);
     v->image_hint = nr_strdup(c->image_hint ? c->image_hint : "scripts/images");
@@ -130,6 +131,7 @@ static void invoker_free(struct invoker *v)
     nr_deadline_cancel(&v->freeze);
     pool_fini(v);
     stems_free(v);
+    gpu_free(v->gpus);
     network_free(v->network);
     if (!v->keep_containers)
         volume_unmount_all(v->volumes_dir);

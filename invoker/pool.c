@@ -13,6 +13,7 @@
 #include "common/base/clock.h"
 #include "invoker/evict.h"
 #include "invoker/freeze.h"
+#include "invoker/gpu_room.h"
 #include "invoker/outcome.h"
 #include "invoker/pool_rules.h"
 #include "invoker/stem.h"
@@ -54,6 +55,13 @@ int pool_borrow(struct invoker *v, struct activation *a)
     }
     if (container_memory_mb(a->fn->memory_mb) > v->node->memory_max_mb) {
         outcome_refuse(&a->outcome, OUTCOME_INTERNAL_ERROR, provision_failed);
+        pool_drop_if_empty(p);
+        return 0;
+    }
+    if (gpu_never(v, a->fn)) {
+        activation_fail(a, NR_EUNAVAIL,
+                        "The function needs %u GPUs; this node does not have them any more.",
+                        a->fn->gpu.count);
         pool_drop_if_empty(p);
         return 0;
     }

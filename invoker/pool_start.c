@@ -7,6 +7,7 @@
  */
 #include "common/base/clock.h"
 #include "invoker/evict.h"
+#include "invoker/gpu_room.h"
 #include "invoker/handover.h"
 #include "invoker/internal.h"
 #include "invoker/outcome.h"
@@ -71,6 +72,9 @@ static bool get_one(struct pool *p, enum engine_rank rank)
     int64_t memory_mb = container_memory_mb(p->fn->memory_mb);
     struct container_seed seed = {
         .pool = p, .why = reason_of(p, rank), .rank = rank, .cold = cold_cause_of(p)};
+
+    if (!gpu_room(v, p->fn, rank == RANK_START))
+        return false;
     struct container *stem = stem_for(v, p->fn, &seed.stem_empty);
 
     if (!room_take(v, memory_mb - (stem ? stem->memory_mb : 0), stem == NULL, rank == RANK_START,
@@ -158,12 +162,35 @@ static void fail_first(struct pool *p, enum outcome_status status, const char *t
     invoker_tick(a);
 }
 
+/* The Engine made the container and found nobody who could put a GPU into it: as long as that is so no call can run. */
+static bool has_no_gpu_driver(const struct container *ct)
+{
+    return ct->fn->gpu.count > 0 && strstr(ct->failure.text, "device driver") != NULL;
+}
+
+static void fail_for_gpu(struct pool *p)
+{
+    struct nr_link *l = nr_list_pop(&p->waiting);
+    struct activation *a = l ? nr_container_of(l, struct activation, queue) : NULL;
+
+    if (a == NULL)
+        return;
+    p->waiting_count--;
+    activation_fail(
+        a, NR_EUNAVAIL,
+        "The function needs a GPU, and the Docker Engine of this node has no driver that gives one to a "
+        "container.");
+    invoker_tick(a);
+}
+
 /* What the call is told when its container cannot be had. */
 static void fail_for(struct pool *p, const struct container *ct)
 {
     char text[512];
 
-    if (ct->fn->relay && ct->failure.code == NR_ENOENT) {
+    if (has_no_gpu_driver(ct)) {
+        fail_for_gpu(p);
+    } else if (ct->fn->relay && ct->failure.code == NR_ENOENT) {
         (void)snprintf(text, sizeof(text), "Failed to pull container image '%s'.", ct->fn->image);
         fail_first(p, OUTCOME_DEVELOPER_ERROR, text);
     } else {

@@ -235,6 +235,10 @@ static void spec_of(const struct container *ct, struct start_job *j)
     network_of(v, ct->network, &j->spec);
     if (ct->fn)
         create_devices(ct->fn->grants, v->devices, &j->spec);
+    const struct gpu_grant *gpu = gpu_of(v->gpus, ct->name);
+
+    j->spec.gpus = v->node->gpus;
+    j->spec.gpu = gpu ? *gpu : (struct gpu_grant){.devices = 0};
     j->network_slot = ct->net_slot ? net_slot_name(ct->net_slot) : "";
 }
 
@@ -336,6 +340,7 @@ static void on_orphan_removed(struct engine_job *job)
         nr_deadline_set(v->loop, &j->again, RETRY_MS);
         return;
     }
+    gpu_give(v->gpus, j->name);
     nr_list_del(&j->orphan);
     free_remove_job(j);
     v->alive--;

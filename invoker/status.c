@@ -64,6 +64,8 @@ static void choices(const struct invoker *v, struct nr_buf *out)
                   freezers[v->probe.freezer], raises[v->probe.memory_raise],
                   networks[v->probe.network], v->seccomp ? "own" : "engine");
     stems_status(v, out);
+    nr_buf_adds(out, ",\"gpu_share\":\"advisory\",\"gpus\":");
+    gpu_status(v->gpus, out);
     if (v->network) {
         nr_buf_adds(out, ",\"network\":");
         network_status(v->network, out);

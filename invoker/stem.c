@@ -13,7 +13,7 @@
  *            missing, a minute at once
  *
  * Own images have no stems: nobody knows what their entry point does before it has its code. Nor do functions with a volume or a device,
- * which are mounted at creation.
+ * which are mounted at creation, nor functions with a GPU, which is given at creation.
  */
 #include "invoker/stem.h"
 
@@ -243,7 +243,8 @@ void stems_free(struct invoker *v)
 /* The kind that f's containers are of, when they may be made from stems. */
 static const struct stem_kind *kind_for(struct stems *s, const struct function *f)
 {
-    if (f->relay || (f->grants && (f->grants->volume_count || f->grants->device_count)))
+    if (f->relay || f->gpu.count > 0 ||
+        (f->grants && (f->grants->volume_count || f->grants->device_count)))
         return NULL;
     for (unsigned i = 0; i < s->kind_count; i++)
         if (strcmp(s->kinds[i].image, f->image) == 0)
@@ -251,10 +252,11 @@ static const struct stem_kind *kind_for(struct stems *s, const struct function *
     return NULL;
 }
 
+/* cpu: a weight or a cap is to be set. */
 static struct container *first_ready(const struct invoker *v, const struct shelf *h,
-                                     int64_t memory_mb)
+                                     int64_t memory_mb, bool cpu)
 {
-    bool raised = h->memory_mb != memory_mb;
+    bool raised = cpu || h->memory_mb != memory_mb;
 
     if (nr_list_empty(&h->ready) || v->loop->now_ms < h->distrust_ms || h->memory_mb > memory_mb ||
         (raised && v->probe.memory_raise == RAISE_OFF))
@@ -278,12 +280,13 @@ struct container *stem_for(struct invoker *v, const struct function *f, bool *re
         return NULL;
     struct shelf *h = shelf_for(s, k, f);
     int64_t memory_mb = container_memory_mb(f->memory_mb);
-    struct container *ct = first_ready(v, h, memory_mb);
+    bool cpu = function_has_cpu(f);
+    struct container *ct = first_ready(v, h, memory_mb, cpu);
 
     h->asked++;
     h->used_ms = v->loop->now_ms;
     if (ct == NULL && h->memory_mb != k->floor->memory_mb)
-        ct = first_ready(v, shelf_of(s, k, f->network, k->floor->memory_mb), memory_mb);
+        ct = first_ready(v, shelf_of(s, k, f->network, k->floor->memory_mb), memory_mb, cpu);
     *ret_empty = ct == NULL && count_of(k) > 0;
     return ct;
 }
