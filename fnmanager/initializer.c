@@ -48,7 +48,6 @@ static int open_parts(struct fnmanager *m, struct nr_err *err)
 {
     struct accounts_config accounts = {m->data_dir, m->config.guest_profile, m->config.dev_keys,
                                        m->config.log};
-    int64_t swept;
     int r;
 
     if ((r = nr_dir_make(m->data_dir, 0755, err)) < 0 || (r = open_db(m, err)) < 0)
@@ -58,11 +57,10 @@ static int open_parts(struct fnmanager *m, struct nr_err *err)
     if ((r = accounts_open(&m->accounts, m->db, &accounts, err)) < 0 ||
         (r = open_secrets(m, err)) < 0)
         return r;
-    swept = sweep_start(&m->storage, m->db);
-    nr_count(&m->swept, (uint64_t)swept);
-    if (swept > 0)
-        nr_log(m->config.log, NR_LOG_INFO, "fnmanager",
-               "swept=%lld files or folders that an earlier run left", (long long)swept);
+    m->sweeper =
+        (struct sweeper){.s = &m->storage, .db = m->db, .log = m->config.log, .swept = &m->swept};
+    if ((r = sweeper_start(&m->sweeper, err)) < 0)
+        return r;
     return handler_init(&m->handler, m, err);
 }
 
@@ -88,6 +86,7 @@ void fnmanager_close(struct fnmanager *m)
     if (m == NULL)
         return;
     handler_fini(&m->handler);
+    sweeper_stop(&m->sweeper);
     secrets_fini(&m->secrets);
     accounts_close(&m->accounts);
     storage_fini(&m->storage);

@@ -7,6 +7,7 @@
 #include "fnmanager/handler.h"
 #include "fnmanager/secrets.h"
 #include "fnmanager/storage.h"
+#include "fnmanager/sweeper.h"
 #include "ports/fnmanager.h"
 
 /* Sentences of the API that several modules use. */
@@ -23,6 +24,7 @@ struct fnmanager {
     char *data_dir, *native_image;
     struct nr_db *db;
     struct storage storage;
+    struct sweeper sweeper;
     struct accounts accounts;
     struct secrets secrets;
     struct handler handler;

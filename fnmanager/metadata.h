@@ -75,6 +75,8 @@ int metadata_revision(struct nr_db *db, uint64_t *ret);
 
 /* Does a version use this folder? Its file's name goes into *ret_file (made); NR_ENOENT when none does. */
 int metadata_folder(struct nr_db *db, const char *folder, char **ret_file);
+/* 0 when this folder is among the garbage, else NR_ENOENT or an error. */
+int metadata_is_garbage(struct nr_db *db, const char *folder);
 /* The oldest folder among the garbage that lies there since before_ms or longer (made), or NR_ENOENT. */
 int metadata_garbage_first(struct nr_db *db, int64_t before_ms, char **ret_folder);
 int metadata_garbage_done(struct nr_db *db, const char *folder);

@@ -115,6 +115,20 @@ int metadata_folder(struct nr_db *db, const char *folder, char **ret_file)
     return r;
 }
 
+static int is_garbage_run(sqlite3 *db, struct nr_db_job *job)
+{
+    struct short_job *j = nr_container_of(job, struct short_job, job);
+
+    return ask(db, j, nr_db_prepare(db, "SELECT 1 FROM garbage WHERE code_folder = ?1"), false);
+}
+
+int metadata_is_garbage(struct nr_db *db, const char *folder)
+{
+    struct short_job j = {.job = {.run = is_garbage_run}, .a = nr_str_of(folder)};
+
+    return nr_db_read_wait(db, &j.job);
+}
+
 static int first_run(sqlite3 *db, struct nr_db_job *job)
 {
     struct short_job *j = nr_container_of(job, struct short_job, job);

@@ -43,6 +43,7 @@ void storage_fini(struct storage *s)
 {
     if (s->root == NULL)
         return;
+    storage_old_gone(s);
     pthread_mutex_destroy(&s->folders);
     pthread_mutex_destroy(&s->verified_lock);
     free(s->verified);
@@ -95,6 +96,18 @@ char *storage_path(const struct storage *s, const char *folder, const char *file
     return path;
 }
 
+static void remember(struct storage *s, const char *folder)
+{
+    if (s->old_gone)
+        return;
+    if (s->made_count % 64 == 0) {
+        char **grown = nr_try_realloc(s->made, (s->made_count + 64) * sizeof(*grown));
+        nr_check(grown != NULL);
+        s->made = grown;
+    }
+    s->made[s->made_count++] = nr_strdup(folder);
+}
+
 /* Makes <root>/<account>/<function>/<upload>. */
 static int make_folder(struct storage *s, const char *folder, struct nr_err *err)
 {
@@ -103,6 +116,7 @@ static int make_folder(struct storage *s, const char *folder, struct nr_err *err
     int r = 0;
 
     pthread_mutex_lock(&s->folders);
+    remember(s, folder);
     while (r == 0 && (at = strchr(at, '/')) != NULL) {
         *at = '\0';
         r = nr_dir_make(path, FOLDER_MODE, err);
@@ -158,6 +172,32 @@ int storage_read(struct storage *s, const char *folder, const char *file, int64_
     }
     *ret = nr_steal(&content);
     return 0;
+}
+
+bool storage_remove_old(struct storage *s, const char *folder)
+{
+    nr_auto_free char *path = storage_path(s, folder, "");
+    bool ours = false;
+
+    pthread_mutex_lock(&s->folders);
+    for (size_t i = 0; i < s->made_count && !ours; i++)
+        ours = strcmp(s->made[i], folder) == 0;
+    if (!ours)
+        (void)nr_dir_remove(path, NULL);
+    pthread_mutex_unlock(&s->folders);
+    return !ours;
+}
+
+void storage_old_gone(struct storage *s)
+{
+    pthread_mutex_lock(&s->folders);
+    for (size_t i = 0; i < s->made_count; i++)
+        free(s->made[i]);
+    free(s->made);
+    s->made = NULL;
+    s->made_count = 0;
+    s->old_gone = true;
+    pthread_mutex_unlock(&s->folders);
 }
 
 static bool is_verified(struct storage *s, int64_t upload)

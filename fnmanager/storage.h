@@ -21,6 +21,9 @@
 struct storage {
     char *root;              /* "<data>/buckets" */
     pthread_mutex_t folders; /* making a folder against removing its empty parent */
+    char **made; /* folders of uploads of this run, until storage_old_gone(); under `folders` */
+    size_t made_count;
+    bool old_gone;
     pthread_mutex_t verified_lock;
     unsigned char
         *verified; /* one bit per upload number: its file's hash was right in this process */
@@ -40,6 +43,10 @@ int storage_write(struct storage *s, const char *folder, const char *file, struc
                   mode_t mode, struct nr_err *err);
 /* Removes a folder with its files, and its parents when they are empty. */
 void storage_remove(struct storage *s, const char *folder);
+/* The same for a folder that an earlier run left: one that this run has made is kept. Did it go? */
+bool storage_remove_old(struct storage *s, const char *folder);
+/* Nothing of earlier runs is looked for any more: what this run has made need not be remembered. */
+void storage_old_gone(struct storage *s);
 /* The bytes of folder/file (made), whole and, unless sha256 is NULL, with the right hash; NR_ECORRUPT else. */
 int storage_read(struct storage *s, const char *folder, const char *file, int64_t bytes,
                  const unsigned char *sha256, char **ret, struct nr_err *err);

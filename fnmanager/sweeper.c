@@ -1,24 +1,33 @@
-/* At start the tree of the buckets is walked and every upload's folder is looked up in the registry: what a crash left behind (a
+/* After a start the tree of the buckets is walked and every upload's folder is looked up in the registry: what a crash left behind (a
  * file whose row was never committed, a temporary name) has none. A folder that a row names is never touched but for foreign files.
  * Any trouble with the registry leaves the file alone: only a clear "no row" removes.
+ *
+ * The walk has a thread of its own, for a registry of 100,000 functions has hundreds of thousands of folders: the start waits for it
+ * for a moment, which is enough for a small one, and then goes on without it. So the walk may meet uploads of this run whose row is
+ * not there yet: the Storage Handler knows them. What a change of this run put among the garbage is left alone too, for calls may
+ * still need it.
  */
 #include "fnmanager/sweeper.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <sys/resource.h>
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "fnmanager/code.h"
 
-struct sweep {
-    struct storage *s;
-    struct nr_db *db;
-    int64_t removed;
-};
+#define START_WAITS_S 1
+#define SWEEP_NICE 10
+
+static bool goes_on(const struct sweeper *w)
+{
+    return !atomic_load_explicit(&w->stopping, memory_order_relaxed);
+}
 
 /* Calls `each` with "<folder>/<name>" for all that lies in <root>/<folder>. */
-static void for_each(struct sweep *w, const char *folder,
-                     void (*each)(struct sweep *w, const char *path))
+static void for_each(struct sweeper *w, const char *folder,
+                     void (*each)(struct sweeper *w, const char *path))
 {
     nr_auto_free char *path = storage_path(w->s, folder, "");
     DIR *dir = opendir(path);
@@ -26,7 +35,7 @@ static void for_each(struct sweep *w, const char *folder,
 
     if (dir == NULL)
         return;
-    while ((e = readdir(dir)) != NULL) {
+    while (goes_on(w) && (e = readdir(dir)) != NULL) {
         char below[STORAGE_FOLDER_BYTES + 257];
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
             continue;
@@ -37,7 +46,7 @@ static void for_each(struct sweep *w, const char *folder,
     (void)closedir(dir);
 }
 
-static void remove_foreign(struct sweep *w, const char *folder, const char *keep)
+static void remove_foreign(struct sweeper *w, const char *folder, const char *keep)
 {
     nr_auto_free char *path = storage_path(w->s, folder, "");
     DIR *dir = opendir(path);
@@ -55,59 +64,123 @@ static void remove_foreign(struct sweep *w, const char *folder, const char *keep
     (void)closedir(dir);
 }
 
-static void sweep_upload(struct sweep *w, const char *folder)
+/* Another thread may be about to make a folder in it. */
+static void remove_empty(struct sweeper *w, const char *folder)
+{
+    nr_auto_free char *path = storage_path(w->s, folder, "");
+
+    pthread_mutex_lock(&w->s->folders);
+    (void)rmdir(path);
+    pthread_mutex_unlock(&w->s->folders);
+}
+
+static void sweep_upload(struct sweeper *w, const char *folder)
 {
     nr_auto_free char *file = NULL;
     int r = metadata_folder(w->db, folder, &file);
 
-    if (r == 0) {
+    if (r == 0)
         remove_foreign(w, folder, file);
-    } else if (r == NR_ENOENT) {
-        storage_remove(w->s, folder);
-        (void)metadata_garbage_done(w->db, folder);
-        w->removed++;
-    }
+    else if (r == NR_ENOENT && metadata_is_garbage(w->db, folder) == NR_ENOENT)
+        w->removed += storage_remove_old(w->s, folder);
 }
 
-static void sweep_function(struct sweep *w, const char *folder)
+static void sweep_function(struct sweeper *w, const char *folder)
 {
-    nr_auto_free char *path = storage_path(w->s, folder, "");
-
     for_each(w, folder, sweep_upload);
-    (void)rmdir(path);
+    remove_empty(w, folder);
 }
 
-static void sweep_account(struct sweep *w, const char *folder)
+static void sweep_account(struct sweeper *w, const char *folder)
 {
-    nr_auto_free char *path = storage_path(w->s, folder, "");
-
     for_each(w, folder, sweep_function);
-    (void)rmdir(path);
+    remove_empty(w, folder);
 }
 
-int64_t sweep_start(struct storage *s, struct nr_db *db)
-{
-    struct sweep w = {.s = s, .db = db};
-
-    for_each(&w, "", sweep_account);
-    (void)sweep_garbage(s, db, 0);
-    return w.removed;
-}
-
-int64_t sweep_garbage(struct storage *s, struct nr_db *db, int64_t after_ms)
+/* Of the garbage what lies there since before_ms or longer. */
+static int64_t sweep_garbage_of(struct storage *s, struct nr_db *db, int64_t before_ms,
+                                const struct sweeper *w)
 {
     int64_t removed = 0;
 
-    for (;;) {
+    while (w == NULL || goes_on(w)) {
         nr_auto_free char *folder = NULL;
         nr_auto_free char *file = NULL;
-        if (metadata_garbage_first(db, nr_wall_ms() - after_ms, &folder) < 0)
-            return removed;
+        if (metadata_garbage_first(db, before_ms, &folder) < 0)
+            break;
         if (metadata_folder(db, folder, &file) == NR_ENOENT) {
             storage_remove(s, folder);
             removed++;
         }
         if (metadata_garbage_done(db, folder) < 0)
-            return removed;
+            break;
     }
+    return removed;
+}
+
+int64_t sweep_garbage(struct storage *s, struct nr_db *db, int64_t after_ms)
+{
+    return sweep_garbage_of(s, db, nr_wall_ms() - after_ms, NULL);
+}
+
+/* ---- the thread ---- */
+
+static void *work(void *arg)
+{
+    struct sweeper *w = arg;
+
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), SWEEP_NICE);
+    for_each(w, "", sweep_account);
+    if (goes_on(w))
+        storage_old_gone(w->s);
+    w->removed += sweep_garbage_of(w->s, w->db, w->began_ms, w);
+    nr_count(w->swept, (uint64_t)w->removed);
+    if (w->removed > 0)
+        nr_log(w->log, NR_LOG_INFO, "fnmanager",
+               "swept=%lld files or folders that an earlier run left", (long long)w->removed);
+    pthread_mutex_lock(&w->lock);
+    w->over = true;
+    pthread_cond_signal(&w->done);
+    pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+int sweeper_start(struct sweeper *w, struct nr_err *err)
+{
+    struct timespec until;
+    pthread_condattr_t attr;
+
+    w->began_ms = nr_wall_ms();
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->done, &attr);
+    pthread_condattr_destroy(&attr);
+    int r = pthread_create(&w->thread, NULL, work, w);
+    if (r != 0) {
+        pthread_cond_destroy(&w->done);
+        pthread_mutex_destroy(&w->lock);
+        return nr_err_set(err, nr_err_from_errno(r), "the sweeper's thread cannot be started: %s",
+                          strerror(r));
+    }
+    w->started = true;
+    (void)pthread_setname_np(w->thread, "fn-sweep");
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += START_WAITS_S;
+    pthread_mutex_lock(&w->lock);
+    while (!w->over && pthread_cond_timedwait(&w->done, &w->lock, &until) != ETIMEDOUT)
+        continue;
+    pthread_mutex_unlock(&w->lock);
+    return 0;
+}
+
+void sweeper_stop(struct sweeper *w)
+{
+    if (!w->started)
+        return;
+    atomic_store_explicit(&w->stopping, true, memory_order_relaxed);
+    (void)pthread_join(w->thread, NULL);
+    pthread_cond_destroy(&w->done);
+    pthread_mutex_destroy(&w->lock);
+    w->started = false;
 }

@@ -132,6 +132,24 @@ static void test_crash_leftovers(void **state)
     rig_reply_fini(&fn);
 }
 
+/* While what earlier runs left is looked for, an upload of this run has no row yet: it is no leftover. */
+static void test_uploads_of_this_run_are_no_leftovers(void **state)
+{
+    struct rig *r = *state;
+    struct storage s = {0};
+
+    assert_int_equal(storage_init(&s, r->dir, NULL), 0);
+    assert_int_equal(storage_write(&s, "guest/new/7", "code.py", NR_STR("x"), 0444, NULL), 0);
+    stray(r, "guest/new/6", "code.py");
+    assert_true(storage_remove_old(&s, "guest/new/6"));
+    assert_false(storage_remove_old(&s, "guest/new/7"));
+    assert_int_equal(rig_bucket_files(r), 1);
+    storage_old_gone(&s);
+    storage_remove(&s, "guest/new/7");
+    storage_fini(&s);
+    assert_int_equal(rig_bucket_files(r), 0);
+}
+
 /* Replaced and deleted code goes after its time, or with the next start; not before. */
 static void test_garbage(void **state)
 {
@@ -229,6 +247,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),     CASE(test_layout),
         CASE(test_crash_leftovers),       CASE(test_garbage),
+        CASE(test_uploads_of_this_run_are_no_leftovers),       CASE(test_garbage),
         cmocka_unit_test(test_full_disk),
     };
 
