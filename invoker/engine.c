@@ -14,6 +14,8 @@
 #include "common/base/json.h"
 #include "common/base/mem.h"
 
+/* Slow registries must not make everybody's images wait. */
+enum { PULLERS = 3 };
 /* The API version we speak, and the oldest Engine we can use. */
 enum { API_MAJOR = 1, API_MINOR = 41 };
 
@@ -175,14 +177,14 @@ static void worker_is_gone(struct nr_mail *m)
 
 static void start_workers(struct engine *e, int count)
 {
-    e->workers = nr_alloc((size_t)(count + 1) * sizeof(*e->workers));
-    e->worker_count = count + 1;
+    e->workers = nr_alloc((size_t)(count + PULLERS) * sizeof(*e->workers));
+    e->worker_count = count + PULLERS;
     e->low_max = count > 1 ? (unsigned)count / 2 : 1;
-    for (int i = 0; i <= count; i++) {
+    for (int i = 0; i < e->worker_count; i++) {
         struct engine_worker *w = &e->workers[i];
 
         *w = (struct engine_worker){
-            .e = e, .pulls = i == count, .fetch = nr_fetch_make(e->socket_path)};
+            .e = e, .pulls = i >= count, .fetch = nr_fetch_make(e->socket_path)};
         nr_check(w->fetch && pthread_create(&w->thread, NULL, worker_main, w) == 0);
         (void)pthread_setname_np(w->thread, w->pulls ? "engine-pull" : "engine");
         e->alive++;
@@ -224,6 +226,7 @@ void engine_hurry_removals(struct engine *e)
 void engine_cancel(struct engine *e)
 {
     atomic_store(&e->canceled, true);
+    engine_stop_errands(e);
 }
 
 static void stop_workers(struct engine *e, bool abandoned)

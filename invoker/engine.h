@@ -15,8 +15,8 @@
 struct engine;
 struct engine_worker;
 
-/* Best first. Jobs of equal rank go in order. Prewarms and removals together take at most half of the workers. Pulls have a worker of their
- * own, for they may take minutes. */
+/* Best first. Jobs of equal rank go in order. Prewarms and removals together take at most half of the workers. Pulls have workers of
+ * their own, for they may take minutes. */
 enum engine_rank { RANK_THAW, RANK_START, RANK_PREWARM, RANK_REMOVE, RANK_PULL, RANK_COUNT };
 
 /* Deadlines of calls. */
@@ -88,6 +88,24 @@ int engine_call(struct engine_worker *w, const char *method, const char *path, s
 /* As engine_call, and a status of 300 or above becomes NR_E* with the Engine's own message; 304 is fine. */
 int engine_want(struct engine_worker *w, const char *method, const char *path, struct nr_str body,
                 uint32_t timeout_ms, struct engine_reply *ret, struct nr_err *err);
+
+/* A call that makes the Engine talk to somebody else, whose slowness is not the Engine's: neither its failure nor its time says anything
+ * about the Engine. */
+struct engine_errand {
+    /* in; lent */
+    const char *method, *path;
+    const char *auth; /* X-Registry-Auth; NULL: none. Never logged */
+    uint32_t timeout_ms;
+    unsigned silence_max_s; /* 0: off */
+    /* The answer as it comes, false ends the call; NULL: into *ret. */
+    bool (*on_bytes)(void *arg, struct nr_str bytes);
+    void *arg;
+};
+/* A worker's thread. As engine_call(); ended within a second by engine_cancel() with NR_ECANCELED. */
+int engine_errand(struct engine_worker *w, const struct engine_errand *x, struct engine_reply *ret,
+                  struct nr_err *err);
+/* Errands end; other calls go on. */
+void engine_stop_errands(struct engine *e);
 
 /* "1.41": the API version in use; the version text of the Engine. */
 const char *engine_api(const struct engine *e);

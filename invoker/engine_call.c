@@ -11,6 +11,7 @@
 #include "invoker/engine_state.h"
 
 enum { BREAKER_FAILURES = 3, BREAKER_MS = 1000, REPLY_MAX_BYTES = 16 << 20 };
+enum { ERRAND_HEADER_BYTES = 8192 };
 
 static bool unreachable(int r)
 {
@@ -111,6 +112,46 @@ int engine_call(struct engine_worker *w, const char *method, const char *path, s
     nr_hist_add_us(&e->m.seconds, nr_mono_us() - begun_us);
     note(e, r);
     return r == 0 ? 0 : nr_err_set(err, r, "Engine %s %s: %s", method, path, first.text);
+}
+
+int engine_errand(struct engine_worker *w, const struct engine_errand *x, struct engine_reply *ret,
+                  struct nr_err *err)
+{
+    char url[1024], header[ERRAND_HEADER_BYTES];
+    const char *const headers[] = {header, NULL};
+    struct engine *e = w->e;
+    int n = snprintf(url, sizeof(url), "http://engine/v%s%s", e->api, x->path);
+    int k = snprintf(header, sizeof(header), "X-Registry-Auth: %s", x->auth ? x->auth : "");
+
+    if (atomic_load(&e->no_errands))
+        return nr_err_set(err, NR_ECANCELED, "the platform is stopping");
+    if (n < 0 || (size_t)n >= sizeof(url) || k < 0 || (size_t)k >= sizeof(header))
+        return nr_err_set(err, NR_EINVAL, "the Engine's path is too long");
+    struct nr_fetch_req r = {
+        .method = x->method,
+        .url = url,
+        .headers = x->auth ? headers : NULL,
+        .connect_timeout_ms = ENGINE_PING_MS,
+        .timeout_ms = x->timeout_ms,
+        .silence_max_s = x->silence_max_s,
+        .reply_max_bytes = REPLY_MAX_BYTES,
+        .on_bytes = x->on_bytes,
+        .arg = x->arg,
+        .stop = &e->no_errands,
+    };
+    int status = nr_fetch_call(w->fetch, &r, err);
+
+    explicit_bzero(header, sizeof(header));
+    nr_count(&e->m.calls, 1);
+    ret->status = r.status;
+    nr_buf_fini(&ret->body);
+    ret->body = r.reply;
+    return status;
+}
+
+void engine_stop_errands(struct engine *e)
+{
+    atomic_store(&e->no_errands, true);
 }
 
 bool engine_reachable(const struct engine *e)

@@ -29,6 +29,7 @@ struct engine {
     unsigned low_running, low_max; /* prewarms and removals: under way, and how many may be */
     bool stopping, abandoned;
     _Atomic bool canceled;
+    _Atomic bool no_errands; /* those under way end */
 
     _Atomic int failures;             /* in a row */
     _Atomic uint64_t closed_until_ms; /* the breaker lets nothing through before */

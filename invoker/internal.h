@@ -4,6 +4,7 @@
  *   pool.c       who gets which slot                              pool_start.c when to start one more container
  *   evict.c      room: the node's memory, who goes for it         states.c     states and reasons, as tables
  *   gpu.c        the ledger of GPUs                               gpu_room.c   who goes for one
+ *   images.c     images by Engine workers                         image_text.c what the Engine says of pulls
  *   container.c  life of one container                            freeze.c     idle containers that use no CPU
  *   stem.c       containers started ahead of any function         handover.c   a stem becomes a function's container
  *   slot.c       one connection: hello, frames in and out         server.c     the socket a container dials
@@ -30,6 +31,7 @@ struct container;
 struct conn;
 struct freeze_job;
 struct gpu_ledger;
+struct image_commands;
 struct shelf;
 struct start_job;
 struct stems;
@@ -374,7 +376,10 @@ struct invoker {
     char *volumes_dir;                  /* granted volumes are below it */
     bool network_draining, network_closed;
     struct stems *stems;
-    struct gpu_ledger *gpus; /* who holds which */
+    struct gpu_ledger *gpus;         /* who holds which */
+    struct image_commands *commands; /* of own images; any thread */
+    void (*registry_auth)(void *arg, const char *account, const char *image, char **ret_auth);
+    void *registry_auth_arg;
 
     struct nr_map pools, pasts;
     struct nr_link containers, hungry;

@@ -12,6 +12,7 @@
 #include "common/base/file.h"
 #include "invoker/cgroup_parent.h"
 #include "invoker/identity.h"
+#include "invoker/images.h"
 #include "invoker/freeze.h"
 #include "invoker/internal.h"
 #include "invoker/start.h"
@@ -102,6 +103,9 @@ static struct invoker *invoker_make(const struct invoker_config *c)
     v->volumes_dir = c->volumes_dir ? nr_strdup(c->volumes_dir) : joined(c->run_dir, "/volumes");
     v->devices = c->devices;
     v->gpus = gpu_open(c->node->gpus, c->node->gpu_count);
+    v->commands = image_commands_make();
+    v->registry_auth = c->registry_auth;
+    v->registry_auth_arg = c->registry_auth_arg;
     v->agent_path = nr_strdup(c->agent_path);
     v->installation = nr_strdup(c->installation);
     v->image_hint = nr_strdup(c->image_hint ? c->image_hint : "scripts/images");
@@ -132,6 +136,7 @@ static void invoker_free(struct invoker *v)
     pool_fini(v);
     stems_free(v);
     gpu_free(v->gpus);
+    image_commands_free(v->commands);
     network_free(v->network);
     if (!v->keep_containers)
         volume_unmount_all(v->volumes_dir);
@@ -335,6 +340,7 @@ void invoker_drain(struct invoker *v, uint64_t max_ms, void (*done)(void *arg), 
     if (v->keep_containers)
         adopt_leave(v);
     engine_hurry_removals(v->engine);
+    engine_stop_errands(v->engine);
     end_all(v);
     invoker_container_gone(v);
 }

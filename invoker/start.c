@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/json.h"
 #include "invoker/identity.h"
+#include "invoker/images.h"
 #include "invoker/internal.h"
 #include "invoker/volume.h"
 #include "ports/grants.h"
@@ -22,43 +23,6 @@ enum { PATH_MAX_BYTES = 1024, INSTALLATION_HEAD = 8 };
 static const struct nr_str no_body = {NULL, 0};
 
 /* ---- create and start --------------------------------------------------------------------------------------- */
-
-/* References and ids go into paths: letters that need no escape only. */
-static bool safe_in_path(const char *s)
-{
-    return s[0] != '\0' &&
-           s[strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/@-")] ==
-               '\0' &&
-           strstr(s, "..") == NULL;
-}
-
-/* Entry point and command of an own image, for the agent to start. */
-static int read_command(struct engine_worker *w, struct start_job *j, json_t **ret)
-{
-    char path[PATH_MAX_BYTES];
-    struct engine_reply reply = {0};
-
-    if (!safe_in_path(j->spec.image))
-        return nr_err_set(&j->err, NR_EINVAL, "image reference '%s' is not valid", j->spec.image);
-    (void)snprintf(path, sizeof(path), "/images/%s/json", j->spec.image);
-    int r = engine_want(w, "GET", path, no_body, ENGINE_ASK_MS, &reply, &j->err);
-    nr_auto_json json_t *o = r == 0 ? nr_json_parse(nr_buf_str(&reply.body), &j->err) : NULL;
-    json_t *config = o ? json_object_get(o, "Config") : NULL;
-    json_t *command = json_array();
-
-    nr_buf_fini(&reply.body);
-    if (config) {
-        (void)json_array_extend(command, json_object_get(config, "Entrypoint"));
-        (void)json_array_extend(command, json_object_get(config, "Cmd"));
-    }
-    if (r == 0 && json_array_size(command) == 0)
-        r = nr_err_set(&j->err, NR_EPROTO, "image '%s' names no command", j->spec.image);
-    if (r < 0)
-        json_decref(command);
-    else
-        *ret = command;
-    return r;
-}
 
 static int create(struct engine_worker *w, struct start_job *j)
 {
@@ -78,7 +42,7 @@ static int create(struct engine_worker *w, struct start_job *j)
     const char *id = o ? nr_json_string(o, "Id") : NULL;
 
     nr_buf_fini(&reply.body);
-    if (r == 0 && (id == NULL || strlen(id) >= sizeof(j->id) || !safe_in_path(id)))
+    if (r == 0 && (id == NULL || strlen(id) >= sizeof(j->id) || !images_safe_in_path(id)))
         r = nr_err_set(&j->err, NR_EPROTO, "the Engine named no container id");
     if (r == 0)
         (void)snprintf(j->id, sizeof(j->id), "%s", id);
@@ -131,7 +95,7 @@ static void start_work(struct engine_worker *w, struct engine_job *job)
     if (j->unwanted)
         r = nr_err_set(&j->err, NR_ECANCELED, "nobody waits for it any more");
     if (r == 0 && j->fn && j->fn->relay)
-        r = read_command(w, j, &command);
+        r = image_command(j->ct->v->commands, w, j->spec.image, &command, &j->err);
     j->spec.command = command;
     if (r == 0)
         r = mount_volumes(j);
@@ -150,20 +114,26 @@ static void start_work(struct engine_worker *w, struct engine_job *job)
 
 /* ---- pull --------------------------------------------------------------------------------------------------- */
 
-/* The reference with a tag, for without one every tag would come. */
+/* With the owner's credentials, as it was when it was deployed. What is pinned is pulled by its digest; of a local image there is nothing to
+ * pull. */
 static void pull_work(struct engine_worker *w, struct engine_job *job)
 {
     struct start_job *j = nr_container_of(job, struct start_job, job);
-    const char *image = j->spec.image, *last = strrchr(image, '/');
-    bool tagged = strchr(last ? last : image, ':') || strchr(image, '@');
-    struct engine_reply reply = {0};
-    char path[PATH_MAX_BYTES], encoded[3 * 256 + 1];
-    size_t n = strlen(image) <= 256 ? nr_pct_encode(nr_str_of(image), encoded) : 0;
+    const struct invoker *v = j->ct->v;
+    char *auth = NULL;
 
-    (void)snprintf(path, sizeof(path), "/images/create?fromImage=%.*s%s", (int)n, encoded,
-                   tagged ? "" : "%3Alatest");
-    (void)engine_call(w, "POST", path, no_body, ENGINE_PULL_MS, &reply, NULL);
-    nr_buf_fini(&reply.body);
+    if (v->registry_auth)
+        v->registry_auth(v->registry_auth_arg, j->fn->account, j->spec.image, &auth);
+    struct image_call c = {.op = IMAGE_PULL,
+                           .reference = j->spec.image,
+                           .auth = auth,
+                           .max_bytes = (int64_t)IMAGE_MAX_MB << 20};
+
+    if (strncmp(j->spec.image, "sha256:", 7) != 0 && images_do(w, &c) < 0)
+        nr_log(v->log, NR_LOG_WARN, "invoker", "container=%s: %s", j->name, c.err.text);
+    if (auth)
+        explicit_bzero(auth, strlen(auth));
+    free(auth);
     start_work(w, job); /* says so when it is still not there */
 }
 

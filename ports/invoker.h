@@ -6,6 +6,7 @@
 
 #include "common/base/log.h"
 #include "ports/activation.h"
+#include "ports/image.h"
 #include "ports/node.h"
 #include "ports/scaler.h"
 
@@ -44,6 +45,10 @@ struct invoker_config {
     struct function *(*function_of)(void *arg, const char *account, const char *package,
                                     const char *name);
     void *function_of_arg;
+    /* What the Engine is to show a registry so that `account` gets `image` (*ret_auth made, wiped and freed by the invoker), or NULL. Blocking;
+     * an Engine worker's thread. NULL: nobody has credentials. */
+    void (*registry_auth)(void *arg, const char *account, const char *image, char **ret_auth);
+    void *registry_auth_arg;
     struct nr_log *log;
 };
 

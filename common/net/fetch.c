@@ -126,6 +126,15 @@ static long total_ms(const struct nr_fetch_req *r)
     return r->timeout_ms ? (long)r->timeout_ms : r->silence_max_s ? 0 : TIMEOUT_MS;
 }
 
+static int on_time(void *arg, curl_off_t down_max, curl_off_t down, curl_off_t up_max,
+                   curl_off_t up)
+{
+    struct transfer *t = arg;
+
+    t->stopped = t->stopped || atomic_load(t->r->stop);
+    return t->stopped;
+}
+
 static void set_up(struct nr_fetch *f, struct transfer *t, struct curl_slist *headers)
 {
     struct nr_fetch_req *r = t->r;
@@ -151,6 +160,11 @@ static void set_up(struct nr_fetch *f, struct transfer *t, struct curl_slist *he
     if (f->socket_path) {
         (void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, f->socket_path);
         (void)curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+    }
+    if (r->stop) {
+        (void)curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+        (void)curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_time);
+        (void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, t);
     }
     if (r->user_password) {
         (void)curl_easy_setopt(curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);

@@ -4,6 +4,7 @@
 #ifndef NR_COMMON_NET_FETCH_H
 #define NR_COMMON_NET_FETCH_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -24,6 +25,8 @@ struct nr_fetch_req {
         silence_max_s; /* a stream: NR_ETIMEOUT when for so long next to nothing comes, and no limit in all; 0: off */
     size_t reply_max_bytes; /* NR_ETOOBIG above; 0: 16 MiB */
     bool insecure;          /* no certificate check */
+    const _Atomic bool *
+        stop; /* kept: looked at about once a second; true ends the call with NR_ECANCELED. May be NULL */
     /* A stream of bytes instead of `reply`, `status` is there; return false to stop. May be NULL. */
     bool (*on_bytes)(void *arg, struct nr_str bytes);
     void *arg;
