@@ -46,20 +46,28 @@ static void list_item(sqlite3_stmt *s, const struct fn_list *q)
     entity_write_item(&item, q->out);
 }
 
+#define COLUMNS                                                                                                      \
+    "SELECT f.package, f.name, v.version, v.publish, v.binary, v.annotations, v.timeout_ms, v.memory_mb, v.logs_mb," \
+    " v.concurrency, v.instances, v.updated_ms FROM ("
+#define ORDER " ORDER BY f.updated_ms DESC, f.revision DESC"
+/* The page is found in an index; only what it shows is read. */
+#define PAGE(where)                                                                                \
+    COLUMNS "SELECT id FROM functions f WHERE f.account = ?1" where ORDER                          \
+            " LIMIT ?3 OFFSET ?4) page JOIN functions f ON f.id = page.id"                         \
+            " JOIN versions v ON v.function_id = f.id AND v.number = 0" ORDER
+
 static int list_items(sqlite3 *db, const struct fn_list *q)
 {
-    sqlite3_stmt *s = nr_db_prepare(
-        db,
-        "SELECT f.package, f.name, v.version, v.publish, v.binary, v.annotations, v.timeout_ms, v.memory_mb, v.logs_mb,"
-        " v.concurrency, v.instances, v.updated_ms FROM functions f JOIN versions v ON v.function_id = f.id AND v.number = 0"
-        " WHERE f.account = ?1 AND (?2 = '' OR f.package = ?2) ORDER BY v.updated_ms DESC, v.revision DESC LIMIT ?3 OFFSET ?4");
+    bool all = q->key.package.n == 0;
+    sqlite3_stmt *s = all ? nr_db_prepare(db, PAGE(" AND ?2 = ''"))
+                          : nr_db_prepare(db, PAGE(" AND f.package = ?2"));
     const char *between = "";
     int r;
 
     if (s == NULL)
         return nr_db_err(sqlite3_errcode(db));
     nr_db_bind_text(s, 1, q->key.account);
-    nr_db_bind_text(s, 2, q->key.package.n != 0 ? q->key.package : NR_STR(""));
+    nr_db_bind_text(s, 2, all ? NR_STR("") : q->key.package);
     sqlite3_bind_int64(s, 3, q->limit);
     sqlite3_bind_int64(s, 4, q->skip);
     nr_buf_addc(q->out, '[');
