@@ -1,73 +1,281 @@
 /* narae, the command line for people: what its files share. It speaks HTTP to a platform and nothing else. One thread.
  *
- * Exit status: 0 done; 1 the command could not be done (no answer, a mistake in the command, refused); 2 the function itself failed.
+ * Exit status: 0 done; 1 the command could not be done (no answer, a mistake in the command, refused, not confirmed); 2 the function
+ * itself failed.
  */
 #ifndef NR_CLI_CLI_H
 #define NR_CLI_CLI_H
 
+#include "cli/table.h"
+#include "cli/terminal.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/net/fetch.h"
 
+#define CLI_DONE 0
+#define CLI_NOT_DONE 1
+#define CLI_FUNCTION_FAILED 2
+
+/* The rows of the table of options; OPT_NONE ends a list. */
+enum cli_option {
+    OPT_NONE,
+    OPT_APIHOST,
+    OPT_AUTH,
+    OPT_INSECURE,
+    OPT_OUTPUT,
+    OPT_YES,
+    OPT_HELP,
+    OPT_PARAM,
+    OPT_PARAM_FILE,
+    OPT_DATA,
+    OPT_NAME,
+    OPT_KIND,
+    OPT_IMAGE,
+    OPT_MAIN,
+    OPT_EXEC,
+    OPT_NETWORK,
+    OPT_MEMORY,
+    OPT_TIMEOUT,
+    OPT_LOGSIZE,
+    OPT_CONCURRENCY,
+    OPT_CPUS,
+    OPT_CPU_SHARE,
+    OPT_GPU,
+    OPT_GPU_MEMORY,
+    OPT_GPU_PERCENTAGE,
+    OPT_NO_OVERWRITE,
+    OPT_WATCH,
+    OPT_PUBLISH,
+    OPT_NOTE,
+    OPT_VERSION,
+    OPT_ALIAS,
+    OPT_LOGS,
+    OPT_ASYNC,
+    OPT_RECORD,
+    OPT_BLOCKING,
+    OPT_RESULT,
+    OPT_LIMIT,
+    OPT_SKIP,
+    OPT_FOLLOW,
+    OPT_SINCE,
+    OPT_REASON,
+    OPT_RUNNING,
+    OPT_PROTECTED,
+    OPT_WHILE_UPDATING,
+    OPT_HOLD,
+    OPT_DEADLINE,
+    OPT_PAYLOAD,
+    OPT_TOLERANCE,
+    OPT_REPEATS,
+    OPT_AXIS,
+    OPT_APPLY,
+    OPT_ONCE,
+    OPT_EVERY,
+    OPT_PROFILE,
+    OPT_SCOPES,
+    OPT_EXPIRES,
+    OPT_USERNAME,
+    OPT_PASSWORD,
+    OPT_COUNT
+};
+
+enum cli_value { VALUE_NONE, VALUE_TEXT, VALUE_NUMBER, VALUE_REAL, VALUE_FILE, VALUE_CHOICE };
+
+struct cli_option_row {
+    const char *name;
+    char letter; /* 0: none */
+    enum cli_value value;
+    const char *meta; /* "MB", or the choices "egress|none" */
+    const char *help;
+};
+extern const struct cli_option_row cli_options[OPT_COUNT];
+/* Those that every verb takes; ends with OPT_NONE. */
+extern const unsigned char cli_common_options[];
+
+/* What a word of a verb is, for completion. */
+enum cli_word {
+    WORD_ANY,
+    WORD_FILE,
+    WORD_FUNCTION,
+    WORD_ALIAS, /* of the function that stands before it */
+    WORD_ACCOUNT,
+    WORD_VERB,
+    WORD_SHELL
+};
+
+enum cli_group {
+    GROUP_FUNCTIONS,
+    GROUP_CALLS,
+    GROUP_VERSIONS,
+    GROUP_LIFE,
+    GROUP_PREENV,
+    GROUP_ACCOUNTS,
+    GROUP_IMAGES,
+    GROUP_PLATFORM,
+    GROUP_SELF,
+    GROUP_COUNT
+};
+
+struct cli;
+
+/* One verb: what `narae VERB --help`, completion and the manual say, and what runs. */
+struct cli_verb {
+    const char *name, *wsk; /* wsk: "action create" for hands used to it; NULL: none */
+    const char *words;      /* "FUNCTION", "FILE|FOLDER" */
+    enum cli_group group;
+    const char *help, *example;
+    int words_min, words_max;
+    int (*run)(struct cli *c);
+    unsigned char options[24]; /* beside the common ones */
+    unsigned char word[3];     /* enum cli_word of each; the last holds for what follows */
+    bool offline;              /* needs no platform */
+};
+
+enum cli_form { FORM_TABLE, FORM_JSON, FORM_WIDE };
+
 struct cli {
     char *api_host; /* "http://127.0.0.1:3233" */
     char *auth;     /* "uuid:key", or NULL */
-    bool insecure, json;
     struct nr_fetch *fetch;
-    /* of the command */
-    const char *name, *kind, *main, *network, *exec, *image;
-    int64_t memory_mb, timeout_ms, logs_mb, concurrency, limit, skip; /* -1: not given */
-    const char *since;
-    bool follow, non_blocking, record, result,
-        no_overwrite;   /* result wins over record, as -br of wsk */
-    json_t *parameters; /* made */
+    struct terminal term;
+    enum cli_form form;
+    const struct cli_verb *verb;
+    bool as_wsk; /* the words of wsk were used */
+    bool quiet;  /* refusals are not printed: completion */
+    /* Of the command: the text of an option (lent), NULL when it was not given; of a number also its value. */
+    const char *text[OPT_COUNT];
+    int64_t number[OPT_COUNT];
+    double real[OPT_COUNT];
+    json_t *parameters; /* made; NULL: none */
+    json_t *payloads;   /* made: [{"weight","value"}]; NULL: none */
     int argc;           /* words behind the verb */
     char **argv;
 };
 
-/* One verb: what `narae VERB --help` says and what runs. */
-struct cli_verb {
-    const char *name, *alias; /* alias: "action create" for hands used to wsk; NULL: none */
-    const char *words;        /* "FUNCTION", "FILE|FOLDER" */
-    const char *help, *example;
-    int words_min, words_max;
-    int (*run)(struct cli *c);
-};
+static inline bool cli_json(const struct cli *c)
+{
+    return c->form == FORM_JSON;
+}
 
-/* client.c: address and key from flags, environment (NARAE_APIHOST, WHISK_APIHOST, __OW_API_HOST …) and ~/.wskprops. */
+/* ---- client.c: address and key; one call and its answer ----------------------------------------------------------------- */
+
+/* From flags, environment (NARAE_APIHOST, WHISK_APIHOST, __OW_API_HOST …) and ~/.wskprops. */
 int cli_configure(struct cli *c, struct nr_err *err);
 /* Sends a call and parses the answer. *ret (made; may be NULL). Returns 0 for a 2xx; else prints what went wrong and what to do next, and
  * returns the exit status. *ret_status (may be NULL) is the HTTP status whatever it was. With `quiet_status` that status prints nothing. */
 int cli_call(struct cli *c, const char *method, const char *path, const json_t *body,
              int quiet_status, json_t **ret, int *ret_status);
-/* Opens a stream and gives its bytes to on_bytes as they come, for as long as they do. 0: it ended; 1: refused, and said why; < 0:
- * NR_E*, it broke, or the platform is not there just now: said, unless `again`. A first try that finds nobody is 1. */
-int cli_stream(struct cli *c, const char *path, const char *const *headers, bool again,
-               bool (*on_bytes)(void *arg, struct nr_str bytes), void *arg);
-/* The record, or with tail "/logs" a part of it, of the activation that the words name (made). verbs.c */
-int cli_activation(struct cli *c, const char *tail, json_t **ret);
+/* As cli_call with bytes of a media type as the body. */
+int cli_send(struct cli *c, const char *method, const char *path, struct nr_str body,
+             const char *media_type, json_t **ret);
+/* As cli_call; the answer is a text (made, NUL-terminated). */
+int cli_text(struct cli *c, const char *path, char **ret);
+
+/* A call whose answer comes in pieces. */
+struct cli_stream {
+    const char *method, *path;
+    const json_t *body;         /* lent; NULL: none */
+    const char *const *headers; /* as nr_fetch_req has them; may be NULL */
+    bool again;                 /* a platform that is away says nothing */
+    bool (*on_bytes)(void *arg, struct nr_str bytes);
+    void *arg;
+};
+/* Gives the bytes to on_bytes as they come, for as long as they do. 0: it ended; 1: refused, and said why; < 0: NR_E*, it broke, or the
+ * platform is not there just now: said, unless `again`. A first try that finds nobody is 1. */
+int cli_stream(struct cli *c, const struct cli_stream *s);
+
+/* ---- path.c ------------------------------------------------------------------------------------------------------------- */
+
 /* Percent-encodes "pkg/name" for a path into out (lent, 3 * 512 bytes); false when it is too long. */
 bool cli_path_name(const char *name, char *out, size_t n);
+/* A path (made) from a format whose only conversions are %s, a text whose bytes are percent-encoded, and %d, an int64_t. */
+char *cli_path(const char *fmt, ...);
+/* Of the function that the first word names: "/narae/v1/functions/NAME", with "/versions/N" when --version was given, and the tail
+ * (made). */
+char *cli_function_path(const struct cli *c, const char *tail);
+
+/* ---- say.c: what a person reads ------------------------------------------------------------------------------------------ */
+
+/* Prints "narae: ..." to the error channel; returns CLI_NOT_DONE. */
 int cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void cli_print_json(const json_t *j);
+/* Asks on a terminal; in a pipe it refuses, unless --yes was given. 0: go on. */
+int cli_confirm(struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Prints a list of the platform's: its JSON, or a table. `none` goes to the error channel when it is empty. */
+void cli_show_list(struct cli *c, const json_t *answer, const char *key,
+                   const struct column *columns, size_t count, const char *none);
+/* Prints an object: its JSON, or a line for each column that it has. */
+void cli_show_fields(struct cli *c, const json_t *answer, const struct column *columns,
+                     size_t count);
+/* GET path, then cli_show_list or, without a key, cli_show_fields. */
+int cli_get_list(struct cli *c, const char *path, const char *key, const struct column *columns,
+                 size_t count, const char *none);
+/* Sends a call whose answer is told by one line: the JSON of the answer with -o json, else the line. */
+int cli_do(struct cli *c, const char *method, const char *path, const json_t *body, const char *fmt,
+           ...) __attribute__((format(printf, 5, 6)));
+/* "?limit=30&skip=0" of --limit and --skip (made). */
+char *cli_page(const struct cli *c, const char *path);
 
-/* source.c: a file or a folder as the body of a deployment: {"exec":{…}} (made), with the kind guessed. */
+/* ---- options.c, verbs.c, nearest.c, help.c, man.c, complete.c ------------------------------------------------------------- */
+
+/* Reads argv: options into c, words into `words` (lent, argc of them). Options may stand before, between and behind words. */
+int cli_read_options(struct cli *c, int argc, char **argv, char **words, int *ret_words);
+/* The row of an option by its name or letter; OPT_NONE. */
+enum cli_option cli_option_find(const char *name);
+bool cli_verb_takes(const struct cli_verb *verb, enum cli_option option);
+
+extern const struct cli_verb cli_verbs[];
+extern const char *const cli_groups[GROUP_COUNT];
+size_t cli_verb_count(void);
+/* The verb that the words begin with, and how many of them it took; *ret_wsk: in wsk's words. NULL: none. */
+const struct cli_verb *cli_verb_find(int argc, char **argv, int *ret_took, bool *ret_wsk);
+/* True for the first word of verbs of two words: "alias". */
+bool cli_is_noun(const char *word);
+
+/* The candidate nearest to a mistyped word, or NULL when none is near. */
+struct cli_nearest {
+    const char *word;
+    const char *best; /* out */
+    unsigned distance;
+};
+void cli_nearest_try(struct cli_nearest *n, const char *candidate);
+
+void cli_help_all(FILE *out, const struct terminal *t);
+void cli_help_verb(FILE *out, const struct terminal *t, const struct cli_verb *verb);
+void cli_help_noun(FILE *out, const struct terminal *t, const char *noun);
+/* narae complete WORDS...: candidates for the last word, one a line, "word<TAB>what it is"; a line ":files" asks the shell for files. */
+int cli_complete(struct cli *c, int argc, char **argv);
+
+/* ---- source.c -------------------------------------------------------------------------------------------------------------- */
+
+/* A file or a folder as the body of a deployment: {"exec":{…}} (made), with the kind guessed. */
 json_t *cli_source_exec(const struct cli *c, const char *path, struct nr_err *err);
 /* The function's name that a path suggests: its last part without the ending. */
 void cli_source_name(const char *path, char *out, size_t n);
 
-/* verbs */
-int verb_deploy(struct cli *c);
-int verb_invoke(struct cli *c);
-int verb_functions(struct cli *c);
-int verb_get(struct cli *c);
-int verb_delete(struct cli *c);
-int verb_activations(struct cli *c);
-int verb_activation(struct cli *c);
-int verb_logs(struct cli *c);
-int verb_result(struct cli *c);
-int verb_doctor(struct cli *c);
-/* invokers.c */
-int verb_invokers(struct cli *c);
+/* ---- shared by verbs ------------------------------------------------------------------------------------------------------- */
+
+/* deploy.c: the body of a deployment (made) by the options and the file or folder; NULL: none, settings and --image only. */
+json_t *cli_deployment(struct cli *c, const char *path, struct nr_err *err);
+/* watch.c: calls `deploy` now and after each change below the path, until it is ended. */
+int cli_watch(struct cli *c, const char *path, int (*deploy)(struct cli *c));
+/* The record, or with tail "/logs" a part of it, of the activation that the words name (made). activations.c */
+int cli_activation(struct cli *c, const char *tail, json_t **ret);
+/* Value of an annotation or parameter of an entity (lent), or NULL. */
+json_t *cli_annotation(const json_t *entity, const char *key);
+/* sse.c: server-sent events out of a stream of bytes. */
+struct cli_events {
+    struct nr_buf line, data;
+    char name[32];
+    void (*take)(void *arg, const char *name, const json_t *data);
+    void *arg;
+};
+void cli_events_init(struct cli_events *e, void (*take)(void *, const char *, const json_t *),
+                     void *arg);
+void cli_events_fini(struct cli_events *e);
+/* Forgets a half event: the connection is a new one. */
+void cli_events_reset(struct cli_events *e);
+/* For cli_stream.on_bytes; false when an event is too large. */
+bool cli_events_bytes(void *events, struct nr_str bytes);
 
 #endif

@@ -4,25 +4,12 @@
  */
 #include "cli/cli.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "common/base/file.h"
 
 #define PRESET_HOST "http://127.0.0.1:3233"
 #define STREAM_SILENCE_S 45 /* a stream is kept alive every 15 s */
-
-int cli_fail(const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    (void)fputs("narae: ", stderr);
-    (void)vfprintf(stderr, fmt, ap);
-    (void)fputc('\n', stderr);
-    va_end(ap);
-    return 1;
-}
 
 static char *first_of(const char *const *names)
 {
@@ -75,10 +62,8 @@ int cli_configure(struct cli *c, struct nr_err *err)
     static const char *const hosts[] = {"NARAE_APIHOST", "WHISK_APIHOST", "__OW_API_HOST", NULL};
     static const char *const keys[] = {"NARAE_AUTH", "WHISK_AUTH", "__OW_API_KEY", NULL};
 
-    if (c->api_host == NULL)
-        c->api_host = first_of(hosts);
-    if (c->auth == NULL)
-        c->auth = first_of(keys);
+    c->api_host = c->text[OPT_APIHOST] ? nr_strdup(c->text[OPT_APIHOST]) : first_of(hosts);
+    c->auth = c->text[OPT_AUTH] ? nr_strdup(c->text[OPT_AUTH]) : first_of(keys);
     read_properties(c);
     if (c->api_host == NULL)
         c->api_host = nr_strdup(PRESET_HOST);
@@ -93,34 +78,6 @@ int cli_configure(struct cli *c, struct nr_err *err)
     tidy_host(c->api_host);
     c->fetch = nr_fetch_make(NULL);
     return c->fetch ? 0 : nr_err_set(err, NR_ENOMEM, "no memory");
-}
-
-bool cli_path_name(const char *name, char *out, size_t n)
-{
-    size_t at = 0;
-
-    if (name[0] == '/') { /* "/guest/pkg/name": the namespace is the key's own */
-        const char *slash = strchr(name + 1, '/');
-
-        name = slash ? slash + 1 : name;
-    }
-    if (3 * strlen(name) + 1 > n)
-        return false;
-    for (const char *part = name; part; part = strchr(part, '/') ? strchr(part, '/') + 1 : NULL) {
-        size_t part_n = strcspn(part, "/");
-
-        if (part != name)
-            out[at++] = '/';
-        at += nr_pct_encode((struct nr_str){part, part_n}, out + at);
-    }
-    out[at] = '\0';
-    return true;
-}
-
-void cli_print_json(const json_t *j)
-{
-    (void)json_dumpf(j, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_SORT_KEYS);
-    (void)fputc('\n', stdout);
 }
 
 static int explain_no_answer(const struct cli *c, const struct nr_err *err)
@@ -138,85 +95,167 @@ static int explain_no_answer(const struct cli *c, const struct nr_err *err)
     const char *why = strstr(err->text, ": "); /* "GET URL: why" */
     size_t i = 0;
 
+    if (c->quiet)
+        return CLI_NOT_DONE;
     while (strstr(err->text, nexts[i].sign) == NULL)
         i++;
     return cli_fail("no answer from %s: %s\n  %s", c->api_host, why ? why + 2 : err->text,
                     nexts[i].next);
 }
 
+static const struct {
+    int status;
+    const char *verb; /* NULL: any */
+    const char *next;
+} nexts[] = {
+    {401, NULL,
+     "give the key with --auth, NARAE_AUTH or AUTH= in ~/.wskprops; a first start writes it to "
+     "DATA/guest.key"},
+    {403, NULL, "the key may not do this; use one of the right account or with the right scope"},
+    {404, "versions", "`narae functions` lists what there is"},
+    {404, "alias delete", "`narae alias list FUNCTION` lists what there is"},
+    {404, "rollback", "`narae alias list FUNCTION` lists what there is"},
+    {404, "alias set", "`narae versions FUNCTION` lists what there is"},
+    {404, "diff", "`narae versions FUNCTION` lists what there is"},
+    {404, "preenv show", "`narae preenv list FUNCTION` lists what there is"},
+    {404, "key revoke", "`narae key list ACCOUNT` lists what there is"},
+    {404, "key rotate", "`narae key list ACCOUNT` lists what there is"},
+    {404, NULL, "`narae functions` and `narae activations` list what there is"},
+    {409, "action create", "it exists already; `action update` changes it"},
+    {409, "deploy",
+     "leave --no-overwrite out to update what exists; `narae history FUNCTION` tells "
+     "its state"},
+    {409, "account create", "`narae account list` lists the names that are taken"},
+    {409, NULL, "`narae functions` shows states, `narae history FUNCTION` how they came about"},
+    {410, NULL,
+     "it was retired for good: `narae history FUNCTION` tells when and why; deploy it "
+     "under another name, or purge it first"},
+    {413, NULL, "make it smaller; `curl HOST/` lists the limits"},
+    {423, NULL,
+     "`narae unblock FUNCTION` lets calls in again; `narae history FUNCTION` tells who "
+     "blocked it"},
+    {429, NULL, "wait, or have the account's limits raised: narae account limits ACCOUNT"},
+    {500, NULL, "`narae doctor` shows what the platform lacks, naraed's log what went wrong"},
+    {503, NULL, "the platform is starting, stopping or overloaded; try again"},
+    {507, NULL, "`narae bucket usage` shows what the account holds; purge what is not needed"},
+};
+
+static const char *next_of(const struct cli *c, int status)
+{
+    const char *verb = c->verb == NULL ? "" : c->as_wsk ? c->verb->wsk : c->verb->name;
+
+    if (status == 401 && c->auth)
+        return "the key in use is not known there";
+    for (size_t i = 0; i < nr_countof(nexts); i++)
+        if (nexts[i].status == status && (nexts[i].verb == NULL || !strcmp(nexts[i].verb, verb)))
+            return nexts[i].next;
+    return NULL;
+}
+
 static int explain(const struct cli *c, int status, const json_t *answer)
 {
-    static const struct {
-        int status;
-        const char *next;
-    } nexts[] = {
-        {401,
-         "give the key with --auth, NARAE_AUTH or AUTH= in ~/.wskprops; a first start writes it to DATA/guest.key"},
-        {403, "the key may not do this; use one of the right account or with the right scope"},
-        {404, "`narae functions` and `narae activations` list what there is"},
-        {409, "it exists already; leave --no-overwrite out to update it"},
-        {413, "make it smaller; `curl HOST/` lists the limits"},
-        {429, "wait, or have the account's limits raised"},
-        {500, "`narae doctor` shows what the platform lacks, naraed's log what went wrong"},
-        {503, "the platform is starting, stopping or overloaded; try again"},
-    };
-    const char *text = nr_json_string(answer, "error");
+    const char *text = nr_json_string(answer, "error"), *next = next_of(c, status);
+    struct nr_buf clean;
 
-    if (text ==
-        NULL) /* the platform's own failure of a call comes as its record, or as its result */
+    if (c->quiet)
+        return CLI_NOT_DONE;
+    if (text == NULL) /* the platform's own failure of a call comes as its record */
         text =
             nr_json_string(nr_json_object(nr_json_object(answer, "response"), "result"), "error");
-    (void)fprintf(stderr, "narae: %s (HTTP %d)\n", text ? text : "the call failed", status);
-    for (size_t i = 0; i < nr_countof(nexts); i++) {
-        if (nexts[i].status == status)
-            (void)fprintf(stderr, "  %s\n",
-                          status == 401 && c->auth ? "the key in use is not known there"
-                                                   : nexts[i].next);
-    }
-    return 1;
+    nr_buf_init(&clean, 1 << 20);
+    text_add_clean(nr_str_of(text ? text : "the call failed"), &clean);
+    (void)fprintf(stderr, "narae: %.*s (HTTP %d)\n", (int)clean.n, clean.p, status);
+    nr_buf_fini(&clean);
+    if (next)
+        (void)fprintf(stderr, "  %s\n", next);
+    return CLI_NOT_DONE;
+}
+
+static char *url_of(const struct cli *c, const char *path)
+{
+    size_t n = strlen(c->api_host) + strlen(path) + 1;
+    char *url = nr_alloc(n);
+
+    (void)snprintf(url, n, "%s%s", c->api_host, path);
+    return url;
+}
+
+/* One exchange; the answer is left in r->reply. 0, or said why there is none. */
+static int exchange(struct cli *c, struct nr_fetch_req *r, const char *path)
+{
+    nr_auto_free char *url = url_of(c, path);
+    struct nr_err err = {0};
+
+    r->url = url;
+    r->user_password = c->auth;
+    r->timeout_ms = c->quiet ? 3000 : 90000;
+    r->reply_max_bytes = 256u << 20;
+    r->insecure = c->text[OPT_INSECURE] != NULL;
+    if (nr_fetch_call(c->fetch, r, &err) == 0)
+        return 0;
+    nr_buf_fini(&r->reply);
+    return explain_no_answer(c, &err);
+}
+
+static int answer_of(struct cli *c, struct nr_fetch_req *r, int quiet_status, json_t **ret)
+{
+    nr_auto_json json_t *answer = r->reply.n ? nr_json_parse(nr_buf_str(&r->reply), NULL) : NULL;
+
+    nr_buf_fini(&r->reply);
+    if (ret)
+        *ret = json_incref(answer);
+    if (r->status / 100 == 2 || r->status == quiet_status)
+        return r->status / 100 == 2 ? 0 : CLI_NOT_DONE;
+    return explain(c, r->status, answer);
 }
 
 int cli_call(struct cli *c, const char *method, const char *path, const json_t *body,
              int quiet_status, json_t **ret, int *ret_status)
 {
-    nr_auto_free char *url = nr_alloc(strlen(c->api_host) + strlen(path) + 1), *text = NULL;
-    nr_auto_json json_t *answer = NULL;
-    struct nr_err err = {0};
+    nr_auto_free char *text = NULL;
     size_t n = 0;
 
-    memcpy(url, c->api_host, strlen(c->api_host));
-    memcpy(url + strlen(c->api_host), path, strlen(path) + 1);
     if (body && (text = nr_json_text(body, &n)) == NULL)
         return cli_fail("no memory for the request");
-    struct nr_fetch_req r = {.method = method,
-                             .url = url,
-                             .user_password = c->auth,
-                             .body = {text, n},
-                             .content_type = body ? "application/json" : NULL,
-                             .timeout_ms = 90000,
-                             .reply_max_bytes = 256u << 20,
-                             .insecure = c->insecure};
-    int e = nr_fetch_call(c->fetch, &r, &err);
-    if (e == 0)
-        answer = r.reply.n ? nr_json_parse(nr_buf_str(&r.reply), NULL) : NULL;
-    nr_buf_fini(&r.reply);
+    struct nr_fetch_req r = {
+        .method = method, .body = {text, n}, .content_type = body ? "application/json" : NULL};
+    int e = exchange(c, &r, path);
     if (e != 0)
-        return explain_no_answer(c, &err);
+        return e;
     if (ret_status)
         *ret_status = r.status;
-    if (ret)
-        *ret = json_incref(answer);
-    if (r.status / 100 == 2 || r.status == quiet_status)
-        return r.status / 100 == 2 ? 0 : 1;
-    return explain(c, r.status, answer);
+    return answer_of(c, &r, quiet_status, ret);
 }
+
+int cli_send(struct cli *c, const char *method, const char *path, struct nr_str body,
+             const char *media_type, json_t **ret)
+{
+    struct nr_fetch_req r = {.method = method, .body = body, .content_type = media_type};
+    int e = exchange(c, &r, path);
+
+    return e != 0 ? e : answer_of(c, &r, 0, ret);
+}
+
+int cli_text(struct cli *c, const char *path, char **ret)
+{
+    struct nr_fetch_req r = {.method = "GET"};
+    int e = exchange(c, &r, path);
+
+    if (e != 0)
+        return e;
+    if (r.status / 100 != 2)
+        return answer_of(c, &r, 0, NULL);
+    *ret = nr_buf_detach(&r.reply, NULL);
+    return *ret ? 0 : cli_fail("no memory for the answer");
+}
+
+/* ---- streams ---------------------------------------------------------------------------------------------------------- */
 
 /* What comes before the status is known to be good is the text of a refusal. */
 struct stream {
     struct nr_fetch_req r;
     struct nr_buf refusal;
-    bool (*on_bytes)(void *arg, struct nr_str bytes);
-    void *arg;
+    const struct cli_stream *of;
 };
 
 static bool on_stream_bytes(void *arg, struct nr_str bytes)
@@ -224,42 +263,45 @@ static bool on_stream_bytes(void *arg, struct nr_str bytes)
     struct stream *s = arg;
 
     if (s->r.status / 100 == 2)
-        return s->on_bytes(s->arg, bytes);
+        return s->of->on_bytes(s->of->arg, bytes);
     nr_buf_add(&s->refusal, bytes.p, bytes.n);
     return !s->refusal.failed;
 }
 
-int cli_stream(struct cli *c, const char *path, const char *const *headers, bool again,
-               bool (*on_bytes)(void *arg, struct nr_str bytes), void *arg)
+static int stream_end(struct cli *c, struct stream *s, int e, const struct nr_err *err)
 {
-    nr_auto_free char *url = nr_alloc(strlen(c->api_host) + strlen(path) + 1);
-    struct stream s = {.on_bytes = on_bytes, .arg = arg};
-    struct nr_err err = {0};
+    if (e != 0)
+        return !s->of->again && s->r.status == 0 ? explain_no_answer(c, err) : e;
+    if (s->of->again && s->r.status == 503)
+        return NR_EUNAVAIL;
+    if (s->r.status / 100 == 2)
+        return 0;
+    nr_auto_json json_t *answer =
+        s->refusal.n ? nr_json_parse(nr_buf_str(&s->refusal), NULL) : NULL;
+    return explain(c, s->r.status, answer);
+}
 
-    memcpy(url, c->api_host, strlen(c->api_host));
-    memcpy(url + strlen(c->api_host), path, strlen(path) + 1);
+int cli_stream(struct cli *c, const struct cli_stream *of)
+{
+    nr_auto_free char *url = url_of(c, of->path), *text = NULL;
+    struct stream s = {.of = of};
+    struct nr_err err = {0};
+    size_t n = 0;
+
+    if (of->body && (text = nr_json_text(of->body, &n)) == NULL)
+        return cli_fail("no memory for the request");
     nr_buf_init(&s.refusal, 1 << 20);
-    s.r = (struct nr_fetch_req){.method = "GET",
+    s.r = (struct nr_fetch_req){.method = of->method,
                                 .url = url,
                                 .user_password = c->auth,
-                                .headers = headers,
+                                .headers = of->headers,
+                                .body = {text, n},
+                                .content_type = of->body ? "application/json" : NULL,
                                 .silence_max_s = STREAM_SILENCE_S,
-                                .insecure = c->insecure,
+                                .insecure = c->text[OPT_INSECURE] != NULL,
                                 .on_bytes = on_stream_bytes,
                                 .arg = &s};
-    int e = nr_fetch_call(c->fetch, &s.r, &err);
-    bool away = e != 0 || (again && s.r.status == 503);
-
-    if (e != 0 && !again && s.r.status == 0)
-        e = explain_no_answer(c, &err);
-    else if (away && e == 0)
-        e = NR_EUNAVAIL;
-    else if (e == 0 && s.r.status / 100 != 2) {
-        nr_auto_json json_t *answer =
-            s.refusal.n ? nr_json_parse(nr_buf_str(&s.refusal), NULL) : NULL;
-
-        e = explain(c, s.r.status, answer);
-    }
+    int e = stream_end(c, &s, nr_fetch_call(c->fetch, &s.r, &err), &err);
     nr_buf_fini(&s.r.reply);
     nr_buf_fini(&s.refusal);
     return e;

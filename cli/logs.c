@@ -10,21 +10,20 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/verbs.h"
 #include "common/base/clock.h"
 
-#define EVENT_MAX_BYTES (128u << 20)
 #define SEEN_MAX 2048
 #define RETRY_MS 1000
 #define ID_BYTES 32
 
 struct tail {
     struct cli *c;
-    struct nr_buf line, data; /* of the event that is on its way */
-    char event[32];
+    struct cli_events events;
     char last_id[ID_BYTES + 1], seen[SEEN_MAX][ID_BYTES + 1];
     unsigned seen_count;
     int64_t began_ms;
-    bool colour, complete, failed;
+    bool complete, failed;
 };
 
 /* ---- printing ------------------------------------------------------------------------------------------------------ */
@@ -46,7 +45,7 @@ static void print_line(const struct tail *t, const char *id, const char *line)
     bool err = stream && strncmp(stream, " stderr:", 8) == 0;
     unsigned hash = 0;
 
-    if (!t->colour) {
+    if (!t->c->term.colour) {
         printf("%s %s\n", id, line);
         return;
     }
@@ -65,7 +64,7 @@ static void print_activation(struct tail *t, const json_t *j)
     if (id == NULL || strlen(id) != ID_BYTES || seen_before(t, id))
         return;
     memcpy(t->last_id, id, ID_BYTES + 1);
-    if (t->c->json) {
+    if (cli_json(t->c)) {
         (void)json_dumpf(j, stdout, JSON_COMPACT);
         (void)fputc('\n', stdout);
     } else {
@@ -93,52 +92,16 @@ static void take_end(struct tail *t, const json_t *j)
         (void)cli_fail("the platform ended the logs: %s\n  naraed's log says more", reason);
 }
 
-static void take_event(struct tail *t)
+static void take_event(void *arg, const char *name, const json_t *data)
 {
     static const struct {
         const char *event;
         void (*take)(struct tail *t, const json_t *j);
     } takes[] = {{"activation", print_activation}, {"dropped", print_dropped}, {"end", take_end}};
-    nr_auto_json json_t *j = t->data.n ? nr_json_parse(nr_buf_str(&t->data), NULL) : NULL;
 
-    for (size_t i = 0; j && i < nr_countof(takes); i++)
-        if (strcmp(takes[i].event, t->event) == 0)
-            takes[i].take(t, j);
-    t->event[0] = '\0';
-    nr_buf_reset(&t->data, 1 << 20);
-}
-
-/* ---- the event stream ------------------------------------------------------------------------------------------------ */
-
-static void take_line(struct tail *t)
-{
-    struct nr_str line = nr_buf_str(&t->line);
-
-    if (line.n == 0) {
-        take_event(t);
-    } else if (nr_str_starts(line, "event: ")) {
-        (void)snprintf(t->event, sizeof(t->event), "%.*s", (int)line.n - 7, line.p + 7);
-    } else if (nr_str_starts(line, "data: ")) {
-        nr_buf_add(&t->data, line.p + 6, line.n - 6);
-    }
-    nr_buf_reset(&t->line, 1 << 20);
-}
-
-static bool on_bytes(void *arg, struct nr_str bytes)
-{
-    struct tail *t = arg;
-
-    while (bytes.n > 0) {
-        const char *end = memchr(bytes.p, '\n', bytes.n);
-        size_t n = end ? (size_t)(end - bytes.p) : bytes.n;
-
-        nr_buf_add(&t->line, bytes.p, n);
-        if (end)
-            take_line(t);
-        bytes.p += n + (end != NULL);
-        bytes.n -= n + (end != NULL);
-    }
-    return !t->line.failed && !t->data.failed;
+    for (size_t i = 0; i < nr_countof(takes); i++)
+        if (strcmp(takes[i].event, name) == 0)
+            takes[i].take(arg, data);
 }
 
 /* ---- when ------------------------------------------------------------------------------------------------------------- */
@@ -175,16 +138,16 @@ static int logs_path(struct cli *c, const struct tail *t, char *out, size_t n)
 
     if (!cli_path_name(c->argv[0], name, sizeof(name)))
         return cli_fail("the name %s is too long", c->argv[0]);
-    if (t->began_ms == 0 && c->since && !parse_since(c->since, &since_ms))
+    if (t->began_ms == 0 && c->text[OPT_SINCE] && !parse_since(c->text[OPT_SINCE], &since_ms))
         return cli_fail("--since %s: give 90s, 10m, 2h or 1d, a time like 2026-01-31T12:00:00Z, or "
                         "milliseconds since 1970",
-                        c->since);
-    if (c->limit >= 0 && t->began_ms == 0)
-        (void)snprintf(limit, sizeof(limit), "&limit=%" PRId64, c->limit);
+                        c->text[OPT_SINCE]);
+    if (c->number[OPT_LIMIT] >= 0 && t->began_ms == 0)
+        (void)snprintf(limit, sizeof(limit), "&limit=%" PRId64, c->number[OPT_LIMIT]);
     if (since_ms > 0)
         (void)snprintf(since, sizeof(since), "&since=%" PRId64, since_ms);
-    (void)snprintf(out, n, "/narae/v1/functions/%s/logs?follow=%d%s%s", name, c->follow, limit,
-                   since);
+    (void)snprintf(out, n, "/narae/v1/functions/%s/logs?follow=%d%s%s", name,
+                   c->text[OPT_FOLLOW] != NULL, limit, since);
     return 0;
 }
 
@@ -195,6 +158,12 @@ static int stream_once(struct tail *t, bool again)
 {
     const char *headers[] = {"Accept: text/event-stream", NULL, NULL};
     char path[4096], last[64];
+    struct cli_stream stream = {.method = "GET",
+                                .path = path,
+                                .headers = headers,
+                                .again = again,
+                                .on_bytes = cli_events_bytes,
+                                .arg = &t->events};
     int e = logs_path(t->c, t, path, sizeof(path));
 
     if (e != 0)
@@ -203,9 +172,8 @@ static int stream_once(struct tail *t, bool again)
         (void)snprintf(last, sizeof(last), "Last-Event-ID: %s", t->last_id);
         headers[1] = last;
     }
-    nr_buf_reset(&t->line, 0);
-    nr_buf_reset(&t->data, 0);
-    return cli_stream(t->c, path, headers, again, on_bytes, t);
+    cli_events_reset(&t->events);
+    return cli_stream(t->c, &stream);
 }
 
 static int tail_function(struct cli *c)
@@ -216,10 +184,8 @@ static int tail_function(struct cli *c)
     int e;
 
     t->c = c;
-    t->colour = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL;
-    nr_buf_init(&t->line, EVENT_MAX_BYTES);
-    nr_buf_init(&t->data, EVENT_MAX_BYTES);
-    while ((e = stream_once(t, told)) <= 0 && c->follow && !t->complete && !t->failed) {
+    cli_events_init(&t->events, take_event, t);
+    while ((e = stream_once(t, told)) <= 0 && c->text[OPT_FOLLOW] && !t->complete && !t->failed) {
         if (!told)
             (void)fprintf(stderr,
                           "narae: the connection ended; going on when the platform is back\n");
@@ -231,8 +197,7 @@ static int tail_function(struct cli *c)
     e = e < 0       ? cli_fail("the connection broke before all logs had come; try again")
         : t->failed ? 1
                     : e;
-    nr_buf_fini(&t->line);
-    nr_buf_fini(&t->data);
+    cli_events_fini(&t->events);
     free(t);
     return e;
 }
@@ -243,15 +208,17 @@ int verb_logs(struct cli *c)
     json_t *line;
     size_t i;
 
-    if ((c->follow || c->since || c->limit >= 0) && c->argc == 0)
+    bool tails = c->text[OPT_FOLLOW] || c->text[OPT_SINCE] || c->text[OPT_LIMIT];
+
+    if (tails && c->argc == 0)
         return cli_fail("narae logs FUNCTION: whose logs? `narae functions` lists them\n"
                         "  for example: narae logs -f hello");
-    if (c->follow || c->since || c->limit >= 0)
+    if (tails)
         return tail_function(c);
     int e = cli_activation(c, "/logs", &answer);
     if (e != 0)
         return e;
-    if (c->json) {
+    if (cli_json(c)) {
         cli_print_json(answer);
         return 0;
     }

@@ -182,10 +182,10 @@ static json_t *exec_of(const struct cli *c, const char *path, const char *kind, 
                             json_stringn(encoded, nr_base64_encode(bytes, n, encoded)));
         free(encoded);
     }
-    if (c->image)
+    if (c->text[OPT_IMAGE])
         kind = "blackbox";
-    if (c->kind)
-        kind = strcmp(c->kind, "native") == 0 ? "blackbox" : c->kind;
+    if (c->text[OPT_KIND])
+        kind = strcmp(c->text[OPT_KIND], "native") == 0 ? "blackbox" : c->text[OPT_KIND];
     if (kind == NULL) {
         json_decref(exec);
         nr_err_set(
@@ -198,9 +198,10 @@ static json_t *exec_of(const struct cli *c, const char *path, const char *kind, 
     }
     json_object_set_new(exec, "kind", json_string(kind));
     if (strcmp(kind, "blackbox") == 0)
-        json_object_set_new(exec, "image", json_string(c->image ? c->image : NATIVE_IMAGE));
-    if (c->main)
-        json_object_set_new(exec, "main", json_string(c->main));
+        json_object_set_new(exec, "image",
+                            json_string(c->text[OPT_IMAGE] ? c->text[OPT_IMAGE] : NATIVE_IMAGE));
+    if (c->text[OPT_MAIN])
+        json_object_set_new(exec, "main", json_string(c->text[OPT_MAIN]));
     return exec;
 }
 

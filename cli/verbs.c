@@ -1,393 +1,281 @@
-/* The verbs: each is one or two calls of the API and what a person wants to read of the answer. */
-#include <inttypes.h>
-#include <stdio.h>
-#include <time.h>
-#include <unistd.h>
+/* The table of verbs: parsing, help, completion and the manual are made of it. */
+#include "cli/verbs.h"
 
 #include "cli/cli.h"
-#include "common/base/clock.h"
 
-#define ACTIONS "/api/v1/namespaces/_/actions"
-#define ACTIVATIONS "/api/v1/namespaces/_/activations"
-#define PATH_BYTES 4096
+#define DEPLOYMENT                                                                                 \
+    OPT_KIND, OPT_MAIN, OPT_MEMORY, OPT_TIMEOUT, OPT_NETWORK, OPT_EXEC, OPT_IMAGE, OPT_LOGSIZE,    \
+        OPT_CONCURRENCY, OPT_CPUS, OPT_CPU_SHARE, OPT_GPU, OPT_GPU_MEMORY, OPT_GPU_PERCENTAGE,     \
+        OPT_PARAM, OPT_PARAM_FILE, OPT_NAME
+#define FUNCTION                                                                                   \
+    {                                                                                              \
+        WORD_FUNCTION                                                                              \
+    }
+#define ACCOUNT                                                                                    \
+    {                                                                                              \
+        WORD_ACCOUNT                                                                               \
+    }
 
-static int action_path(const struct cli *c, const char *query, char *out, size_t n)
+const char *const cli_groups[GROUP_COUNT] = {
+    [GROUP_FUNCTIONS] = "Functions",    [GROUP_CALLS] = "Calls",
+    [GROUP_VERSIONS] = "Versions",      [GROUP_LIFE] = "Life of a function",
+    [GROUP_PREENV] = "Memory by trial", [GROUP_ACCOUNTS] = "Accounts",
+    [GROUP_IMAGES] = "Images",          [GROUP_PLATFORM] = "Platform",
+    [GROUP_SELF] = "This program",
+};
+
+/* clang-format off */
+const struct cli_verb cli_verbs[] = {
+    {"deploy", "action create", "[NAME] FILE|FOLDER", GROUP_FUNCTIONS,
+     "create or update a function; the kind is guessed", "narae deploy hello.py --memory 128 --publish", 1, 2,
+     verb_deploy, {DEPLOYMENT, OPT_NO_OVERWRITE, OPT_WATCH, OPT_PUBLISH, OPT_NOTE, OPT_ALIAS}, {WORD_FILE}},
+    {"functions", "action list", "", GROUP_FUNCTIONS,
+     "list functions with their state and versions", "narae functions --limit 100", 0, 0,
+     verb_functions, {OPT_LIMIT, OPT_SKIP}},
+    {"get", "action get", "FUNCTION", GROUP_FUNCTIONS,
+     "show a function whole, or one of its versions, as JSON", "narae get hello", 1, 1,
+     verb_get, {OPT_VERSION}, FUNCTION},
+    {"delete", "action delete", "FUNCTION", GROUP_FUNCTIONS,
+     "delete a function with its code, or one of its versions", "narae delete hello --yes", 1, 1,
+     verb_delete, {OPT_VERSION}, FUNCTION},
+
+    {"invoke", "action invoke", "FUNCTION", GROUP_CALLS,
+     "call a function and print its result", "narae invoke hello -p name you --logs", 1, 1,
+     verb_invoke, {OPT_PARAM, OPT_PARAM_FILE, OPT_DATA, OPT_VERSION, OPT_ALIAS, OPT_LOGS, OPT_ASYNC, OPT_RECORD,
+      OPT_BLOCKING, OPT_RESULT}, FUNCTION},
+    {"activations", "activation list", "[FUNCTION]", GROUP_CALLS,
+     "list past calls, the latest first", "narae activations hello", 0, 1,
+     verb_activations, {OPT_LIMIT, OPT_SKIP}, FUNCTION},
+    {"activation", "activation get", "[ID|FUNCTION]", GROUP_CALLS,
+     "show a past call whole; without words the latest", "narae activation", 0, 1,
+     verb_activation, {0}, FUNCTION},
+    {"logs", "activation logs", "[ID|FUNCTION]", GROUP_CALLS,
+     "print what a call wrote; with -f, -n or --since what those of a function wrote", "narae logs -f hello", 0, 1,
+     verb_logs, {OPT_FOLLOW, OPT_LIMIT, OPT_SINCE}, FUNCTION},
+    {"result", "activation result", "[ID|FUNCTION]", GROUP_CALLS,
+     "print what a call returned", "narae result", 0, 1,
+     verb_result, {0}, FUNCTION},
+
+    {"publish", NULL, "FUNCTION", GROUP_VERSIONS,
+     "freeze code and settings of LATEST as the next version", "narae publish hello --note 'first customers'", 1, 1,
+     verb_publish, {OPT_NOTE}, FUNCTION},
+    {"versions", NULL, "FUNCTION", GROUP_VERSIONS,
+     "list the published versions", "narae versions hello", 1, 1,
+     verb_versions, {0}, FUNCTION},
+    {"diff", NULL, "FUNCTION VERSION [VERSION]", GROUP_VERSIONS,
+     "settings and files that differ between two versions, or a version and LATEST", "narae diff hello 1 2", 2, 3,
+     verb_diff, {0}, {WORD_FUNCTION, WORD_ANY}},
+    {"alias list", NULL, "FUNCTION", GROUP_VERSIONS,
+     "list aliases and where they point", "narae alias list hello", 1, 1,
+     verb_alias_list, {0}, FUNCTION},
+    {"alias set", NULL, "FUNCTION ALIAS=VERSION[:PERCENT,...]", GROUP_VERSIONS,
+     "point an alias to a version, or to several by weight", "narae alias set hello prod=1:90,2:10", 2, 2,
+     verb_alias_set, {OPT_PROTECTED}, {WORD_FUNCTION, WORD_ANY}},
+    {"alias delete", NULL, "FUNCTION ALIAS", GROUP_VERSIONS,
+     "delete an alias", "narae alias delete hello beta --yes", 2, 2,
+     verb_alias_delete, {0}, {WORD_FUNCTION, WORD_ALIAS}},
+    {"rollback", NULL, "FUNCTION ALIAS", GROUP_VERSIONS,
+     "point an alias to where it pointed before", "narae rollback hello prod", 2, 2,
+     verb_rollback, {0}, {WORD_FUNCTION, WORD_ALIAS}},
+
+    {"block", NULL, "FUNCTION", GROUP_LIFE,
+     "refuse calls until it is unblocked; running calls finish", "narae block hello --reason 'wrong prices'", 1, 1,
+     verb_block, {OPT_VERSION, OPT_REASON}, FUNCTION},
+    {"unblock", NULL, "FUNCTION", GROUP_LIFE,
+     "take calls again", "narae unblock hello", 1, 1,
+     verb_unblock, {OPT_VERSION, OPT_REASON}, FUNCTION},
+    {"retire", NULL, "FUNCTION", GROUP_LIFE,
+     "end it: calls are refused for good, containers go", "narae retire hello --version 1 --running finish --yes", 1, 1,
+     verb_retire, {OPT_VERSION, OPT_REASON, OPT_RUNNING}, FUNCTION},
+    {"purge", NULL, "FUNCTION", GROUP_LIFE,
+     "remove a retired function or version with its code", "narae purge hello --version 1 --yes", 1, 1,
+     verb_purge, {OPT_VERSION, OPT_REASON}, FUNCTION},
+    {"update begin", NULL, "FUNCTION", GROUP_LIFE,
+     "open a window for a change that must not be seen half done", "narae update begin hello --while-updating old", 1, 1,
+     verb_update_begin, {OPT_WHILE_UPDATING, OPT_HOLD, OPT_DEADLINE}, FUNCTION},
+    {"update commit", NULL, "FUNCTION [FILE|FOLDER]", GROUP_LIFE,
+     "close the window with new code and settings", "narae update commit hello hello.py", 1, 2,
+     verb_update_commit, {DEPLOYMENT}, {WORD_FUNCTION, WORD_FILE}},
+    {"update abort", NULL, "FUNCTION", GROUP_LIFE,
+     "close the window with the old code", "narae update abort hello", 1, 1,
+     verb_update_abort, {0}, FUNCTION},
+    {"history", NULL, "FUNCTION", GROUP_LIFE,
+     "who changed it, when, and why", "narae history hello", 1, 1,
+     verb_history, {OPT_LIMIT, OPT_SKIP}, FUNCTION},
+
+    {"preenv run", NULL, "FUNCTION", GROUP_PREENV,
+     "find the smallest memory that costs no speed, by running it", "narae preenv run hello --payload day.json:9 --payload peak.json --apply", 1, 1,
+     verb_preenv, {OPT_PAYLOAD, OPT_TOLERANCE, OPT_REPEATS, OPT_DEADLINE, OPT_AXIS, OPT_APPLY, OPT_ASYNC, OPT_VERSION}, FUNCTION},
+    {"preenv list", NULL, "FUNCTION", GROUP_PREENV,
+     "list the trials of a function", "narae preenv list hello", 1, 1,
+     verb_preenv_list, {0}, FUNCTION},
+    {"preenv show", NULL, "FUNCTION [ID]", GROUP_PREENV,
+     "the curve, the choice and its reason; without ID of the latest trial", "narae preenv show hello", 1, 2,
+     verb_preenv_show, {0}, FUNCTION},
+    {"preenv apply", NULL, "FUNCTION [ID]", GROUP_PREENV,
+     "give the function what a trial has chosen", "narae preenv apply hello", 1, 2,
+     verb_preenv_apply, {0}, FUNCTION},
+    {"preenv cancel", NULL, "FUNCTION [ID]", GROUP_PREENV,
+     "end a trial that is running", "narae preenv cancel hello", 1, 2,
+     verb_preenv_cancel, {0}, FUNCTION},
+
+    {"account list", NULL, "", GROUP_ACCOUNTS,
+     "list accounts with their limits (administrator)", "narae account list", 0, 0,
+     verb_account_list},
+    {"account create", NULL, "ACCOUNT", GROUP_ACCOUNTS,
+     "create an account; its key is printed once (administrator)", "narae account create farm --profile iot", 1, 1,
+     verb_account_create, {OPT_PROFILE}},
+    {"account show", NULL, "ACCOUNT", GROUP_ACCOUNTS,
+     "show one account", "narae account show guest", 1, 1,
+     verb_account_show, {0}, ACCOUNT},
+    {"account suspend", NULL, "ACCOUNT", GROUP_ACCOUNTS,
+     "refuse everything of it until it is resumed", "narae account suspend farm", 1, 1,
+     verb_account_suspend, {0}, ACCOUNT},
+    {"account resume", NULL, "ACCOUNT", GROUP_ACCOUNTS,
+     "take its calls again", "narae account resume farm", 1, 1,
+     verb_account_resume, {0}, ACCOUNT},
+    {"account delete", NULL, "ACCOUNT", GROUP_ACCOUNTS,
+     "delete it with all functions, keys and records", "narae account delete farm --yes", 1, 1,
+     verb_account_delete, {0}, ACCOUNT},
+    {"account quota", NULL, "ACCOUNT [KEY=NUMBER ...]", GROUP_ACCOUNTS,
+     "show or set what its bucket may hold: bytes, functions, versions", "narae account quota farm bytes=1000000000", 1, 8,
+     verb_account_quota, {0}, {WORD_ACCOUNT, WORD_ANY}},
+    {"account limits", NULL, "ACCOUNT [KEY=NUMBER ...]", GROUP_ACCOUNTS,
+     "show or set its calls a minute and at a time", "narae account limits farm invocationsPerMinute=600", 1, 8,
+     verb_account_limits, {0}, {WORD_ACCOUNT, WORD_ANY}},
+    {"account export", NULL, "ACCOUNT FILE", GROUP_ACCOUNTS,
+     "write all of it to one archive", "narae account export farm farm.tar", 2, 2,
+     verb_account_export, {0}, {WORD_ACCOUNT, WORD_FILE}},
+    {"account import", NULL, "ACCOUNT FILE", GROUP_ACCOUNTS,
+     "read an archive that `account export` has written", "narae account import farm farm.tar", 2, 2,
+     verb_account_import, {0}, {WORD_ACCOUNT, WORD_FILE}},
+    {"key list", NULL, "[ACCOUNT]", GROUP_ACCOUNTS,
+     "list an account's keys; without a word of the account in use", "narae key list farm", 0, 1,
+     verb_key_list, {0}, ACCOUNT},
+    {"key create", NULL, "[ACCOUNT]", GROUP_ACCOUNTS,
+     "make another key; it is printed once", "narae key create farm --scopes invoke --expires 30d", 0, 1,
+     verb_key_create, {OPT_SCOPES, OPT_EXPIRES, OPT_NOTE}, ACCOUNT},
+    {"key rotate", NULL, "[ACCOUNT] UUID", GROUP_ACCOUNTS,
+     "give a key a new secret; the old one ends at once", "narae key rotate farm 5ea1b8c4-1111-4222-8333-123456789abc --yes", 1, 2,
+     verb_key_rotate, {0}, ACCOUNT},
+    {"key revoke", NULL, "[ACCOUNT] UUID", GROUP_ACCOUNTS,
+     "end a key at once", "narae key revoke farm 5ea1b8c4-1111-4222-8333-123456789abc --yes", 1, 2,
+     verb_key_revoke, {0}, ACCOUNT},
+    {"bucket usage", NULL, "", GROUP_ACCOUNTS,
+     "what the buckets hold, and what they may", "narae bucket usage", 0, 0,
+     verb_bucket_usage},
+    {"bucket verify", NULL, "[ACCOUNT]", GROUP_ACCOUNTS,
+     "read every file of a bucket and compare it with its SHA-256", "narae bucket verify farm", 0, 1,
+     verb_bucket_verify, {0}, ACCOUNT},
+
+    {"image list", NULL, "", GROUP_IMAGES,
+     "list own images, their digests and who uses them", "narae image list", 0, 0,
+     verb_image_list},
+    {"image pull", NULL, "REFERENCE", GROUP_IMAGES,
+     "fetch an image ahead of the first call", "narae image pull registry.local:5000/sums:2", 1, 1,
+     verb_image_pull},
+    {"image prune", NULL, "", GROUP_IMAGES,
+     "remove images that no function uses", "narae image prune --yes", 0, 0,
+     verb_image_prune},
+    {"registry list", NULL, "", GROUP_IMAGES,
+     "list registries with credentials", "narae registry list", 0, 0,
+     verb_registry_list},
+    {"registry set", NULL, "HOST[:PORT]", GROUP_IMAGES,
+     "keep credentials of a registry, encrypted", "narae registry set registry.local:5000 --username ci --password -", 1, 1,
+     verb_registry_set, {OPT_USERNAME, OPT_PASSWORD}},
+    {"registry delete", NULL, "HOST[:PORT]", GROUP_IMAGES,
+     "forget the credentials of a registry", "narae registry delete registry.local:5000 --yes", 1, 1,
+     verb_registry_delete},
+
+    {"status", NULL, "", GROUP_PLATFORM,
+     "is it there, is it ready, what does it hold", "narae status", 0, 0,
+     verb_status},
+    {"top", NULL, "", GROUP_PLATFORM,
+     "functions by what they use, drawn again and again", "narae top --every 5", 0, 0,
+     verb_top, {OPT_ONCE, OPT_EVERY, OPT_LIMIT}},
+    {"invokers", NULL, "", GROUP_PLATFORM,
+     "containers and what they and the host use", "narae invokers", 0, 0,
+     verb_invokers},
+    {"doctor", NULL, "", GROUP_PLATFORM,
+     "what the platform found on its host, and what it does without", "narae doctor", 0, 0,
+     verb_doctor},
+
+    {"completion", NULL, "bash|zsh|fish", GROUP_SELF,
+     "print a script that completes words at TAB", "source <(narae completion bash)", 1, 1,
+     verb_completion, {0}, {WORD_SHELL}, true},
+    {"man", NULL, "", GROUP_SELF,
+     "the manual: shown on a terminal, its source in a pipe", "narae man", 0, 0,
+     verb_man, {0}, {0}, true},
+    {"help", NULL, "[VERB]", GROUP_SELF,
+     "this text, or that of a verb", "narae help alias set", 0, 2,
+     verb_help, {0}, {WORD_VERB}, true},
+};
+/* clang-format on */
+
+/* Words that stand for a verb of two words when the second is not there, or is none of its verbs. */
+static const struct {
+    const char *noun, *verb;
+} presets[] = {
+    {"preenv", "preenv run"},    {"bucket", "bucket usage"},    {"image", "image list"},
+    {"account", "account list"}, {"registry", "registry list"},
+};
+
+size_t cli_verb_count(void)
 {
-    char name[2048];
-
-    if (!cli_path_name(c->argv[0], name, sizeof(name)))
-        return cli_fail("the name %s is too long", c->argv[0]);
-    (void)snprintf(out, n, ACTIONS "/%s%s", name, query);
-    return 0;
+    return nr_countof(cli_verbs);
 }
 
-static json_t *annotation(const json_t *entity, const char *key)
+static const struct cli_verb *find(const char *name, bool wsk)
 {
-    json_t *one;
-    size_t i;
+    for (size_t i = 0; i < nr_countof(cli_verbs); i++) {
+        const char *have = wsk ? cli_verbs[i].wsk : cli_verbs[i].name;
 
-    json_array_foreach(json_object_get(entity, "annotations"), i, one) {
-        const char *k = nr_json_string(one, "key");
-
-        if (k && strcmp(k, key) == 0)
-            return json_object_get(one, "value");
+        if (have && strcmp(have, name) == 0)
+            return &cli_verbs[i];
     }
     return NULL;
 }
 
-/* ---- deploy ------------------------------------------------------------------------------------------------------ */
-
-static void set_limit(json_t *body, const char *key, int64_t value)
+bool cli_is_noun(const char *word)
 {
-    if (value < 0)
-        return;
-    if (json_object_get(body, "limits") == NULL)
-        json_object_set_new(body, "limits", json_object());
-    json_object_set_new(json_object_get(body, "limits"), key, json_integer(value));
+    size_t n = strlen(word);
+
+    for (size_t i = 0; i < nr_countof(cli_verbs); i++)
+        if (strncmp(cli_verbs[i].name, word, n) == 0 && cli_verbs[i].name[n] == ' ')
+            return true;
+    return false;
 }
 
-static void add_annotation(json_t *body, const char *key, const char *value)
+/* "preenv hello" is "preenv run hello"; "bucket" alone is "bucket usage", "bucket sage" a mistake. */
+static const struct cli_verb *preset(int argc, char **argv)
 {
-    if (value == NULL)
-        return;
-    if (json_object_get(body, "annotations") == NULL)
-        json_object_set_new(body, "annotations", json_array());
-    json_array_append_new(json_object_get(body, "annotations"),
-                          json_pack("{s:s,s:s}", "key", key, "value", value));
-}
+    for (size_t i = 0; i < nr_countof(presets); i++)
+        if (strcmp(presets[i].noun, argv[0]) == 0) {
+            const struct cli_verb *verb = find(presets[i].verb, false);
 
-/* NAME --image IMAGE: nothing to upload. */
-static bool is_bare(const struct cli *c)
-{
-    return c->image && c->argc == 1 && access(c->argv[0], F_OK) != 0;
-}
-
-static json_t *deployment(const struct cli *c, struct nr_err *err)
-{
-    json_t *exec = is_bare(c) ? json_pack("{s:s,s:s}", "kind", "blackbox", "image", c->image)
-                              : cli_source_exec(c, c->argv[c->argc - 1], err),
-           *body, *value;
-    const char *key;
-
-    if (exec == NULL)
-        return NULL;
-    body = json_object();
-    json_object_set_new(body, "exec", exec);
-    set_limit(body, "memory", c->memory_mb);
-    set_limit(body, "timeout", c->timeout_ms);
-    set_limit(body, "logs", c->logs_mb);
-    set_limit(body, "concurrency", c->concurrency);
-    add_annotation(body, "narae.network", c->network);
-    add_annotation(body, "narae.exec", c->exec);
-    if (c->parameters) {
-        json_object_set_new(body, "parameters", json_array());
-        json_object_foreach(c->parameters, key, value)
-            json_array_append_new(json_object_get(body, "parameters"),
-                                  json_pack("{s:s,s:O}", "key", key, "value", value));
-    }
-    return body;
-}
-
-int verb_deploy(struct cli *c)
-{
-    char name[1024], path[PATH_BYTES], encoded[2048];
-    struct nr_err err = {0};
-    nr_auto_json json_t *body = deployment(c, &err), *answer = NULL;
-
-    if (body == NULL)
-        return cli_fail("%s", err.text);
-    if (c->name && c->name[0] == '\0')
-        return cli_fail("--name: a name is needed");
-    if ((c->argc > 1 || is_bare(c)) && c->name == NULL) /* as wsk: NAME FILE */
-        c->name = c->argv[0];
-    cli_source_name(c->argv[c->argc - 1], name, sizeof(name));
-    if (!cli_path_name(c->name ? c->name : name, encoded, sizeof(encoded)))
-        return cli_fail("the name is too long");
-    (void)snprintf(path, sizeof(path), ACTIONS "/%s?overwrite=%s", encoded,
-                   c->no_overwrite ? "false" : "true");
-    int e = cli_call(c, "PUT", path, body, 0, &answer, NULL);
-    if (e != 0)
-        return e;
-    if (c->json) {
-        json_object_del(json_object_get(answer, "exec"), "code");
-        cli_print_json(answer);
-        return 0;
-    }
-    const char *kind = nr_json_string(json_object_get(answer, "exec"), "kind");
-    printf("deployed %s %s (%s)\n", nr_json_string(answer, "name"),
-           nr_json_string(answer, "version"), kind ? kind : "?");
-    printf("  narae invoke %s -p name you\n", c->name ? c->name : name);
-    return 0;
-}
-
-/* ---- invoke ------------------------------------------------------------------------------------------------------ */
-
-int verb_invoke(struct cli *c)
-{
-    char path[PATH_BYTES];
-    nr_auto_json json_t *body = c->parameters ? json_incref(c->parameters) : json_object(),
-                        *answer = NULL;
-    int status = 0, e = action_path(c, c->non_blocking ? "?blocking=false" : "?blocking=true", path,
-                                    sizeof(path));
-
-    if (e != 0)
-        return e;
-    e = cli_call(c, "POST", path, body, 502, &answer, &status);
-    if (status == 202) {
-        const char *id = nr_json_string(answer, "activationId");
-
-        if (c->json)
-            cli_print_json(answer);
-        else
-            printf("%s\n", id ? id : "");
-        if (!c->non_blocking)
-            (void)fprintf(stderr, "narae: it still runs; its result: narae result %s\n",
-                          id ? id : "");
-        return 0;
-    }
-    const json_t *response = json_object_get(answer, "response");
-    if (e != 0 && !(status == 502 && response))
-        return status == 502 ? cli_fail("%s", nr_json_string(answer, "error")
-                                                  ? nr_json_string(answer, "error")
-                                                  : "the call failed")
-                             : e;
-    cli_print_json((c->record && !c->result) || response == NULL
-                       ? answer
-                       : json_object_get(response, "result"));
-    if (status == 502) {
-        (void)fprintf(stderr, "narae: %s; its logs: narae logs %s\n",
-                      nr_json_string(response, "status"), nr_json_string(answer, "activationId"));
-        return 2;
-    }
-    return 0;
-}
-
-/* ---- functions ---------------------------------------------------------------------------------------------------- */
-
-static int list_path(const struct cli *c, const char *base, char *out, size_t n)
-{
-    return snprintf(out, n, "%s?limit=%" PRId64 "&skip=%" PRId64, base,
-                    c->limit < 0 ? 30 : c->limit, c->skip < 0 ? 0 : c->skip);
-}
-
-static void print_time(int64_t ms)
-{
-    time_t s = (time_t)(ms / 1000);
-    struct tm tm;
-    char text[32];
-
-    if (localtime_r(&s, &tm) && strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm))
-        printf("%-20s", text);
-}
-
-int verb_functions(struct cli *c)
-{
-    char path[PATH_BYTES];
-    nr_auto_json json_t *answer = NULL;
-    json_t *one;
-    size_t i;
-
-    (void)list_path(c, ACTIONS, path, sizeof(path));
-    int e = cli_call(c, "GET", path, NULL, 0, &answer, NULL);
-    if (e != 0 || c->json) {
-        if (e == 0)
-            cli_print_json(answer);
-        return e;
-    }
-    if (json_array_size(answer) == 0) {
-        (void)fprintf(stderr, "no functions yet; deploy one: narae deploy FILE\n");
-        return 0;
-    }
-    printf("%-32s %-12s %-10s %8s %10s  %s\n", "NAME", "KIND", "VERSION", "MEMORY", "TIMEOUT",
-           "UPDATED");
-    json_array_foreach(answer, i, one) {
-        const json_t *limits = json_object_get(one, "limits");
-        const char *kind = json_string_value(annotation(one, "exec")),
-                   *space = strchr(nr_json_string(one, "namespace"), '/');
-        char name[600];
-
-        (void)snprintf(name, sizeof(name), "%s%s%s", space ? space + 1 : "", space ? "/" : "",
-                       nr_json_string(one, "name"));
-        printf("%-32s %-12s %-10s %5" PRId64 " MB %7" PRId64 " ms  ", name, kind ? kind : "?",
-               nr_json_string(one, "version"),
-               (int64_t)json_integer_value(json_object_get(limits, "memory")),
-               (int64_t)json_integer_value(json_object_get(limits, "timeout")));
-        print_time(json_integer_value(json_object_get(one, "updated")));
-        printf("\n");
-    }
-    return 0;
-}
-
-int verb_get(struct cli *c)
-{
-    char path[PATH_BYTES];
-    nr_auto_json json_t *answer = NULL;
-    int e = action_path(c, "?code=false", path, sizeof(path));
-
-    if (e == 0 && (e = cli_call(c, "GET", path, NULL, 0, &answer, NULL)) == 0)
-        cli_print_json(answer);
-    return e;
-}
-
-int verb_delete(struct cli *c)
-{
-    char path[PATH_BYTES];
-    nr_auto_json json_t *answer = NULL;
-    int e = action_path(c, "", path, sizeof(path));
-
-    if (e == 0 && (e = cli_call(c, "DELETE", path, NULL, 0, &answer, NULL)) == 0) {
-        if (c->json)
-            cli_print_json(answer);
-        else
-            printf("deleted %s\n", c->argv[0]);
-    }
-    return e;
-}
-
-/* ---- activations -------------------------------------------------------------------------------------------------- */
-
-/* How it started. Records of earlier releases tell only whether code was loaded. */
-static const char *start_word(const json_t *one)
-{
-    const char *told = json_string_value(annotation(one, "narae.start"));
-
-    if (told)
-        return strcmp(told, "none") == 0 ? "-" : told;
-    return annotation(one, "initTime") ? "cold" : "warm";
-}
-
-int verb_activations(struct cli *c)
-{
-    static const char *const statuses[] = {"success", "application error", "developer error",
-                                           "internal error"};
-    char path[PATH_BYTES], name[2048];
-    nr_auto_json json_t *answer = NULL;
-    json_t *one;
-    size_t i;
-    int n = list_path(c, ACTIVATIONS, path, sizeof(path));
-
-    if (c->argc > 0 && cli_path_name(c->argv[0], name, sizeof(name)))
-        (void)snprintf(path + n, sizeof(path) - (size_t)n, "&name=%s", name);
-    int e = cli_call(c, "GET", path, NULL, 0, &answer, NULL);
-    if (e != 0 || c->json) {
-        if (e == 0)
-            cli_print_json(answer);
-        return e;
-    }
-    printf("%-20s%-34s %-12s %-6s %10s %8s %10s  %-18s %s\n", "TIME", "ID", "KIND", "START", "WAIT",
-           "INIT", "DURATION", "STATUS", "FUNCTION");
-    json_array_foreach(answer, i, one) {
-        int64_t status = json_integer_value(json_object_get(one, "statusCode"));
-        const char *kind = json_string_value(annotation(one, "kind"));
-        const json_t *init = annotation(one, "initTime");
-        char init_text[32] = "-";
-
-        if (init)
-            (void)snprintf(init_text, sizeof(init_text), "%" JSON_INTEGER_FORMAT " ms",
-                           json_integer_value(init));
-        print_time(json_integer_value(json_object_get(one, "start")));
-        printf("%-34s %-12s %-6s %7" PRId64 " ms %8s %7" PRId64 " ms  %-18s %s\n",
-               nr_json_string(one, "activationId"), kind ? kind : "unknown", start_word(one),
-               (int64_t)json_integer_value(annotation(one, "waitTime")), init_text,
-               (int64_t)json_integer_value(json_object_get(one, "duration")),
-               status >= 0 && status < 4 ? statuses[status] : "?", nr_json_string(one, "name"));
-    }
-    return 0;
-}
-
-static bool is_id(const char *word)
-{
-    return strlen(word) == 32 && strspn(word, "0123456789abcdef") == 32;
-}
-
-/* The id that was given, else the latest call's, of the function that was given or of any. */
-static int activation_path(struct cli *c, const char *tail, char *out, size_t n)
-{
-    nr_auto_json json_t *list = NULL;
-    const char *word = c->argc > 0 ? c->argv[0] : NULL, *id = word;
-    char path[PATH_BYTES], name[2048] = "";
-
-    if (word == NULL || !is_id(word)) {
-        if (word && !cli_path_name(word, name, sizeof(name)))
-            return cli_fail("the name %s is too long", word);
-        (void)snprintf(path, sizeof(path), ACTIVATIONS "?limit=1&skip=0%s%s", word ? "&name=" : "",
-                       name);
-        int e = cli_call(c, "GET", path, NULL, 0, &list, NULL);
-
-        if (e != 0)
-            return e;
-        id = nr_json_string(json_array_get(list, 0), "activationId");
-        if (id == NULL && word)
-            return cli_fail("%s is not an activation id (32 hex digits), and no function of that "
-                            "name was called; `narae activations` lists the calls",
-                            word);
-        if (id == NULL)
-            return cli_fail("nothing was invoked yet; try: narae invoke FUNCTION");
-    }
-    (void)snprintf(out, n, ACTIVATIONS "/%s%s", id, tail);
-    return 0;
-}
-
-int cli_activation(struct cli *c, const char *tail, json_t **ret)
-{
-    char path[PATH_BYTES];
-    int e = activation_path(c, tail, path, sizeof(path));
-
-    return e != 0 ? e : cli_call(c, "GET", path, NULL, 0, ret, NULL);
-}
-
-int verb_activation(struct cli *c)
-{
-    nr_auto_json json_t *answer = NULL;
-    int e = cli_activation(c, "", &answer);
-
-    if (e == 0)
-        cli_print_json(answer);
-    return e;
-}
-
-int verb_result(struct cli *c)
-{
-    nr_auto_json json_t *answer = NULL;
-    int e = cli_activation(c, "/result", &answer);
-
-    if (e == 0)
-        cli_print_json(c->json ? answer : json_object_get(answer, "result"));
-    return e;
-}
-
-/* ---- doctor ------------------------------------------------------------------------------------------------------- */
-
-int verb_doctor(struct cli *c)
-{
-    nr_auto_json json_t *answer = NULL;
-    json_t *invoker, *row;
-    size_t i, k;
-    int bad = 0, e = cli_call(c, "GET", "/narae/v1/invokers", NULL, 0, &answer, NULL);
-
-    if (e != 0 || c->json) {
-        if (e == 0)
-            cli_print_json(answer);
-        return e;
-    }
-    json_t *list = json_is_array(answer) ? json_incref(answer) : json_pack("[O]", answer);
-    json_array_foreach(list, i, invoker) {
-        json_array_foreach(json_object_get(invoker, "capabilities"), k, row) {
-            bool ok = json_is_true(json_object_get(row, "yes"));
-            const char *detail = nr_json_string(row, "value");
-            const char *next = nr_json_string(row, "next");
-
-            bad += !ok;
-            printf("%-4s %-24s %s\n", ok ? "yes" : "no", nr_json_string(row, "name"),
-                   detail ? detail : "");
-            if (next)
-                printf("%-4s %-24s -> %s\n", "", "", next);
+            return argc == 1 || verb->words_max > 0 ? verb : NULL;
         }
+    return NULL;
+}
+
+const struct cli_verb *cli_verb_find(int argc, char **argv, int *ret_took, bool *ret_wsk)
+{
+    const struct cli_verb *verb = NULL;
+    char two[64] = "";
+
+    *ret_wsk = false;
+    *ret_took = 2;
+    if (argc > 1) { /* what is cut here is no verb either */
+        (void)snprintf(two, sizeof(two), "%.30s %.30s", argv[0], argv[1]);
+        if ((verb = find(two, false)) != NULL)
+            return verb;
+        *ret_wsk = true;
+        if ((verb = find(strcmp(two, "action update") == 0 ? "action create" : two, true)) != NULL)
+            return verb;
     }
-    json_decref(list);
-    if (bad)
-        (void)fprintf(
-            stderr,
-            "%d of these are missing; each line says what is done instead, and what helps\n", bad);
-    return 0;
+    *ret_wsk = false;
+    *ret_took = 1;
+    if (argc == 0)
+        return NULL;
+    return (verb = find(argv[0], false)) ? verb : preset(argc, argv);
 }

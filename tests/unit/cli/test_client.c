@@ -47,8 +47,6 @@ static void assert_configured(struct cli c, const char *host, const char *auth)
 {
     struct nr_err err = {0};
 
-    c.api_host = nr_strdup(c.api_host);
-    c.auth = nr_strdup(c.auth);
     assert_ok(cli_configure(&c, &err), &err);
     assert_string_equal(c.api_host, host);
     assert_string_equal(c.auth ? c.auth : "(none)", auth);
@@ -65,8 +63,6 @@ static void nothing_is_said(void **state)
 
 static void the_stronger_wins(void **state)
 {
-    static char host[] = "http://flag", auth[] = "f:f";
-
     (void)state;
     write_properties("# by wsk\nAPIHOST=http://file:1 \r\nNAMESPACE=_\nAUTH=p:p\n");
     assert_configured((struct cli){0}, "http://file:1", "p:p");
@@ -75,7 +71,8 @@ static void the_stronger_wins(void **state)
     (void)setenv("NARAE_APIHOST", "http://env", 1);
     (void)setenv("WHISK_AUTH", "e:e", 1);
     assert_configured((struct cli){0}, "http://env", "e:e");
-    assert_configured((struct cli){.api_host = host, .auth = auth}, "http://flag", "f:f");
+    assert_configured((struct cli){.text = {[OPT_APIHOST] = "http://flag", [OPT_AUTH] = "f:f"}},
+                      "http://flag", "f:f");
 }
 
 static void another_file(void **state)

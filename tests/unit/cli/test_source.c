@@ -96,13 +96,13 @@ static void a_file_has_a_kind(void **state)
 
 static void what_is_asked_for_wins(void **state)
 {
-    struct cli c = {.kind = "native", .main = "start"};
+    struct cli c = {.text = {[OPT_KIND] = "native", [OPT_MAIN] = "start"}};
     nr_auto_json json_t *native = exec_of(&c, put(*state, "odd", NR_STR("words"), 0644));
 
     assert_string_equal(nr_json_string(native, "kind"), "blackbox");
     assert_string_equal(nr_json_string(native, "image"), "openwhisk/dockerskeleton");
     assert_string_equal(nr_json_string(native, "main"), "start");
-    c = (struct cli){.kind = "blackbox", .image = "me/mine"};
+    c = (struct cli){.text = {[OPT_KIND] = "blackbox", [OPT_IMAGE] = "me/mine"}};
     nr_auto_json json_t *own = exec_of(&c, put(*state, "f.py", NR_STR("x"), 0644));
     assert_string_equal(nr_json_string(own, "image"), "me/mine");
 }

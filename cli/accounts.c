@@ -1,0 +1,209 @@
+/* narae account: accounts, their limits and quotas, and all of one as an archive. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "cli/cli.h"
+#include "cli/verbs.h"
+#include "common/base/file.h"
+
+#define ARCHIVE_MAX_BYTES ((size_t)2 << 30)
+
+static const struct column columns[] = {
+    {"ACCOUNT", "name", CELL_TEXT, 8},
+    {"STATE", "state", CELL_STATE, 0},
+    {"PROFILE", "profile", CELL_TEXT, 0},
+    {"CALLS/MIN", "invocationsPerMinute", CELL_NUMBER, 0},
+    {"AT A TIME", "concurrentInvocations", CELL_NUMBER, 0},
+    {"FIRES/MIN", "firesPerMinute", CELL_NUMBER, 0},
+    {"CREATED", "created_ms", CELL_TIME, 0, true},
+};
+
+static const struct column limits[] = {
+    {"invocationsPerMinute", "invocationsPerMinute", CELL_NUMBER, 0},
+    {"concurrentInvocations", "concurrentInvocations", CELL_NUMBER, 0},
+    {"firesPerMinute", "firesPerMinute", CELL_NUMBER, 0},
+};
+
+static const struct column quota[] = {
+    {"bytes", "bytes", CELL_NUMBER, 0},
+    {"functions", "functions", CELL_NUMBER, 0},
+    {"versions", "versions", CELL_NUMBER, 0},
+};
+
+int verb_account_list(struct cli *c)
+{
+    return cli_get_list(c, "/narae/v1/accounts", "accounts", columns, nr_countof(columns),
+                        "no accounts");
+}
+
+int verb_account_create(struct cli *c)
+{
+    nr_auto_json json_t *body = json_pack("{s:s}", "name", c->argv[0]), *answer = NULL;
+
+    if (c->text[OPT_PROFILE])
+        json_object_set_new(body, "profile", json_string(c->text[OPT_PROFILE]));
+    int e = cli_call(c, "POST", "/narae/v1/accounts", body, 0, &answer, NULL);
+    if (e != 0)
+        return e;
+    if (cli_json(c))
+        cli_print_json(answer);
+    else
+        printf("created %s; its key, shown only now:\n%s\n", c->argv[0],
+               nr_json_string(answer, "key"));
+    return CLI_DONE;
+}
+
+int verb_account_show(struct cli *c)
+{
+    nr_auto_free char *path = cli_path("/narae/v1/accounts/%s", c->argv[0]);
+
+    return cli_get_list(c, path, NULL, columns, nr_countof(columns), NULL);
+}
+
+int verb_account_suspend(struct cli *c)
+{
+    nr_auto_free char *path = cli_path("/narae/v1/accounts/%s/suspend", c->argv[0]);
+
+    return cli_do(c, "POST", path, NULL, "%s is suspended; narae account resume %s lets it go on",
+                  c->argv[0], c->argv[0]);
+}
+
+int verb_account_resume(struct cli *c)
+{
+    nr_auto_free char *path = cli_path("/narae/v1/accounts/%s/resume", c->argv[0]);
+
+    return cli_do(c, "POST", path, NULL, "%s goes on", c->argv[0]);
+}
+
+int verb_account_delete(struct cli *c)
+{
+    nr_auto_free char *path = cli_path("/narae/v1/accounts/%s", c->argv[0]);
+    int e =
+        cli_confirm(c, "delete account %s with all its functions, versions and keys", c->argv[0]);
+
+    return e != 0 ? e : cli_do(c, "DELETE", path, NULL, "deleted account %s", c->argv[0]);
+}
+
+/* ---- limits and quotas: shown, or set by KEY=NUMBER ------------------------------------------------------------------ */
+
+/* {"KEY":NUMBER} of the words behind the account (made); NULL after saying which word is none. */
+static json_t *numbers_of(const struct cli *c, const struct column *known, size_t count)
+{
+    nr_auto_json json_t *body = json_object();
+
+    for (int i = 1; i < c->argc; i++) {
+        const char *equals = strchr(c->argv[i], '=');
+        struct nr_str key = {c->argv[i], equals ? (size_t)(equals - c->argv[i]) : 0};
+        int64_t number;
+        size_t k = 0;
+
+        while (k < count && !nr_str_eqz(key, known[k].path))
+            k++;
+        if (k == count || !nr_str_to_i64(nr_str_of(equals + 1), 0, INT64_MAX, &number)) {
+            (void)cli_fail("%s: give KEY=NUMBER, KEY is %s, %s or %s\n  for example: %s",
+                           c->argv[i], known[0].path, known[1].path, known[2].path,
+                           c->verb->example);
+            return NULL;
+        }
+        json_object_set_new(body, known[k].path, json_integer(number));
+    }
+    return nr_steal(&body);
+}
+
+static int show_or_set(struct cli *c, const char *what, const struct column *known, size_t count)
+{
+    nr_auto_free char *path = cli_path("/narae/v1/accounts/%s/%s", c->argv[0], what);
+    nr_auto_json json_t *body = numbers_of(c, known, count), *answer = NULL;
+
+    if (body == NULL)
+        return CLI_NOT_DONE;
+    bool sets = json_object_size(body) > 0;
+    int e = cli_call(c, sets ? "PUT" : "GET", path, sets ? body : NULL, 0, &answer, NULL);
+    if (e == 0)
+        cli_show_fields(c, answer, known, count);
+    return e;
+}
+
+int verb_account_quota(struct cli *c)
+{
+    return show_or_set(c, "quota", quota, nr_countof(quota));
+}
+
+int verb_account_limits(struct cli *c)
+{
+    return show_or_set(c, "limits", limits, nr_countof(limits));
+}
+
+/* ---- the archive -------------------------------------------------------------------------------------------------------- */
+
+struct writing {
+    int fd;
+    size_t bytes;
+    int failed; /* errno */
+};
+
+static bool write_bytes(void *arg, struct nr_str bytes)
+{
+    struct writing *w = arg;
+
+    while (bytes.n > 0) {
+        ssize_t n = write(w->fd, bytes.p, bytes.n);
+
+        if (n < 0 && errno != EINTR) {
+            w->failed = errno;
+            return false;
+        }
+        bytes.p += n > 0 ? n : 0;
+        bytes.n -= n > 0 ? (size_t)n : 0;
+        w->bytes += n > 0 ? (size_t)n : 0;
+    }
+    return true;
+}
+
+/* Under another name until it is whole. */
+int verb_account_export(struct cli *c)
+{
+    nr_auto_free char *path = cli_path("/narae/v1/accounts/%s/export", c->argv[0]);
+    char part[4096];
+    struct writing w = {0};
+    struct cli_stream s = {.method = "GET", .path = path, .on_bytes = write_bytes, .arg = &w};
+
+    if (snprintf(part, sizeof(part), "%s.part", c->argv[1]) >= (int)sizeof(part))
+        return cli_fail("%s: the name is too long", c->argv[1]);
+    w.fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (w.fd < 0)
+        return cli_fail("%s: %s", part, strerror(errno));
+    int e = cli_stream(c, &s);
+    if (w.failed)
+        e = cli_fail("%s: %s", part, strerror(w.failed));
+    else if (e < 0)
+        e = cli_fail("the connection broke; try again");
+    if (e == 0 && fsync(w.fd) != 0)
+        e = cli_fail("%s: %s", part, strerror(errno));
+    (void)close(w.fd);
+    if (e == 0 && rename(part, c->argv[1]) != 0)
+        e = cli_fail("%s: %s", c->argv[1], strerror(errno));
+    if (e != 0)
+        (void)unlink(part);
+    else if (!cli_json(c))
+        printf("wrote %zu bytes of %s to %s\n", w.bytes, c->argv[0], c->argv[1]);
+    return e;
+}
+
+int verb_account_import(struct cli *c)
+{
+    nr_auto_free char *path = cli_path("/narae/v1/accounts/%s/import", c->argv[0]), *bytes = NULL;
+    nr_auto_json json_t *answer = NULL;
+    struct nr_err err = {0};
+    size_t n;
+
+    if (nr_file_read(c->argv[1], ARCHIVE_MAX_BYTES, &bytes, &n, &err) != 0)
+        return cli_fail("%s", err.text);
+    int e = cli_send(c, "POST", path, (struct nr_str){bytes, n}, "application/x-tar", &answer);
+    if (e == 0 && cli_json(c))
+        cli_print_json(answer);
+    else if (e == 0)
+        printf("%s has what %s holds\n", c->argv[0], c->argv[1]);
+    return e;
+}

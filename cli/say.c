@@ -1,0 +1,100 @@
+/* What a person reads: errors, questions, lists, the one line of a change. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "cli/cli.h"
+
+int cli_fail(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)fputs("narae: ", stderr);
+    (void)vfprintf(stderr, fmt, ap);
+    (void)fputc('\n', stderr);
+    va_end(ap);
+    return CLI_NOT_DONE;
+}
+
+void cli_print_json(const json_t *j)
+{
+    (void)json_dumpf(j, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_SORT_KEYS);
+    (void)fputc('\n', stdout);
+}
+
+int cli_confirm(struct cli *c, const char *fmt, ...)
+{
+    char line[16] = "", what[1024];
+    va_list ap;
+
+    if (c->text[OPT_YES])
+        return 0;
+    va_start(ap, fmt);
+    (void)vsnprintf(what, sizeof(what), fmt, ap);
+    va_end(ap);
+    if (!c->term.in || !c->term.err)
+        return cli_fail("%s? Nobody can be asked here: --yes says that it is meant", what);
+    (void)fprintf(stderr, "narae: %s? [y/N] ", what);
+    if (fgets(line, sizeof(line), stdin) == NULL)
+        (void)fputc('\n', stderr);
+    if (line[0] == 'y' || line[0] == 'Y')
+        return 0;
+    return cli_fail("nothing was done");
+}
+
+void cli_show_list(struct cli *c, const json_t *answer, const char *key,
+                   const struct column *columns, size_t count, const char *none)
+{
+    const json_t *rows = json_is_array(answer) ? answer : json_object_get(answer, key);
+
+    if (cli_json(c))
+        cli_print_json(answer);
+    else if (json_array_size(rows) == 0)
+        (void)fprintf(stderr, "%s\n", none);
+    else
+        table_print(stdout, &c->term, c->form == FORM_WIDE, columns, count, rows);
+}
+
+void cli_show_fields(struct cli *c, const json_t *answer, const struct column *columns,
+                     size_t count)
+{
+    if (cli_json(c))
+        cli_print_json(answer);
+    else
+        fields_print(stdout, &c->term, c->form == FORM_WIDE, columns, count, answer);
+}
+
+int cli_get_list(struct cli *c, const char *path, const char *key, const struct column *columns,
+                 size_t count, const char *none)
+{
+    nr_auto_json json_t *answer = NULL;
+    int e = cli_call(c, "GET", path, NULL, 0, &answer, NULL);
+
+    if (e != 0)
+        return e;
+    if (key)
+        cli_show_list(c, answer, key, columns, count, none);
+    else
+        cli_show_fields(c, answer, columns, count);
+    return 0;
+}
+
+int cli_do(struct cli *c, const char *method, const char *path, const json_t *body, const char *fmt,
+           ...)
+{
+    nr_auto_json json_t *answer = NULL;
+    int e = cli_call(c, method, path, body, 0, &answer, NULL);
+    va_list ap;
+
+    if (e != 0)
+        return e;
+    if (cli_json(c) && answer) {
+        cli_print_json(answer);
+        return 0;
+    }
+    va_start(ap, fmt);
+    (void)vprintf(fmt, ap);
+    va_end(ap);
+    (void)fputc('\n', stdout);
+    return 0;
+}
