@@ -258,6 +258,31 @@ static void accepted_work_keeps_its_version(void **state)
     assert_non_null(strstr(one, "{\"key\":\"narae.alias\",\"value\":\"prod\"}"));
 }
 
+/* It was accepted and has not run: its record says why it never will. */
+static void accepted_work_of_a_blocked_version_ends_with_the_reason(void **state)
+{
+    struct fakes *f = *state;
+    nr_auto_free char *one = NULL;
+    char id[33];
+    int err = 0;
+
+    f->run = FAKE_QUEUED;
+    (void)fakes_call(f, "hello", false, 60000);
+    fakes_until(f, &f->held_count, 1);
+    memcpy(id, f->held[0]->id, sizeof(id));
+    fakes_close(f, true);
+    fakes_open(f, true);
+    f->state = FN_BLOCKED;
+    f->reason = "recalled";
+    while (one == NULL) {
+        fakes_turns(f, 1);
+        one = fakes_ask(f, QUERY_GET, id, false, &err);
+    }
+    assert_non_null(strstr(one, "whisk internal error"));
+    assert_non_null(strstr(one, "{\"error\":\"The function is blocked: recalled\"}"));
+    assert_int_equal(f->runs, 0);
+}
+
 static void cancel_ends_the_calls_of_that_revision(void **state)
 {
     struct fakes *f = *state;
@@ -297,6 +322,7 @@ int main(void)
         CASE(the_cache_is_bounded),
         CASE(too_many_versions_at_once_are_refused),
         CASE(accepted_work_keeps_its_version),
+        CASE(accepted_work_of_a_blocked_version_ends_with_the_reason),
         CASE(cancel_ends_the_calls_of_that_revision),
     };
 
