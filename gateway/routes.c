@@ -9,6 +9,7 @@
  * same whether the thing exists or not.
  */
 #include "gateway/internal.h"
+#include "gateway/openapi.h"
 
 #define NS "/api/v1/namespaces/:namespace"
 #define CODE_MAX_BYTES (48 << 20)
@@ -56,6 +57,7 @@ const struct route routes[] = {
     {NR_HTTP_GET, "/narae/v1/functions/:function/logs", SCOPE_READ, BODY_IGNORED, 0, logs_call, 0},
     {NR_HTTP_GET, "/narae/v1/functions/:package/:name/logs", SCOPE_READ, BODY_IGNORED, 0, logs_call, 0},
     {NR_HTTP_GET, "/narae/v1/invokers", SCOPE_READ, BODY_IGNORED, 0, info_invokers, 0},
+    {NR_HTTP_GET, "/narae/v1/openapi.json", 0, BODY_IGNORED, 0, openapi_call, 0},
 };
 /* clang-format on */
 _Static_assert(nr_countof(routes) <= ROUTES_MAX, "make room for the counters");
