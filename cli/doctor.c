@@ -9,13 +9,11 @@ static void print_capability(const struct cli *c, const json_t *row)
     bool ok = json_is_true(json_object_get(row, "yes"));
     const char *detail = nr_json_string(row, "value"), *next = nr_json_string(row, "next");
 
-    printf("%s%-4s%s %-24s ", term_begin(&c->term, ok ? GREEN : RED), ok ? "yes" : "no",
-           term_end(&c->term), nr_json_string(row, "name"));
-    text_print_wrapped(stdout, &c->term, 30, 30, detail ? detail : "");
-    if (next) {
-        printf("%-4s %-24s -> ", "", "");
-        text_print_wrapped(stdout, &c->term, 33, 33, next);
-    }
+    printf("%s%-4s%s", term_begin(&c->term, ok ? GREEN : RED), ok ? "yes" : "no",
+           term_end(&c->term));
+    text_print_row(stdout, &c->term, 30, nr_json_string(row, "name"), detail ? detail : "");
+    if (next)
+        text_print_row(stdout, &c->term, 30, "   ->", next);
 }
 
 /* In a pipe a line is whole, whatever its length. */

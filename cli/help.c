@@ -9,22 +9,6 @@ static void print_title(FILE *out, const struct terminal *t, const char *title)
     (void)fprintf(out, "\n%s%s%s\n", term_begin(t, BOLD), title, term_end(t));
 }
 
-/* "  head    text", the text wrapped below itself. */
-static void print_row(FILE *out, const struct terminal *t, unsigned indent, const char *head,
-                      const char *text)
-{
-    unsigned wide = 2 + text_columns(nr_str_of(head));
-
-    (void)fprintf(out, "  %s", head);
-    if (wide + 2 > indent || (t->columns && t->columns < indent + 16)) {
-        indent = t->columns && t->columns < indent + 16 ? 4 : indent;
-        (void)fputc('\n', out);
-        wide = 0;
-    }
-    (void)fprintf(out, "%*s", (int)(indent - wide), "");
-    text_print_wrapped(out, t, indent, indent, text);
-}
-
 static void print_verb(FILE *out, const struct terminal *t, const struct cli_verb *verb)
 {
     char head[96], text[256];
@@ -33,7 +17,7 @@ static void print_verb(FILE *out, const struct terminal *t, const struct cli_ver
                    verb->words);
     (void)snprintf(text, sizeof(text), "%s%s%s%s", verb->help, verb->wsk ? " [" : "",
                    verb->wsk ? verb->wsk : "", verb->wsk ? "]" : "");
-    print_row(out, t, 36, head, text);
+    text_print_row(out, t, 36, head, text);
 }
 
 static void print_option(FILE *out, const struct terminal *t, enum cli_option option)
@@ -44,7 +28,7 @@ static void print_option(FILE *out, const struct terminal *t, enum cli_option op
     (void)snprintf(head, sizeof(head), "%s%c%s--%s%s%s", row->letter ? "-" : "  ",
                    row->letter ? row->letter : ' ', row->letter ? ", " : " ", row->name,
                    row->meta ? " " : "", row->meta ? row->meta : "");
-    print_row(out, t, 36, head, row->help);
+    text_print_row(out, t, 36, head, row->help);
 }
 
 static void print_options(FILE *out, const struct terminal *t, const unsigned char *options)
@@ -56,10 +40,10 @@ static void print_options(FILE *out, const struct terminal *t, const unsigned ch
 static void print_end(FILE *out, const struct terminal *t)
 {
     print_title(out, t, "Exit status");
-    print_row(out, t, 5, "0", "done");
-    print_row(out, t, 5, "1",
-              "not done: no answer, a mistake in the command, refused, not confirmed");
-    print_row(out, t, 5, "2", "the function itself failed");
+    text_print_row(out, t, 5, "0", "done");
+    text_print_row(out, t, 5, "1",
+                   "not done: no answer, a mistake in the command, refused, not confirmed");
+    text_print_row(out, t, 5, "2", "the function itself failed");
 }
 
 void cli_help_all(FILE *out, const struct terminal *t)

@@ -62,10 +62,12 @@ static void print_host(const struct cli *c, const json_t *invoker)
         number(invoker, "memory_used_mb"), number(invoker, "memory_max_mb"),
         number(invoker, "waiting"));
     text_print_wrapped(stdout, &c->term, 2, 0, line);
-    if (host)
-        printf("  host: load %.2f; %.0f of %.0f MB available\n", number(host, "load_1"),
-               number(host, "memory_available_bytes") / (1 << 20),
-               number(host, "memory_total_bytes") / (1 << 20));
+    if (host == NULL)
+        return;
+    (void)snprintf(line, sizeof(line), "  host: load %.2f; %.0f of %.0f MB available",
+                   number(host, "load_1"), number(host, "memory_available_bytes") / (1 << 20),
+                   number(host, "memory_total_bytes") / (1 << 20));
+    text_print_wrapped(stdout, &c->term, 4, 0, line);
 }
 
 static int by_cpu(const void *a, const void *b)

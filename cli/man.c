@@ -88,6 +88,14 @@ static const char tail[] =
     "Lines APIHOST=URL and AUTH=UUID:KEY, weaker than the environment; WSK_CONFIG_FILE names "
     "another.\n";
 
+static void put_section(FILE *out, const char *title)
+{
+    (void)fputs(".SH ", out);
+    for (; *title; title++)
+        (void)fputc(*title >= 'a' && *title <= 'z' ? *title - 'a' + 'A' : *title, out);
+    (void)fputc('\n', out);
+}
+
 static void put_manual(FILE *out)
 {
     (void)fputs(
@@ -101,7 +109,7 @@ static void put_manual(FILE *out)
         "full width in a pipe; \\-o json prints what the platform answered.\n",
         out);
     for (int group = 0; group < GROUP_COUNT; group++) {
-        (void)fprintf(out, ".SH %s\n", cli_groups[group]);
+        put_section(out, cli_groups[group]);
         for (size_t i = 0; i < cli_verb_count(); i++)
             if ((int)cli_verbs[i].group == group)
                 put_verb(out, &cli_verbs[i]);

@@ -190,23 +190,41 @@ void text_add_bar(const struct terminal *t, double part, double whole, unsigned 
 void text_print_wrapped(FILE *out, const struct terminal *t, unsigned indent, unsigned at,
                         const char *text)
 {
-    unsigned limit = t->columns ? t->columns : 100;
+    unsigned limit = t->columns ? t->columns : UINT32_MAX, column = at;
     struct nr_str rest = nr_str_of(text), word;
+    bool begins = true; /* a line: no blank in front of the word */
 
     if (limit < indent + 16) /* too narrow for columns: under each other */
         indent = 4;
-    for (unsigned column = at; nr_str_split(&rest, ' ', &word);) {
+    while (nr_str_split(&rest, ' ', &word)) {
         unsigned wide = text_columns(word);
 
-        if (column > indent && column + 1 + wide > limit) {
+        if (!begins && column + 1 + wide > limit) {
             (void)fprintf(out, "\n%*s", (int)indent, "");
             column = indent;
-        } else if (column > at || (column == at && at > indent)) {
+        } else if (!begins) {
             (void)fputc(' ', out);
             column++;
         }
         (void)fwrite(word.p, 1, word.n, out);
         column += wide;
+        begins = false;
     }
     (void)fputc('\n', out);
+}
+
+void text_print_row(FILE *out, const struct terminal *t, unsigned indent, const char *head,
+                    const char *text)
+{
+    unsigned wide = 2 + text_columns(nr_str_of(head));
+    bool narrow = t->columns && t->columns < indent + 16;
+
+    (void)fprintf(out, "  %s", head);
+    if (wide + 2 > indent || narrow) {
+        indent = narrow ? 4 : indent;
+        (void)fputc('\n', out);
+        wide = 0;
+    }
+    (void)fprintf(out, "%*s", (int)(indent - wide), "");
+    text_print_wrapped(out, t, indent, indent, text);
 }
