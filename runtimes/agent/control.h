@@ -13,7 +13,7 @@
  *                  when it is not in the action's folder already
  *   launcher   'i' loaded (value 0), or not (value 1, text: the JSON of the error)
  *   agent      'S' serve this slot. Descriptors: its connection; and, where slots are forked, stdout, stderr, control
- *   worker     'f' a forked worker lives: value is its process id
+ *   worker     'f' a forked worker lives: value is its process id; or the launcher itself, which serves this slot in turn with others
  *   worker     'd' its ANSWER of `call` is written: send LOG and END with verdict `value`
  *   worker     'l' it met the end of the slot's connection between two calls
  *   agent      'R' the slot is connected again. Descriptor: the connection

@@ -76,18 +76,30 @@ void agent_exit(struct agent *a, int status)
     _exit(status);
 }
 
-void worker_gone(struct worker *w, int status)
+static bool ended_by_memory(struct worker *w, int status)
 {
     struct agent *a = w->agent;
-    worker_drain(w);
+    worker_drain(w); /* its last words may say so */
     uint64_t kills = oom_kills();
     bool oom = kills > a->oom_kills ||
                (w->heap_full && WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL);
     a->oom_kills = kills;
+    return oom;
+}
+
+static void bury(struct worker *w, int status, bool oom)
+{
+    struct agent *a = w->agent;
+    worker_drain(w);
     if (w->pid > 1)
         kill(-w->pid, SIGKILL); /* what it left running */
     w->pid = 0;
     a->mode->ended(w, status, oom);
+}
+
+void worker_gone(struct worker *w, int status)
+{
+    bury(w, status, ended_by_memory(w, status));
 }
 
 static struct worker *find_worker(struct agent *a, pid_t pid)
@@ -109,7 +121,9 @@ void workers_reap(struct agent *a)
         struct worker *w = find_worker(a, pid);
         if (pid == a->placer)
             init_placed(a, status);
-        else if (w)
-            worker_gone(w, status);
+        /* A process that serves its slots in turn is the worker of each of them. */
+        bool oom = w && ended_by_memory(w, status);
+        for (; w; w = find_worker(a, pid))
+            bury(w, status, oom);
     }
 }

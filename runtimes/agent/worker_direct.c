@@ -4,7 +4,8 @@
  *   rehearse    a container that waits without code: it serves one call of nobody's, and says when it has
  *   init        it is told that INIT is there; it loads, and says so
  *   connected   each slot's connection is handed over. With one slot the launcher serves it; with more it forks one
- *               worker per slot (with pipes and a control channel of its own), or, as Node, serves all in one process
+ *               worker per slot (with pipes and a control channel of its own), or serves all in one process: as Node does, or
+ *               in turn, and then it is the worker of each slot as if it had been forked for it
  *   done        a call that logged: the agent drains the pipes and adds LOG and END
  *   ended       the worker is gone: the agent writes LOG and END in its place, unless an ANSWER is half written
  */

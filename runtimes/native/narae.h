@@ -20,7 +20,8 @@
  * The function gets its parameters as one JSON text and answers one JSON text, an object or an array. With
  * limits.concurrency above 1 narae_serve() forks one process per concurrent call, after whatever main() prepared
  * before; each serves one call at a time. Environment variables: the function's own, as set at its deployment; what
- * belongs to one call is read with narae_meta().
+ * belongs to one call is read with narae_meta(). A function that never waits can have one process for all its
+ * concurrent calls instead, which serves them in turn: narae_serve_in_turn().
  *
  * Everything here is static: include it in one source file. C++ compiles it too.
  */
@@ -36,6 +37,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -81,6 +83,12 @@ static inline const char *narae_meta(const struct narae_call *call, const char *
  * it went away. context is handed to fn. */
 static inline int narae_serve(narae_fn fn, void *context);
 
+/* The same with one process, whatever limits.concurrency is: it takes the concurrent calls of its container one after
+ * the other. For functions that compute for a moment and never wait: their calls then cost no change between processes,
+ * and share one memory. A call that takes long keeps those behind it waiting, whose time limit runs, and one that is
+ * killed takes them with it. */
+static inline int narae_serve_in_turn(narae_fn fn, void *context);
+
 /* ------------------------------------------------------------------ how: nothing below is for the function's author
  *
  * Descriptor 3 is a channel to the agent that started the process, 5 a page shared with it. The agent hands over the
@@ -92,6 +100,7 @@ static inline int narae_serve(narae_fn fn, void *context);
 #define NARAE_CONTROL_FD 3
 #define NARAE_PAGE_FD 5
 #define NARAE_READ_BYTES (64 << 10)
+#define NARAE_SLOTS_MAX 64
 
 enum {
     NARAE_INIT_DONE = 2,
@@ -415,23 +424,31 @@ static inline void narae_one_call(struct narae_slot *s, const struct narae_frame
     narae_answer_failure(s, head->call, &call, activity);
 }
 
+/* One frame. 0: the connection was at its end, and the agent knows. */
+static inline int narae_take(struct narae_slot *s, narae_fn fn, void *context)
+{
+    struct narae_frame head;
+    if (narae_read(s, &head)) {
+        if (head.type == NARAE_RUN)
+            narae_one_call(s, &head, fn, context);
+        else
+            narae_refuse(s, head.call);
+        return 1;
+    }
+    close(s->fd);
+    narae_tell(s->control, NARAE_LOST, s->index, 0, 0);
+    return 0;
+}
+
 static inline void narae_serve_slot(struct narae_slot *s, narae_fn fn, void *context)
 {
     s->here = narae_own_page();
     s->streams[0] = fcntl(1, F_DUPFD_CLOEXEC, 10);
     s->streams[1] = fcntl(2, F_DUPFD_CLOEXEC, 10);
     for (;;) {
-        struct narae_frame head;
-        if (narae_read(s, &head)) {
-            if (head.type == NARAE_RUN)
-                narae_one_call(s, &head, fn, context);
-            else
-                narae_refuse(s, head.call);
-            continue;
-        }
         int fds[4];
-        close(s->fd);
-        narae_tell(s->control, NARAE_LOST, s->index, 0, 0);
+        if (narae_take(s, fn, context))
+            continue;
         while (narae_hear(s->control, fds).type != NARAE_TO_REDIALLED) {
         }
         s->fd = fds[0];
@@ -464,40 +481,147 @@ static inline void narae_fork_slot(struct narae_slot *s, const int fds[4], narae
     narae_serve_slot(s, fn, context);
 }
 
+/* One process for all slots. Each slot keeps the pipes and the control channel that a process of its own would have: the
+ * pipes of the slot whose call runs lie on 1 and 2, and so to the agent there is no difference. */
+struct narae_turns {
+    int poll;
+    struct narae_slot slots[NARAE_SLOTS_MAX];
+    const struct narae_slot *printing; /* whose pipes lie on 1 and 2 */
+    const char *here;
+    char *bytes; /* of the frame being read, for all */
+    size_t capacity;
+};
+
+enum {
+    NARAE_OF_SLOT = 0,
+    NARAE_OF_CONTROL = NARAE_SLOTS_MAX,
+    NARAE_OF_LAUNCHER = 2 * NARAE_SLOTS_MAX
+};
+
+static inline void narae_await(const struct narae_turns *t, int fd, unsigned what)
+{
+    struct epoll_event e;
+    memset(&e, 0, sizeof e);
+    e.events = EPOLLIN;
+    e.data.u32 = what;
+    if (epoll_ctl(t->poll, EPOLL_CTL_ADD, fd, &e) < 0)
+        _exit(1);
+}
+
+static inline void narae_turn_add(struct narae_turns *t, const struct narae_slot *model,
+                                  unsigned index, const int fds[4])
+{
+    struct narae_slot *s = &t->slots[index % NARAE_SLOTS_MAX];
+    *s = *model;
+    s->fd = fds[0];
+    s->streams[0] = fds[1];
+    s->streams[1] = fds[2];
+    s->control = fds[3];
+    s->here = t->here;
+    narae_tell(s->control, NARAE_FORKED, s->index, 0, (int32_t)getpid());
+    narae_await(t, s->control, NARAE_OF_CONTROL + index);
+    narae_await(t, s->fd, NARAE_OF_SLOT + index);
+}
+
+static inline void narae_turn(struct narae_turns *t, unsigned what, narae_fn fn, void *context)
+{
+    struct narae_slot *s = &t->slots[what % NARAE_SLOTS_MAX];
+    int fds[4];
+    if (what >= NARAE_OF_CONTROL) {
+        if (narae_hear(s->control, fds).type == NARAE_TO_REDIALLED) {
+            s->fd = fds[0];
+            narae_await(t, s->fd, NARAE_OF_SLOT + s->index);
+        }
+        return;
+    }
+    if (t->printing != s) {
+        dup2(s->streams[0], 1);
+        dup2(s->streams[1], 2);
+        t->printing = s;
+    }
+    s->bytes = t->bytes;
+    s->capacity = t->capacity;
+    narae_take(s, fn, context); /* a closed descriptor leaves the poll set by itself */
+    t->bytes = s->bytes;
+    t->capacity = s->capacity;
+}
+
+/* What both ways to serve begin with. 0: not started by the platform. */
+static inline int narae_begin(struct narae_slot *s)
+{
+    memset(s, 0, sizeof *s);
+    s->line =
+        (struct narae_line *)mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, NARAE_PAGE_FD, 0);
+    if (s->line == (struct narae_line *)MAP_FAILED || fcntl(NARAE_CONTROL_FD, F_GETFD) < 0) {
+        fprintf(stderr,
+                "narae_serve: this program is started by the platform, with narae.exec = direct\n");
+        return 0;
+    }
+    for (int fd = 3; fd <= 5; fd++)
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    s->control = NARAE_CONTROL_FD;
+    s->capacity = NARAE_READ_BYTES;
+    s->bytes = (char *)malloc(s->capacity);
+    return s->bytes != NULL;
+}
+
+/* Waits for the agent's next word to the program as a whole. 1: a slot is to be served, s says which. */
+static inline int narae_told(struct narae_slot *s, struct narae_line *page, int *slots, int fds[4])
+{
+    struct narae_control c = narae_hear(NARAE_CONTROL_FD, fds);
+    if (c.type == NARAE_TO_INIT) {
+        *slots = c.value;
+        s->result_max_bytes = (size_t)c.call;
+        fflush(stdout);
+        narae_tell(NARAE_CONTROL_FD, NARAE_LOADED, 0, 0, 0);
+    }
+    if (c.type != NARAE_TO_SERVE)
+        return 0;
+    s->index = c.slot;
+    s->line = page + c.slot;
+    s->fd = fds[0];
+    return 1;
+}
+
 static inline int narae_serve(narae_fn fn, void *context)
 {
     struct narae_slot s;
     int fds[4], slots = 1;
-    memset(&s, 0, sizeof s);
-    struct narae_line *page =
-        (struct narae_line *)mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, NARAE_PAGE_FD, 0);
-    if (page == (struct narae_line *)MAP_FAILED || fcntl(NARAE_CONTROL_FD, F_GETFD) < 0) {
-        fprintf(stderr,
-                "narae_serve: this program is started by the platform, with narae.exec = direct\n");
+    if (!narae_begin(&s))
         return 1;
-    }
-    for (int fd = 3; fd <= 5; fd++)
-        fcntl(fd, F_SETFD, FD_CLOEXEC);
-    s.control = NARAE_CONTROL_FD;
-    s.capacity = NARAE_READ_BYTES;
-    s.bytes = (char *)malloc(s.capacity);
-    if (!s.bytes)
-        return 1;
+    struct narae_line *page = s.line;
     for (;;) {
-        struct narae_control c = narae_hear(NARAE_CONTROL_FD, fds);
-        if (c.type == NARAE_TO_INIT) {
-            slots = c.value;
-            s.result_max_bytes = (size_t)c.call;
-            fflush(stdout);
-            narae_tell(NARAE_CONTROL_FD, NARAE_LOADED, 0, 0, 0);
-        } else if (c.type == NARAE_TO_SERVE) {
-            s.index = c.slot;
-            s.line = page + c.slot;
-            s.fd = fds[0];
-            if (slots > 1)
-                narae_fork_slot(&s, fds, fn, context);
-            else
-                narae_serve_slot(&s, fn, context);
+        if (!narae_told(&s, page, &slots, fds))
+            continue;
+        if (slots > 1)
+            narae_fork_slot(&s, fds, fn, context);
+        else
+            narae_serve_slot(&s, fn, context);
+    }
+}
+
+static inline int narae_serve_in_turn(narae_fn fn, void *context)
+{
+    static struct narae_turns t;
+    struct epoll_event ready[NARAE_SLOTS_MAX];
+    struct narae_slot s;
+    int fds[4], slots = 1;
+    if (!narae_begin(&s) || (t.poll = epoll_create1(EPOLL_CLOEXEC)) < 0)
+        return 1;
+    struct narae_line *page = s.line;
+    t.here = narae_own_page();
+    t.bytes = s.bytes;
+    t.capacity = s.capacity;
+    narae_await(&t, NARAE_CONTROL_FD, NARAE_OF_LAUNCHER);
+    for (;;) {
+        int n = epoll_wait(t.poll, ready, NARAE_SLOTS_MAX, -1);
+        for (int i = 0; i < n; i++) {
+            if (ready[i].data.u32 != NARAE_OF_LAUNCHER)
+                narae_turn(&t, ready[i].data.u32, fn, context);
+            else if (narae_told(&s, page, &slots, fds) && slots > 1)
+                narae_turn_add(&t, &s, s.index, fds);
+            else if (s.fd > 0 && slots == 1)
+                narae_serve_slot(&s, fn, context); /* its only slot: 1 and 2 are its pipes */
         }
     }
 }

@@ -60,6 +60,7 @@ class Flavour:
         self.keeps_state = more.get("keeps_state", True)
         self.logs_init = more.get("logs_init", True)
         self.forks = more.get("forks", True)
+        self.in_turn = more.get("in_turn", False)  # one process serves one call after the other
         self.bad = more.get("bad")      # (file, code, env, how the error begins or None) that does not initialise
         self.command = more.get("command")
         self.server = more.get("server", "server")
@@ -103,6 +104,8 @@ def flavours():
         Flavour("loop", "native", "exec", lambda: compiled("loop"), None, exec="loop",
                 bad=("exec", None, {"DIE": "1"}, None)),
         Flavour("direct", "native", "exec", lambda: compiled("direct"), 'boom "quoted"', exec="direct",
+                bad=("exec", None, {"DIE": "1"}, None)),
+        Flavour("turns", "native", "exec", lambda: compiled("turns"), 'boom "quoted"', exec="direct", forks=False, in_turn=True,
                 bad=("exec", None, {"DIE": "1"}, None)),
         Flavour("relay", "python", "code.py", lambda: python, "An error has occurred: boom", forks=False,
                 command=["python3", "-u", "/server.py"],

@@ -217,7 +217,7 @@ def test_four_calls_at_once(flavour, start):
         calls = [(s, s.begin_run({"do": "sleep", "ms": 400, "tag": "s%d-%d" % (n, turn)}))
                  for n, s in enumerate(slots)]
         replies = [s.collect(call) for s, call in calls]
-        assert time.monotonic() - began < 1.2
+        assert flavour.in_turn or time.monotonic() - began < 1.2
         for n, r in enumerate(replies):
             tag = "s%d-%d" % (n, turn)
             assert r.value == {"tag": tag} and r.verdict == host.OK
@@ -234,6 +234,9 @@ def test_cut_slot_spares_the_others(flavour, start):
         slots[1].begin_run({"do": "sleep", "ms": 60_000, "tag": "cut"})
         time.sleep(0.1)
         slots[1].close()
+    if flavour.in_turn:  # one process runs the calls of both: it is ended, and with it the container
+        assert c.exit_status() == 137
+        return
     for _ in range(20):
         assert slots[0].run(UNICODE).value == UNICODE
     slots[1].close()

@@ -56,7 +56,7 @@ def test_one_that_ends_spares_the_others(flavour, start, ends):
         except host.Gone:  # a process that all shared has gone before it read this call
             assert shared
             continue
-        if shared:
+        if shared and not (flavour.in_turn and r.answer):  # in turn: some had theirs before it ended
             assert r.answer is None and r.verdict == host.EXITED
         else:
             assert r.value == {"tag": "t%d" % n} and r.verdict == host.OK

@@ -1,5 +1,5 @@
 /* One function that behaves in every way the contract's cases ask for; started once per call (-DONCE), in a loop
- * (-DLOOP), or serving its slot itself (-DDIRECT). Values come with compact JSON, so that they need no parser here.
+ * (-DLOOP), or serving its slot itself (-DDIRECT) or all slots in turn (-DTURNS). Values come with compact JSON, so that they need no parser here.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
@@ -12,6 +12,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef TURNS
+#define DIRECT
+#define SERVE narae_serve_in_turn
+#else
+#define SERVE narae_serve
+#endif
 #ifdef DIRECT
 #include "narae.h"
 #endif
@@ -190,7 +196,7 @@ int main(void)
     puts("loaded");
     if (getenv("DIE"))
         return 9;
-    return narae_serve(serve, NULL);
+    return SERVE(serve, NULL);
 }
 #endif
 
