@@ -28,6 +28,7 @@
 #include "ports/gateway.h"
 #include "ports/gpus.h"
 #include "ports/grants.h"
+#include "ports/preenv.h"
 
 #define PATH_BYTES 4096
 #define REMOVE_MS 60000
@@ -42,6 +43,7 @@ struct daemon {
     struct nr_tls *tls;
     struct fnmanager *fnmanager;
     struct invoker *invoker;
+    struct preenv_tester *tester;
     struct controller *controller;
     struct gateway *gateway;
     struct grant_device *devices;
@@ -253,6 +255,12 @@ static int open_invoker(struct daemon *d, struct nr_err *err)
     return invoker_open(&c, &d->invoker, err);
 }
 
+static int open_preenv(struct daemon *d, struct nr_err *err)
+{
+    d->tester = preenv_tester_open(&d->loop, d->invoker, &d->node);
+    return fnmanager_preenv(d->fnmanager, d->tester, err);
+}
+
 static int open_controller(struct daemon *d, struct nr_err *err)
 {
     const struct controller_config c = {.loop = &d->loop,
@@ -309,8 +317,9 @@ static int open_loop(struct daemon *d, struct nr_err *err)
 
 /* In this order; a stop goes the other way. */
 static int (*const opens[])(struct daemon *d, struct nr_err *err) = {
-    lock_data, name_installation, find_run,       find_agent,   open_tls,        read_devices,
-    read_gpus, open_loop,         open_fnmanager, open_invoker, open_controller, open_gateway,
+    lock_data,    name_installation, find_run,     find_agent,     open_tls,
+    read_devices, read_gpus,         open_loop,    open_fnmanager, open_invoker,
+    open_preenv,  open_controller,   open_gateway,
 };
 
 /* ---- stop: gateway refuses, controller drains, invoker removes, everything closes ---------------------------------- */
@@ -367,6 +376,7 @@ static void on_stop(uv_signal_t *s, int signum)
            "signal %d: stopping; running calls may finish within %lld s", signum,
            (long long)d->options.drain_s);
     gateway_set_ready(d->gateway, false);
+    preenv_tester_stop(d->tester);
     gateway_drain(d->gateway, on_door_closed, d);
     controller_drain(d->controller, (uint64_t)d->options.drain_s * 1000, on_calls_done, d);
 }
@@ -446,6 +456,7 @@ static int close_all(struct daemon *d)
     fnmanager_close(
         d->fnmanager); /* first: its last answers go to the controller's resolve cache */
     controller_close(d->controller);
+    preenv_tester_close(d->tester);
     int busy = nr_loop_fini(&d->loop);
     nr_tls_close(d->tls);
     nr_options_fini(d->sets);

@@ -10,6 +10,7 @@
 #include "fnmanager/account_api.h"
 #include "fnmanager/action.h"
 #include "fnmanager/grants_api.h"
+#include "fnmanager/preenv_api.h"
 #include "fnmanager/resolve.h"
 #include "fnmanager/sweeper.h"
 
@@ -49,6 +50,12 @@ static const struct {
     [FN_GRANTS_GET] = {"grants_get", grants_get},
     [FN_GRANTS_PUT] = {"grants_put", grants_put},
     [FN_RESOLVE_ALIAS] = {"resolve_alias", op_resolve_alias},
+    [FN_PREENV_START] = {"preenv_start", op_preenv_start},
+    [FN_PREENV_LIST] = {"preenv_list", op_preenv_list},
+    [FN_PREENV_GET] = {"preenv_get", op_preenv_get},
+    [FN_PREENV_EVENTS] = {"preenv_events", op_preenv_events},
+    [FN_PREENV_CANCEL] = {"preenv_cancel", op_preenv_cancel},
+    [FN_PREENV_APPLY] = {"preenv_apply", op_preenv_apply},
 };
 
 /* A change on its way to the loops; freed when both have seen it. Of many changes by one call each has one without a call, and the last

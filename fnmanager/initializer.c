@@ -5,6 +5,7 @@
 #include "common/base/file.h"
 #include "fnmanager/kinds.h"
 #include "fnmanager/manager.h"
+#include "fnmanager/preenv_optimizer.h"
 #include "fnmanager/schema.h"
 #include "fnmanager/sweeper.h"
 
@@ -61,6 +62,7 @@ static int open_parts(struct fnmanager *m, struct nr_err *err)
         (struct sweeper){.s = &m->storage, .db = m->db, .log = m->config.log, .swept = &m->swept};
     if ((r = sweeper_start(&m->sweeper, err)) < 0)
         return r;
+    m->preenv = preenv_open(m);
     return handler_init(&m->handler, m, err);
 }
 
@@ -86,6 +88,7 @@ void fnmanager_close(struct fnmanager *m)
     if (m == NULL)
         return;
     handler_fini(&m->handler);
+    preenv_close(m->preenv);
     sweeper_stop(&m->sweeper);
     secrets_fini(&m->secrets);
     accounts_close(&m->accounts);
@@ -133,4 +136,5 @@ void fnmanager_metrics(struct fnmanager *m, struct nr_buf *out)
         nr_metric_one(out, counters[i].name, "counter", counters[i].help,
                       (double)counters[i].value);
     handler_metrics(&m->handler, out);
+    preenv_metrics(m->preenv, out);
 }

@@ -28,6 +28,7 @@ struct fnmanager {
     struct accounts accounts;
     struct secrets secrets;
     struct handler handler;
+    struct preenv *preenv;
     _Atomic uint64_t revision; /* the last one given out */
     nr_counter swept;
 };

@@ -95,4 +95,11 @@ static const char step_4[] =
     "CREATE TRIGGER latest_changed AFTER UPDATE OF updated_ms, revision ON versions WHEN new.number = 0 BEGIN"
     " UPDATE functions SET updated_ms = new.updated_ms, revision = new.revision WHERE id = new.function_id; END;";
 
-const char *const schema_steps[] = {step_1, step_2, step_3, step_4, NULL};
+/* Runs of PreEnv: those of one function, those that go on after a restart. They go with their function. */
+static const char step_5[] =
+    "CREATE INDEX preenv_by_function ON preenv_runs(function_id, started_ms);"
+    "CREATE INDEX preenv_unfinished ON preenv_runs(started_ms) WHERE state = 'running';"
+    "CREATE TRIGGER preenv_gone AFTER DELETE ON functions BEGIN"
+    " DELETE FROM preenv_runs WHERE function_id = old.id; END;";
+
+const char *const schema_steps[] = {step_1, step_2, step_3, step_4, step_5, NULL};

@@ -43,6 +43,7 @@ int gateway_open(const struct gateway_config *c, struct gateway **ret, struct nr
     g->config = *c;
     g->config.listen = NULL;
     nr_list_init(&g->log_streams);
+    nr_list_init(&g->progress_streams);
     http_config(c, &http);
     r = nr_http_open(c->loop, &http, &gateway_hooks, g, &g->http, err);
     if (r == 0)
@@ -73,6 +74,7 @@ void gateway_drain(struct gateway *g, void (*idle)(void *arg), void *arg)
     g->ready = false;
     g->stopping = true;
     logs_stop_all(g);
+    progress_stop_all(g);
     nr_http_drain(g->http, idle, arg);
 }
 

@@ -60,6 +60,7 @@ enum route_flag {
 
 struct gateway_request;
 struct log_stream; /* logs.c */
+struct progress;   /* progress.c */
 
 struct route {
     enum nr_http_method method;
@@ -117,6 +118,7 @@ struct gateway_request {
     /* what it waits for */
     struct activation *activation; /* until its on_reply */
     struct log_stream *logs;
+    struct progress *progress;
     bool asks; /* call and query are in use */
 
     /* From here on nothing is cleared for each request (gateway.c): these are large, and a call of a function needs none. */
@@ -148,7 +150,7 @@ struct gateway {
     struct gateway_counts counts;
     unsigned live; /* requests between on_head and on_end */
     struct activation_pool *activations;
-    struct nr_link log_streams;
+    struct nr_link log_streams, progress_streams;
     uint64_t log_window;
     unsigned logged, not_logged; /* refusals of this second */
     bool closed;
@@ -226,6 +228,7 @@ void activations_call(struct gateway_request *q); /* activations.c; op: enum que
 void accounts_call(struct gateway_request *q);
 void functions_call(struct gateway_request *q); /* actions.c; op: enum fn_op */
 void logs_call(struct gateway_request *q);      /* logs.c */
+void progress_call(struct gateway_request *q);  /* progress.c; op: enum fn_op that gives the state */
 void info_root(struct gateway_request *q);      /* info.c, this and the next ones */
 void info_api(struct gateway_request *q);
 void info_namespaces(struct gateway_request *q);
@@ -240,6 +243,10 @@ void info_metrics(struct gateway_request *q);
 void logs_wake(struct gateway_request *q);
 /* Every stream that follows ends now: the platform stops. */
 void logs_stop_all(struct gateway *g);
+
+/* progress.c: likewise. */
+void progress_wake(struct gateway_request *q);
+void progress_stop_all(struct gateway *g);
 
 /* metrics.c: counts a request that ended. */
 void metrics_request(struct gateway_request *q);

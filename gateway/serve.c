@@ -240,7 +240,12 @@ void request_tick(struct gateway_request *q)
         reply_write(q);
         return;
     case G_PARTS: /* ticked by on_drained(), or by on_gone() */ reply_parts(q); return;
-    case G_STREAM: /* ticked by on_drained(), or by on_gone() */ logs_wake(q); return;
+    case G_STREAM: /* ticked by on_drained(), or by on_gone() */
+        if (q->logs)
+            logs_wake(q);
+        else
+            progress_wake(q);
+        return;
     case G_END: return;
     }
 }

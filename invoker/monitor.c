@@ -85,7 +85,7 @@ static struct usage_sum *kind_sum(struct monitor *m, const char *kind)
 
 static void sum_up(struct monitor *m, const struct container *ct, const struct usage_sum *more)
 {
-    if (ct->fn)
+    if (ct->fn && !ct->fn->trial)
         usage_sum_add(function_sum(m, ct->fn), more);
     usage_sum_add(kind_sum(m, ct->fn ? ct->fn->kind : ct->kind), more);
 }

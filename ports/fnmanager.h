@@ -41,8 +41,8 @@ struct fnmanager_config {
     const char *guest_profile;        /* "local", "default", "iot" */
     const char *
         secret_key_file; /* key of the secrets that must be readable again; NULL: "<data_dir>.secret.key" */
-    bool dev_keys;         /* the public pair; loopback only (the daemon checks) */
-    int64_t memory_max_mb; /* of the node */
+    bool dev_keys;           /* the public pair; loopback only (the daemon checks) */
+    int64_t memory_max_mb;   /* of the node */
     const struct node *node; /* kept: cores and GPUs; NULL: neither is known */
     const struct grant_device
         *devices;         /* kept; those that may be granted, ends with a NULL name; NULL: none */
@@ -56,6 +56,9 @@ struct fnmanager_config {
 
 /* Opens the stores, migrates, sweeps leftovers, makes guest and administrator on an empty folder. Blocking; at start. */
 int fnmanager_open(const struct fnmanager_config *c, struct fnmanager **ret, struct nr_err *err);
+struct preenv_tester;
+/* PreEnv has a Tester from now on (kept): runs that an earlier process left are gone on with. Once, before the loop runs. */
+int fnmanager_preenv(struct fnmanager *m, struct preenv_tester *t, struct nr_err *err);
 /* Finishes what was posted; joins its threads. Blocking; the loop must still run for outstanding `done`s, or be past them. */
 void fnmanager_close(struct fnmanager *m);
 
@@ -75,6 +78,12 @@ enum fn_op {
     FN_GRANTS_GET, /* name: the account */
     FN_GRANTS_PUT, /* name, body as grants_read() takes it; each function of the account becomes new */
     FN_RESOLVE_ALIAS, /* account (owner), package, name, item: the alias -> split */
+    FN_PREENV_START,  /* package, name, body as docs/api.md tells -> 202 {"id"} */
+    FN_PREENV_LIST,   /* limit, skip */
+    FN_PREENV_GET,    /* item: the run */
+    FN_PREENV_EVENTS, /* item, skip: events that are known -> further ones as server-sent events, skip, last */
+    FN_PREENV_CANCEL, /* item */
+    FN_PREENV_APPLY,  /* item */
     FN_OPS
 };
 
@@ -96,10 +105,12 @@ struct fn_call {
     void (*done)(struct fn_call *c);
     void *owner;
     /* out */
+    bool last;  /* of an operation that gives events: there will be no further ones */
     int status; /* HTTP status; an operation sets another 2xx than 200; 0 with FN_RESOLVE, FN_RESOLVE_ALIAS: see err */
     struct nr_err err;   /* a refusal: code and the exact OpenWhisk text */
     struct nr_buf reply; /* body of a 2xx; nr_buf_fini by the caller */
-    struct function *fn; /* FN_RESOLVE: shared, given to the caller; also one that may not run (FN_BLOCKED, FN_RETIRED) */
+    struct function *
+        fn; /* FN_RESOLVE: shared, given to the caller; also one that may not run (FN_BLOCKED, FN_RETIRED) */
     struct alias_split split; /* FN_RESOLVE_ALIAS: where it points, n is at least 1 */
     /* private */
     enum fn_change change; /* of the revision that the operation replaced */

@@ -71,6 +71,7 @@ struct function {
     struct function_gpu gpu;
     enum function_network network;
     bool provide_api_key;
+    bool trial; /* of PreEnv: its calls are no traffic of the function */
     struct grants *
         grants; /* shared: what the administrator allows the account, and this function asks for; NULL: nothing */
 };
