@@ -85,7 +85,7 @@ class Storm:
         if self.is_blocked(0):
             self.ask("POST", f"{N}/update", {}, 409)
             return
-        self.ask("POST", f"{N}/update", {"hold_s": 30, "while_updating": self.chance.choice(["hold", "old"])}, 200)
+        self.ask("POST", f"{N}/update", self.chance.choice([{"hold_s": 30}, {"while_updating": "old"}]), 200)
         self.ask("POST", f"{N}/update", {}, 409)
         self.ask("POST", f"{N}/block", {}, 409)
         time.sleep(self.chance.uniform(0, 0.3))
