@@ -157,6 +157,85 @@ static void test_invoke_parameters(void **state)
     fakes_close(f);
 }
 
+/* Headers follow the authorization. */
+static const struct {
+    const char *query, *headers;
+    int64_t number;
+    const char *alias;
+} targets[] = {
+    {"", "", 0, ""},
+    {"?version=3", "", 3, ""},
+    {"?version=2147483647", "", 2147483647, ""},
+    {"?version=latest", "", 0, ""},
+    {"?alias=prod", "", 0, "prod"},
+    {"?alias=a%20b", "", 0, "a b"},
+    {"", "x-narae-version: 4\n", 4, ""},
+    {"", "x-narae-version: latest\n", 0, ""},
+    {"?blocking=true", "x-narae-alias: beta\n", 0, "beta"},
+};
+
+static void test_versions(void **state)
+{
+    struct fakes *f = fakes_open();
+
+    for (size_t i = 0; i < nr_countof(targets); i++) {
+        char target[128], headers[512];
+
+        (void)snprintf(target, sizeof(target), "%s/a%s", ACTIONS, targets[i].query);
+        (void)snprintf(headers, sizeof(headers), "authorization: " GOOD_HEADER "\n%s",
+                       targets[i].headers);
+        struct gateway_request *q = ask(f, NR_HTTP_POST, target, headers, NULL);
+        assert_int_equal(f->held->number, targets[i].number);
+        assert_true(nr_str_eqz(f->held->alias, targets[i].alias));
+        answer_activation(f, 202, "{}");
+        request_over(f, q);
+    }
+    fakes_close(f);
+}
+
+#define A_NUMBER(v) "A version is a number from 1, or 'latest', not '" v "'."
+#define ONCE                                                                                       \
+    "A version or an alias can be named once: by ?version=, ?alias=, X-Narae-Version or "          \
+    "X-Narae-Alias."
+#define A_NAME "The alias is not a name: The name of the entity contains illegal characters."
+
+static const struct {
+    const char *query, *headers, *text;
+} bad_targets[] = {
+    {"?version=0", "", A_NUMBER("0")},
+    {"?version=2147483648", "", A_NUMBER("2147483648")},
+    {"?version=", "", A_NUMBER("")},
+    {"?version=+1", "", A_NUMBER(" 1")},
+    {"?version=v1", "", A_NUMBER("v1")},
+    {"?alias=", "", A_NAME},
+    {"?alias=a/b", "", A_NAME},
+    {"", "x-narae-version: 1.0\n", A_NUMBER("1.0")},
+    {"", "x-narae-alias: -\n", A_NAME},
+    {"?version=1&alias=a", "", ONCE},
+    {"?version=1", "x-narae-version: 1\n", ONCE},
+    {"?alias=a", "x-narae-version: 1\n", ONCE},
+    {"", "x-narae-version: 1\nx-narae-alias: a\n", ONCE},
+};
+
+static void test_bad_versions(void **state)
+{
+    struct fakes *f = fakes_open();
+
+    for (size_t i = 0; i < nr_countof(bad_targets); i++) {
+        char target[128], headers[512];
+
+        (void)snprintf(target, sizeof(target), "%s/a%s", ACTIONS, bad_targets[i].query);
+        (void)snprintf(headers, sizeof(headers), "authorization: " GOOD_HEADER "\n%s",
+                       bad_targets[i].headers);
+        struct gateway_request *q = ask(f, NR_HTTP_POST, target, headers, NULL);
+        assert_int_equal(q->status, 400);
+        assert_string_equal(q->err.text, bad_targets[i].text);
+        request_over(f, q);
+    }
+    assert_int_equal(f->invokes, 0);
+    fakes_close(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +243,8 @@ int main(void)
         cmocka_unit_test(test_pages),
         cmocka_unit_test(test_activation_filters),
         cmocka_unit_test(test_invoke_parameters),
+        cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_bad_versions),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
