@@ -202,8 +202,8 @@ static void decide(struct invoker *v, const struct invoker_config *c, const stru
 
 /* ---- what is there ------------------------------------------------------------------------------------------ */
 
-/* Our name in "narae-<8>-<8 hex>", or "". */
-static const char *name_in(const json_t *container)
+/* "narae-<8>-<8 hex>" */
+const char *adopt_name_of(const json_t *container)
 {
     const char *full = json_string_value(json_array_get(json_object_get(container, "Names"), 0));
     const char *dash = full ? strrchr(full, '-') : NULL;
@@ -213,8 +213,7 @@ static const char *name_in(const json_t *container)
                : "";
 }
 
-/* The Engine's list of all containers with our label (made), or NULL. */
-static json_t *list_containers(struct invoker *v, struct nr_err *err)
+json_t *adopt_list(const struct invoker *v, struct engine_worker *w, struct nr_err *err)
 {
     char filter[128], encoded[3 * sizeof(filter) + 1], path[sizeof(encoded) + 64];
     struct engine_reply reply = {0};
@@ -223,8 +222,7 @@ static json_t *list_containers(struct invoker *v, struct nr_err *err)
                    v->installation);
     (void)nr_pct_encode(nr_str_of(filter), encoded);
     (void)snprintf(path, sizeof(path), "/containers/json?all=1&filters=%s", encoded);
-    int r =
-        engine_want(engine_own_worker(v->engine), "GET", path, no_body, ENGINE_ASK_MS, &reply, err);
+    int r = engine_want(w, "GET", path, no_body, ENGINE_ASK_MS, &reply, err);
     json_t *list = r == 0 ? nr_json_parse(nr_buf_str(&reply.body), err) : NULL;
 
     nr_buf_fini(&reply.body);
@@ -237,7 +235,7 @@ static bool is_known(const json_t *list, const char *name)
     size_t i;
 
     json_array_foreach(list, i, each) {
-        if (strcmp(name_in(each), name) == 0)
+        if (strcmp(adopt_name_of(each), name) == 0)
             return true;
     }
     return false;
@@ -273,7 +271,7 @@ static bool is_orphan(struct invoker *v, const char *id)
 
 int adopt_open(struct invoker *v, const struct invoker_config *c, struct nr_err *err)
 {
-    nr_auto_json json_t *list = list_containers(v, err);
+    nr_auto_json json_t *list = adopt_list(v, engine_own_worker(v->engine), err);
     const json_t *each;
     size_t i;
 
@@ -284,7 +282,7 @@ int adopt_open(struct invoker *v, const struct invoker_config *c, struct nr_err 
         const char *state = nr_json_string(each, "State");
         const struct leftover l = {
             .id = nr_json_string(each, "Id"),
-            .name = name_in(each),
+            .name = adopt_name_of(each),
             .runs = state && (strcmp(state, "running") == 0 || strcmp(state, "paused") == 0),
         };
 

@@ -4,9 +4,11 @@
 #ifndef NR_INVOKER_ADOPT_H
 #define NR_INVOKER_ADOPT_H
 
+#include "common/base/json.h"
 #include "ports/invoker.h"
 
 struct container;
+struct engine_worker;
 
 /* How the containers of an earlier run fared. */
 struct adoption {
@@ -31,6 +33,10 @@ void adopt_tidy(struct invoker *v);
 void adopt_leave(struct invoker *v);
 /* The network slot of this name (8 hex; "": none) becomes ct's again (container.c). False: it is not there, and ct must go. */
 bool container_adopt_network(struct container *ct, const char *slot);
+/* The Engine's list of all containers of this installation (made), or NULL. Blocking, on the worker's thread. */
+json_t *adopt_list(const struct invoker *v, struct engine_worker *w, struct nr_err *err);
+/* Our name (8 hex) of one of them, or ""; lent with the list. */
+const char *adopt_name_of(const json_t *container);
 /* Submits the letting go of a container that was marked; container_removed() comes as after a removal. */
 void leave_container(struct container *ct);
 

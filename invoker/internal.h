@@ -36,6 +36,7 @@ struct shelf;
 struct start_job;
 struct stems;
 struct monitor;
+struct sweep;
 struct watched;
 
 /* How long a container may take from the Engine's start to its first hello, and how often the Engine is asked meanwhile. */
@@ -371,6 +372,7 @@ struct invoker {
     struct engine *engine;
     struct probe probe;
     struct monitor *monitor;            /* NULL: nobody looks */
+    struct sweep *sweep;                /* NULL: not yet */
     struct network *network;            /* NULL: containers do not live in network slots */
     const struct grant_device *devices; /* that may be granted; NULL: none */
     char *volumes_dir;                  /* granted volumes are below it */

@@ -19,6 +19,7 @@
 #include "invoker/volume.h"
 #include "invoker/stem.h"
 #include "invoker/monitor.h"
+#include "invoker/sweep.h"
 
 enum { TIDY_MS = 1000, SOCKET_PATH_MAX = 100, META_MAX_BYTES = NR_FRAME_META_MAX_BYTES };
 /* What a start takes before one was seen. */
@@ -141,6 +142,7 @@ static void invoker_free(struct invoker *v)
     if (!v->keep_containers)
         volume_unmount_all(v->volumes_dir);
     monitor_free(v->monitor);
+    sweep_free(v->sweep);
     nr_buf_fini(&v->meta);
     for (size_t i = 0; i < nr_countof(texts); i++)
         free(texts[i]);
@@ -180,6 +182,7 @@ int invoker_open(const struct invoker_config *c, struct invoker **ret, struct nr
         *err = (struct nr_err){0};
     nr_deadline_set(v->loop, &v->tidy, TIDY_MS);
     v->monitor = monitor_open(v);
+    v->sweep = sweep_open(v);
     stems_begin(v);
     *ret = v;
     return 0;
@@ -367,6 +370,7 @@ void invoker_close(struct invoker *v, void (*closed)(void *arg), void *arg)
 {
     v->closed = closed;
     monitor_stop(v->monitor);
+    sweep_stop(v->sweep);
     v->closed_arg = arg;
     nr_deadline_cancel(&v->tidy);
     nr_deadline_cancel(&v->stir);

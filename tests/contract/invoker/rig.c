@@ -48,6 +48,29 @@ void rig_kill(const char *id)
     nr_fetch_free(f);
 }
 
+char *rig_create(const struct rig *r, const char *name)
+{
+    char url[256], body[256];
+    struct nr_fetch *f = nr_fetch_make(docker_socket);
+    struct nr_fetch_req req = {.method = "POST", .url = url, .content_type = "application/json"};
+
+    (void)snprintf(url, sizeof(url), "http://engine/v1.41/containers/create?name=narae-%.8s-%s",
+                   r->installation, name);
+    int n = snprintf(body, sizeof(body),
+                     "{\"Image\":\"%s\",\"Labels\":{\"narae.installation\":\"%s\"}}", r->native,
+                     r->installation);
+
+    req.body = (struct nr_str){body, (size_t)n};
+    assert_int_equal(nr_fetch_call(f, &req, NULL), 0);
+    assert_int_equal(req.status, 201);
+    nr_auto_json json_t *made = nr_json_parse(nr_buf_str(&req.reply), NULL);
+    char *id = nr_strdup(nr_json_string(made, "Id"));
+
+    nr_buf_fini(&req.reply);
+    nr_fetch_free(f);
+    return id;
+}
+
 char *rig_containers(struct rig *r)
 {
     char filter[128], encoded[400], path[512];
@@ -144,6 +167,8 @@ static bool open_in(struct rig *r, int64_t memory_mb, const struct rig_options *
         .freezer = o->freezer,
         .memory_raise = o->memory_raise,
         .network = o->network ? o->network : "bridge",
+        .function_of = o->function_of,
+        .function_of_arg = r,
         .log = &r->log,
     };
     int status = invoker_open(&c, &r->invoker, &err);
@@ -168,9 +193,9 @@ bool rig_open_with(struct rig *r, int64_t memory_mb, const struct rig_options *o
     return open_in(r, memory_mb, o, installation);
 }
 
-bool rig_open_after(struct rig *r, const struct rig *before)
+bool rig_open_after(struct rig *r, const struct rig *before, const struct rig_options *o)
 {
-    return open_in(r, before->node.memory_max_mb, NULL, before->installation);
+    return open_in(r, before->node.memory_max_mb, o, before->installation);
 }
 
 static void stop(void *arg)

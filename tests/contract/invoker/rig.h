@@ -25,6 +25,9 @@ struct rig_options {
     const char *stems, *freezer, *memory_raise, *network; /* as in struct invoker_config */
     uint32_t freeze_after_ms;
     unsigned containers_max;
+    /* as in struct invoker_config; its argument is the rig */
+    struct function *(*function_of)(void *rig, const char *account, const char *package,
+                                    const char *name);
 };
 
 /* One call and what became of it. */
@@ -38,8 +41,8 @@ struct rig_call {
 /* Opens everything; memory_mb: the node's budget. false: there is no Engine or no image (the test is skipped). */
 bool rig_open(struct rig *r, int64_t memory_mb);
 bool rig_open_with(struct rig *r, int64_t memory_mb, const struct rig_options *o);
-/* As rig_open with the installation and the folder of `before`, which crashed: its containers are an earlier run's. */
-bool rig_open_after(struct rig *r, const struct rig *before);
+/* As rig_open_with, with the installation and the folder of `before`, which crashed: its containers are an earlier run's. */
+bool rig_open_after(struct rig *r, const struct rig *before, const struct rig_options *o);
 /* Drains for at most so long. What could not be removed meanwhile; rig_close() is to follow. */
 unsigned rig_drain(struct rig *r, uint64_t max_ms);
 /* Drains, closes, and asserts that the loop is empty and that no container is left. */
@@ -66,6 +69,8 @@ int64_t rig_status(struct rig *r, const char *a, const char *b);
 bool rig_has_bridge(void);
 /* Ids of the containers of this rig that the Engine knows, one a line (made). */
 char *rig_containers(struct rig *r);
+/* Makes a container of this rig behind the invoker's back, named as its are (8 hex); its id (made). */
+char *rig_create(const struct rig *r, const char *name);
 /* Kills a container behind the invoker's back. */
 void rig_kill(const char *id);
 

@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <cmocka.h>
 
@@ -41,6 +43,16 @@ static void expect(const struct rig_call *c, enum outcome_status status, const c
     nr_auto_free char *got = nr_strndup(c->a->outcome.result.p, c->a->outcome.result.n);
 
     assert_string_equal(got, result);
+}
+
+/* A number of the result; the call is freed. */
+static void expect_number(struct rig_call *c, const char *key, int64_t wanted)
+{
+    assert_int_equal(c->a->outcome.status, OUTCOME_SUCCESS);
+    nr_auto_json json_t *result = nr_json_parse(c->a->outcome.result, NULL);
+
+    assert_int_equal(json_integer_value(json_object_get(result, key)), wanted);
+    rig_free(c);
 }
 
 static bool logged(const struct rig_call *c, const char *text)
@@ -398,6 +410,85 @@ static void engine_away(void **state)
     function_unref(dies);
 }
 
+/* ---- lost without knowing ----------------------------------------------------------------------------------- */
+
+/* A process in a control group of its own in this rig's parent group, as one that the Engine has forgotten. 0: there is no parent group. */
+static pid_t forgotten_process(const struct rig *r, const char *id)
+{
+    static const char *const roots[] = {"/sys/fs/cgroup/memory", "/sys/fs/cgroup"};
+    char path[256], text[32];
+
+    for (size_t i = 0; i < nr_countof(roots); i++) {
+        (void)snprintf(path, sizeof(path), "%s/narae-%s", roots[i], r->installation);
+        if (access(path, F_OK) != 0)
+            continue;
+        (void)snprintf(path, sizeof(path), "%s/narae-%s/%s", roots[i], r->installation, id);
+        assert_int_equal(mkdir(path, 0755), 0);
+        pid_t pid = fork();
+
+        if (pid == 0) {
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+            for (;;)
+                (void)pause();
+        }
+        (void)snprintf(text, sizeof(text), "%d", (int)pid);
+        (void)snprintf(path, sizeof(path), "%s/narae-%s/%s/cgroup.procs", roots[i], r->installation,
+                       id);
+        FILE *f = fopen(path, "we");
+
+        assert_non_null(f);
+        assert_true(fputs(text, f) >= 0 && fclose(f) == 0);
+        return pid;
+    }
+    return 0;
+}
+
+static bool has_group(const struct rig *r, const char *id)
+{
+    char path[256];
+
+    (void)snprintf(path, sizeof(path), "/sys/fs/cgroup/memory/narae-%s/%s", r->installation, id);
+    if (access(path, F_OK) == 0)
+        return true;
+    (void)snprintf(path, sizeof(path), "/sys/fs/cgroup/narae-%s/%s", r->installation, id);
+    return access(path, F_OK) == 0;
+}
+
+/* A container that the Engine made when nobody waited for it any more, and one that the Engine has forgotten, go while we run; ours stay. */
+static void what_is_lost_is_found(void **state)
+{
+    static const char id[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    struct rig *r = *state;
+    struct function *f = rig_function(r, "mine", "blackbox", "once", native_echo);
+    struct rig_call c;
+    int ended;
+
+    rig_run(r, &c, f, "{}");
+    rig_free(&c);
+    pid_t pid = forgotten_process(r, id);
+    nr_auto_free char *mine = rig_containers(r), *late = rig_create(r, "0badcafe");
+    bool done = false;
+
+    for (int i = 0; i < 300 && !done; i++) {
+        nr_auto_free char *now = rig_containers(r);
+
+        rig_pass(r, 100);
+        done = strstr(now, late) == NULL && (pid == 0 || !has_group(r, id));
+    }
+    assert_true(done);
+    if (pid > 0) {
+        assert_int_equal(waitpid(pid, &ended, 0), pid);
+        assert_true(WIFSIGNALED(ended) && WTERMSIG(ended) == SIGKILL);
+    }
+    nr_auto_free char *now = rig_containers(r);
+
+    assert_string_equal(now, mine);
+    rig_run(r, &c, f, "{}");
+    assert_int_equal(c.a->start, START_WARM);
+    rig_free(&c);
+    function_unref(f);
+}
+
 /* ---- many --------------------------------------------------------------------------------------------------- */
 
 static void one_container_many_slots(void **state)
@@ -598,37 +689,49 @@ static void cuts(void **state)
     function_unref(f);
 }
 
-/* Another process that ends without a word, a call under way: the next start removes what it left. */
-static void crash_and_sweep(void **state)
+/* Another process with an invoker of its own does something and ends without a word. *before: what there is to know of its rig. */
+static void in_a_crashed_process(struct rig *r, struct rig *before,
+                                 void (*something)(struct rig *r))
 {
-    struct rig *r = *state;
-    struct rig before;
     int told[2];
 
-    rig_close(r);
     assert_int_equal(pipe(told), 0);
     pid_t child = fork();
 
     if (child == 0) {
-        struct rig_call c;
-
         (void)rig_open(r, 4096);
-        struct function *f = rig_function(r, "left", "python:3", "",
-                                          "import time\ndef main(a):\n    time.sleep(60)\n");
-
-        rig_start(r, &c, f, "{}");
-        while (c.a->i != I_AWAIT)
-            (void)uv_run(&r->loop.uv, UV_RUN_ONCE);
+        something(r);
         _exit(write(told[1], r, sizeof(*r)) == (ssize_t)sizeof(*r) ? 0 : 1);
     }
-    assert_int_equal(read(told[0], &before, sizeof(before)), sizeof(before));
+    assert_int_equal(read(told[0], before, sizeof(*before)), sizeof(*before));
     assert_int_equal(waitpid(child, NULL, 0), child);
     (void)close(told[0]);
     (void)close(told[1]);
+}
+
+static void leave_a_call_under_way(struct rig *r)
+{
+    struct function *f =
+        rig_function(r, "left", "python:3", "", "import time\ndef main(a):\n    time.sleep(60)\n");
+    struct rig_call c;
+
+    rig_start(r, &c, f, "{}");
+    while (c.a->i != I_AWAIT)
+        (void)uv_run(&r->loop.uv, UV_RUN_ONCE);
+}
+
+/* The next start removes what it left. */
+static void crash_and_sweep(void **state)
+{
+    struct rig *r = *state;
+    struct rig before;
+
+    rig_close(r);
+    in_a_crashed_process(r, &before, leave_a_call_under_way);
     nr_auto_free char *left = rig_containers(&before);
 
     assert_int_not_equal(strlen(left), 0);
-    assert_true(rig_open_after(r, &before));
+    assert_true(rig_open_after(r, &before, NULL));
     for (int i = 0; i < 50; i++) {
         nr_auto_free char *now = rig_containers(r);
 
@@ -638,6 +741,94 @@ static void crash_and_sweep(void **state)
     }
     fail_msg("containers of the earlier run are still there after 5 s");
 }
+
+/* ---- adoption: a second invoker takes the first one's containers --------------------------------------------- */
+
+/* Says which process answers, and how often it has. */
+static const char counts[] =
+    "import os\nn = 0\ndef main(a):\n    global n\n    n += 1\n"
+    "    return {\"pid\": os.stat('/proc/self/ns/mnt').st_ino, \"n\": n}\n";
+static const char *const counting[] = {"kept", "changed", "gone"};
+
+static struct function *make_counting(struct rig *r, const char *name)
+{
+    return rig_function(r, name, "python:3", "", counts);
+}
+
+static void leave_idle_containers(struct rig *r)
+{
+    for (size_t i = 0; i < nr_countof(counting); i++) {
+        struct function *f = make_counting(r, counting[i]);
+        struct rig_call c;
+
+        rig_run(r, &c, f, "{}");
+        expect_number(&c, "n", 1);
+    }
+}
+
+/* As the function manager answers the second invoker: one as it was, one that was changed meanwhile, one that was removed. */
+static struct function *function_now(void *arg, const char *account, const char *package,
+                                     const char *name)
+{
+    struct rig *r = arg;
+    uint64_t before = r->revisions;
+    struct function *f = NULL;
+
+    assert_string_equal(account, "guest");
+    assert_string_equal(package, "");
+    for (size_t i = 0; i < nr_countof(counting); i++)
+        if (strcmp(name, counting[i]) == 0 && strcmp(name, "gone") != 0) {
+            r->revisions = strcmp(name, "kept") == 0 ? i : 99;
+            f = make_counting(r, name);
+        }
+    r->revisions = before;
+    return f;
+}
+
+static void adopted_by_the_next(void **state)
+{
+    static const struct rig_options options = {.stems = "off", .function_of = function_now};
+    struct rig *r = *state;
+    struct rig before;
+    struct rig_call c;
+
+    rig_close(r);
+    in_a_crashed_process(r, &before, leave_idle_containers);
+    nr_auto_free char *left = rig_containers(&before);
+
+    assert_int_equal(strlen(left), 3 * 65);
+    assert_true(rig_open_after(r, &before, &options));
+    assert_int_equal(atomic_load(&r->node.memory_used_mb), 128); /* counted before it has dialled */
+    for (int i = 0; i < 300 && (rig_status(r, "containers_by_state", "idle") != 1 ||
+                                rig_status(r, "containers_by_state", "adopting") != 0);
+         i++)
+        rig_pass(r, 50);
+    struct function *kept = function_now(r, "guest", "", "kept");
+
+    rig_run(r, &c, kept, "{}");
+    assert_int_equal(c.a->start, START_WARM);
+    expect_number(&c, "n", 2); /* the very process that answered the first invoker */
+    nr_auto_free char *now = rig_containers(r);
+
+    for (int i = 0; i < 200 && strlen(now) > 65; i++) { /* the others are being removed */
+        rig_pass(r, 50);
+        free(now);
+        now = rig_containers(r);
+    }
+    assert_int_equal(strlen(now), 65);
+    assert_non_null(strstr(left, now));
+    /* One of its own from now on: an update takes it away. */
+    invoker_forget(r->invoker, kept->revision);
+    for (int i = 0; i < 200 && rig_status(r, "containers_by_state", "dying") +
+                                       rig_status(r, "containers_by_state", "idle") >
+                                   0;
+         i++)
+        rig_pass(r, 50);
+    assert_int_equal(atomic_load(&r->node.memory_used_mb), 0);
+    function_unref(kept);
+}
+
+/* ---- stopping ------------------------------------------------------------------------------------------------- */
 
 /* A drain with calls that wait, start and run: each gets its answer and its end. */
 static void drain_in_the_middle(void **state)
@@ -683,7 +874,8 @@ static void drain_without_engine(void **state)
     assert_true(rig_open(r, 4096));
 }
 
-int main(void)
+/* An argument names the tests to be run, by a pattern. */
+int main(int argc, char **argv)
 {
     struct rig probe;
     const struct CMUnitTest tests[] = {
@@ -699,6 +891,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(image_that_cannot_be_pulled, setup, teardown),
         cmocka_unit_test_setup_teardown(networks, setup, teardown),
         cmocka_unit_test_setup_teardown(engine_away, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_lost_is_found, setup, teardown),
         cmocka_unit_test_setup_teardown(one_container_many_slots, setup, teardown),
         cmocka_unit_test_setup_teardown(memory_is_shared_out, setup, teardown),
         cmocka_unit_test_setup_teardown(waiting_calls_take_what_is_free, setup, teardown),
@@ -706,6 +899,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(claims, setup, teardown),
         cmocka_unit_test_setup_teardown(cuts, setup, teardown),
         cmocka_unit_test_setup_teardown(crash_and_sweep, setup, teardown),
+        cmocka_unit_test_setup_teardown(adopted_by_the_next, setup, teardown),
         cmocka_unit_test_setup_teardown(drain_in_the_middle, setup, teardown),
         cmocka_unit_test_setup_teardown(drain_without_engine, setup, teardown),
     };
@@ -713,5 +907,6 @@ int main(void)
     if (!rig_open(&probe, 4096))
         return 77;
     rig_close(&probe);
+    cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
