@@ -31,6 +31,7 @@ int controller_open(const struct controller_config *config, struct controller **
     nr_list_init(&c->answered);
     nr_list_init(&c->asking);
     nr_list_init(&c->followers);
+    nr_list_init(&c->forgettings);
     int e = journal_open(c, err);
     if (e != 0) {
         controller_close(c);
@@ -156,6 +157,7 @@ void controller_close(struct controller *c)
     c->closed = true;
     nr_db_stop(c->db);
     nr_mailbox_drain(c->loop); /* what the store still had to say */
+    forget_fini(c);
     drop_unwritten(c);
     nr_db_close(c->db);
     resolve_fini(c);

@@ -65,7 +65,8 @@ struct controller {
     struct nr_link
         answered;          /* answered, row not on disk yet; by `queue`, in order of `answer_seq` */
     struct nr_link asking; /* questions that wait for the rows answered before them */
-    struct nr_link followers; /* of logs */
+    struct nr_link followers;   /* of logs */
+    struct nr_link forgettings; /* of accounts: forget.c */
 
     struct journal_count rows;
     int64_t unstored_bytes,
@@ -100,6 +101,9 @@ void hold_release(struct controller *c, const char *account, const char *package
 /* The platform stops: all held calls end. */
 void hold_stop(struct controller *c);
 void hold_fini(struct controller *c);
+
+/* forget.c: those that were cut short by the end; their done comes. */
+void forget_fini(struct controller *c);
 
 /* admission.c: counts a in, or fails it with the exact text and Retry-After. Reloaded rows are always counted in. */
 void admission_take(struct controller *c, struct activation *a, uint64_t now_ms);

@@ -176,6 +176,14 @@ static bool on_loopback(const char *listen)
 
 /* ---- the parts --------------------------------------------------------------------------------------------------- */
 
+static void on_forget_account(void *arg, const char *account, void (*done)(void *done_arg),
+                              void *done_arg)
+{
+    struct daemon *d = arg;
+
+    controller_forget_account(d->controller, account, done, done_arg);
+}
+
 static void on_change(void *arg, const char *account, const char *package, const char *name,
                       uint64_t old_revision, enum fn_change what)
 {
@@ -198,6 +206,7 @@ static int open_fnmanager(struct daemon *d, struct nr_err *err)
                                        .devices = d->devices,
                                        .loop = &d->loop,
                                        .on_change = on_change,
+                                       .forget_account = on_forget_account,
                                        .arg = d,
                                        .log = &d->log};
 

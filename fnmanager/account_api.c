@@ -1,118 +1,343 @@
-/* {"name","profile","invocationsPerMinute","concurrentInvocations","firesPerMinute"}; a limit of -1 is none, 0 blocks. Limits that are set
- * one by one make the profile "custom". Fields that nobody knows are refused by name.
+/* {"name","state","profile","invocationsPerMinute","concurrentInvocations","firesPerMinute","quota","usage",...}; a limit of -1 is none, 0
+ * blocks. Limits that are set one by one make the profile "custom".
  */
 #include "fnmanager/account_api.h"
 
 #include "common/base/json.h"
+#include "fnmanager/fields.h"
+#include "fnmanager/quota.h"
 
-#define REPLY_MAX_BYTES 4096
+#define REPLY_MAX_BYTES 8192
+#define LIST_REPLY_MAX_BYTES (32 << 20)
+#define REASON_MAX_BYTES 256
+#define NAME_MAX_BYTES 64
+#define NO_ADMIN_LEFT "No key with scope admin would be left that is in force."
 
 static const struct {
     const char *key;
     size_t offset;
     int64_t min, max;
-} fields[] = {
+} limit_fields[] = {
     {"invocationsPerMinute", offsetof(struct account_row, invocations_per_minute), -1, 100000000},
     {"concurrentInvocations", offsetof(struct account_row, concurrent_invocations), 0, 1000000},
     {"firesPerMinute", offsetof(struct account_row, fires_per_minute), -1, 100000000},
 };
 
-static int64_t *limit_at(struct account_row *row, size_t i)
+static int64_t *number_at(struct account_row *row, size_t offset)
 {
-    return (int64_t *)(void *)((char *)row + fields[i].offset);
+    return (int64_t *)(void *)((char *)row + offset);
 }
 
-static void write_account(struct account_row *row, struct nr_buf *out)
+struct fn_actor account_actor(const struct fn_call *call)
 {
-    nr_buf_init(out, REPLY_MAX_BYTES);
+    return (struct fn_actor){nr_str_of(call->account->name), nr_str_of(call->account->uuid)};
+}
+
+int account_admin_only(struct fn_call *call)
+{
+    if ((call->account->scopes & SCOPE_ADMIN) != 0)
+        return 0;
+    return nr_err_set(&call->err, NR_EFORBIDDEN, TEXT_FORBIDDEN);
+}
+
+int account_may_see(struct fn_call *call)
+{
+    if ((call->account->scopes & SCOPE_ADMIN) != 0 || nr_str_eqz(call->name, call->account->name))
+        return 0;
+    return nr_err_set(&call->err, NR_ENOENT, TEXT_NOT_FOUND);
+}
+
+int account_refuse(struct fn_call *call, int r)
+{
+    static const struct {
+        int code;
+        const char *text;
+    } texts[] = {
+        {NR_ENOENT, TEXT_NOT_FOUND},
+        {NR_EEXIST, TEXT_EXISTS},
+        {NR_ECONFLICT, NO_ADMIN_LEFT},
+        {NR_ENOSPC, TEXT_NO_SPACE},
+    };
+
+    for (size_t i = 0; i < nr_countof(texts); i++) {
+        if (texts[i].code == r)
+            return nr_err_set(&call->err, r, "%s", texts[i].text);
+    }
+    return nr_err_set(&call->err, r, "%s", TEXT_INTERNAL);
+}
+
+/* Without the closing brace. */
+static void write_limits(struct account_row *row, struct nr_buf *out)
+{
     nr_buf_adds(out, "{\"name\":");
     nr_buf_json(out, nr_str_of(row->name));
     nr_buf_adds(out, ",\"profile\":");
     nr_buf_json(out, nr_str_of(row->profile));
-    for (size_t i = 0; i < nr_countof(fields); i++)
-        nr_buf_printf(out, ",\"%s\":%lld", fields[i].key, (long long)*limit_at(row, i));
-    nr_buf_addc(out, '}');
+    for (size_t i = 0; i < nr_countof(limit_fields); i++)
+        nr_buf_printf(out, ",\"%s\":%lld", limit_fields[i].key,
+                      (long long)*number_at(row, limit_fields[i].offset));
 }
 
-static int load(struct fnmanager *m, struct fn_call *call, struct account_row *ret)
+/* Without the closing brace; used may be NULL: nothing. */
+static void write_account(struct account_row *row, const struct account_amount *used,
+                          struct nr_buf *out)
 {
-    int r = metadata_account(m->db, call->name, ret);
+    static const struct account_amount nothing;
 
-    return r < 0 ? nr_err_set(&call->err, r, "%s", r == NR_ENOENT ? TEXT_NOT_FOUND : TEXT_INTERNAL)
-                 : 0;
+    write_limits(row, out);
+    nr_buf_printf(out, ",\"state\":\"%s\",\"reason\":", account_state_name(row->state));
+    nr_buf_json(out, nr_str_of(row->reason));
+    nr_buf_adds(out, ",\"quota\":");
+    account_write_amount(&row->quota, out);
+    nr_buf_adds(out, ",\"usage\":");
+    account_write_amount(used != NULL ? used : &nothing, out);
+    nr_buf_printf(out, ",\"created_ms\":%lld", (long long)row->created_ms);
+}
+
+/* Looks one account up, or writes all into a list. */
+struct listing {
+    struct nr_str name; /* n == 0: all */
+    struct nr_buf *out;
+    int count;
+};
+
+static void list_one(void *arg, const struct account_row *account,
+                     const struct account_amount *used)
+{
+    struct listing *l = arg;
+    struct account_row row = *account; /* lent */
+
+    if (l->name.n != 0 && !nr_str_eqz(l->name, account->name))
+        return;
+    if (l->count++ > 0)
+        nr_buf_addc(l->out, ',');
+    write_account(&row, used, l->out);
+    nr_buf_addc(l->out, '}');
+}
+
+int account_show(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
+{
+    struct listing l = {.name = call->name, .out = &call->reply};
+    int r = account_may_see(call);
+
+    *ret_old = 0;
+    if (r < 0)
+        return r;
+    nr_buf_init(&call->reply, REPLY_MAX_BYTES);
+    r = metadata_accounts(m->db, list_one, &l);
+    return r < 0 || l.count == 0 ? account_refuse(call, r < 0 ? r : NR_ENOENT) : 0;
+}
+
+int account_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
+{
+    struct listing l = {.out = &call->reply};
+    int r = account_admin_only(call);
+
+    *ret_old = 0;
+    if (r < 0)
+        return r;
+    nr_buf_init(&call->reply, LIST_REPLY_MAX_BYTES);
+    nr_buf_adds(&call->reply, "{\"accounts\":[");
+    r = metadata_accounts(m->db, list_one, &l);
+    nr_buf_adds(&call->reply, "]}");
+    return r < 0 ? account_refuse(call, r) : 0;
 }
 
 int account_get(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
-    bool own = nr_str_eqz(call->name, call->account->name);
     struct account_row row = {0};
-    int r;
+    int r = account_may_see(call);
 
     *ret_old = 0;
-    if (!own && (call->account->scopes & SCOPE_ADMIN) == 0)
-        return nr_err_set(&call->err, NR_EFORBIDDEN, TEXT_FORBIDDEN);
-    if ((r = load(m, call, &row)) == 0)
-        write_account(&row, &call->reply);
+    if (r == 0 && (r = metadata_account(m->db, call->name, &row)) < 0)
+        r = account_refuse(call, r);
+    if (r == 0) {
+        nr_buf_init(&call->reply, REPLY_MAX_BYTES);
+        write_limits(&row, &call->reply);
+        nr_buf_addc(&call->reply, '}');
+    }
     account_row_fini(&row);
     return r;
 }
 
-static int set_field(struct account_row *row, const char *key, const json_t *value,
-                     struct nr_err *err)
+/* ---- create ------------------------------------------------------------------------------------------------------ */
+
+/* It is a namespace, a folder, and a word of many commands. */
+static int check_name(const char *name, struct nr_err *err)
 {
-    for (size_t i = 0; i < nr_countof(fields); i++) {
-        int64_t n = json_integer_value(value);
-        if (strcmp(fields[i].key, key) != 0)
-            continue;
-        if (!json_is_integer(value) || n < fields[i].min || n > fields[i].max)
-            return nr_err_set(err, NR_EINVAL,
-                              "The field '%s' must be an integer from %lld to %lld.", key,
-                              (long long)fields[i].min, (long long)fields[i].max);
-        *limit_at(row, i) = n;
+    static const char signs[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.@-";
+    size_t n = strlen(name);
+
+    if (n <= NAME_MAX_BYTES && strspn(name, signs) == n && strchr("_.@-", name[0]) == NULL)
         return 0;
-    }
     return nr_err_set(
         err, NR_EINVAL,
-        "The field '%.64s' is not known; there are invocationsPerMinute, concurrentInvocations and firesPerMinute.",
-        key);
+        "The name of an account is 1 to %d letters, digits and '_', '.', '@', '-', and begins with a letter or a digit, not '%.80s'.",
+        NAME_MAX_BYTES, name);
 }
 
-static int apply(struct nr_str body, struct account_row *row, struct nr_err *err)
+static int parse_create(struct nr_str body, struct account_row *row, struct nr_err *err)
 {
-    struct nr_err why = {0};
-    nr_auto_json json_t *j = nr_json_parse(body, &why);
-    const char *key;
-    json_t *value;
+    static const char *const known[] = {"name", "profile", NULL};
+    nr_auto_json json_t *o = fields_parse(body, known, err);
+    const char *name = NULL, *profile = "default";
     int r;
 
-    if (j == NULL)
-        return nr_err_set(err, NR_EINVAL, "The request content was malformed:\n%s", why.text);
-    if (!json_is_object(j))
-        return nr_err_set(err, NR_EINVAL, "The request content was malformed:\nObject expected");
-    json_object_foreach(j, key, value) {
-        if ((r = set_field(row, key, value, err)) < 0)
-            return r;
-    }
+    if (o == NULL)
+        return NR_EINVAL;
+    if ((r = fields_text(o, "name", 4096, false, &name, err)) < 0 ||
+        (r = fields_text(o, "profile", 64, false, &profile, err)) < 0)
+        return r;
+    if (name == NULL)
+        return nr_err_set(err, NR_EINVAL, "The field 'name' is missing.");
+    if ((r = check_name(name, err)) < 0)
+        return r;
+    if (!accounts_profile(profile, row))
+        return nr_err_set(err, NR_EINVAL,
+                          "There is no profile '%.64s'; there are default, iot and local.",
+                          profile);
+    accounts_new_row(name, row);
+    row->profile = nr_strdup(profile);
     return 0;
+}
+
+int account_create(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
+{
+    struct account_row row = {0};
+    struct key_pair pair;
+    int r = account_admin_only(call);
+
+    *ret_old = 0;
+    if (r < 0 || (r = parse_create(call->body, &row, &call->err)) < 0)
+        return r;
+    r = accounts_create(&m->accounts, m->db, &row, account_actor(call), &pair);
+    if (r == NR_EEXIST)
+        r = nr_err_set(&call->err, r, "There is an account '%s' already.", row.name);
+    else if (r < 0)
+        r = account_refuse(call, r);
+    if (r == 0) {
+        call->status = 201;
+        nr_buf_init(&call->reply, REPLY_MAX_BYTES);
+        write_account(&row, NULL, &call->reply);
+        nr_buf_printf(&call->reply, ",\"key\":\"%s:%s\"}", pair.uuid, pair.secret);
+    }
+    explicit_bzero(&pair, sizeof(pair));
+    account_row_fini(&row);
+    return r;
+}
+
+/* ---- changes ------------------------------------------------------------------------------------------------------ */
+
+/* One change: reads what the body says into the row, stores, and writes the account, whole or its limits. */
+static int change(struct fnmanager *m, struct fn_call *call, const char *move,
+                  int (*edit)(struct account_row *row, void *arg, struct nr_err *err), bool whole)
+{
+    const struct accounts_edit e = {
+        .name = call->name, .actor = account_actor(call), .move = move, .edit = edit, .arg = call};
+    struct account_row row = {0};
+    int r = account_admin_only(call);
+
+    if (r < 0)
+        return r;
+    if ((r = accounts_edit(&m->accounts, m->db, &e, &row, &call->err)) < 0)
+        return call->err.code != 0 ? r : account_refuse(call, r);
+    nr_buf_init(&call->reply, REPLY_MAX_BYTES);
+    write_limits(&row, &call->reply);
+    if (whole) {
+        nr_buf_printf(&call->reply, ",\"state\":\"%s\",\"reason\":", account_state_name(row.state));
+        nr_buf_json(&call->reply, nr_str_of(row.reason));
+    }
+    nr_buf_addc(&call->reply, '}');
+    account_row_fini(&row);
+    return 0;
+}
+
+static int edit_limits(struct account_row *row, void *arg, struct nr_err *err)
+{
+    static const char *const known[] = {"invocationsPerMinute", "concurrentInvocations",
+                                        "firesPerMinute", NULL};
+    const struct fn_call *call = arg;
+    nr_auto_json json_t *o = fields_parse(call->body, known, err);
+    int r = o == NULL ? NR_EINVAL : 0;
+
+    for (size_t i = 0; r == 0 && i < nr_countof(limit_fields); i++)
+        r = fields_integer(o, limit_fields[i].key, limit_fields[i].min, limit_fields[i].max,
+                           FIELDS_NO_NULL, number_at(row, limit_fields[i].offset), err);
+    free(row->profile);
+    row->profile = nr_strdup(PROFILE_CUSTOM);
+    return r;
 }
 
 int account_limits(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
-    struct account_row row = {0};
-    int r;
-
     *ret_old = 0;
-    if ((call->account->scopes & SCOPE_ADMIN) == 0)
-        return nr_err_set(&call->err, NR_EFORBIDDEN, TEXT_FORBIDDEN);
-    if ((r = load(m, call, &row)) == 0 && (r = apply(call->body, &row, &call->err)) == 0) {
-        free(row.profile);
-        row.profile = nr_strdup(PROFILE_CUSTOM);
-        r = accounts_set_limits(&m->accounts, m->db, &row);
-        if (r < 0)
-            nr_err_set(&call->err, r, "%s", r == NR_ENOSPC ? TEXT_NO_SPACE : TEXT_INTERNAL);
-        else
-            write_account(&row, &call->reply);
-    }
-    account_row_fini(&row);
+    return change(m, call, "account-limits", edit_limits, false);
+}
+
+/* The state of the row becomes `to` when it is `from`. */
+static int edit_state(struct account_row *row, struct fn_call *call, enum account_state from,
+                      enum account_state to, const char *reason, struct nr_err *err)
+{
+    if (strcmp(row->name, ACCOUNT_ADMIN) == 0)
+        return nr_err_set(err, NR_ECONFLICT, "The account 'admin' is protected and stays ACTIVE.");
+    if (row->state != from)
+        return nr_err_set(err, NR_ECONFLICT, "The account '%s' is %s, not %s.", row->name,
+                          account_state_name(row->state), account_state_name(from));
+    row->state = to;
+    free(row->reason);
+    row->reason = nr_strdup(reason);
+    return 0;
+}
+
+static int edit_suspend(struct account_row *row, void *arg, struct nr_err *err)
+{
+    static const char *const known[] = {"reason", NULL};
+    struct fn_call *call = arg;
+    nr_auto_json json_t *o = fields_parse(call->body, known, err);
+    const char *reason = "";
+    int r = o == NULL ? NR_EINVAL : fields_text(o, "reason", REASON_MAX_BYTES, true, &reason, err);
+
+    return r < 0 ? r : edit_state(row, call, ACCOUNT_ACTIVE, ACCOUNT_SUSPENDED, reason, err);
+}
+
+static int edit_resume(struct account_row *row, void *arg, struct nr_err *err)
+{
+    static const char *const known[] = {NULL};
+    struct fn_call *call = arg;
+    nr_auto_json json_t *o = fields_parse(call->body, known, err);
+
+    return o == NULL ? NR_EINVAL
+                     : edit_state(row, call, ACCOUNT_SUSPENDED, ACCOUNT_ACTIVE, "", err);
+}
+
+/* Tells the loops that no version of the account runs any more. */
+static uint64_t drain(struct fnmanager *m, struct fn_call *call)
+{
+    nr_auto_free char *account = nr_strndup(call->name.p, call->name.n);
+    struct account_version *list = NULL;
+    size_t n = 0;
+    int r = metadata_account_versions(m->db, call->name, &list, &n);
+
+    if (r < 0)
+        nr_log(m->config.log, NR_LOG_ERROR, "fnmanager",
+               "containers of account=%s stay until they are idle: %s", account, nr_err_text(r));
+    for (size_t i = 0; i < n; i++)
+        handler_changed(m, account, list[i].package, list[i].name, list[i].revision, FN_REPLACED);
+    account_versions_free(list, n);
+    return n > 0 ? HANDLER_MANY : 0;
+}
+
+int account_suspend(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
+{
+    int r = change(m, call, "account-suspend", edit_suspend, true);
+
+    *ret_old = r == 0 ? drain(m, call) : 0;
     return r;
+}
+
+int account_resume(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
+{
+    *ret_old = 0;
+    return change(m, call, "account-resume", edit_resume, true);
 }

@@ -1,13 +1,28 @@
-/* Accounts as the platform's own API shows and changes them. Blocking; on the handler's threads; as in action.h.
+/* Accounts as the platform's own API shows and changes them. Blocking; on the handler's threads; as in action.h. All but the first two
+ * are for the administrator; to others what is not theirs does not exist.
  */
 #ifndef NR_FNMANAGER_ACCOUNT_API_H
 #define NR_FNMANAGER_ACCOUNT_API_H
 
 #include "fnmanager/manager.h"
 
-/* For the account itself and the administrator. */
+/* The account of call->name as a whole, and its limits alone. */
+int account_show(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old);
 int account_get(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old);
-/* For the administrator only. */
+int account_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old);
+int account_create(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old);
 int account_limits(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old);
+/* Keys are refused, containers end when their calls have ended. */
+int account_suspend(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old);
+int account_resume(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old);
+
+/* Who calls, for the audit log. */
+struct fn_actor account_actor(const struct fn_call *call);
+/* May the caller administer? 0 or NR_EFORBIDDEN with a sentence. */
+int account_admin_only(struct fn_call *call);
+/* May the caller see the account of call->name? 0, or NR_ENOENT with a sentence. */
+int account_may_see(struct fn_call *call);
+/* The sentence for what the registry said about the account of call->name. */
+int account_refuse(struct fn_call *call, int r);
 
 #endif

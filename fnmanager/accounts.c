@@ -1,14 +1,19 @@
 /* The table of keys, and the check of one: HMAC of what was presented, compared in constant time with the stored one, or with zeros
  * when the uuid is unknown. Both take the same way through the same work.
+ *
+ * A change is stored first and then put in force here, under one lock: what a request finds is never ahead of the registry, and behind it
+ * only until the change is answered.
  */
 #include "fnmanager/accounts.h"
 
+#include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "fnmanager/key_files.h"
 
 #define UUID_MAX_BYTES 128
 #define SECRET_MAX_BYTES 256
+#define REFUSED_MAX_BYTES 4096
 
 struct key_entry {
     struct nr_map_node node;
@@ -40,6 +45,34 @@ bool accounts_profile(const char *profile, struct account_row *row)
     return false;
 }
 
+void accounts_new_row(const char *name, struct account_row *row)
+{
+    row->name = nr_strdup(name);
+    row->reason = nr_strdup("");
+    row->state = ACCOUNT_ACTIVE;
+    row->quota = (struct account_amount){-1, -1, -1};
+    row->created_ms = nr_wall_ms();
+}
+
+/* Why no call of the account is taken (made), or NULL. */
+static char *refused_text(const struct account_row *row)
+{
+    struct nr_buf text;
+    char *made;
+
+    if (row->state == ACCOUNT_ACTIVE)
+        return NULL;
+    nr_buf_init(&text, REFUSED_MAX_BYTES);
+    nr_buf_printf(&text, "The account '%s' is %s", row->name,
+                  row->state == ACCOUNT_DELETING ? "being deleted" : "suspended");
+    if (row->reason[0] != '\0')
+        nr_buf_printf(&text, ": %s", row->reason);
+    nr_buf_addc(&text, '.');
+    made = nr_buf_detach(&text, NULL);
+    nr_buf_fini(&text);
+    return made != NULL ? made : nr_strdup("The account is suspended.");
+}
+
 static struct account *make_account(const struct account_row *row, const char *uuid,
                                     unsigned scopes)
 {
@@ -49,6 +82,7 @@ static struct account *make_account(const struct account_row *row, const char *u
     a->name = nr_strdup(row->name);
     a->uuid = nr_strdup(uuid);
     a->scopes = scopes;
+    a->refused = refused_text(row);
     a->invocations_per_minute = row->invocations_per_minute;
     a->fires_per_minute = row->fires_per_minute;
     a->concurrent_invocations = row->concurrent_invocations;
@@ -61,7 +95,7 @@ static void free_entry(struct key_entry *e)
     free(e);
 }
 
-/* At open, before there are other threads that read the map. */
+/* A new key, or another one of the same uuid. */
 static void load_key(void *arg, const struct key_row *key, const struct account_row *account)
 {
     struct accounts *a = arg;
@@ -73,7 +107,20 @@ static void load_key(void *arg, const struct key_row *key, const struct account_
     memcpy(e->mac, key->mac, sizeof(e->mac));
     e->expires_ms = key->expires_ms;
     e->account = make_account(account, e->uuid, key->scopes);
+    pthread_rwlock_wrlock(&a->lock);
     old = nr_map_put(&a->by_uuid, &e->node);
+    pthread_rwlock_unlock(&a->lock);
+    if (old != NULL)
+        free_entry(nr_container_of(old, struct key_entry, node));
+}
+
+static void forget_key(struct accounts *a, struct nr_str uuid)
+{
+    struct nr_map_node *old;
+
+    pthread_rwlock_wrlock(&a->lock);
+    old = nr_map_del(&a->by_uuid, uuid);
+    pthread_rwlock_unlock(&a->lock);
     if (old != NULL)
         free_entry(nr_container_of(old, struct key_entry, node));
 }
@@ -86,10 +133,11 @@ int accounts_open(struct accounts *a, struct nr_db *db, const struct accounts_co
     nr_check(pthread_rwlock_init(&a->lock, NULL) == 0 &&
              pthread_mutex_init(&a->changing, NULL) == 0);
     nr_map_init(&a->by_uuid);
+    a->data_dir = nr_strdup(c->data_dir);
     a->ready = true;
     if ((r = key_files_prepare(db, c, a->secret, err)) < 0)
         return r;
-    r = metadata_keys(db, load_key, a);
+    r = metadata_keys(db, (struct nr_str){NULL, 0}, load_key, a);
     return r < 0 ? nr_err_set(err, r, "the keys cannot be read from meta.db: %s", nr_err_text(r))
                  : 0;
 }
@@ -111,6 +159,7 @@ void accounts_close(struct accounts *a)
     pthread_rwlock_destroy(&a->lock);
     pthread_mutex_destroy(&a->changing);
     explicit_bzero(a->secret, sizeof(a->secret));
+    free(a->data_dir);
     a->ready = false;
 }
 
@@ -177,14 +226,179 @@ static void put_in_force(struct accounts *a, const struct account_row *row)
     pthread_rwlock_unlock(&a->lock);
 }
 
-int accounts_set_limits(struct accounts *a, struct nr_db *db, const struct account_row *row)
+static int edit_locked(struct accounts *a, struct nr_db *db, const struct accounts_edit *e,
+                       struct account_row *row, struct nr_err *err)
+{
+    struct account_change c = {
+        .row = row, .actor = e->actor, .move = e->move, .now_ms = nr_wall_ms()};
+    int r = metadata_account(db, e->name, row);
+
+    if (r < 0)
+        return r;
+    c.from = account_state_name(row->state);
+    if ((r = e->edit(row, e->arg, err)) < 0)
+        return r;
+    c.note = row->reason[0] != '\0' ? row->reason : NULL;
+    if ((r = metadata_account_change(db, &c)) == 0)
+        put_in_force(a, row);
+    return r;
+}
+
+int accounts_edit(struct accounts *a, struct nr_db *db, const struct accounts_edit *e,
+                  struct account_row *ret, struct nr_err *err)
+{
+    struct account_row row = {0};
+    int r;
+
+    pthread_mutex_lock(&a->changing);
+    r = edit_locked(a, db, e, &row, err);
+    pthread_mutex_unlock(&a->changing);
+    if (r == 0)
+        *ret = row;
+    else
+        account_row_fini(&row);
+    return r;
+}
+
+int accounts_create(struct accounts *a, struct nr_db *db, const struct account_row *row,
+                    struct fn_actor actor, struct key_pair *ret_pair)
+{
+    struct key_row key = {.account = nr_str_of(row->name), .scopes = SCOPES_USER};
+    const struct account_change c = {.row = row,
+                                     .create = true,
+                                     .key = &key,
+                                     .actor = actor,
+                                     .move = "account-create",
+                                     .from = "",
+                                     .now_ms = row->created_ms};
+    int r;
+
+    key_pair_make(ret_pair);
+    key.uuid = nr_str_of(ret_pair->uuid);
+    key_mac(a->secret, key.uuid, nr_str_of(ret_pair->secret), key.mac);
+    pthread_mutex_lock(&a->changing);
+    if ((r = metadata_account_change(db, &c)) == 0)
+        load_key(a, &key, row);
+    pthread_mutex_unlock(&a->changing);
+    return r;
+}
+
+/* Stores a key with its new secret and puts it in force; the lock is held. */
+static int put_key(struct accounts *a, struct nr_db *db, struct key_row *key, struct fn_actor actor,
+                   const char *move, struct key_pair *pair)
+{
+    struct account_row row = {0};
+    int r;
+
+    key->uuid = nr_str_of(pair->uuid);
+    key_mac(a->secret, key->uuid, nr_str_of(pair->secret), key->mac);
+    if ((r = metadata_key_put(db, key, actor, move)) == 0 &&
+        (r = metadata_account(db, key->account, &row)) == 0)
+        load_key(a, key, &row);
+    account_row_fini(&row);
+    return r;
+}
+
+int accounts_key_add(struct accounts *a, struct nr_db *db, struct key_row *key,
+                     struct fn_actor actor, struct key_pair *ret_pair)
+{
+    int r;
+
+    key_pair_make(ret_pair);
+    key->created_ms = nr_wall_ms();
+    pthread_mutex_lock(&a->changing);
+    r = put_key(a, db, key, actor, "key-create", ret_pair);
+    pthread_mutex_unlock(&a->changing);
+    return r;
+}
+
+/* The key that is to be rotated. */
+struct wanted {
+    struct nr_str uuid;
+    struct key_row row;
+    char *note; /* made */
+    bool found;
+};
+
+static void want_key(void *arg, const struct key_row *key, const struct account_row *account)
+{
+    struct wanted *w = arg;
+
+    (void)account;
+    if (!nr_str_eq(key->uuid, w->uuid))
+        return;
+    w->row = *key;
+    w->note = nr_strndup(key->note.n != 0 ? key->note.p : "", key->note.n);
+    w->found = true;
+}
+
+int accounts_key_rotate(struct accounts *a, struct nr_db *db, struct nr_str account,
+                        struct nr_str uuid, struct fn_actor actor, struct key_row *key,
+                        struct key_pair *ret_pair, char **ret_note)
+{
+    struct wanted w = {.uuid = uuid};
+    int r;
+
+    key_pair_make(ret_pair);
+    pthread_mutex_lock(&a->changing);
+    r = metadata_keys(db, account, want_key, &w);
+    if (r == 0 && !w.found)
+        r = NR_ENOENT;
+    if (r == 0) {
+        (void)snprintf(ret_pair->uuid, sizeof(ret_pair->uuid), "%.*s", (int)uuid.n, uuid.p);
+        w.row.account = account;
+        w.row.note = nr_str_of(w.note);
+        r = put_key(a, db, &w.row, actor, "key-rotate", ret_pair);
+    }
+    if (r == 0)
+        key_file_renew(a->data_dir, account, ret_pair);
+    pthread_mutex_unlock(&a->changing);
+    *key = w.row;
+    *ret_note = w.note;
+    return r;
+}
+
+int accounts_key_revoke(struct accounts *a, struct nr_db *db, struct nr_str account,
+                        struct nr_str uuid, struct fn_actor actor)
 {
     int r;
 
     pthread_mutex_lock(&a->changing);
-    r = metadata_account_put(db, row);
-    if (r == 0)
-        put_in_force(a, row);
+    if ((r = metadata_key_delete(db, account, uuid, actor)) == 0) {
+        forget_key(a, uuid);
+        key_file_forget(a->data_dir, account, uuid);
+    }
+    pthread_mutex_unlock(&a->changing);
+    return r;
+}
+
+/* One uuid of the account's keys that are in memory; false when there is none. */
+static bool any_key(struct accounts *a, struct nr_str name, char uuid[UUID_MAX_BYTES + 1])
+{
+    struct nr_map_node *n = NULL;
+    size_t at = 0;
+
+    pthread_rwlock_rdlock(&a->lock);
+    while ((n = nr_map_next(&a->by_uuid, &at, n)) != NULL) {
+        const struct key_entry *e = nr_container_of(n, struct key_entry, node);
+        if (!nr_str_eqz(name, e->account->name))
+            continue;
+        (void)snprintf(uuid, UUID_MAX_BYTES + 1, "%s", e->uuid);
+        break;
+    }
+    pthread_rwlock_unlock(&a->lock);
+    return n != NULL;
+}
+
+int accounts_remove(struct accounts *a, struct nr_db *db, struct nr_str name, struct fn_actor actor)
+{
+    char uuid[UUID_MAX_BYTES + 1];
+    int r;
+
+    pthread_mutex_lock(&a->changing);
+    r = metadata_account_remove(db, name, actor);
+    while (r == 0 && any_key(a, name, uuid))
+        forget_key(a, nr_str_of(uuid));
     pthread_mutex_unlock(&a->changing);
     return r;
 }

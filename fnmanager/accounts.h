@@ -9,7 +9,7 @@
 #include "common/base/log.h"
 #include "common/base/map.h"
 #include "common/base/metric.h"
-#include "fnmanager/metadata.h"
+#include "fnmanager/metadata_accounts.h"
 #include "ports/function.h"
 
 #define ACCOUNT_GUEST "guest"
@@ -22,7 +22,8 @@ struct accounts {
     pthread_rwlock_t lock; /* of by_uuid */
     struct nr_map by_uuid;
     pthread_mutex_t
-        changing; /* one change of limits at a time: registry and memory in the same order */
+        changing; /* one change at a time, from reading the row on: registry and memory in the same order */
+    char *data_dir;
     unsigned char secret[32];
     bool ready;
     nr_counter refused, accepted;
@@ -44,9 +45,44 @@ void accounts_close(struct accounts *a);
 int accounts_authenticate(struct accounts *a, struct nr_str uuid, struct nr_str secret,
                           struct account **ret);
 
-/* Stores the account's limits and puts them in force for all its keys. NR_ENOENT when there is no such account. Blocking. */
-int accounts_set_limits(struct accounts *a, struct nr_db *db, const struct account_row *row);
+/* A change of one account; lent during the call. */
+struct accounts_edit {
+    struct nr_str name;
+    struct fn_actor actor;
+    const char *move; /* of the audit log */
+    /* Changes the row, or refuses with a sentence. */
+    int (*edit)(struct account_row *row, void *arg, struct nr_err *err);
+    void *arg;
+};
+/* Reads the account, lets `edit` change it, stores it and puts it in force for all its keys: nobody else changes it meanwhile. *ret (made)
+ * is what is stored. NR_ENOENT, NR_ECONFLICT (see metadata_account_change()), what edit says. Blocking. */
+int accounts_edit(struct accounts *a, struct nr_db *db, const struct accounts_edit *e,
+                  struct account_row *ret, struct nr_err *err);
 
+/* "uuid" and "secret" of a new key; wiped by whoever has it. */
+struct key_pair {
+    char uuid[37], secret[65];
+};
+/* Stores a new account with a first key for its users. *ret_pair is made up here. NR_EEXIST. Blocking. */
+int accounts_create(struct accounts *a, struct nr_db *db, const struct account_row *row,
+                    struct fn_actor actor, struct key_pair *ret_pair);
+/* Stores a new key, in force when it returns: account, note, scopes and expires_ms are given, the rest is made up here. NR_ENOENT. Blocking. */
+int accounts_key_add(struct accounts *a, struct nr_db *db, struct key_row *key,
+                     struct fn_actor actor, struct key_pair *ret_pair);
+/* Gives the key another secret; the old one opens nothing any more. *key (its uuid lent by *ret_pair, its note by *ret_note, which
+ * is made) is as it is stored then. NR_ENOENT when `account` has no such key. Blocking. */
+int accounts_key_rotate(struct accounts *a, struct nr_db *db, struct nr_str account,
+                        struct nr_str uuid, struct fn_actor actor, struct key_row *key,
+                        struct key_pair *ret_pair, char **ret_note);
+/* The key opens nothing any more. As metadata_key_delete(). Blocking. */
+int accounts_key_revoke(struct accounts *a, struct nr_db *db, struct nr_str account,
+                        struct nr_str uuid, struct fn_actor actor);
+/* Removes what is left of an account in state DELETING. As metadata_account_remove(). Blocking. */
+int accounts_remove(struct accounts *a, struct nr_db *db, struct nr_str name,
+                    struct fn_actor actor);
+
+/* A row (its limits untouched) of a new account: active, no quotas, made now; texts made. */
+void accounts_new_row(const char *name, struct account_row *row);
 /* The limits of a profile into *row (its texts untouched); false when there is no such profile. */
 bool accounts_profile(const char *profile, struct account_row *row);
 

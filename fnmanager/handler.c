@@ -8,9 +8,12 @@
 
 #include "common/base/clock.h"
 #include "fnmanager/account_api.h"
+#include "fnmanager/account_delete.h"
 #include "fnmanager/action.h"
 #include "fnmanager/grants_api.h"
 #include "fnmanager/preenv_api.h"
+#include "fnmanager/keys_api.h"
+#include "fnmanager/quota.h"
 #include "fnmanager/resolve.h"
 #include "fnmanager/sweeper.h"
 
@@ -49,6 +52,20 @@ static const struct {
     [FN_ACCOUNT_LIMITS] = {"account_limits", account_limits},
     [FN_GRANTS_GET] = {"grants_get", grants_get},
     [FN_GRANTS_PUT] = {"grants_put", grants_put},
+    [FN_ACCOUNT_LIST] = {"account_list", account_list},
+    [FN_ACCOUNT_CREATE] = {"account_create", account_create},
+    [FN_ACCOUNT_SHOW] = {"account_show", account_show},
+    [FN_ACCOUNT_SUSPEND] = {"account_suspend", account_suspend},
+    [FN_ACCOUNT_RESUME] = {"account_resume", account_resume},
+    [FN_ACCOUNT_DELETE] = {"account_delete", account_delete},
+    [FN_ACCOUNT_PURGE] = {"account_purge", account_purge, CALL_BULK},
+    [FN_ACCOUNT_REMOVE] = {"account_remove", account_remove, CALL_BULK},
+    [FN_QUOTA_GET] = {"quota_get", quota_get},
+    [FN_QUOTA_PUT] = {"quota_put", quota_put},
+    [FN_KEY_LIST] = {"key_list", key_list},
+    [FN_KEY_CREATE] = {"key_create", key_create},
+    [FN_KEY_ROTATE] = {"key_rotate", key_rotate},
+    [FN_KEY_REVOKE] = {"key_revoke", key_revoke},
     [FN_RESOLVE_ALIAS] = {"resolve_alias", op_resolve_alias},
     [FN_PREENV_START] = {"preenv_start", op_preenv_start},
     [FN_PREENV_LIST] = {"preenv_list", op_preenv_list},

@@ -3,6 +3,7 @@
  * Close: the threads finish what is queued, then the database.
  */
 #include "common/base/file.h"
+#include "fnmanager/account_delete.h"
 #include "fnmanager/kinds.h"
 #include "fnmanager/manager.h"
 #include "fnmanager/preenv_optimizer.h"
@@ -72,9 +73,12 @@ int fnmanager_open(const struct fnmanager_config *c, struct fnmanager **ret, str
     int r;
 
     m->config = *c;
+    nr_list_init(&m->departures);
     m->data_dir = nr_strdup(c->data_dir);
     m->native_image = nr_strdup(c->native_image);
     r = open_parts(m, err);
+    if (r == 0)
+        r = account_delete_resume(m, err);
     if (r < 0) {
         fnmanager_close(m);
         return r;
@@ -90,6 +94,7 @@ void fnmanager_close(struct fnmanager *m)
     handler_fini(&m->handler);
     preenv_close(m->preenv);
     sweeper_stop(&m->sweeper);
+    account_delete_fini(m);
     secrets_fini(&m->secrets);
     accounts_close(&m->accounts);
     storage_fini(&m->storage);

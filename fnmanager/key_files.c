@@ -6,6 +6,8 @@
  */
 #include "fnmanager/key_files.h"
 
+#include <limits.h>
+
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/mem.h"
@@ -16,9 +18,8 @@
 #define DEV_UUID "23bc46b1-71f6-4ed5-8c54-816aa4f8c502"
 #define DEV_SECRET "123zO3xZCLrMN6v2BKK1dXYFpXlPkccOFqm12CdAsMgRU4VrNZ9lyGVCGuMDGIwP"
 
-struct pair {
-    char uuid[37], secret[KEY_SECRET_CHARS + 1];
-};
+/* Who does it: nobody, at start. */
+static const struct fn_actor nobody;
 
 /* How many keys each account of ours has. */
 struct census {
@@ -39,7 +40,7 @@ void key_mac(const unsigned char key[32], struct nr_str uuid, struct nr_str secr
     explicit_bzero(text, sizeof(text));
 }
 
-static void random_pair(struct pair *p)
+void key_pair_make(struct key_pair *p)
 {
     static const char letters[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -87,25 +88,68 @@ static int read_secret(const struct accounts_config *c, bool may_make, unsigned 
     return 0;
 }
 
+static int write_file(const char *data_dir, const char *account, const struct key_pair *p,
+                      struct nr_err *err)
+{
+    char text[sizeof(*p) + 2], name[32];
+    int n = snprintf(text, sizeof(text), "%s:%s\n", p->uuid, p->secret), r;
+
+    (void)snprintf(name, sizeof(name), "%s.key", account);
+    r = nr_file_write(data_dir, name, (struct nr_str){text, (size_t)n}, 0600, err);
+    explicit_bzero(text, sizeof(text));
+    return r;
+}
+
+/* Does the account have a key file, and is it of this key? Its path goes into *path. */
+static bool file_is_of(const char *data_dir, struct nr_str account, struct nr_str uuid,
+                       char path[PATH_MAX])
+{
+    nr_auto_free char *text = NULL;
+    size_t n = 0;
+    bool of;
+
+    if (!nr_str_eqz(account, ACCOUNT_GUEST) && !nr_str_eqz(account, ACCOUNT_ADMIN))
+        return false;
+    if (snprintf(path, PATH_MAX, "%s/%.*s.key", data_dir, (int)account.n, account.p) >= PATH_MAX ||
+        nr_file_read(path, 512, &text, &n, NULL) < 0)
+        return false;
+    of = n > uuid.n && memcmp(text, uuid.p, uuid.n) == 0 && text[uuid.n] == ':';
+    explicit_bzero(text, n);
+    return of;
+}
+
+void key_file_renew(const char *data_dir, struct nr_str account, const struct key_pair *p)
+{
+    char path[PATH_MAX];
+
+    if (file_is_of(data_dir, account, nr_str_of(p->uuid), path))
+        (void)write_file(
+            data_dir, nr_str_eqz(account, ACCOUNT_ADMIN) ? ACCOUNT_ADMIN : ACCOUNT_GUEST, p, NULL);
+}
+
+void key_file_forget(const char *data_dir, struct nr_str account, struct nr_str uuid)
+{
+    char path[PATH_MAX];
+
+    if (file_is_of(data_dir, account, uuid, path))
+        (void)unlink(path);
+}
+
 /* File first, row second. */
 static int give_key(struct nr_db *db, const struct accounts_config *c,
-                    const unsigned char secret[32], const char *account, const struct pair *p,
+                    const unsigned char secret[32], const char *account, const struct key_pair *p,
                     struct nr_err *err)
 {
     bool admin = strcmp(account, ACCOUNT_ADMIN) == 0;
     struct key_row row = {.uuid = nr_str_of(p->uuid),
                           .account = nr_str_of(account),
                           .scopes = admin ? SCOPES_USER | SCOPE_ADMIN : SCOPES_USER};
-    char text[sizeof(struct pair) + 2], name[32];
-    int n = snprintf(text, sizeof(text), "%s:%s\n", p->uuid, p->secret), r;
+    int r = write_file(c->data_dir, account, p, err);
 
-    (void)snprintf(name, sizeof(name), "%s.key", account);
-    r = nr_file_write(c->data_dir, name, (struct nr_str){text, (size_t)n}, 0600, err);
-    explicit_bzero(text, sizeof(text));
     if (r < 0)
         return r;
     key_mac(secret, row.uuid, nr_str_of(p->secret), row.mac);
-    r = metadata_key_put(db, &row);
+    r = metadata_key_put(db, &row, nobody, "key-create");
     return r < 0 ? nr_err_set(err, r, "the key of %s cannot be stored: %s", account, nr_err_text(r))
                  : 0;
 }
@@ -113,10 +157,10 @@ static int give_key(struct nr_db *db, const struct accounts_config *c,
 static int give_random_key(struct nr_db *db, const struct accounts_config *c,
                            const unsigned char secret[32], const char *account, struct nr_err *err)
 {
-    struct pair p;
+    struct key_pair p;
     int r;
 
-    random_pair(&p);
+    key_pair_make(&p);
     r = give_key(db, c, secret, account, &p, err);
     explicit_bzero(&p, sizeof(p));
     return r;
@@ -126,38 +170,44 @@ static int give_random_key(struct nr_db *db, const struct accounts_config *c,
 static int prepare_account(struct nr_db *db, const char *name, const char *profile,
                            struct nr_err *err)
 {
-    struct account_row old = {0}, row = {0};
-    int r = metadata_account(db, nr_str_of(name), &old);
-    bool keep =
-        r == 0 && (strcmp(old.profile, profile) == 0 || strcmp(old.profile, PROFILE_CUSTOM) == 0);
+    struct account_row row = {0};
+    struct account_change change = {
+        .row = &row, .move = "account-profile", .from = "ACTIVE", .now_ms = nr_wall_ms()};
+    int r = metadata_account(db, nr_str_of(name), &row);
 
-    account_row_fini(&old);
-    if (keep)
+    change.create = r == NR_ENOENT;
+    if (r == 0 && (strcmp(row.profile, profile) == 0 || strcmp(row.profile, PROFILE_CUSTOM) == 0)) {
+        account_row_fini(&row);
         return 0;
-    if (r < 0 && r != NR_ENOENT)
+    }
+    if (r < 0 && !change.create)
         return nr_err_set(err, r, "the account %s cannot be read: %s", name, nr_err_text(r));
+    r = 0;
     if (!accounts_profile(profile, &row))
-        return nr_err_set(err, NR_EINVAL,
-                          "there is no account profile '%.32s'; there are default, iot and local",
-                          profile);
-    row.name = nr_strdup(name);
+        r = nr_err_set(err, NR_EINVAL,
+                       "there is no account profile '%.32s'; there are default, iot and local",
+                       profile);
+    if (change.create)
+        accounts_new_row(name, &row);
+    free(row.profile);
     row.profile = nr_strdup(profile);
-    r = metadata_account_put(db, &row);
+    if (r == 0 && (r = metadata_account_change(db, &change)) < 0)
+        (void)nr_err_set(err, r, "the account %s cannot be stored: %s", name, nr_err_text(r));
     account_row_fini(&row);
-    return r < 0 ? nr_err_set(err, r, "the account %s cannot be stored: %s", name, nr_err_text(r))
-                 : 0;
+    return r;
 }
 
 static int prepare_guest_key(struct nr_db *db, const struct accounts_config *c,
                              const unsigned char secret[32], const struct census *census,
                              struct nr_err *err)
 {
-    static const struct pair dev = {DEV_UUID, DEV_SECRET};
+    static const struct key_pair dev = {DEV_UUID, DEV_SECRET};
     int r;
 
     if (c->dev_keys)
         return census->dev != 0 ? 0 : give_key(db, c, secret, ACCOUNT_GUEST, &dev, err);
-    if (census->dev != 0 && (r = metadata_key_delete(db, NR_STR(DEV_UUID))) < 0)
+    if (census->dev != 0 &&
+        (r = metadata_key_delete(db, NR_STR(ACCOUNT_GUEST), NR_STR(DEV_UUID), nobody)) < 0)
         return nr_err_set(err, r, "the public key of guest cannot be removed: %s", nr_err_text(r));
     if (census->dev != 0 || census->guest == 0)
         return give_random_key(db, c, secret, ACCOUNT_GUEST, err);
@@ -168,7 +218,7 @@ int key_files_prepare(struct nr_db *db, const struct accounts_config *c, unsigne
                       struct nr_err *err)
 {
     struct census census = {0};
-    int r = metadata_keys(db, count_key, &census);
+    int r = metadata_keys(db, (struct nr_str){NULL, 0}, count_key, &census);
 
     if (r < 0)
         return nr_err_set(err, r, "the keys cannot be read from meta.db: %s", nr_err_text(r));

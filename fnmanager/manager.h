@@ -27,6 +27,7 @@ struct fnmanager {
     struct sweeper sweeper;
     struct accounts accounts;
     struct secrets secrets;
+    struct nr_link departures; /* accounts that leave: account_delete.c; under accounts.changing */
     struct handler handler;
     struct preenv *preenv;
     _Atomic uint64_t revision; /* the last one given out */

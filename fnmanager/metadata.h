@@ -79,35 +79,11 @@ int metadata_folder(struct nr_db *db, const char *folder, char **ret_file);
 int metadata_is_garbage(struct nr_db *db, const char *folder);
 /* The oldest folder among the garbage that lies there since before_ms or longer (made), or NR_ENOENT. */
 int metadata_garbage_first(struct nr_db *db, int64_t before_ms, char **ret_folder);
+/* Forgets the garbage of a whole bucket. */
+int metadata_garbage_bucket(struct nr_db *db, const char *bucket);
 int metadata_garbage_done(struct nr_db *db, const char *folder);
 /* Keeps the newest `keep` lines of the audit log. */
 int metadata_audit_trim(struct nr_db *db, int64_t keep);
-
-/* An account as stored; texts made. */
-struct account_row {
-    char *name, *profile;
-    int64_t invocations_per_minute, fires_per_minute, concurrent_invocations;
-};
-void account_row_fini(struct account_row *r);
-struct key_row {
-    struct nr_str uuid, account; /* lent during the call */
-    unsigned char mac[NR_SHA256_BYTES];
-    unsigned scopes;
-    int64_t expires_ms; /* 0: never */
-};
-
-/* NR_ENOENT when there is none. */
-int metadata_account(struct nr_db *db, struct nr_str name, struct account_row *ret);
-/* Inserts or replaces. */
-int metadata_account_put(struct nr_db *db, const struct account_row *row);
-int metadata_key_put(struct nr_db *db, const struct key_row *row);
-/* NR_ENOENT when there was none. */
-int metadata_key_delete(struct nr_db *db, struct nr_str uuid);
-/* Calls `each` for every key, in no order, on a thread of the database; it may not use the database. */
-int metadata_keys(struct nr_db *db,
-                  void (*each)(void *arg, const struct key_row *key,
-                               const struct account_row *account),
-                  void *arg);
 
 /* The account's grants as they were put (JSON text, made); NR_ENOENT when there are none. */
 int metadata_grants(struct nr_db *db, struct nr_str account, char **ret_text);

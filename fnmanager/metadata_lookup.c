@@ -151,6 +151,22 @@ int metadata_garbage_first(struct nr_db *db, int64_t before_ms, char **ret_folde
     return r;
 }
 
+static int garbage_bucket_run(sqlite3 *db, struct nr_db_job *job)
+{
+    struct short_job *j = nr_container_of(job, struct short_job, job);
+
+    return change(db, j,
+                  nr_db_prepare(db, "DELETE FROM garbage WHERE code_folder >= ?1 || '/'"
+                                    " AND code_folder < ?1 || '0'"));
+}
+
+int metadata_garbage_bucket(struct nr_db *db, const char *bucket)
+{
+    struct short_job j = {.job = {.run = garbage_bucket_run}, .a = nr_str_of(bucket)};
+
+    return nr_db_write_wait(db, &j.job);
+}
+
 static int done_run(sqlite3 *db, struct nr_db_job *job)
 {
     struct short_job *j = nr_container_of(job, struct short_job, job);

@@ -71,6 +71,49 @@ static const char step_1[] =
 static const char step_2[] =
     "CREATE TABLE grants(account TEXT PRIMARY KEY, text TEXT NOT NULL, updated_ms INTEGER NOT NULL) WITHOUT ROWID;";
 
+/* For the triggers of the accounts' step: the account that a version belongs to. */
+#define ACCOUNT_OF(row)                                                                            \
+    " WHERE account = (SELECT account FROM functions WHERE id = " row ".function_id);"
+/* The bytes of row's folder when no other version names it, else 0. */
+#define BYTES_OF(row)                                                                              \
+    "CASE WHEN " row ".code_folder = '' OR EXISTS(SELECT 1 FROM versions WHERE code_folder = " row \
+    ".code_folder AND id <> " row ".id) THEN 0 ELSE " row ".code_bytes + " row ".sent_bytes END"
+
+/* Accounts: their state, quotas (-1: none), and what they use. The counts are kept by triggers, so that no statement that changes functions
+ * can forget them: the bytes of a folder count once, for the first version that names it until the last one goes. */
+static const char step_accounts[] =
+    "ALTER TABLE accounts ADD COLUMN state TEXT NOT NULL DEFAULT 'ACTIVE';"
+    "ALTER TABLE accounts ADD COLUMN reason TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE accounts ADD COLUMN quota_bytes INTEGER NOT NULL DEFAULT -1;"
+    "ALTER TABLE accounts ADD COLUMN quota_functions INTEGER NOT NULL DEFAULT -1;"
+    "ALTER TABLE accounts ADD COLUMN quota_versions INTEGER NOT NULL DEFAULT -1;"
+    "ALTER TABLE keys ADD COLUMN note TEXT NOT NULL DEFAULT '';"
+
+    "CREATE TABLE usage(account TEXT PRIMARY KEY, bytes INTEGER NOT NULL, functions INTEGER NOT NULL,"
+    " versions INTEGER NOT NULL) WITHOUT ROWID;"
+    "INSERT INTO usage(account, bytes, functions, versions) SELECT f.account,"
+    " (SELECT coalesce(sum(b), 0) FROM (SELECT max(v.code_bytes + v.sent_bytes) AS b FROM versions v JOIN functions g"
+    "  ON g.id = v.function_id WHERE g.account = f.account AND v.code_folder <> '' GROUP BY v.code_folder)),"
+    " count(*), (SELECT count(*) FROM versions v JOIN functions g ON g.id = v.function_id"
+    "  WHERE g.account = f.account AND v.number > 0) FROM functions f GROUP BY f.account;"
+
+    "CREATE TRIGGER usage_function_new AFTER INSERT ON functions BEGIN"
+    " INSERT INTO usage(account, bytes, functions, versions) VALUES(NEW.account, 0, 1, 0)"
+    " ON CONFLICT(account) DO UPDATE SET functions = functions + 1; END;"
+    "CREATE TRIGGER usage_function_gone BEFORE DELETE ON functions BEGIN"
+    " DELETE FROM versions WHERE function_id = OLD.id;"
+    " UPDATE usage SET functions = functions - 1 WHERE account = OLD.account; END;"
+
+    /* clang-format off */
+    "CREATE TRIGGER usage_version_new AFTER INSERT ON versions BEGIN"
+    " UPDATE usage SET versions = versions + (NEW.number > 0), bytes = bytes + " BYTES_OF("NEW") ACCOUNT_OF("NEW") " END;"
+    "CREATE TRIGGER usage_version_gone AFTER DELETE ON versions BEGIN"
+    " UPDATE usage SET versions = versions - (OLD.number > 0), bytes = bytes - " BYTES_OF("OLD") ACCOUNT_OF("OLD") " END;"
+    "CREATE TRIGGER usage_version_changed AFTER UPDATE OF code_folder ON versions"
+    " WHEN NEW.code_folder <> OLD.code_folder BEGIN UPDATE usage SET bytes = bytes - "
+    BYTES_OF("OLD") " + " BYTES_OF("NEW") ACCOUNT_OF("NEW") " END;";
+/* clang-format on */
+
 /* Update windows, and the history of a function's moves. hold_ms 0: the old code serves while the window is open; deadline_ms (wall
  * clock) 0: no window is open. `number` of a line of the audit log: of the version that moved. */
 static const char step_3[] =
@@ -102,4 +145,4 @@ static const char step_5[] =
     "CREATE TRIGGER preenv_gone AFTER DELETE ON functions BEGIN"
     " DELETE FROM preenv_runs WHERE function_id = old.id; END;";
 
-const char *const schema_steps[] = {step_1, step_2, step_3, step_4, step_5, NULL};
+const char *const schema_steps[] = {step_1, step_2, step_3, step_4, step_5, step_accounts, NULL};

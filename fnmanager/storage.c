@@ -87,6 +87,14 @@ void storage_folder(struct fn_key key, uint64_t upload, char out[STORAGE_FOLDER_
                    (unsigned long long)upload);
 }
 
+void storage_bucket(struct nr_str account, char out[STORAGE_FOLDER_BYTES])
+{
+    char encoded[3 * NAME_MAX_BYTES + 1];
+
+    nr_check(account.n <= NAME_MAX_BYTES);
+    disk_name((struct nr_str){encoded, nr_pct_encode(account, encoded)}, out);
+}
+
 char *storage_path(const struct storage *s, const char *folder, const char *file)
 {
     size_t n = strlen(s->root) + strlen(folder) + strlen(file) + 3;

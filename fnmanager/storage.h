@@ -38,6 +38,9 @@ void storage_fini(struct storage *s);
 /* The folder's names on disk: percent-encoded, cut and hashed when longer than 200 bytes; a package and its function joined by '+'. */
 void storage_folder(struct fn_key key, uint64_t upload, char out[STORAGE_FOLDER_BYTES]);
 
+/* The folder of all that belongs to an account. */
+void storage_bucket(struct nr_str account, char out[STORAGE_FOLDER_BYTES]);
+
 /* Writes bytes as folder/file, durable when it returns. NR_ENOSPC and others; then nothing of the file is left. */
 int storage_write(struct storage *s, const char *folder, const char *file, struct nr_str bytes,
                   mode_t mode, struct nr_err *err);

@@ -152,4 +152,6 @@ void auth_check(struct gateway_request *q)
     if (secret.p == NULL || !nr_str_split(&secret, ':', &uuid) || secret.p == NULL ||
         fnmanager_authenticate(q->g->config.fnmanager, uuid, secret, &q->account) != 0)
         refuse_login(q);
+    else if (q->account->refused)
+        request_refuse(q, 403, "%s", q->account->refused);
 }

@@ -171,6 +171,8 @@ void gateway_finish(struct gateway *g);
 extern const struct route routes[];
 size_t route_count(void);
 const char *route_method(enum nr_http_method m);
+/* "invoke", "read", "write", "admin". */
+const char *route_scope(unsigned scope);
 /* Splits and decodes into room (lent, path.n bytes). NR_EINVAL: a bad escape; NR_ENOENT: too many segments. */
 int route_split(struct nr_str path, char *room, struct path *ret);
 const struct route *route_find(enum nr_http_method method, const struct path *path,

@@ -50,6 +50,18 @@ const struct route routes[] = {
     {NR_HTTP_GET, NS "/activations/:id/logs", SCOPE_READ, BODY_IGNORED, 0, activations_call, QUERY_LOGS},
     {NR_HTTP_GET, NS "/activations/:id/result", SCOPE_READ, BODY_IGNORED, 0, activations_call, QUERY_RESULT},
 
+    {NR_HTTP_GET, "/narae/v1/accounts", SCOPE_ADMIN, BODY_IGNORED, 0, accounts_call, FN_ACCOUNT_LIST},
+    {NR_HTTP_POST, "/narae/v1/accounts", SCOPE_ADMIN, BODY_SETTINGS, 0, accounts_call, FN_ACCOUNT_CREATE},
+    {NR_HTTP_POST, "/narae/v1/accounts/:account/suspend", SCOPE_ADMIN, BODY_SETTINGS, 0, accounts_call, FN_ACCOUNT_SUSPEND},
+    {NR_HTTP_POST, "/narae/v1/accounts/:account/resume", SCOPE_ADMIN, BODY_SETTINGS, 0, accounts_call, FN_ACCOUNT_RESUME},
+    {NR_HTTP_GET, "/narae/v1/accounts/:account/quota", SCOPE_READ, BODY_IGNORED, 0, accounts_call, FN_QUOTA_GET},
+    {NR_HTTP_PUT, "/narae/v1/accounts/:account/quota", SCOPE_ADMIN, BODY_SETTINGS, 0, accounts_call, FN_QUOTA_PUT},
+    {NR_HTTP_GET, "/narae/v1/accounts/:account/keys", SCOPE_READ, BODY_IGNORED, 0, accounts_call, FN_KEY_LIST},
+    {NR_HTTP_POST, "/narae/v1/accounts/:account/keys", SCOPE_ADMIN, BODY_SETTINGS, 0, accounts_call, FN_KEY_CREATE},
+    {NR_HTTP_POST, "/narae/v1/accounts/:account/keys/:item/rotate", SCOPE_ADMIN, BODY_SETTINGS, 0, accounts_call, FN_KEY_ROTATE},
+    {NR_HTTP_DELETE, "/narae/v1/accounts/:account/keys/:item", SCOPE_ADMIN, BODY_IGNORED, 0, accounts_call, FN_KEY_REVOKE},
+    {NR_HTTP_GET, "/narae/v1/accounts/:account", SCOPE_READ, BODY_IGNORED, 0, accounts_call, FN_ACCOUNT_SHOW},
+    {NR_HTTP_DELETE, "/narae/v1/accounts/:account", SCOPE_ADMIN, BODY_IGNORED, 0, accounts_call, FN_ACCOUNT_DELETE},
     {NR_HTTP_GET, "/narae/v1/accounts/:account/limits", SCOPE_ADMIN, BODY_IGNORED, 0, accounts_call, FN_ACCOUNT_GET},
     {NR_HTTP_PUT, "/narae/v1/accounts/:account/limits", SCOPE_ADMIN, BODY_SETTINGS, 0, accounts_call, FN_ACCOUNT_LIMITS},
     {NR_HTTP_GET, "/narae/v1/accounts/:account/grants", SCOPE_READ, BODY_IGNORED, 0, accounts_call, FN_GRANTS_GET},
@@ -79,6 +91,14 @@ static const char *const method_names[] = {
     [NR_HTTP_PUT] = "PUT",         [NR_HTTP_DELETE] = "DELETE", [NR_HTTP_PATCH] = "PATCH",
     [NR_HTTP_OPTIONS] = "OPTIONS", [NR_HTTP_OTHER] = "OTHER",
 };
+
+const char *route_scope(unsigned scope)
+{
+    return scope == SCOPE_INVOKE  ? "invoke"
+           : scope == SCOPE_READ  ? "read"
+           : scope == SCOPE_WRITE ? "write"
+                                  : "admin";
+}
 
 const char *route_method(enum nr_http_method m)
 {

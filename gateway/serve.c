@@ -110,7 +110,9 @@ static void check(struct gateway_request *q)
     }
     if (q->route->scope && (q->account->scopes & q->route->scope) == 0) {
         request_refuse(q, 403,
-                       "The supplied authentication is not authorized to access this resource.");
+                       "The supplied authentication is not authorized to access this resource: "
+                       "its key lacks the scope '%s'.",
+                       route_scope(q->route->scope));
         return;
     }
     route_check_parts(q);

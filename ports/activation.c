@@ -176,8 +176,8 @@ void function_unref(struct function *f)
     if (f == NULL || atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) > 1)
         return;
     char *const texts[] = {
-        f->account,         f->package, f->name, f->path, f->version,   f->kind,
-        f->image,           f->exec,    f->main, f->file, f->code_path, f->parameters,
+        f->account,         f->package, f->name,  f->path, f->version,   f->kind,
+        f->image,           f->exec,    f->main,  f->file, f->code_path, f->parameters,
         f->init_parameters, f->limits,  f->reason};
     for (size_t i = 0; i < nr_countof(texts); i++)
         free(texts[i]);
@@ -197,5 +197,6 @@ void account_unref(struct account *a)
         return;
     free(a->name);
     free(a->uuid);
+    free(a->refused);
     free(a);
 }

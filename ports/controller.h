@@ -101,6 +101,11 @@ int controller_follow(struct controller *c, struct log_follower *f, struct nr_er
 /* Not from inside on_end of another follower. Fine when it does not follow. */
 void controller_unfollow(struct controller *c, struct log_follower *f);
 
+/* Removes the records of all calls of `account` (lent), when the last of them has ended; `done` comes then, or when the controller is
+ * closed. */
+void controller_forget_account(struct controller *c, const char *account, void (*done)(void *arg),
+                               void *arg);
+
 /* Refuses new calls (NR_ESTOPPING), lets running ones finish; `idle` once when none runs, at the latest after max_ms, when what still
  * runs is cut. Queued rows stay in their table. */
 void controller_drain(struct controller *c, uint64_t max_ms, void (*idle)(void *arg), void *arg);

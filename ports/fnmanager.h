@@ -50,6 +50,10 @@ struct fnmanager_config {
     /* On `loop`, before the `done` of the change: a version of this function, or an alias, is another one now, or gone. */
     void (*on_change)(void *arg, const char *account, const char *package, const char *name,
                       uint64_t old_revision, enum fn_change what);
+    /* On `loop`: `account` (lent) is being deleted. What is kept of its calls must be gone, and none of them run, when `done` is called
+     * with done_arg, once, on `loop`. NULL: nobody keeps anything. */
+    void (*forget_account)(void *arg, const char *account, void (*done)(void *done_arg),
+                           void *done_arg);
     void *arg;
     struct nr_log *log;
 };
@@ -74,6 +78,20 @@ enum fn_op {
     FN_ACTION_DELETE,
     FN_ACTION_LIST, /* package may be "" (all); limit, skip, count */
     FN_ACCOUNT_GET, /* name: the account */
+    FN_ACCOUNT_LIST, /* accounts: name, body as the API's document says */
+    FN_ACCOUNT_CREATE,
+    FN_ACCOUNT_SHOW,
+    FN_ACCOUNT_SUSPEND,
+    FN_ACCOUNT_RESUME,
+    FN_ACCOUNT_DELETE,
+    FN_ACCOUNT_PURGE, /* these two are posted by the function manager itself */
+    FN_ACCOUNT_REMOVE,
+    FN_QUOTA_GET, /* name: the account */
+    FN_QUOTA_PUT,
+    FN_KEY_LIST, /* name: the account */
+    FN_KEY_CREATE,
+    FN_KEY_ROTATE, /* item: the key's uuid */
+    FN_KEY_REVOKE,
     FN_ACCOUNT_LIMITS, /* name, body {"invocationsPerMinute","concurrentInvocations","firesPerMinute"} */
     FN_GRANTS_GET, /* name: the account */
     FN_GRANTS_PUT, /* name, body as grants_read() takes it; each function of the account becomes new */

@@ -15,9 +15,10 @@ enum account_scope { SCOPE_INVOKE = 1, SCOPE_READ = 2, SCOPE_WRITE = 4, SCOPE_AD
 /* Who calls, as one key says it. */
 struct account {
     _Atomic int refs;
-    char *name;                     /* = namespace = subject */
-    char *uuid;                     /* of the key that was used */
-    unsigned scopes;                /* enum account_scope, of the key */
+    char *name;      /* = namespace = subject */
+    char *uuid;      /* of the key that was used */
+    unsigned scopes; /* enum account_scope, of the key */
+    char *refused;   /* why none of its calls is taken now: it is suspended; NULL: they are taken */
     int64_t invocations_per_minute; /* -1: no limit; 0 blocks the account */
     int64_t fires_per_minute;
     int64_t concurrent_invocations;

@@ -83,7 +83,8 @@ def test_the_own_namespace_by_name(platform, existing):
 def test_administration_needs_the_administrators_key(platform):
     reply = platform.request("GET", "/narae/v1/accounts/guest/limits")
     assert reply.status == 403
-    assert reply.error == "The supplied authentication is not authorized to access this resource."
+    assert reply.error == ("The supplied authentication is not authorized to access this resource: "
+                           "its key lacks the scope 'admin'.")
 
 
 # ---- what is not there

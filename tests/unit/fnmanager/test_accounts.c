@@ -201,8 +201,8 @@ static void test_limits_refused(void **state)
     for (size_t i = 0; i < nr_countof(bad); i++)
         expect(limits(r, bad[i].admin ? r->admin : r->guest, bad[i].name, bad[i].body),
                bad[i].status, bad[i].text);
-    expect(rig_call(r, r->guest, FN_ACCOUNT_GET, NULL, "admin", NULL, false), 403,
-           "The supplied authentication is not authorized to access this resource.");
+    expect(rig_call(r, r->guest, FN_ACCOUNT_GET, NULL, "admin", NULL, false), 404,
+           "The requested resource does not exist.");
     expect(
         rig_call(r, r->admin, FN_ACCOUNT_GET, NULL, "guest", NULL, false), 200,
         "{\"name\":\"guest\",\"profile\":\"local\",\"invocationsPerMinute\":-1,\"concurrentInvocations\":1000,\"firesPerMinute\":-1}");
