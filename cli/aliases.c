@@ -100,7 +100,8 @@ static int change(struct cli *c, const char *method, const char *path, const jso
 int verb_alias_set(struct cli *c)
 {
     const char *equals = strchr(c->argv[1], '=');
-    nr_auto_free char *alias = nr_strndup(c->argv[1], equals ? (size_t)(equals - c->argv[1]) : 0);
+    nr_auto_free char *alias =
+        nr_strndup(c->argv[1], equals ? (size_t)(equals - c->argv[1]) : strlen(c->argv[1]));
     nr_auto_free char *path = alias_path(c, alias, "");
     nr_auto_json json_t *body = json_object();
     int64_t version;
@@ -109,7 +110,9 @@ int verb_alias_set(struct cli *c)
         json_object_set_new(body, "version", json_integer(version));
     else if (equals && strchr(equals, ':'))
         json_object_set_new(body, "weights", weights_of(nr_str_of(equals + 1)));
-    if (alias[0] == '\0' || json_object_size(body) == 0)
+    bool named = json_object_size(body) > 0 || (equals == NULL && c->text[OPT_PROTECTED]);
+
+    if (alias[0] == '\0' || !named)
         return cli_fail("%s: give ALIAS=VERSION, or ALIAS=VERSION:PERCENT,VERSION:PERCENT\n"
                         "  for example: %s",
                         c->argv[1], c->verb->example);

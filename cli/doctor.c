@@ -9,11 +9,11 @@ static void print_capability(const struct cli *c, const json_t *row)
     bool ok = json_is_true(json_object_get(row, "yes"));
     const char *detail = nr_json_string(row, "value"), *next = nr_json_string(row, "next");
 
-    printf("%s%-4s%s", term_begin(&c->term, ok ? GREEN : RED), ok ? "yes" : "no",
+    printf("%s%-5s%s", term_begin(&c->term, ok ? GREEN : RED), ok ? "yes" : "no",
            term_end(&c->term));
-    text_print_row(stdout, &c->term, 30, nr_json_string(row, "name"), detail ? detail : "");
+    text_print_row(stdout, &c->term, 5, 30, nr_json_string(row, "name"), detail ? detail : "");
     if (next)
-        text_print_row(stdout, &c->term, 30, "   ->", next);
+        text_print_row(stdout, &c->term, 0, 30, "     ->", next);
 }
 
 /* In a pipe a line is whole, whatever its length. */
@@ -32,6 +32,7 @@ int verb_doctor(struct cli *c)
     nr_auto_json json_t *answer = NULL;
     json_t *invoker, *row;
     size_t i, k;
+    char text[128];
     int bad = 0, e = cli_call(c, "GET", "/narae/v1/invokers", NULL, 0, &answer, NULL);
 
     if (e != 0)
@@ -51,10 +52,13 @@ int verb_doctor(struct cli *c)
                 print_whole(row);
         }
     }
-    if (bad)
-        (void)fprintf(
-            stderr,
-            "%d of these are missing; each line says what is done instead, and what helps\n", bad);
+    if (bad) {
+        (void)snprintf(text, sizeof(text),
+                       "%d of these are missing; each line says what is done instead, and what "
+                       "helps",
+                       bad);
+        text_print_wrapped(stderr, &c->term, 0, 0, text);
+    }
     return CLI_DONE;
 }
 

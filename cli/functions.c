@@ -5,7 +5,7 @@
 #include "cli/verbs.h"
 
 static const struct column columns[] = {
-    {"NAME", "name", CELL_TEXT, 12},           {"STATE", "state", CELL_STATE, 0},
+    {"NAME", "name", CELL_TEXT, 20},           {"STATE", "state", CELL_STATE, 0},
     {"VERSION", "version", CELL_TEXT, 0},      {"KIND", "kind", CELL_TEXT, 6},
     {"MEMORY", "memory_mb", CELL_MB, 0},       {"TIMEOUT", "timeout_ms", CELL_MS, 0},
     {"PUBLISHED", "versions", CELL_NUMBER, 0}, {"ALIASES", "aliases", CELL_LIST, 8},

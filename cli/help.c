@@ -9,6 +9,13 @@ static void print_title(FILE *out, const struct terminal *t, const char *title)
     (void)fprintf(out, "\n%s%s%s\n", term_begin(t, BOLD), title, term_end(t));
 }
 
+static void print_row(FILE *out, const struct terminal *t, unsigned indent, const char *head,
+                      const char *text)
+{
+    (void)fputs("  ", out);
+    text_print_row(out, t, 2, indent, head, text);
+}
+
 static void print_verb(FILE *out, const struct terminal *t, const struct cli_verb *verb)
 {
     char head[96], text[256];
@@ -17,7 +24,7 @@ static void print_verb(FILE *out, const struct terminal *t, const struct cli_ver
                    verb->words);
     (void)snprintf(text, sizeof(text), "%s%s%s%s", verb->help, verb->wsk ? " [" : "",
                    verb->wsk ? verb->wsk : "", verb->wsk ? "]" : "");
-    text_print_row(out, t, 36, head, text);
+    print_row(out, t, 36, head, text);
 }
 
 static void print_option(FILE *out, const struct terminal *t, enum cli_option option)
@@ -28,7 +35,7 @@ static void print_option(FILE *out, const struct terminal *t, enum cli_option op
     (void)snprintf(head, sizeof(head), "%s%c%s--%s%s%s", row->letter ? "-" : "  ",
                    row->letter ? row->letter : ' ', row->letter ? ", " : " ", row->name,
                    row->meta ? " " : "", row->meta ? row->meta : "");
-    text_print_row(out, t, 36, head, row->help);
+    print_row(out, t, 36, head, row->help);
 }
 
 static void print_options(FILE *out, const struct terminal *t, const unsigned char *options)
@@ -40,10 +47,10 @@ static void print_options(FILE *out, const struct terminal *t, const unsigned ch
 static void print_end(FILE *out, const struct terminal *t)
 {
     print_title(out, t, "Exit status");
-    text_print_row(out, t, 5, "0", "done");
-    text_print_row(out, t, 5, "1",
-                   "not done: no answer, a mistake in the command, refused, not confirmed");
-    text_print_row(out, t, 5, "2", "the function itself failed");
+    print_row(out, t, 5, "0", "done");
+    print_row(out, t, 5, "1",
+              "not done: no answer, a mistake in the command, refused, not confirmed");
+    print_row(out, t, 5, "2", "the function itself failed");
 }
 
 void cli_help_all(FILE *out, const struct terminal *t)

@@ -1,8 +1,13 @@
 /* narae image and registry: own images on the node, and credentials of where they come from. */
 #include <stdio.h>
+#include <time.h>
 
 #include "cli/cli.h"
 #include "cli/verbs.h"
+
+#define LOOK_MS 250
+#define LOOKS_TO_BEGIN 4
+#define LOOKS_MAX 240 /* without a trace of the pull */
 
 static const struct column images[] = {
     {"REFERENCE", "reference", CELL_TEXT, 16}, {"STATE", "state", CELL_STATE, 0},
@@ -11,7 +16,7 @@ static const struct column images[] = {
 };
 
 static const struct column registries[] = {
-    {"REGISTRY", "registry", CELL_TEXT, 12},
+    {"REGISTRY", "host", CELL_TEXT, 12},
     {"USERNAME", "username", CELL_TEXT, 8},
     {"SET", "updated_ms", CELL_TIME, 0},
 };
@@ -22,63 +27,95 @@ int verb_image_list(struct cli *c)
                         "no own images; narae deploy NAME --image REFERENCE uses one");
 }
 
-struct pulling {
-    struct cli *c;
-    json_t *last; /* made */
-    char *error;  /* made */
-};
+/* ---- pull: begun by a call, then looked at until it is here ------------------------------------------------------------ */
 
-static void take_progress(void *arg, const char *name, const json_t *data)
+/* The row of a reference in the list of images with this state (lent), or NULL. */
+static const json_t *row_with(const json_t *answer, const char *reference, const char *state)
 {
-    struct pulling *p = arg;
-    const char *error = nr_json_string(data, "error"), *status = nr_json_string(data, "status");
-    double done = json_number_value(json_object_get(data, "bytes")),
-           total = json_number_value(json_object_get(data, "total_bytes"));
+    json_t *one;
+    size_t i;
+
+    json_array_foreach(json_object_get(answer, "images"), i, one) {
+        const char *r = nr_json_string(one, "reference"), *s = nr_json_string(one, "state");
+
+        if (r && s && strcmp(r, reference) == 0 && strcmp(s, state) == 0)
+            return one;
+    }
+    return NULL;
+}
+
+static void draw(const struct cli *c, const json_t *progress)
+{
+    double done = json_number_value(json_object_get(progress, "bytes")),
+           total = json_number_value(json_object_get(progress, "bytes_total"));
     struct nr_buf bar;
 
-    (void)name;
-    json_decref(p->last);
-    p->last = json_deep_copy(data);
-    if (error && p->error == NULL)
-        p->error = nr_strdup(error);
-    if (!p->c->term.err || cli_json(p->c))
+    if (!c->term.err || cli_json(c))
         return;
     nr_buf_init(&bar, 1 << 12);
-    text_add_bar(&p->c->term, done, total, 24, &bar);
-    (void)fprintf(stderr, "\r\033[K[%.*s] %.1f of %.1f MB  %.30s", (int)bar.n, bar.p, done / 1e6,
-                  total / 1e6, status ? status : "");
+    text_add_bar(&c->term, done, total, 20, &bar);
+    (void)fprintf(stderr, "\r\033[K[%.*s] %.1f of %.1f MB", (int)bar.n, bar.p, done / 1e6,
+                  total / 1e6);
     nr_buf_fini(&bar);
+}
+
+static int tell_end(const struct cli *c, const json_t *here, const json_t *failed)
+{
+    const char *error = nr_json_string(failed, "error"), *digest = nr_json_string(here, "digest");
+    struct nr_buf clean;
+
+    if (c->term.err && !cli_json(c))
+        (void)fputs("\r\033[K", stderr);
+    if (here && cli_json(c))
+        cli_print_json(here);
+    else if (here)
+        printf("pulled %s (%.19s)\n", nr_json_string(here, "reference"), digest ? digest : "");
+    if (here)
+        return CLI_DONE;
+    nr_buf_init(&clean, 1 << 16);
+    text_add_clean(nr_str_of(error ? error : "the pull failed"), &clean);
+    (void)cli_fail("%.*s\n  narae registry set HOST keeps credentials, if it wants some",
+                   (int)clean.n, clean.p);
+    nr_buf_fini(&clean);
+    return CLI_NOT_DONE;
+}
+
+/* The list may still tell of an earlier pull when this one has not begun: what it says holds once the pull was seen, or has had time
+ * to be. */
+static int wait_for_image(struct cli *c, const char *reference)
+{
+    static const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
+    bool seen = false;
+
+    for (unsigned looks = 0;; looks++) {
+        nr_auto_json json_t *answer = NULL;
+        int e = cli_call(c, "GET", "/narae/v1/images", NULL, 0, &answer, NULL);
+        const json_t *now = row_with(answer, reference, "pulling"),
+                     *here = row_with(answer, reference, "present"),
+                     *failed = row_with(answer, reference, "failed");
+
+        if (e != 0)
+            return e;
+        seen |= now != NULL;
+        if (now)
+            draw(c, json_object_get(now, "progress"));
+        else if ((here || failed) && (seen || looks >= LOOKS_TO_BEGIN))
+            return tell_end(c, here, failed);
+        else if (looks >= LOOKS_MAX)
+            return cli_fail("nothing is known of the pull; narae image list tells what came");
+        (void)nanosleep(&pause, NULL);
+    }
 }
 
 int verb_image_pull(struct cli *c)
 {
-    static const char *const headers[] = {"Accept: text/event-stream", NULL};
-    nr_auto_json json_t *body = json_pack("{s:s}", "reference", c->argv[0]);
-    struct pulling p = {.c = c};
-    struct cli_events events;
-    struct cli_stream s = {.method = "POST",
-                           .path = "/narae/v1/images",
-                           .body = body,
-                           .headers = headers,
-                           .on_bytes = cli_events_bytes,
-                           .arg = &events};
+    nr_auto_json json_t *body = json_pack("{s:s}", "reference", c->argv[0]), *answer = NULL;
+    int e = cli_call(c, "POST", "/narae/v1/images", body, 0, &answer, NULL);
 
-    cli_events_init(&events, take_progress, &p);
-    int e = cli_stream(c, &s);
-    cli_events_fini(&events);
-    if (c->term.err && !cli_json(c) && p.last)
-        (void)fputs("\r\033[K", stderr);
-    if (p.error)
-        e = cli_fail("%s\n  narae registry set HOST keeps credentials, if it wants some", p.error);
-    else if (e < 0)
-        e = cli_fail("the connection broke; narae image list tells whether it came");
-    else if (e == 0 && cli_json(c))
-        cli_print_json(p.last ? p.last : body);
-    else if (e == 0)
-        printf("pulled %s\n", c->argv[0]);
-    free(p.error);
-    json_decref(p.last);
-    return e;
+    if (e != 0)
+        return e;
+    const char *reference = nr_json_string(answer, "reference");
+    return wait_for_image(c, reference ? reference : c->argv[0]);
 }
 
 int verb_image_prune(struct cli *c)

@@ -14,9 +14,16 @@ static void write_version(const json_t *row, struct nr_buf *out)
         nr_buf_adds(out, "LATEST");
 }
 
+static void write_state(const json_t *row, struct nr_buf *out)
+{
+    const char *state = nr_json_string(row, "state");
+
+    nr_buf_adds(out, state ? state : "gone");
+}
+
 static const struct column states[] = {
     {"VERSION", NULL, CELL_TEXT, 0, .write = write_version},
-    {"STATE", "state", CELL_STATE, 0},
+    {"STATE", NULL, CELL_STATE, 0, .write = write_state},
 };
 
 static int move(struct cli *c, const char *tail)
@@ -76,6 +83,8 @@ int verb_update_begin(struct cli *c)
     nr_auto_free char *path = cli_function_path(c, "/update");
     nr_auto_json json_t *body = json_object();
 
+    if (c->text[OPT_REASON])
+        json_object_set_new(body, "reason", json_string(c->text[OPT_REASON]));
     if (c->text[OPT_WHILE_UPDATING])
         json_object_set_new(body, "while_updating", json_string(c->text[OPT_WHILE_UPDATING]));
     for (size_t i = 0; i < nr_countof(fields); i++)

@@ -213,14 +213,14 @@ void text_print_wrapped(FILE *out, const struct terminal *t, unsigned indent, un
     (void)fputc('\n', out);
 }
 
-void text_print_row(FILE *out, const struct terminal *t, unsigned indent, const char *head,
-                    const char *text)
+void text_print_row(FILE *out, const struct terminal *t, unsigned at, unsigned indent,
+                    const char *head, const char *text)
 {
-    unsigned wide = 2 + text_columns(nr_str_of(head));
+    unsigned wide = at + text_columns(nr_str_of(head));
     bool narrow = t->columns && t->columns < indent + 16;
 
-    (void)fprintf(out, "  %s", head);
-    if (wide + 2 > indent || narrow) {
+    (void)fputs(head, out);
+    if (wide + 1 > indent || narrow) {
         indent = narrow ? 4 : indent;
         (void)fputc('\n', out);
         wide = 0;

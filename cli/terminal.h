@@ -39,8 +39,9 @@ void text_add_bar(const struct terminal *t, double part, double whole, unsigned 
 /* Prints the text with lines broken at blanks, `indent` columns in front of each line but the first. */
 void text_print_wrapped(FILE *out, const struct terminal *t, unsigned indent, unsigned at,
                         const char *text);
-/* Prints "  head    text" with the text wrapped below itself from column `indent`, or below the head where that is too narrow. */
-void text_print_row(FILE *out, const struct terminal *t, unsigned indent, const char *head,
-                    const char *text);
+/* Prints "head    text" from column `at`, with the text wrapped below itself from column `indent`, or below the head where that is too
+ * narrow. */
+void text_print_row(FILE *out, const struct terminal *t, unsigned at, unsigned indent,
+                    const char *head, const char *text);
 
 #endif

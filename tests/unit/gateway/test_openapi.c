@@ -22,12 +22,12 @@ static json_t *document(void)
     return j;
 }
 
-/* "/a/:b/c" as "/a/{b}/c". */
+/* "/a/:b/c" and "/a/:b/c/?" as "/a/{b}/c". */
 static void path_of(const char *pattern, char *out, size_t n)
 {
     size_t at = 0;
 
-    for (const char *p = pattern; *p && at + 2 < n; p++) {
+    for (const char *p = pattern; *p && strcmp(p, "/?") != 0 && at + 2 < n; p++) {
         if (*p != ':') {
             out[at++] = *p;
             continue;
