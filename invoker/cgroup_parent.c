@@ -22,7 +22,6 @@
 
 #include "common/base/mem.h"
 #include "invoker/cgroup.h"
-#include "invoker/cgroup_files.h"
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
 
@@ -73,47 +72,74 @@ int cgroup_parent_make(const char *name, int64_t memory_bytes, struct nr_err *er
     return 0;
 }
 
-/* rmdir() of name in every hierarchy; one that is not empty stays. */
-static void remove_everywhere(const char *name)
+/* What is done in each hierarchy: with v2 there is one, the root. */
+struct walk {
+    void (*each)(struct walk *w, const char *root);
+    const char *name; /* a group */
+    const char *id;   /* end */
+    struct nr_buf *out;
+};
+
+static void walk_hierarchies(struct walk *w)
 {
     DIR *root = opendir(CGROUP_ROOT);
-    char folder[3 * PATH_MAX_BYTES];
+    char folder[2 * PATH_MAX_BYTES];
 
-    (void)snprintf(folder, sizeof(folder), CGROUP_ROOT "%s", name);
-    (void)rmdir(folder); /* v2 */
+    w->each(w, CGROUP_ROOT);
     for (struct dirent *d; root && (d = readdir(root)) != NULL;) {
-        (void)snprintf(folder, sizeof(folder), CGROUP_ROOT "/%s%s", d->d_name, name);
-        if (d->d_name[0] != '.')
-            (void)rmdir(folder);
+        (void)snprintf(folder, sizeof(folder), CGROUP_ROOT "/%s", d->d_name);
+        if (d->d_name[0] != '.' && d->d_type == DT_DIR)
+            w->each(w, folder);
     }
     if (root)
         (void)closedir(root);
 }
 
+static void remove_in(struct walk *w, const char *root)
+{
+    char folder[3 * PATH_MAX_BYTES];
+
+    (void)snprintf(folder, sizeof(folder), "%s%s", root, w->name);
+    (void)rmdir(folder); /* one that is not empty stays */
+}
+
 void cgroup_parent_remove(const char *name)
 {
+    struct walk w = {.each = remove_in, .name = name};
+
     if (name[0])
-        remove_everywhere(name);
+        walk_hierarchies(&w);
 }
 
 /* ---- containers in it --------------------------------------------------------------------------------------- */
 
-void cgroup_parent_list(const char *name, struct nr_buf *out)
+static bool has(const struct nr_buf *b, const char *id)
 {
-    char folder[PATH_MAX_BYTES];
+    return b->n > 0 && memmem(b->p, b->n, id, strlen(id)) != NULL;
+}
 
-    (void)snprintf(folder, sizeof(folder), CGROUP_ROOT "%s%s", is_v2() ? "" : "/memory", name);
-    DIR *d = name[0] ? opendir(folder) : NULL;
+static void list_in(struct walk *w, const char *root)
+{
+    char folder[3 * PATH_MAX_BYTES];
 
-    for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
-        char path[2 * PATH_MAX_BYTES];
+    (void)snprintf(folder, sizeof(folder), "%s%s", root, w->name);
+    DIR *d = opendir(folder);
 
-        (void)snprintf(path, sizeof(path), "/%s", e->d_name);
-        if (strlen(e->d_name) == ID_LETTERS && cgroup_path_is_own(path, NULL))
-            nr_buf_printf(out, "%s\n", e->d_name);
-    }
+    for (struct dirent *e; d && (e = readdir(d)) != NULL;)
+        if (strlen(e->d_name) == ID_LETTERS &&
+            strspn(e->d_name, "0123456789abcdef") == ID_LETTERS && !has(w->out, e->d_name))
+            nr_buf_printf(w->out, "%s\n", e->d_name);
     if (d)
         (void)closedir(d);
+}
+
+/* In all of them: a runtime that was killed at work has made some of the folders, without a process. */
+void cgroup_parent_list(const char *name, struct nr_buf *out)
+{
+    struct walk w = {.each = list_in, .name = name, .out = out};
+
+    if (name[0])
+        walk_hierarchies(&w);
 }
 
 /* Is this process in a group of the container, in any hierarchy? */
@@ -136,22 +162,30 @@ static void kill_one(pid_t pid, const char *id)
         (void)syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
 }
 
-void cgroup_parent_end(const char *name, const char *id)
+static void end_in(struct walk *w, const char *root)
 {
-    char group[PATH_MAX_BYTES], path[2 * PATH_MAX_BYTES], line[32];
+    char path[3 * PATH_MAX_BYTES], line[32];
 
-    (void)snprintf(group, sizeof(group), "%s/%s", name, id);
-    (void)snprintf(path, sizeof(path), CGROUP_ROOT "%s%s/cgroup.procs", is_v2() ? "" : "/memory",
-                   group);
+    (void)snprintf(path, sizeof(path), "%s%s/cgroup.procs", root, w->name);
     FILE *f = fopen(path, "re");
 
     while (f && fgets(line, sizeof(line), f)) {
         pid_t pid = (pid_t)strtol(line, NULL, 10);
 
         if (pid > 1)
-            kill_one(pid, id);
+            kill_one(pid, w->id);
     }
     if (f)
         (void)fclose(f);
-    remove_everywhere(group);
+    remove_in(w, root);
+}
+
+void cgroup_parent_end(const char *name, const char *id)
+{
+    char group[PATH_MAX_BYTES];
+    struct walk w = {.each = end_in, .name = group, .id = id};
+
+    (void)snprintf(group, sizeof(group), "%s/%s", name, id);
+    if (name[0])
+        walk_hierarchies(&w);
 }
