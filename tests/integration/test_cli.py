@@ -65,7 +65,7 @@ def test_a_file(narae, platform, name, tmp_path, file, code, kind):
 
 def test_the_name_is_the_file_s(narae, platform, tmp_path):
     narae("deploy", write(tmp_path, "named-by-file.py", HELLO["python:3"]))
-    assert "deleted named-by-file" in narae("delete", "named-by-file").stdout
+    assert "deleted named-by-file" in narae("delete", "named-by-file", "--yes").stdout
 
 
 def test_an_executable(narae, name):
@@ -197,11 +197,12 @@ def test_a_function_that_fails(narae, name, tmp_path):
 
 def test_functions(narae, hello):
     lines = narae("functions", "--limit", "200").stdout.splitlines()
-    assert lines[0].split() == ["NAME", "KIND", "VERSION", "MEMORY", "TIMEOUT", "UPDATED"]
+    assert lines[0].split() == ["NAME", "STATE", "VERSION", "KIND", "MEMORY", "TIMEOUT", "PUBLISHED", "ALIASES",
+                                "UPDATED"]
     row = next(line for line in lines if line.split()[0] == hello)
-    assert re.search(r" python:3 +0\.0\.1 +256 MB +60000 ms  \d{4}-\d\d-\d\d ", row)
+    assert re.search(r" LATEST +0\.0\.1 +python:3 +256 MB +60000 ms +0  - +\d{4}-\d\d-\d\d ", row)
     listed = json.loads(narae("functions", "-o", "json", "--limit", "200").stdout)
-    assert hello in [f["name"] for f in listed]
+    assert hello in [f["name"] for f in listed["functions"]]
     assert narae("functions", "--limit", "1").stdout.count("\n") == 2
 
 
@@ -240,14 +241,14 @@ def test_the_latest(narae, hello):
 
 def test_what_is_not_there(narae):
     for verb in ("get", "delete", "invoke"):
-        done = narae(verb, "no-such-function", status=1)
+        done = narae(verb, "no-such-function", "--yes", status=1)
         assert "(HTTP 404)" in done.stderr and "narae functions" in done.stderr
     assert "(HTTP 404)" in narae("logs", "0" * 32, status=1).stderr
     assert "32 hex digits" in narae("logs", "latest", status=1).stderr
 
 
 def test_delete(narae, hello):
-    assert narae("delete", hello).stdout == f"deleted {hello}\n"
+    assert narae("delete", hello, "--yes").stdout == f"deleted {hello}\n"
     assert "(HTTP 404)" in narae("get", hello, status=1).stderr
 
 
@@ -313,8 +314,8 @@ def test_nobody_there(narae):
     (["deplyo", "x.py"], "deplyo is no verb"),
     (["invoke"], "narae invoke FUNCTION"),
     (["get", "a", "b"], "narae get FUNCTION"),
-    (["functions", "-o", "xml"], "-o xml"),
-    ([], "Verbs"),
+    (["functions", "-o", "xml"], "--output xml"),
+    ([], "narae VERB"),
 ])
 def test_a_mistaken_command(narae, words, said):
     done = narae(*words, status=1)
