@@ -57,9 +57,9 @@ struct activation {
     /* in: set by who makes it (gateway, or the controller for a reloaded row) before controller_invoke() */
     struct account *account;     /* shared */
     struct nr_str package, name; /* of the target, decoded, in the arena; package.n == 0: none */
-    int64_t number;              /* the published version that was asked for; 0: LATEST, or by alias */
-    struct nr_str alias;         /* that was asked for, in the arena; n == 0: none */
-    struct nr_str transaction;   /* X-Request-ID, given or made; `code` of error bodies */
+    int64_t number;      /* the published version that was asked for; 0: LATEST, or by alias */
+    struct nr_str alias; /* that was asked for, in the arena; n == 0: none */
+    struct nr_str transaction; /* X-Request-ID, given or made; `code` of error bodies */
     struct nr_str
         input; /* JSON object text; lent until on_reply or, with `blocking` false, until controller_invoke() returns:
                                      the controller copies what must live longer */

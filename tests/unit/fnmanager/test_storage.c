@@ -245,9 +245,12 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),     CASE(test_layout),
-        CASE(test_crash_leftovers),       CASE(test_garbage),
-        CASE(test_uploads_of_this_run_are_no_leftovers),       CASE(test_garbage),
+        cmocka_unit_test(test_names),
+        CASE(test_layout),
+        CASE(test_crash_leftovers),
+        CASE(test_garbage),
+        CASE(test_uploads_of_this_run_are_no_leftovers),
+        CASE(test_garbage),
         cmocka_unit_test(test_full_disk),
     };
 
