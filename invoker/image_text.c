@@ -181,7 +181,6 @@ static const struct refusal {
     {"x509", NR_EUNAVAIL, "cannot be had: its registry's certificate is not trusted."},
     {"timeout", NR_EUNAVAIL, "cannot be had: its registry does not answer in time."},
     {"deadline exceeded", NR_EUNAVAIL, "cannot be had: its registry does not answer in time."},
-    {"Client.Timeout", NR_EUNAVAIL, "cannot be had: its registry does not answer in time."},
     {"unreachable", NR_EUNAVAIL, "cannot be had: its registry cannot be reached."},
     {"dial tcp", NR_EUNAVAIL, "cannot be had: its registry cannot be reached."},
     {"EOF", NR_EUNAVAIL, "cannot be had: its registry broke off."},
