@@ -104,7 +104,7 @@ void info_options(struct gateway_request *q)
     answer(q, 200);
 }
 
-/* The state of the host is everybody's to read, the list of containers only the administrator's. */
+/* What this host can do is everybody's to read; what it is used for by others is the administrator's. */
 void info_invokers(struct gateway_request *q)
 {
     bool admin = q->account->scopes & SCOPE_ADMIN;
@@ -124,12 +124,19 @@ void info_health(struct gateway_request *q)
 void info_ready(struct gateway_request *q)
 {
     const struct gateway *g = q->g;
+    char why[INVOKER_WHY_BYTES] = "";
+    bool ready = g->ready && invoker_ready(g->config.invoker, why);
 
     q->media_type = "text/plain";
-    if (!g->ready)
-        request_head(q, "Retry-After: %d\r\n", g->stopping ? 5 : 1);
-    nr_buf_adds(&q->text, g->ready ? "ready\n" : g->stopping ? "stopping\n" : "starting\n");
-    answer(q, g->ready ? 200 : 503);
+    if (!ready)
+        request_head(q, "Retry-After: %d\r\n", g->stopping || g->ready ? 5 : 1);
+    nr_buf_printf(&q->text, "%s%s\n",
+                  ready         ? "ready"
+                  : g->ready    ? "not ready: "
+                  : g->stopping ? "stopping"
+                                : "starting",
+                  why);
+    answer(q, ready ? 200 : 503);
 }
 
 void info_metrics(struct gateway_request *q)

@@ -112,6 +112,8 @@ const char *engine_api(const struct engine *e);
 const char *engine_version(const struct engine *e);
 /* Did the last call reach it, and does it answer those under way? */
 bool engine_reachable(const struct engine *e);
+/* How long it has been out of reach; 0: it is not. */
+uint64_t engine_away_ms(const struct engine *e);
 unsigned engine_waiting(struct engine *e);
 const struct engine_metrics *engine_figures(const struct engine *e);
 

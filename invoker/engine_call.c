@@ -171,6 +171,13 @@ bool engine_reachable(const struct engine *e)
     return true;
 }
 
+uint64_t engine_away_ms(const struct engine *e)
+{
+    uint64_t answered_ms = atomic_load(&e->answered_ms), now_ms = nr_mono_ms();
+
+    return engine_reachable(e) || now_ms <= answered_ms ? 0 : now_ms - answered_ms;
+}
+
 /* The Engine's {"message": ...}, or the body as it is. */
 static int refused(const char *method, const char *path, const struct engine_reply *reply,
                    struct nr_err *err)

@@ -25,8 +25,8 @@ void monitor_forget(struct container *ct);
 
 /* The members of a container's object in the status: `,"cpu_us":...`; nothing before the first look. */
 void monitor_container_json(const struct container *ct, struct nr_buf *out);
-/* ,"host":{...},"functions":[...]: what the host uses, and what each function has used in all its containers; of one account (lent; NULL:
- * all). */
+/* ,"host":{...},"functions":[...]: what the host uses, and what each function has used in all its containers. With an account (lent) its
+ * functions only, and nothing of the host, whose use is that of others. */
 void monitor_json(const struct monitor *m, const char *account, struct nr_buf *out);
 /* By state, by kind, the host, and the price of looking. No account and no function is named. */
 void monitor_metrics(const struct monitor *m, struct nr_buf *out);

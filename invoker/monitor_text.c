@@ -16,7 +16,7 @@ void monitor_json(const struct monitor *m, const char *account, struct nr_buf *o
 
     if (m == NULL)
         return;
-    if (m->host_known)
+    if (m->host_known && account == NULL)
         host_json(&m->host, out);
     nr_buf_adds(out, ",\"functions\":[");
     for (struct nr_link *l = m->lru.next; l != &m->lru; l = l->next) {

@@ -6,21 +6,47 @@
 #include "invoker/network.h"
 #include "invoker/stem.h"
 
-static void count_states(const struct invoker *v, unsigned counts[CT_STATES])
+/* Of one account, or NULL: of all, stems among them. */
+static bool is_of(const struct container *ct, const char *account)
 {
-    for (struct nr_link *l = v->containers.next; l != &v->containers; l = l->next)
-        counts[nr_container_of(l, struct container, in_all)->state]++;
+    return account == NULL || (ct->fn && strcmp(account, ct->fn->account) == 0);
 }
 
-static unsigned waiting(const struct invoker *v)
+/* What an account, or everybody together, has on this host. */
+struct share {
+    unsigned states[CT_STATES], waiting;
+    int64_t memory_mb;
+};
+
+static void waiting_of(const struct invoker *v, const char *account, struct share *s)
 {
     struct nr_map_node *n = NULL;
-    unsigned sum = 0;
     size_t at = 0;
 
-    while ((n = nr_map_next(&v->pools, &at, n)) != NULL)
-        sum += nr_container_of(n, struct pool, node)->waiting_count;
-    return sum;
+    while ((n = nr_map_next(&v->pools, &at, n)) != NULL) {
+        const struct pool *p = nr_container_of(n, struct pool, node);
+
+        if (account == NULL || strcmp(account, p->fn->account) == 0)
+            s->waiting += p->waiting_count;
+    }
+}
+
+static struct share share_of(const struct invoker *v, const char *account)
+{
+    struct share s = {0};
+
+    for (struct nr_link *l = v->containers.next; l != &v->containers; l = l->next) {
+        const struct container *ct = nr_container_of(l, struct container, in_all);
+
+        if (!is_of(ct, account))
+            continue;
+        s.states[ct->state]++;
+        s.memory_mb += ct->memory_mb;
+    }
+    if (account == NULL)
+        s.memory_mb = atomic_load(&v->node->memory_used_mb);
+    waiting_of(v, account, &s);
+    return s;
 }
 
 static void one_container(const struct container *ct, uint64_t now_ms, struct nr_buf *out)
@@ -48,7 +74,7 @@ static void one_container(const struct container *ct, uint64_t now_ms, struct nr
     nr_buf_addc(out, '}');
 }
 
-/* What was chosen where this host gave a choice. */
+/* What was chosen where this host gave a choice: everybody's to read, as the capabilities are. */
 static void choices(const struct invoker *v, struct nr_buf *out)
 {
     static const char *const freezers[] = {
@@ -60,9 +86,15 @@ static void choices(const struct invoker *v, struct nr_buf *out)
 
     nr_buf_printf(out,
                   ",\"choices\":{\"freezer\":\"%s\",\"memory_raise\":\"%s\",\"egress\":\"%s\","
-                  "\"seccomp\":\"%s\"},\"stems\":",
+                  "\"seccomp\":\"%s\"}",
                   freezers[v->probe.freezer], raises[v->probe.memory_raise],
                   networks[v->probe.network], v->seccomp ? "own" : "engine");
+}
+
+/* What there is for everybody together: of use to the administrator, and to a tenant a view of the others. */
+static void for_all(const struct invoker *v, struct nr_buf *out)
+{
+    nr_buf_adds(out, ",\"stems\":");
     stems_status(v, out);
     nr_buf_adds(out, ",\"gpu_share\":\"advisory\",\"gpus\":");
     gpu_status(v->gpus, out);
@@ -93,12 +125,27 @@ static void reasons(const struct invoker *v, struct nr_buf *out)
     nr_buf_addc(out, '}');
 }
 
-void invoker_status(struct invoker *v, const char *account, struct nr_buf *out)
+static void containers_of(const struct invoker *v, const char *account, struct nr_buf *out)
 {
-    unsigned counts[CT_STATES] = {0};
     const char *comma = "";
 
-    count_states(v, counts);
+    nr_buf_adds(out, ",\"containers\":[");
+    for (struct nr_link *l = v->containers.next; l != &v->containers; l = l->next) {
+        const struct container *ct = nr_container_of(l, struct container, in_all);
+
+        if (!is_of(ct, account))
+            continue;
+        nr_buf_adds(out, comma);
+        one_container(ct, v->loop->now_ms, out);
+        comma = ",";
+    }
+    nr_buf_addc(out, ']');
+}
+
+void invoker_status(struct invoker *v, const char *account, struct nr_buf *out)
+{
+    const struct share share = share_of(v, account);
+
     nr_buf_printf(out, "{\"name\":\"0\",\"state\":\"%s\",\"engine\":%s,",
                   v->stopping ? "draining" : "up",
                   engine_reachable(v->engine) ? "\"up\"" : "\"down\"");
@@ -106,27 +153,32 @@ void invoker_status(struct invoker *v, const char *account, struct nr_buf *out)
     nr_buf_printf(
         out,
         ",\"memory_used_mb\":%lld,\"memory_max_mb\":%lld,\"waiting\":%u,\"containers_by_state\":{",
-        (long long)atomic_load(&v->node->memory_used_mb), (long long)v->node->memory_max_mb,
-        waiting(v));
+        (long long)share.memory_mb, (long long)v->node->memory_max_mb, share.waiting);
     for (int s = 0; s < CT_GONE; s++)
         nr_buf_printf(out, "%s\"%s\":%u", s ? "," : "",
-                      container_state_name((enum container_state)s), counts[s]);
+                      container_state_name((enum container_state)s), share.states[s]);
     nr_buf_addc(out, '}');
     choices(v, out);
-    reasons(v, out);
-    nr_buf_adds(out, ",\"containers\":[");
-    for (struct nr_link *l = v->containers.next; l != &v->containers; l = l->next) {
-        const struct container *ct = nr_container_of(l, struct container, in_all);
-
-        if (account && (ct->fn == NULL || strcmp(account, ct->fn->account) != 0))
-            continue;
-        nr_buf_adds(out, comma);
-        one_container(ct, v->loop->now_ms, out);
-        comma = ",";
+    if (account == NULL) {
+        for_all(v, out);
+        reasons(v, out);
     }
-    nr_buf_addc(out, ']');
+    containers_of(v, account, out);
     monitor_json(v->monitor, account, out);
     nr_buf_addc(out, '}');
+}
+
+bool invoker_ready(const struct invoker *v, char why[static INVOKER_WHY_BYTES])
+{
+    uint64_t away_ms = engine_away_ms(v->engine);
+
+    if (away_ms < INVOKER_PATIENCE_MS)
+        return true;
+    (void)snprintf(why, INVOKER_WHY_BYTES,
+                   "the Docker Engine has not answered for %llu s: warm calls are served, no "
+                   "container can be started",
+                   (unsigned long long)away_ms / 1000);
+    return false;
 }
 
 static void counters(const struct invoker *v, struct nr_buf *out)
@@ -188,15 +240,14 @@ static void reason_metrics(const struct invoker *v, struct nr_buf *out)
 
 void invoker_metrics(struct invoker *v, struct nr_buf *out)
 {
-    unsigned counts[CT_STATES] = {0};
+    const struct share all = share_of(v, NULL);
     char label[64];
 
-    count_states(v, counts);
     nr_metric_head(out, "narae_containers", "gauge", "Containers by state.");
     for (int s = 0; s < CT_GONE; s++) {
         (void)snprintf(label, sizeof(label), "state=\"%s\"",
                        container_state_name((enum container_state)s));
-        nr_metric_sample(out, "narae_containers", label, counts[s]);
+        nr_metric_sample(out, "narae_containers", label, all.states[s]);
     }
     counters(v, out);
     reason_metrics(v, out);
@@ -204,7 +255,7 @@ void invoker_metrics(struct invoker *v, struct nr_buf *out)
                   "1 when the last call reached the Docker Engine.", engine_reachable(v->engine));
     nr_metric_one(out, "narae_engine_jobs_waiting", "gauge", "Jobs that wait for an Engine worker.",
                   engine_waiting(v->engine));
-    nr_metric_one(out, "narae_calls_waiting", "gauge", "Calls that wait for a slot.", waiting(v));
+    nr_metric_one(out, "narae_calls_waiting", "gauge", "Calls that wait for a slot.", all.waiting);
     nr_metric_one(out, "narae_containers_memory_bytes", "gauge", "Memory reserved for containers.",
                   (double)(atomic_load(&v->node->memory_used_mb) << 20));
     monitor_metrics(v->monitor, out);

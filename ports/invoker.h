@@ -84,8 +84,13 @@ unsigned invoker_left(const struct invoker *v);
 /* Closes handles (asynchronously, on the loop) and, once `closed` came, joins the workers and frees. */
 void invoker_close(struct invoker *v, void (*closed)(void *arg), void *arg);
 
-/* The probe's table and the pool as JSON (docs: /narae/v1/invokers, `narae doctor`). Of the containers those of one account
- * (lent; NULL: all) are listed: a tenant does not read what another one runs. */
+/* May calls be sent here? False with a sentence (INVOKER_WHY_BYTES) when the Engine has not answered anybody for INVOKER_PATIENCE_MS: what is
+ * warm is served then, and nothing new starts. It is asked every 5 s, and well at its first answer. */
+enum { INVOKER_PATIENCE_MS = 10000, INVOKER_WHY_BYTES = 160 };
+bool invoker_ready(const struct invoker *v, char why[static INVOKER_WHY_BYTES]);
+
+/* The probe's table and the pool as JSON (docs: /narae/v1/invokers, `narae doctor`). With an account (lent) its own containers, functions
+ * and figures only; NULL: those of all, with stems, network slots, GPUs and the host's use. Capabilities and choices are everybody's. */
 void invoker_status(struct invoker *v, const char *account, struct nr_buf *out);
 void invoker_metrics(struct invoker *v, struct nr_buf *out);
 

@@ -286,11 +286,12 @@ class Platform:
     def connect(self):
         return http.client.HTTPConnection(self.host, timeout=120)
 
-    def request(self, method, path, body=None, connection=None):
-        """(status, JSON or text); paths without a leading slash are below the own namespace."""
+    def request(self, method, path, body=None, connection=None, admin=False):
+        """(status, JSON or text); paths without a leading slash are below the own namespace. admin: by the administrator's key."""
         headers = {"Content-Type": "application/json"}
-        if getattr(self, "auth", None):
-            headers["Authorization"] = "Basic " + base64.b64encode(self.auth.encode()).decode()
+        auth = (self.data / "admin.key").read_text().strip() if admin else getattr(self, "auth", None)
+        if auth:
+            headers["Authorization"] = "Basic " + base64.b64encode(auth.encode()).decode()
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
         own = connection or self.connect()

@@ -58,7 +58,7 @@ def in_state(platform, state):
 
 def shelves(platform):
     """[{"kind", "network", "memory_mb", "ready", "starting", "wanted"}, ...] of the stems."""
-    status = platform.request("GET", "/narae/v1/invokers")[1]
+    status = platform.request("GET", "/narae/v1/invokers", admin=True)[1]
     return [shelf for invoker in (status if isinstance(status, list) else [status]) for shelf in invoker["stems"]]
 
 

@@ -100,7 +100,7 @@ def ask(platform, name, **arguments):
 
 
 def network(platform):
-    return platform.request("GET", "/narae/v1/invokers").json
+    return platform.request("GET", "/narae/v1/invokers", auth=platform.admin_auth).json
 
 
 def bridge_of(platform):

@@ -115,8 +115,19 @@ def test_a_container_is_never_used_by_two_functions(start_platform):
         seen |= set(mine)
 
 
-def test_a_tenant_does_not_read_of_stems(start_platform):
+def test_a_tenant_reads_what_this_host_can_and_not_what_others_do(start_platform):
+    """Nothing of stems, of the host's use, of others' containers and memory; the administrator reads all of it."""
     own = start_platform()
     ready(own)
-    listed = own.request("GET", "/narae/v1/invokers").json["containers"]
-    assert [c for c in listed if c["function"] == ""] == [], json.dumps(listed)
+    body = {"exec": {"kind": "python:3", "code": TROUBLE["python:3"]}, "limits": {"memory": 128}}
+    assert own.request("PUT", "actions/his", body, auth=own.admin_auth).status == 200
+    assert own.request("POST", "actions/his?blocking=true", {}, auth=own.admin_auth).status == 200
+    own.put("mine", TROUBLE["python:3"], limits={"memory": 192})
+    assert own.invoke("mine").status == 200
+    guest, admin = (own.request("GET", "/narae/v1/invokers", auth=auth).json for auth in (own.auth, own.admin_auth))
+    assert [c["function"] for c in guest["containers"]] == ["guest/mine"], json.dumps(guest["containers"])
+    assert guest["memory_used_mb"] == 192 < admin["memory_used_mb"]
+    assert sum(guest["containers_by_state"].values()) == 1 < sum(admin["containers_by_state"].values())
+    hidden = {"host", "stems", "network", "started", "ended", "gpus"}
+    assert not hidden & set(guest) and hidden - {"network"} <= set(admin), (list(guest), list(admin))
+    assert guest["capabilities"] == admin["capabilities"] and guest["choices"] == admin["choices"]

@@ -175,7 +175,7 @@ def test_stem(start_platform):
     own = start_platform("--stems=python:3=1", "--freezer=off")
     put(own, "f", HELLO["python:3"])
     own.invoke("f")  # from now on there are stems without a network
-    ready = lambda: [s["ready"] for s in own.request("GET", "/narae/v1/invokers").json["stems"]
+    ready = lambda: [s["ready"] for s in own.request("GET", "/narae/v1/invokers", auth=own.admin_auth).json["stems"]
                      if (s["kind"], s["network"]) == ("python:3", "none")]
     within(60, "the stem is ready", lambda: ready() == [1])
     put(own, "g", HELLO["python:3"])

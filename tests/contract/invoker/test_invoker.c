@@ -400,8 +400,15 @@ static void engine_away(void **state)
         expect(&d[i], OUTCOME_SUCCESS, "{}");
         rig_free(&d[i]);
     }
+    char why[INVOKER_WHY_BYTES] = "";
+
+    for (int i = 0; i < 600 && invoker_ready(r->invoker, why); i++)
+        rig_pass(r, 50);
+    assert_non_null(strstr(why, "the Docker Engine has not answered for 1"));
     proxy_switch(&r->engine, true);
-    rig_pass(r, 2500);
+    for (int i = 0; i < 600 && !invoker_ready(r->invoker, why); i++)
+        rig_pass(r, 50); /* nobody calls: it is asked all the same */
+    assert_true(invoker_ready(r->invoker, why));
     rig_run(r, &c, cold, "{}");
     expect(&c, OUTCOME_SUCCESS, "{}");
     rig_free(&c);

@@ -255,6 +255,11 @@ void invoker_status(struct invoker *v, const char *account, struct nr_buf *out)
     nr_buf_printf(out, "{\"capabilities\":[],\"of\":\"%s\"}", account ? account : "all");
 }
 
+bool invoker_ready(const struct invoker *v, char why[static INVOKER_WHY_BYTES])
+{
+    return true;
+}
+
 /* ---- requests ---- */
 
 static void add_headers(struct nr_http_req *r, const char *lines)
