@@ -37,19 +37,6 @@ static struct tester *tester_of(struct preenv_tester *t)
     return nr_container_of(t, struct tester, port);
 }
 
-const char *preenv_outcome_text(enum preenv_outcome o)
-{
-    static const char *const text[] = {
-        [PREENV_OK] = "ok",           [PREENV_OOM] = "oom",
-        [PREENV_ABORT] = "abort",     [PREENV_ERROR] = "error",
-        [PREENV_TIMEOUT] = "timeout", [PREENV_UNAVAIL] = "unavailable",
-        [PREENV_STOPPED] = "stopped",
-    };
-
-    _Static_assert(nr_countof(text) == PREENV_OUTCOMES, "one text per outcome");
-    return text[o];
-}
-
 /* ---- how it ended ------------------------------------------------------------------------------------------- */
 
 static bool says(struct nr_str text, const char *what)

@@ -5,12 +5,6 @@
 
 #include "common/base/mem.h"
 
-static const char *const states[] = {
-    [PREENV_RUNNING] = "running",
-    [PREENV_DONE] = "done",
-    [PREENV_FAILED] = "failed",
-    [PREENV_CANCELLED] = "cancelled",
-};
 static const char *const verdicts[] = {
     [PREENV_UNJUDGED] = "reference",
     [PREENV_AS_FAST] = "as fast",
@@ -36,16 +30,20 @@ static const struct figure {
     {"others", offsetof(struct preenv_config, others)},
 };
 
-const char *preenv_state_text(enum preenv_state s)
-{
-    return states[s];
-}
-
 static int index_of(const char *const *list, size_t n, const char *text)
 {
     for (size_t i = 0; text && i < n; i++)
         if (strcmp(list[i], text) == 0)
             return (int)i;
+    return -1;
+}
+
+/* -1: of no state. */
+static int state_of(const char *text)
+{
+    for (int i = 0; text && i < PREENV_STATES; i++)
+        if (strcmp(preenv_state_text((enum preenv_state)i), text) == 0)
+            return i;
     return -1;
 }
 
@@ -159,7 +157,7 @@ static void write_lists(const struct preenv_run *r, struct nr_buf *out)
 
 void preenv_write(const struct preenv_run *r, struct nr_buf *out)
 {
-    nr_buf_printf(out, "{\"id\":\"%s\",\"state\":\"%s\"", r->id, states[r->state]);
+    nr_buf_printf(out, "{\"id\":\"%s\",\"state\":\"%s\"", r->id, preenv_state_text(r->state));
     text_member(out, "reason", r->reason);
     text_member(out, "phase", r->phase);
     text_member(out, "version", r->function_version);
@@ -232,7 +230,7 @@ int preenv_read(struct nr_str text, struct preenv_run *r)
     nr_auto_json json_t *j = nr_json_parse(text, NULL);
     const json_t *configs = json_object_get(j, "configurations"),
                  *events = json_object_get(j, "events"), *place = json_object_get(j, "environment");
-    int state = index_of(states, nr_countof(states), nr_json_string(j, "state"));
+    int state = state_of(nr_json_string(j, "state"));
 
     if (state < 0)
         return NR_ECORRUPT;
@@ -283,7 +281,7 @@ int64_t preenv_write_events(struct nr_str text, int64_t seen, struct nr_buf *out
         nr_buf_printf(out, "id: %lld\nevent: %s\ndata: %s\n\n", (long long)i + 1,
                       station ? station : "test", event ? event : "{}");
     }
-    *ret_last = state == NULL || strcmp(state, states[PREENV_RUNNING]) != 0;
+    *ret_last = state == NULL || state_of(state) != PREENV_RUNNING;
     if (*ret_last) {
         nr_buf_adds(out, "event: end\ndata: ");
         nr_buf_add(out, text.p, text.n);

@@ -76,8 +76,8 @@ enum fn_op {
     FN_ACTION_PUT, /* body, overwrite */
     FN_ACTION_GET, /* code */
     FN_ACTION_DELETE,
-    FN_ACTION_LIST, /* package may be "" (all); limit, skip, count */
-    FN_ACCOUNT_GET, /* name: the account */
+    FN_ACTION_LIST,  /* package may be "" (all); limit, skip, count */
+    FN_ACCOUNT_GET,  /* name: the account */
     FN_ACCOUNT_LIST, /* accounts: name, body as the API's document says */
     FN_ACCOUNT_CREATE,
     FN_ACCOUNT_SHOW,
