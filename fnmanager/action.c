@@ -10,7 +10,8 @@
 #include "fnmanager/code.h"
 #include "fnmanager/entity.h"
 #include "fnmanager/grants_api.h"
-#include "fnmanager/lifecycle.h"
+#include "fnmanager/functions_api.h"
+#include "fnmanager/lifecycle_controller.h"
 #include "fnmanager/merge.h"
 #include "fnmanager/settings.h"
 #include "fnmanager/sweeper.h"
@@ -66,6 +67,7 @@ static int check_place(struct fnmanager *m, struct fn_call *call)
 /* One PUT on its way. */
 struct put {
     struct action_body body;
+    enum lifecycle_move move; /* MOVE_UPDATE; MOVE_COMMIT: the end of an update window */
     struct fn_row old, row;
     bool exists;
     struct code_upload code;
@@ -82,9 +84,11 @@ static int read_and_merge(struct fnmanager *m, struct fn_call *call, struct put 
     p->exists = r == 0;
     if (r < 0 && r != NR_ENOENT)
         return refuse(call, r);
-    if (p->exists && !call->overwrite)
+    if (p->exists && !call->overwrite && p->move == MOVE_UPDATE)
         return refuse(call, NR_EEXIST);
-    r = action_merge(&p->body, p->exists ? &p->old : NULL, &p->row, &call->err);
+    if (!p->exists && p->move == MOVE_COMMIT)
+        return refuse(call, NR_ENOENT);
+    r = action_merge(&p->body, p->exists ? &p->old : NULL, p->move, &p->row, &call->err);
     if (r == 0)
         r = settings_check(p->row.annotations, m->config.node, &call->err);
     return r == 0 ? grants_check(m, nr_str_of(call->account->name), p->row.annotations, &call->err)
@@ -178,22 +182,44 @@ static void write_readable(struct fnmanager *m, struct fn_call *call, const stru
     (void)write_action(m, call, row, NULL, false);
 }
 
-int action_put(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
+static int put(struct fnmanager *m, struct fn_call *call, struct put *p, uint64_t *ret_old)
 {
     struct body_ranges ranges = {m->config.memory_max_mb, call->account->concurrent_invocations};
-    struct put p = {.body = {.image = "", .main = ""}};
+    struct nr_str body = call->body.n != 0 || p->move == MOVE_UPDATE ? call->body : NR_STR("{}");
     int r;
 
     if ((r = check_place(m, call)) == 0 &&
-        (r = action_body_parse(call->body, m->config.kinds, &ranges, &p.body, &call->err)) == 0 &&
-        (r = put_parsed(m, call, &p)) == 0) {
-        *ret_old = p.exists ? p.old.revision : 0;
-        write_readable(m, call, &p.row, p.body.has_exec ? &p.body.code : NULL);
-    }
-    fn_row_fini(&p.old);
-    fn_row_fini(&p.row);
-    action_body_fini(&p.body);
+        (r = action_body_parse(body, m->config.kinds, &ranges, &p->body, &call->err)) == 0 &&
+        (r = put_parsed(m, call, p)) == 0)
+        *ret_old = p->exists ? p->old.revision : 0;
     return r;
+}
+
+static void put_fini(struct put *p)
+{
+    fn_row_fini(&p->old);
+    fn_row_fini(&p->row);
+    action_body_fini(&p->body);
+}
+
+int action_put(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
+{
+    struct put p = {.body = {.image = "", .main = ""}, .move = MOVE_UPDATE};
+    int r = put(m, call, &p, ret_old);
+
+    if (r == 0)
+        write_readable(m, call, &p.row, p.body.has_exec ? &p.body.code : NULL);
+    put_fini(&p);
+    return r;
+}
+
+int action_commit(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
+{
+    struct put p = {.body = {.image = "", .main = ""}, .move = MOVE_COMMIT};
+    int r = put(m, call, &p, ret_old);
+
+    put_fini(&p);
+    return r == 0 ? functions_answer(m, call, 0) : r;
 }
 
 int action_get(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
@@ -207,15 +233,22 @@ int action_get(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     return r;
 }
 
+/* LATEST, all versions and aliases in one commit. */
 static int delete_loaded(struct fnmanager *m, struct fn_call *call, const struct fn_row *row)
 {
-    int gone, r = lifecycle_move(row->state, MOVE_DELETE, row->state_before, &gone, &call->err);
+    struct move_order o = {.key = key_of(call),
+                           .number = FN_EVERY_VERSION,
+                           .move = MOVE_DELETE,
+                           .expected = row->revision,
+                           .actor = actor_of(call)};
+    struct moved_list moved = {0};
+    int r;
 
-    if (r < 0)
-        return r;
     /* First, for the file may go any moment after the row. */
     write_readable(m, call, row, NULL);
-    return metadata_delete(m->db, key_of(call), row->revision, actor_of(call));
+    r = lifecycle_carry(m, &o, false, &moved, &call->err);
+    free(moved.item);
+    return r;
 }
 
 int action_delete(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
@@ -227,7 +260,7 @@ int action_delete(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
         nr_buf_fini(&call->reply);
         if ((r = metadata_load(m->db, key_of(call), &row)) == 0)
             r = delete_loaded(m, call, &row);
-        *ret_old = r == 0 ? row.revision : 0;
+        *ret_old = r == 0 ? HANDLER_MANY : 0;
         fn_row_fini(&row);
     }
     return r < 0 ? refuse(call, r) : 0;

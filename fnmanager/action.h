@@ -10,6 +10,8 @@
 #define ACTION_REPLY_MAX_BYTES (320u << 20)
 
 int action_put(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old);
+/* The commit of an update window: a body as for a PUT (none: nothing changes); the reply is the function's document. */
+int action_commit(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old);
 int action_get(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old);
 int action_delete(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old);
 int action_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old);

@@ -10,16 +10,20 @@
 #include "fnmanager/account_api.h"
 #include "fnmanager/account_delete.h"
 #include "fnmanager/action.h"
+#include "fnmanager/aliases.h"
+#include "fnmanager/functions_api.h"
 #include "fnmanager/grants_api.h"
+#include "fnmanager/lifecycle_controller.h"
 #include "fnmanager/preenv_api.h"
 #include "fnmanager/keys_api.h"
 #include "fnmanager/quota.h"
 #include "fnmanager/resolve.h"
 #include "fnmanager/sweeper.h"
+#include "fnmanager/version_controller.h"
 
 /* A PUT above this is an upload. */
 #define HEAVY_BODY_BYTES 65536
-#define SWEEP_EVERY_S 60
+#define SWEEP_EVERY_MS 60000
 #define AUDIT_LINES_MAX 100000
 
 static int op_resolve(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
@@ -73,6 +77,25 @@ static const struct {
     [FN_PREENV_EVENTS] = {"preenv_events", op_preenv_events},
     [FN_PREENV_CANCEL] = {"preenv_cancel", op_preenv_cancel},
     [FN_PREENV_APPLY] = {"preenv_apply", op_preenv_apply},
+    [FN_FUNCTION_LIST] = {"function_list", function_list},
+    [FN_FUNCTION_GET] = {"function_get", function_get},
+    [FN_FUNCTION_HISTORY] = {"function_history", function_history},
+    [FN_VERSION_LIST] = {"version_list", version_list},
+    [FN_VERSION_PUBLISH] = {"version_publish", version_publish},
+    [FN_VERSION_DELETE] = {"version_delete", lifecycle_move},
+    [FN_VERSION_DIFF] = {"version_diff", version_diff, CALL_BULK},
+    [FN_MOVE_BLOCK] = {"block", lifecycle_move},
+    [FN_MOVE_UNBLOCK] = {"unblock", lifecycle_move},
+    [FN_MOVE_RETIRE] = {"retire", lifecycle_move},
+    [FN_MOVE_PURGE] = {"purge", lifecycle_move},
+    [FN_UPDATE_BEGIN] = {"update_begin", lifecycle_begin},
+    [FN_UPDATE_COMMIT] = {"update_commit", action_commit},
+    [FN_UPDATE_ABORT] = {"update_abort", lifecycle_abort},
+    [FN_ALIAS_LIST] = {"alias_list", alias_list},
+    [FN_ALIAS_GET] = {"alias_get", alias_get},
+    [FN_ALIAS_PUT] = {"alias_put", alias_put},
+    [FN_ALIAS_DELETE] = {"alias_delete", alias_delete},
+    [FN_ALIAS_ROLLBACK] = {"alias_rollback", alias_rollback},
 };
 
 /* A change on its way to the loops; freed when both have seen it. Of many changes by one call each has one without a call, and the last
@@ -208,42 +231,67 @@ static void sweep(struct fnmanager *m)
     int64_t n = sweep_garbage(&m->storage, m->db, SWEEP_AFTER_MS);
 
     nr_count(&m->swept, (uint64_t)n);
+    (void)version_retention(m);
     (void)metadata_audit_trim(m->db, AUDIT_LINES_MAX);
 }
 
-static struct timespec in_seconds(time_t s)
+static struct timespec in_ms(int64_t ms)
 {
     struct timespec at;
 
     (void)clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += s;
+    at.tv_sec += (time_t)(ms / 1000);
+    at.tv_nsec += (long)(ms % 1000) * 1000000;
+    at.tv_sec += at.tv_nsec / 1000000000;
+    at.tv_nsec %= 1000000000;
     return at;
 }
 
-/* Waits for a call, or for the end (NULL); the thread of uploads sweeps while it waits. */
+/* What a thread has to do beside its calls: the quick one ends update windows, that of uploads sweeps when it has had none for a minute.
+ * The milliseconds until it wants to look again. */
+static int64_t tend(struct handler *h, enum call_weight t, bool waited)
+{
+    if (t == CALL_QUICK)
+        return lifecycle_windows(h->manager);
+    if (t == CALL_UPLOAD && waited)
+        sweep(h->manager);
+    return SWEEP_EVERY_MS;
+}
+
+/* Waits for a call, or for the end (NULL). */
 static struct fn_call *next_call(struct handler *h, enum call_weight t)
 {
-    struct timespec sweep_at = in_seconds(SWEEP_EVERY_S);
+    struct timespec at = in_ms(tend(h, t, false));
     struct fn_call *call;
 
     pthread_mutex_lock(&h->lock);
     while ((call = take_for(h, t)) == NULL && !h->stopping) {
-        int r = t == CALL_UPLOAD ? pthread_cond_timedwait(&h->wake, &h->lock, &sweep_at)
-                                 : pthread_cond_wait(&h->wake, &h->lock);
-        if (r == 0)
+        bool look = t == CALL_QUICK && h->look;
+
+        if (!look && pthread_cond_timedwait(&h->wake, &h->lock, &at) == 0)
             continue;
+        if (look)
+            h->look = false;
         pthread_mutex_unlock(&h->lock);
-        sweep(h->manager);
-        sweep_at = in_seconds(SWEEP_EVERY_S);
+        at = in_ms(tend(h, t, true));
         pthread_mutex_lock(&h->lock);
     }
     pthread_mutex_unlock(&h->lock);
     return call;
 }
 
+void handler_wake(struct handler *h)
+{
+    pthread_mutex_lock(&h->lock);
+    h->look = true;
+    pthread_cond_broadcast(&h->wake);
+    pthread_mutex_unlock(&h->lock);
+}
+
 static enum call_weight weight_of(const struct fn_call *call)
 {
-    bool upload = call->op == FN_ACTION_PUT && call->body.n > HEAVY_BODY_BYTES;
+    bool upload = (call->op == FN_ACTION_PUT || call->op == FN_UPDATE_COMMIT) &&
+                  call->body.n > HEAVY_BODY_BYTES;
 
     return upload ? CALL_UPLOAD : operations[call->op].weight;
 }

@@ -23,6 +23,7 @@ struct handler {
     pthread_cond_t wake;
     struct call_queue queue[CALL_WEIGHTS];
     bool stopping;
+    bool look;   /* the time of the next end of an update window has changed */
     int started; /* threads that run */
     pthread_t thread[CALL_WEIGHTS];
     nr_counter calls[FN_OPS], refused, failed;
@@ -34,6 +35,9 @@ int handler_init(struct handler *h, struct fnmanager *m, struct nr_err *err);
 /* Finishes what is queued and joins the threads. */
 void handler_fini(struct handler *h);
 void handler_metrics(struct handler *h, struct nr_buf *out);
+
+/* The quick thread looks at the clock again. */
+void handler_wake(struct handler *h);
 
 /* What an operation that changed many functions says as the old revision: it has told each by handler_changed(), and `done` comes after
  * them all. */

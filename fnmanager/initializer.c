@@ -5,6 +5,7 @@
 #include "common/base/file.h"
 #include "fnmanager/account_delete.h"
 #include "fnmanager/kinds.h"
+#include "fnmanager/lifecycle_controller.h"
 #include "fnmanager/manager.h"
 #include "fnmanager/preenv_optimizer.h"
 #include "fnmanager/schema.h"
@@ -57,7 +58,7 @@ static int open_parts(struct fnmanager *m, struct nr_err *err)
     if ((r = storage_init(&m->storage, m->data_dir, err)) < 0)
         return r;
     if ((r = accounts_open(&m->accounts, m->db, &accounts, err)) < 0 ||
-        (r = open_secrets(m, err)) < 0)
+        (r = open_secrets(m, err)) < 0 || (r = lifecycle_open(m, err)) < 0)
         return r;
     m->sweeper =
         (struct sweeper){.s = &m->storage, .db = m->db, .log = m->config.log, .swept = &m->swept};

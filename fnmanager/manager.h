@@ -31,6 +31,7 @@ struct fnmanager {
     struct handler handler;
     struct preenv *preenv;
     _Atomic uint64_t revision; /* the last one given out */
+    _Atomic int64_t window_ms; /* wall clock: when to look for update windows that end; 0: none is open */
     nr_counter swept;
 };
 

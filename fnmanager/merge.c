@@ -174,16 +174,16 @@ static void merge_version(const struct action_body *body, const struct fn_row *o
     ret->publish = body->publish >= 0 ? body->publish != 0 : old != NULL && old->publish;
 }
 
-int action_merge(const struct action_body *body, const struct fn_row *old, struct fn_row *ret,
-                 struct nr_err *err)
+int action_merge(const struct action_body *body, const struct fn_row *old, enum lifecycle_move move,
+                 struct fn_row *ret, struct nr_err *err)
 {
-    struct fn_row row = {.state = FN_LATEST};
+    struct fn_row row = {.from = old != NULL ? old->state : FN_LATEST};
     int to = FN_LATEST, r = 0;
 
     if (old == NULL && !body->has_exec)
         return nr_err_set(err, NR_EINVAL, "exec undefined");
     if (old != NULL)
-        r = lifecycle_move(old->state, MOVE_UPDATE, old->state_before, &to, err);
+        r = lifecycle_judge(&(struct lifecycle_subject){.state = old->state}, move, &to, err);
     if (r < 0)
         return r;
     row.state = (enum function_state)to;

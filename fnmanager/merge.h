@@ -4,10 +4,12 @@
 #define NR_FNMANAGER_MERGE_H
 
 #include "fnmanager/body.h"
+#include "fnmanager/lifecycle.h"
 
 /* Fills *ret (made; fn_row_fini) from the body and `old` (NULL: create): everything but revision and time, and the code of a body that has
- * some. NR_EINVAL "exec undefined", NR_ETOOBIG when merged annotations are too many, NR_ECONFLICT when the state forbids it. */
-int action_merge(const struct action_body *body, const struct fn_row *old, struct fn_row *ret,
-                 struct nr_err *err);
+ * some. `move` (MOVE_UPDATE, MOVE_COMMIT) is judged when there is an old one. NR_EINVAL "exec undefined", NR_ETOOBIG when merged annotations
+ * are too many, NR_ECONFLICT when the state forbids it. */
+int action_merge(const struct action_body *body, const struct fn_row *old, enum lifecycle_move move,
+                 struct fn_row *ret, struct nr_err *err);
 
 #endif

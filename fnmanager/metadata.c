@@ -5,8 +5,9 @@
  */
 #include "fnmanager/metadata.h"
 
-#include "common/base/clock.h"
 #include "fnmanager/lifecycle.h"
+#include "fnmanager/metadata_audit.h"
+#include "fnmanager/metadata_sql.h"
 
 struct load_job {
     struct nr_db_job job;
@@ -18,7 +19,7 @@ struct load_job {
 struct change_job {
     struct nr_db_job job;
     struct fn_key key;
-    const struct fn_row *row; /* NULL: delete */
+    const struct fn_row *row;
     uint64_t expected;
     struct fn_actor actor;
 };
@@ -33,35 +34,6 @@ void fn_row_fini(struct fn_row *r)
     *r = (struct fn_row){0};
 }
 
-static char *copy(sqlite3_stmt *s, int at)
-{
-    struct nr_str text = nr_db_column(s, at);
-
-    return nr_strndup(text.n != 0 ? text.p : "", text.n);
-}
-
-/* An absent package is the empty text: NULL would equal nothing. */
-static struct nr_str present(struct nr_str s)
-{
-    return s.n != 0 ? s : NR_STR("");
-}
-
-static void bind_key(sqlite3_stmt *s, struct fn_key key)
-{
-    nr_db_bind_text(s, 1, key.account);
-    nr_db_bind_text(s, 2, present(key.package));
-    nr_db_bind_text(s, 3, key.name);
-}
-
-/* Steps a statement that gives no rows. */
-static int run_once(sqlite3_stmt *s)
-{
-    int r = sqlite3_step(s);
-
-    (void)sqlite3_reset(s);
-    return r == SQLITE_DONE || r == SQLITE_ROW ? 0 : nr_db_err(r);
-}
-
 #define FROM_VERSION(number)                                                                       \
     " FROM functions f JOIN versions v ON v.function_id = f.id AND v.number = " number             \
     " WHERE f.account = ?1 AND f.package = ?2 AND f.name = ?3"
@@ -69,36 +41,36 @@ static int run_once(sqlite3_stmt *s)
 static void read_row(sqlite3_stmt *s, struct fn_row *r)
 {
     struct nr_str sha = nr_db_column(s, 16);
-    char *state = copy(s, 3), *before = copy(s, 4);
+    char *state = sql_text(s, 3), *before = sql_text(s, 4);
 
     r->function_id = sqlite3_column_int64(s, 0);
     r->version_id = sqlite3_column_int64(s, 1);
     r->revision = (uint64_t)sqlite3_column_int64(s, 2);
     r->state = lifecycle_of_name(state);
     r->state_before = lifecycle_of_name(before);
-    r->version = copy(s, 5);
-    r->kind = copy(s, 6);
-    r->image = copy(s, 7);
-    r->main = copy(s, 8);
+    r->version = sql_text(s, 5);
+    r->kind = sql_text(s, 6);
+    r->image = sql_text(s, 7);
+    r->main = sql_text(s, 8);
     r->publish = sqlite3_column_int(s, 9) != 0;
     r->has_code = sqlite3_column_int(s, 10) != 0;
     r->binary = sqlite3_column_int(s, 11) != 0;
     r->upload = sqlite3_column_int64(s, 12);
-    r->folder = copy(s, 13);
-    r->file = copy(s, 14);
+    r->folder = sql_text(s, 13);
+    r->file = sql_text(s, 14);
     r->code_bytes = sqlite3_column_int64(s, 15);
     if (sha.n == sizeof(r->sha256))
         memcpy(r->sha256, sha.p, sha.n);
     r->sent_bytes = sqlite3_column_int64(s, 17);
-    r->parameters = copy(s, 18);
-    r->annotations = copy(s, 19);
+    r->parameters = sql_text(s, 18);
+    r->annotations = sql_text(s, 19);
     r->limits = (struct fn_limits){sqlite3_column_int64(s, 20), sqlite3_column_int64(s, 21),
                                    sqlite3_column_int64(s, 22), sqlite3_column_int64(s, 23),
                                    sqlite3_column_int64(s, 24)};
     r->updated_ms = sqlite3_column_int64(s, 25);
     r->number = sqlite3_column_int64(s, 26);
-    r->reason = copy(s, 27);
-    r->note = copy(s, 28);
+    r->reason = sql_text(s, 27);
+    r->note = sql_text(s, 28);
     r->hold_ms = sqlite3_column_int64(s, 29);
     r->deadline_ms = sqlite3_column_int64(s, 30);
     free(state);
@@ -118,7 +90,7 @@ static int load_run(sqlite3 *db, struct nr_db_job *job)
 
     if (s == NULL)
         return nr_db_err(sqlite3_errcode(db));
-    bind_key(s, j->key);
+    sql_bind_key(s, j->key);
     sqlite3_bind_int64(s, 4, j->number);
     r = sqlite3_step(s);
     if (r == SQLITE_ROW)
@@ -160,13 +132,13 @@ static int find_current(sqlite3 *db, struct fn_key key, struct current *c)
 
     if (s == NULL)
         return nr_db_err(sqlite3_errcode(db));
-    bind_key(s, key);
+    sql_bind_key(s, key);
     r = sqlite3_step(s);
     if (r == SQLITE_ROW) {
         c->function_id = sqlite3_column_int64(s, 0);
         c->revision = (uint64_t)sqlite3_column_int64(s, 1);
-        c->folder = copy(s, 2);
-        c->state = copy(s, 3);
+        c->folder = sql_text(s, 2);
+        c->state = sql_text(s, 3);
     }
     (void)sqlite3_reset(s);
     return r == SQLITE_ROW || r == SQLITE_DONE ? 0 : nr_db_err(r);
@@ -180,9 +152,9 @@ static int insert_function(sqlite3 *db, struct fn_key key, int64_t now_ms, struc
 
     if (s == NULL)
         return nr_db_err(sqlite3_errcode(db));
-    bind_key(s, key);
+    sql_bind_key(s, key);
     sqlite3_bind_int64(s, 4, now_ms);
-    r = run_once(s);
+    r = sql_run(db, s);
     c->function_id = sqlite3_last_insert_rowid(db);
     return r;
 }
@@ -213,7 +185,8 @@ static int put_version(sqlite3 *db, int64_t function_id, const struct fn_row *ro
         " file = excluded.file, code_bytes = excluded.code_bytes, sent_bytes = excluded.sent_bytes, sha256 = excluded.sha256,"
         " parameters = excluded.parameters, annotations = excluded.annotations, timeout_ms = excluded.timeout_ms,"
         " memory_mb = excluded.memory_mb, logs_mb = excluded.logs_mb, concurrency = excluded.concurrency,"
-        " instances = excluded.instances, publish = excluded.publish, updated_ms = excluded.updated_ms");
+        " instances = excluded.instances, publish = excluded.publish, updated_ms = excluded.updated_ms,"
+        " hold_ms = 0, deadline_ms = 0");
 
     if (s == NULL)
         return nr_db_err(sqlite3_errcode(db));
@@ -234,52 +207,23 @@ static int put_version(sqlite3 *db, int64_t function_id, const struct fn_row *ro
     sqlite3_bind_int64(s, 22, row->limits.instances);
     sqlite3_bind_int(s, 23, row->publish);
     sqlite3_bind_int64(s, 24, row->updated_ms);
-    return run_once(s);
+    return sql_run(db, s);
 }
 
-static int put_garbage(sqlite3 *db, const char *folder, int64_t now_ms)
+static int audit_commit(sqlite3 *db, const struct change_job *j, const struct current *c)
 {
-    sqlite3_stmt *s =
-        nr_db_prepare(db, "INSERT OR REPLACE INTO garbage(code_folder, since_ms) VALUES(?1, ?2)");
+    bool window = j->row->from == FN_UPDATING;
+    const struct audit_line line = {
+        .at_ms = j->row->updated_ms,
+        .actor = j->actor,
+        .move =
+            c->revision == 0 ? "create" : lifecycle_move_name(window ? MOVE_COMMIT : MOVE_UPDATE),
+        .object = j->key,
+        .from = c->state,
+        .to = lifecycle_name(j->row->state),
+    };
 
-    if (s == NULL)
-        return nr_db_err(sqlite3_errcode(db));
-    nr_db_bind_text(s, 1, nr_str_of(folder));
-    sqlite3_bind_int64(s, 2, now_ms);
-    return run_once(s);
-}
-
-static int put_counter(sqlite3 *db, uint64_t revision)
-{
-    sqlite3_stmt *s =
-        nr_db_prepare(db, "UPDATE counters SET value = max(value, ?1) WHERE name = 'revision'");
-
-    if (s == NULL)
-        return nr_db_err(sqlite3_errcode(db));
-    sqlite3_bind_int64(s, 1, (int64_t)revision);
-    return run_once(s);
-}
-
-static int put_audit(sqlite3 *db, const struct change_job *j, const char *move, const char *from,
-                     const char *to, int64_t now_ms)
-{
-    sqlite3_stmt *s = nr_db_prepare(
-        db,
-        "INSERT INTO audit(at_ms, account, key_uuid, move, object, from_state, to_state)"
-        " VALUES(?1, ?2, ?3, ?4, ?5 || '/' || CASE ?6 WHEN '' THEN '' ELSE ?6 || '/' END || ?7, ?8, ?9)");
-
-    if (s == NULL)
-        return nr_db_err(sqlite3_errcode(db));
-    sqlite3_bind_int64(s, 1, now_ms);
-    nr_db_bind_text(s, 2, j->actor.account);
-    nr_db_bind_text(s, 3, j->actor.key_uuid);
-    nr_db_bind_text(s, 4, nr_str_of(move));
-    nr_db_bind_text(s, 5, j->key.account);
-    nr_db_bind_text(s, 6, present(j->key.package));
-    nr_db_bind_text(s, 7, j->key.name);
-    nr_db_bind_text(s, 8, nr_str_of(from));
-    nr_db_bind_text(s, 9, nr_str_of(to));
-    return run_once(s);
+    return audit_put(db, &line);
 }
 
 static int commit_found(sqlite3 *db, const struct change_job *j, struct current *c)
@@ -290,61 +234,18 @@ static int commit_found(sqlite3 *db, const struct change_job *j, struct current 
 
     if (c->revision != j->expected)
         return j->expected == 0 ? NR_EEXIST : NR_ECONFLICT;
+    /* A window begins and ends without a new revision. */
+    if (!is_new && strcmp(c->state, lifecycle_name(j->row->from)) != 0)
+        return NR_ECONFLICT;
     if (is_new)
         r = insert_function(db, j->key, now_ms, c);
     if (r == 0)
         r = put_version(db, c->function_id, j->row);
-    if (r == 0 && !is_new && c->folder[0] != '\0' && strcmp(c->folder, j->row->folder) != 0)
-        r = put_garbage(db, c->folder, now_ms);
+    if (r == 0 && !is_new)
+        r = sql_put_garbage(db, c->folder, now_ms);
     if (r == 0)
-        r = put_counter(db, j->row->revision);
-    if (r == 0)
-        r = put_audit(db, j, is_new ? "create" : "update", is_new ? "" : c->state,
-                      lifecycle_name(j->row->state), now_ms);
-    return r;
-}
-
-static int delete_by_id(sqlite3 *db, const char *literal, int64_t id)
-{
-    sqlite3_stmt *s = nr_db_prepare(db, literal);
-
-    if (s == NULL)
-        return nr_db_err(sqlite3_errcode(db));
-    sqlite3_bind_int64(s, 1, id);
-    return run_once(s);
-}
-
-static int delete_garbage(sqlite3 *db, int64_t function_id, int64_t now_ms)
-{
-    sqlite3_stmt *s = nr_db_prepare(
-        db, "INSERT OR REPLACE INTO garbage(code_folder, since_ms)"
-            " SELECT code_folder, ?2 FROM versions WHERE function_id = ?1 AND code_folder <> ''");
-
-    if (s == NULL)
-        return nr_db_err(sqlite3_errcode(db));
-    sqlite3_bind_int64(s, 1, function_id);
-    sqlite3_bind_int64(s, 2, now_ms);
-    return run_once(s);
-}
-
-static int delete_found(sqlite3 *db, const struct change_job *j, struct current *c)
-{
-    int64_t now_ms = nr_wall_ms();
-    int r;
-
-    if (c->revision == 0)
-        return NR_ENOENT;
-    if (c->revision != j->expected)
-        return NR_ECONFLICT;
-    if ((r = delete_garbage(db, c->function_id, now_ms)) == 0)
-        r = delete_by_id(db, "DELETE FROM aliases WHERE function_id = ?1", c->function_id);
-    if (r == 0)
-        r = delete_by_id(db, "DELETE FROM versions WHERE function_id = ?1", c->function_id);
-    if (r == 0)
-        r = delete_by_id(db, "DELETE FROM functions WHERE id = ?1", c->function_id);
-    if (r == 0)
-        r = put_audit(db, j, "delete", c->state, "", now_ms);
-    return r;
+        r = sql_put_counter(db, j->row->revision);
+    return r == 0 ? audit_commit(db, j, c) : r;
 }
 
 static int change_run(sqlite3 *db, struct nr_db_job *job)
@@ -354,7 +255,7 @@ static int change_run(sqlite3 *db, struct nr_db_job *job)
     int r = find_current(db, j->key, &c);
 
     if (r == 0)
-        r = j->row != NULL ? commit_found(db, j, &c) : delete_found(db, j, &c);
+        r = commit_found(db, j, &c);
     free(c.folder);
     free(c.state);
     return r;
@@ -365,14 +266,6 @@ int metadata_commit(struct nr_db *db, struct fn_key key, const struct fn_row *ro
 {
     struct change_job j = {
         .job = {.run = change_run}, .key = key, .row = row, .expected = expected, .actor = actor};
-
-    return nr_db_write_wait(db, &j.job);
-}
-
-int metadata_delete(struct nr_db *db, struct fn_key key, uint64_t expected, struct fn_actor actor)
-{
-    struct change_job j = {
-        .job = {.run = change_run}, .key = key, .expected = expected, .actor = actor};
 
     return nr_db_write_wait(db, &j.job);
 }

@@ -24,6 +24,7 @@ struct fn_row {
     int64_t number; /* of a published version; 0: LATEST */
     uint64_t revision;
     enum function_state state, state_before;
+    enum function_state from; /* of a row that is to be stored: the state it was made from */
     char *reason,
         *note; /* of its block or retirement; of its publication; "" when none was given */
     int64_t hold_ms, deadline_ms; /* of its update window; wall clock; 0: none */
@@ -50,12 +51,11 @@ struct fn_actor {
 int metadata_load(struct nr_db *db, struct fn_key key, struct fn_row *ret);
 /* The same for a published version; 0: LATEST. */
 int metadata_load_version(struct nr_db *db, struct fn_key key, int64_t number, struct fn_row *ret);
-/* Stores LATEST: replaces the row of revision `expected` (0: there must be none) and puts its code folder among the garbage when `row` has
- * another one. NR_EEXIST when there is one already, NR_ECONFLICT when it changed or went meanwhile. */
+/* Stores LATEST: replaces the row of revision `expected` (0: there must be none), whose state must still be row->from, and puts its code
+ * folder among the garbage when no version names it any more. NR_EEXIST when there is one already, NR_ECONFLICT when it changed or went
+ * meanwhile. */
 int metadata_commit(struct nr_db *db, struct fn_key key, const struct fn_row *row,
                     uint64_t expected, struct fn_actor actor);
-/* Removes function, versions and aliases when LATEST is of revision `expected`; NR_ECONFLICT else, NR_ENOENT when it is gone. */
-int metadata_delete(struct nr_db *db, struct fn_key key, uint64_t expected, struct fn_actor actor);
 
 struct fn_list {
     struct fn_key key; /* package "": all; the name does not matter */

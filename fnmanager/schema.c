@@ -115,11 +115,14 @@ static const char step_accounts[] =
 /* clang-format on */
 
 /* Update windows, and the history of a function's moves. hold_ms 0: the old code serves while the window is open; deadline_ms (wall
- * clock) 0: no window is open. `number` of a line of the audit log: of the version that moved. */
+ * clock) 0: no window is open. moved_ms: of the last move. `number` of a line of the audit log: of the version that moved. */
 static const char step_3[] =
     "ALTER TABLE versions ADD COLUMN hold_ms INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE versions ADD COLUMN deadline_ms INTEGER NOT NULL DEFAULT 0;"
     "CREATE INDEX versions_by_deadline ON versions(deadline_ms) WHERE deadline_ms > 0;"
+    "ALTER TABLE versions ADD COLUMN moved_ms INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX versions_retired ON versions(moved_ms) WHERE state = 'RETIRED';"
+    "CREATE INDEX versions_published ON versions(updated_ms) WHERE state = 'PUBLISHED';"
     "ALTER TABLE audit ADD COLUMN number INTEGER NOT NULL DEFAULT 0;"
     "CREATE INDEX audit_by_object ON audit(object, id);";
 

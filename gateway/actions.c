@@ -63,6 +63,20 @@ void accounts_call(struct gateway_request *q)
     post(q);
 }
 
+/* Lists come in pages. */
+static bool function_parameters(struct gateway_request *q)
+{
+    struct fn_call *call = &q->call;
+    bool count;
+
+    call->limit = LIST_LIMIT_DEFAULT;
+    switch ((enum fn_op)q->route->op) {
+    case FN_FUNCTION_LIST: return query_page(q, "functions", &call->limit, &call->skip, &count);
+    case FN_FUNCTION_HISTORY: return query_page(q, "moves", &call->limit, &call->skip, &count);
+    default: return true;
+    }
+}
+
 void functions_call(struct gateway_request *q)
 {
     struct nr_str number = q->part[PART_NUMBER];
@@ -72,5 +86,9 @@ void functions_call(struct gateway_request *q)
     q->call.number = number.p ? 0 : FN_EVERY_VERSION; /* "latest" stays 0 */
     if (number.p && !nr_str_eqz(number, "latest"))
         (void)nr_str_to_i64(number, 1, INT32_MAX, &q->call.number);
+    if (!function_parameters(q)) {
+        request_tick(q);
+        return;
+    }
     post(q);
 }

@@ -43,6 +43,8 @@ struct fnmanager_config {
         secret_key_file; /* key of the secrets that must be readable again; NULL: "<data_dir>.secret.key" */
     bool dev_keys;           /* the public pair; loopback only (the daemon checks) */
     int64_t memory_max_mb;   /* of the node */
+    int64_t keep_versions;            /* published versions of a function; older ones go; 0: all */
+    int64_t keep_versions_days, keep_retired_days; /* 0: for ever */
     const struct node *node; /* kept: cores and GPUs; NULL: neither is known */
     const struct grant_device
         *devices;         /* kept; those that may be granted, ends with a NULL name; NULL: none */
@@ -76,8 +78,8 @@ enum fn_op {
     FN_ACTION_PUT, /* body, overwrite */
     FN_ACTION_GET, /* code */
     FN_ACTION_DELETE,
-    FN_ACTION_LIST,  /* package may be "" (all); limit, skip, count */
-    FN_ACCOUNT_GET,  /* name: the account */
+    FN_ACTION_LIST, /* package may be "" (all); limit, skip, count */
+    FN_ACCOUNT_GET, /* name: the account */
     FN_ACCOUNT_LIST, /* accounts: name, body as the API's document says */
     FN_ACCOUNT_CREATE,
     FN_ACCOUNT_SHOW,
@@ -102,6 +104,25 @@ enum fn_op {
     FN_PREENV_EVENTS, /* item, skip: events that are known -> further ones as server-sent events, skip, last */
     FN_PREENV_CANCEL, /* item */
     FN_PREENV_APPLY,  /* item */
+    FN_FUNCTION_LIST, /* limit, skip */
+    FN_FUNCTION_GET,  /* package, name; number: of that version */
+    FN_FUNCTION_HISTORY, /* package, name, limit, skip */
+    FN_VERSION_LIST,
+    FN_VERSION_PUBLISH, /* body {"note"} -> 201 */
+    FN_VERSION_DELETE,  /* number */
+    FN_VERSION_DIFF,    /* number, item: another number, or "latest" */
+    FN_MOVE_BLOCK,      /* number; body {"reason"} */
+    FN_MOVE_UNBLOCK,
+    FN_MOVE_RETIRE, /* body {"running":"finish"|"cancel","reason"} */
+    FN_MOVE_PURGE,
+    FN_UPDATE_BEGIN,  /* body {"while_updating":"hold"|"old","hold_s","deadline_s","reason"} */
+    FN_UPDATE_COMMIT, /* body as FN_ACTION_PUT takes it */
+    FN_UPDATE_ABORT,
+    FN_ALIAS_LIST,
+    FN_ALIAS_GET,      /* item: the alias */
+    FN_ALIAS_PUT,      /* item; body {"version"} or {"weights"}, {"protected"} -> 201 when it is new */
+    FN_ALIAS_DELETE,   /* item */
+    FN_ALIAS_ROLLBACK, /* item */
     FN_OPS
 };
 

@@ -43,12 +43,12 @@ static void merge_twice(const struct action_body *body)
 {
     struct fn_row first = {0}, second = {0};
     struct nr_err err = {0};
-    int r = action_merge(body, NULL, &first, &err);
+    int r = action_merge(body, NULL, MOVE_UPDATE, &first, &err);
 
     nr_check((r == 0) == (err.code == 0));
     if (r == 0) {
         check_row(&first);
-        nr_check(action_merge(body, &first, &second, &err) == 0);
+        nr_check(action_merge(body, &first, MOVE_UPDATE, &second, &err) == 0);
         check_row(&second);
         nr_check(strcmp(first.parameters, second.parameters) == 0 &&
                  strcmp(first.kind, second.kind) == 0);

@@ -183,7 +183,9 @@ static void test_blocked_and_retired(void **state)
     assert_int_equal(retired.fn->state, FN_RETIRED);
     struct rig_reply update = rig_call(r, r->guest, FN_ACTION_PUT, NULL, "a", "{}", true);
     assert_int_equal(update.status, 409);
-    assert_string_equal(update.body, "The function is RETIRED and does not allow 'update'; it allows purge, delete.");
+    assert_string_equal(
+        update.body,
+        "The function is RETIRED and does not allow 'update'; it allows purge, delete.");
     rig_reply_fini(&blocked);
     rig_reply_fini(&still);
     rig_reply_fini(&retired);

@@ -8,7 +8,6 @@
 #include <cmocka.h>
 
 #include "common/base/mem.h"
-#include "fnmanager/lifecycle.h"
 #include "fnmanager/version.h"
 #include "tests/unit/fnmanager/rig.h"
 
@@ -118,48 +117,6 @@ static void test_versions(void **state)
     }
 }
 
-static void test_lifecycle(void **state)
-{
-    static const struct {
-        enum function_state from;
-        enum lifecycle_move move;
-        int to; /* -2: refused */
-    } moves[] = {
-        {FN_LATEST, MOVE_UPDATE, FN_LATEST},
-        {FN_LATEST, MOVE_UPDATE_BEGIN, FN_UPDATING},
-        {FN_UPDATING, MOVE_UPDATE_END, FN_LATEST},
-        {FN_UPDATING, MOVE_UPDATE, -2},
-        {FN_UPDATING, MOVE_UPDATE_BEGIN, -2},
-        {FN_UPDATING, MOVE_DELETE, -2},
-        {FN_UPDATING, MOVE_BLOCK, -2},
-        {FN_UPDATING, MOVE_RETIRE, -2},
-        {FN_BLOCKED, MOVE_UPDATE, FN_BLOCKED},
-        {FN_BLOCKED, MOVE_PUBLISH, -2},
-        {FN_BLOCKED, MOVE_UNBLOCK, FN_PUBLISHED},
-        {FN_PUBLISHED, MOVE_UPDATE, -2},
-        {FN_RETIRED, MOVE_UPDATE, -2},
-        {FN_RETIRED, MOVE_PURGE, LIFECYCLE_GONE},
-        {FN_LATEST, MOVE_PURGE, -2},
-        {FN_LATEST, MOVE_DELETE, LIFECYCLE_GONE},
-        {FN_LATEST, MOVE_UNBLOCK, -2},
-        {FN_RETIRED, MOVE_RETIRE, -2},
-    };
-
-    for (size_t i = 0; i < nr_countof(moves); i++) {
-        struct nr_err err = {0};
-        int to = -2, r = lifecycle_move(moves[i].from, moves[i].move, FN_PUBLISHED, &to, &err);
-        assert_int_equal(to, moves[i].to);
-        assert_int_equal(r, moves[i].to == -2 ? NR_ECONFLICT : 0);
-        assert_int_equal(err.text[0] != '\0', moves[i].to == -2);
-    }
-    assert_int_equal(lifecycle_may_run(FN_LATEST, NULL), 0);
-    assert_int_equal(lifecycle_may_run(FN_UPDATING, NULL), 0);
-    assert_int_equal(lifecycle_may_run(FN_BLOCKED, NULL), NR_EBLOCKED);
-    assert_int_equal(lifecycle_may_run(FN_RETIRED, NULL), NR_EGONE);
-    for (int s = FN_LATEST; s <= FN_RETIRED; s++)
-        assert_int_equal(lifecycle_of_name(lifecycle_name((enum function_state)s)), s);
-}
-
 static void test_names(void **state)
 {
     static const struct {
@@ -191,10 +148,9 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_words),    cmocka_unit_test(test_unknown_kind_text),
-        cmocka_unit_test(test_images),   cmocka_unit_test(test_runtimes_document),
-        cmocka_unit_test(test_versions), cmocka_unit_test(test_lifecycle),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_versions),          cmocka_unit_test(test_words),
+        cmocka_unit_test(test_unknown_kind_text), cmocka_unit_test(test_images),
+        cmocka_unit_test(test_runtimes_document), cmocka_unit_test(test_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

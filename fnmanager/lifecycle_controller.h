@@ -1,0 +1,32 @@
+/* Lifecycle Controller: carries moves out and tells those who run calls. Blocking; on the handler's threads. Operations return 0 with
+ * call->reply filled, or a NR_E* with call->err set; *ret_old is HANDLER_MANY when on_change was told.
+ */
+#ifndef NR_FNMANAGER_LIFECYCLE_CONTROLLER_H
+#define NR_FNMANAGER_LIFECYCLE_CONTROLLER_H
+
+#include "fnmanager/manager.h"
+#include "fnmanager/metadata_moves.h"
+
+/* The account, package and name that a call is about, and who makes it; lent by the call. */
+struct fn_key lifecycle_key(const struct fn_call *call);
+struct fn_actor lifecycle_actor(const struct fn_call *call);
+/* The sentence for what the registry said; r is given back. */
+int lifecycle_refuse(struct fn_call *call, int r);
+
+/* Carries out o (its next_revision and arg are filled in here) and tells on_change of every version that moved; `cancel`: their running
+ * calls are ended. As metadata_move(). */
+int lifecycle_carry(struct fnmanager *m, struct move_order *o, bool cancel, struct moved_list *ret,
+                    struct nr_err *err);
+
+/* POST …/block, unblock, retire, purge of a version or of all; DELETE of a version. */
+int lifecycle_move(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old);
+/* POST …/update and …/update/abort. The commit is action_commit(). */
+int lifecycle_begin(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old);
+int lifecycle_abort(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old);
+
+/* Update windows: ends those whose deadline has come, and gives the milliseconds until the next one ends, 60,000 at most. */
+int64_t lifecycle_windows(struct fnmanager *m);
+/* Reads which window ends next; at start. */
+int lifecycle_open(struct fnmanager *m, struct nr_err *err);
+
+#endif

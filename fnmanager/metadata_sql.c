@@ -1,0 +1,68 @@
+/* Small parts of the jobs on meta.db, each used by several of them. */
+#include "fnmanager/metadata_sql.h"
+
+#include "common/base/mem.h"
+
+int sql_run(sqlite3 *db, sqlite3_stmt *s)
+{
+    int r;
+
+    if (s == NULL)
+        return nr_db_err(sqlite3_errcode(db));
+    r = sqlite3_step(s);
+    (void)sqlite3_reset(s);
+    return r == SQLITE_DONE || r == SQLITE_ROW ? 0 : nr_db_err(r);
+}
+
+char *sql_text(sqlite3_stmt *s, int at)
+{
+    struct nr_str text = nr_db_column(s, at);
+
+    return nr_strndup(text.n != 0 ? text.p : "", text.n);
+}
+
+void sql_bind_key(sqlite3_stmt *s, struct fn_key key)
+{
+    nr_db_bind_text(s, 1, key.account);
+    nr_db_bind_text(s, 2, key.package.n != 0 ? key.package : NR_STR(""));
+    nr_db_bind_text(s, 3, key.name);
+}
+
+int sql_function_id(sqlite3 *db, struct fn_key key, int64_t *ret)
+{
+    sqlite3_stmt *s = nr_db_prepare(
+        db, "SELECT id FROM functions WHERE account = ?1 AND package = ?2 AND name = ?3");
+    int r;
+
+    if (s == NULL)
+        return nr_db_err(sqlite3_errcode(db));
+    sql_bind_key(s, key);
+    r = sqlite3_step(s);
+    if (r == SQLITE_ROW)
+        *ret = sqlite3_column_int64(s, 0);
+    (void)sqlite3_reset(s);
+    return r == SQLITE_ROW ? 0 : r == SQLITE_DONE ? NR_ENOENT : nr_db_err(r);
+}
+
+int sql_put_counter(sqlite3 *db, uint64_t revision)
+{
+    sqlite3_stmt *s =
+        nr_db_prepare(db, "UPDATE counters SET value = max(value, ?1) WHERE name = 'revision'");
+
+    if (s != NULL)
+        sqlite3_bind_int64(s, 1, (int64_t)revision);
+    return sql_run(db, s);
+}
+
+int sql_put_garbage(sqlite3 *db, const char *folder, int64_t now_ms)
+{
+    sqlite3_stmt *s = nr_db_prepare(
+        db, "INSERT OR REPLACE INTO garbage(code_folder, since_ms) SELECT ?1, ?2"
+            " WHERE ?1 <> '' AND NOT EXISTS(SELECT 1 FROM versions WHERE code_folder = ?1)");
+
+    if (s != NULL) {
+        nr_db_bind_text(s, 1, nr_str_of(folder));
+        sqlite3_bind_int64(s, 2, now_ms);
+    }
+    return sql_run(db, s);
+}

@@ -1,0 +1,22 @@
+/* What the statements of meta.db share. For use inside jobs only.
+ */
+#ifndef NR_FNMANAGER_METADATA_SQL_H
+#define NR_FNMANAGER_METADATA_SQL_H
+
+#include "fnmanager/metadata.h"
+
+/* Steps a statement that gives no rows, and resets it; NULL (it could not be prepared) is the connection's error. */
+int sql_run(sqlite3 *db, sqlite3_stmt *s);
+/* A column's text (made); "" for NULL. */
+char *sql_text(sqlite3_stmt *s, int at);
+/* ?1, ?2, ?3: account, package ("" for none), name. */
+void sql_bind_key(sqlite3_stmt *s, struct fn_key key);
+
+/* The id of a function, into *ret; NR_ENOENT. */
+int sql_function_id(sqlite3 *db, struct fn_key key, int64_t *ret);
+/* Revisions up to this one are never given out again. */
+int sql_put_counter(sqlite3 *db, uint64_t revision);
+/* The folder becomes garbage unless a version names it (several may: a published one shares the folder of its LATEST). "" is fine. */
+int sql_put_garbage(sqlite3 *db, const char *folder, int64_t now_ms);
+
+#endif
