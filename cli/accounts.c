@@ -16,7 +16,11 @@ static const struct column columns[] = {
     {"CALLS/MIN", "invocationsPerMinute", CELL_NUMBER, 0},
     {"AT A TIME", "concurrentInvocations", CELL_NUMBER, 0},
     {"FIRES/MIN", "firesPerMinute", CELL_NUMBER, 0},
+    {"BYTES", "usage.bytes", CELL_BYTES, 0, true},
+    {"FUNCTIONS", "usage.functions", CELL_NUMBER, 0, true},
+    {"VERSIONS", "usage.versions", CELL_NUMBER, 0, true},
     {"CREATED", "created_ms", CELL_TIME, 0, true},
+    {"REASON", "reason", CELL_TEXT, 0, true},
 };
 
 static const struct column limits[] = {
@@ -64,8 +68,11 @@ int verb_account_show(struct cli *c)
 int verb_account_suspend(struct cli *c)
 {
     nr_auto_free char *path = cli_path("/narae/v1/accounts/%s/suspend", c->argv[0]);
+    nr_auto_json json_t *body = json_object();
 
-    return cli_do(c, "POST", path, NULL, "%s is suspended; narae account resume %s lets it go on",
+    if (c->text[OPT_REASON])
+        json_object_set_new(body, "reason", json_string(c->text[OPT_REASON]));
+    return cli_do(c, "POST", path, body, "%s is suspended; narae account resume %s lets it go on",
                   c->argv[0], c->argv[0]);
 }
 
@@ -87,27 +94,34 @@ int verb_account_delete(struct cli *c)
 
 /* ---- limits and quotas: shown, or set by KEY=NUMBER ------------------------------------------------------------------ */
 
-/* {"KEY":NUMBER} of the words behind the account (made); NULL after saying which word is none. */
+/* "KEY=NUMBER", or "KEY=none" for no limit, goes into the body; false: it is neither, or the key is not known. */
+static bool take_number(json_t *body, const char *word, const struct column *known, size_t count)
+{
+    const char *equals = strchr(word, '=');
+    struct nr_str key = {word, equals ? (size_t)(equals - word) : 0};
+    bool none = equals && strcmp(equals + 1, "none") == 0;
+    int64_t number = 0;
+    size_t k = 0;
+
+    while (k < count && !nr_str_eqz(key, known[k].path))
+        k++;
+    if (k == count || (!none && !nr_str_to_i64(nr_str_of(equals + 1), 0, INT64_MAX, &number)))
+        return false;
+    return json_object_set_new(body, known[k].path, none ? json_null() : json_integer(number)) == 0;
+}
+
+/* The words behind the account as an object (made); NULL after saying which word is none. */
 static json_t *numbers_of(const struct cli *c, const struct column *known, size_t count)
 {
     nr_auto_json json_t *body = json_object();
 
-    for (int i = 1; i < c->argc; i++) {
-        const char *equals = strchr(c->argv[i], '=');
-        struct nr_str key = {c->argv[i], equals ? (size_t)(equals - c->argv[i]) : 0};
-        int64_t number;
-        size_t k = 0;
-
-        while (k < count && !nr_str_eqz(key, known[k].path))
-            k++;
-        if (k == count || !nr_str_to_i64(nr_str_of(equals + 1), 0, INT64_MAX, &number)) {
+    for (int i = 1; i < c->argc; i++)
+        if (!take_number(body, c->argv[i], known, count)) {
             (void)cli_fail("%s: give KEY=NUMBER, KEY is %s, %s or %s\n  for example: %s",
                            c->argv[i], known[0].path, known[1].path, known[2].path,
                            c->verb->example);
             return NULL;
         }
-        json_object_set_new(body, known[k].path, json_integer(number));
-    }
     return nr_steal(&body);
 }
 
