@@ -10,6 +10,9 @@
 #include "fnmanager/code.h"
 #include "fnmanager/entity.h"
 #include "fnmanager/grants_api.h"
+#include "fnmanager/image_annotation.h"
+#include "fnmanager/images.h"
+#include "fnmanager/kinds.h"
 #include "fnmanager/functions_api.h"
 #include "fnmanager/lifecycle_controller.h"
 #include "fnmanager/merge.h"
@@ -71,7 +74,37 @@ struct put {
     struct fn_row old, row;
     bool exists;
     struct code_upload code;
+    char *pin; /* made: of the body's own image; NULL: it names none */
 };
+
+static bool names_own_image(const struct fnmanager *m, const struct action_body *b)
+{
+    return b->has_exec && strcmp(b->kind, KIND_BLACKBOX) == 0 && !kinds_image_is_native(b->image) &&
+           images_are_possible(m);
+}
+
+/* The pin of the new image, or of the one that stays. */
+static int set_pin(struct put *p, struct nr_err *err)
+{
+    nr_auto_free char *old = p->exists && !p->body.has_exec
+                                 ? image_pin_of(nr_str_of(p->old.annotations))
+                                 : nr_strdup(p->pin ? p->pin : "");
+
+    return image_pin_set(&p->row.annotations, old, err);
+}
+
+/* What the image is for ever, before anything is stored. Registries are waited for, so not on every thread. */
+static int pin_image(struct fnmanager *m, struct fn_call *call, struct put *p)
+{
+    int r;
+
+    if (!names_own_image(m, &p->body))
+        return 0;
+    if (!call->patient)
+        return HANDLER_LATER;
+    r = images_pin(m, call->account->name, p->body.image, &p->pin, &call->err);
+    return r == 0 ? set_pin(p, &call->err) : r;
+}
 
 /* Reads what is there and merges the body into it; p->row is what would be stored. */
 static int read_and_merge(struct fnmanager *m, struct fn_call *call, struct put *p)
@@ -89,6 +122,8 @@ static int read_and_merge(struct fnmanager *m, struct fn_call *call, struct put 
     if (!p->exists && p->move == MOVE_COMMIT)
         return refuse(call, NR_ENOENT);
     r = action_merge(&p->body, p->exists ? &p->old : NULL, p->move, &p->row, &call->err);
+    if (r == 0)
+        r = set_pin(p, &call->err);
     if (r == 0)
         r = settings_check(p->row.annotations, m->config.node, &call->err);
     return r == 0 ? grants_check(m, nr_str_of(call->account->name), p->row.annotations, &call->err)
@@ -148,7 +183,8 @@ static int put_parsed(struct fnmanager *m, struct fn_call *call, struct put *p)
 {
     int r;
 
-    if ((r = read_and_merge(m, call, p)) < 0 || (r = store_code(m, call, p)) < 0)
+    if ((r = read_and_merge(m, call, p)) < 0 || (r = pin_image(m, call, p)) != 0 ||
+        (r = store_code(m, call, p)) < 0)
         return r;
     if ((r = commit(m, call, p)) < 0)
         discard_code(m, p, r);
@@ -200,6 +236,7 @@ static void put_fini(struct put *p)
     fn_row_fini(&p->old);
     fn_row_fini(&p->row);
     action_body_fini(&p->body);
+    free(p->pin);
 }
 
 int action_put(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)

@@ -13,10 +13,11 @@
 #include "fnmanager/aliases.h"
 #include "fnmanager/functions_api.h"
 #include "fnmanager/grants_api.h"
-#include "fnmanager/lifecycle_controller.h"
-#include "fnmanager/preenv_api.h"
 #include "fnmanager/keys_api.h"
 #include "fnmanager/quota.h"
+#include "fnmanager/lifecycle_controller.h"
+#include "fnmanager/images_api.h"
+#include "fnmanager/preenv_api.h"
 #include "fnmanager/resolve.h"
 #include "fnmanager/sweeper.h"
 #include "fnmanager/version_controller.h"
@@ -77,6 +78,13 @@ static const struct {
     [FN_PREENV_EVENTS] = {"preenv_events", op_preenv_events},
     [FN_PREENV_CANCEL] = {"preenv_cancel", op_preenv_cancel},
     [FN_PREENV_APPLY] = {"preenv_apply", op_preenv_apply},
+    [FN_IMAGE_LIST] = {"image_list", image_list, CALL_BULK},
+    [FN_IMAGE_PULL] = {"image_pull", image_pull},
+    [FN_IMAGE_PULL_WORK] = {"image_pull_work", image_pull_work, CALL_IMAGE},
+    [FN_IMAGE_PRUNE] = {"image_prune", image_prune, CALL_BULK},
+    [FN_REGISTRY_LIST] = {"registry_list", registry_list},
+    [FN_REGISTRY_PUT] = {"registry_put", registry_put},
+    [FN_REGISTRY_DELETE] = {"registry_delete", registry_delete},
     [FN_FUNCTION_LIST] = {"function_list", function_list},
     [FN_FUNCTION_GET] = {"function_get", function_get},
     [FN_FUNCTION_HISTORY] = {"function_history", function_history},
@@ -186,12 +194,14 @@ static void post_back(struct fnmanager *m, struct fn_call *call, uint64_t old_re
     nr_mailbox_post(c->loop, &c->mail);
 }
 
-/* Runs the call and makes its status. A reply that grew past its ceiling is no reply. */
-static uint64_t run_call(struct handler *h, struct fn_call *call)
+/* Runs the call and makes its status. A reply that grew past its ceiling is no reply. False: it is to be run anew where it may wait. */
+static bool run_call(struct handler *h, struct fn_call *call, uint64_t *ret_old)
 {
     uint64_t from_us = nr_mono_us(), old_revision = 0;
     int r = operations[call->op].run(h->manager, call, &old_revision);
 
+    if (r == HANDLER_LATER)
+        return false;
     if (r == 0 && call->reply.failed)
         r = nr_err_set(&call->err, NR_ENOMEM, "The answer is too long to be given at once.");
     if (r < 0) {
@@ -203,7 +213,8 @@ static uint64_t run_call(struct handler *h, struct fn_call *call)
         call->status = r < 0 ? nr_err_status(call->err.code) : call->status ? call->status : 200;
     nr_count(&h->calls[call->op], 1);
     nr_hist_add_us(&h->times, nr_mono_us() - from_us);
-    return old_revision;
+    *ret_old = old_revision;
+    return true;
 }
 
 static struct fn_call *take(struct call_queue *q)
@@ -293,7 +304,34 @@ static enum call_weight weight_of(const struct fn_call *call)
     bool upload = (call->op == FN_ACTION_PUT || call->op == FN_UPDATE_COMMIT) &&
                   call->body.n > HEAVY_BODY_BYTES;
 
-    return upload ? CALL_UPLOAD : operations[call->op].weight;
+    return call->patient ? CALL_IMAGE : upload ? CALL_UPLOAD : operations[call->op].weight;
+}
+
+static void enqueue(struct handler *h, struct fn_call *c)
+{
+    struct call_queue *q = &h->queue[weight_of(c)];
+
+    c->next = NULL;
+    if (q->last != NULL)
+        q->last->next = c;
+    else
+        q->first = c;
+    q->last = c;
+    pthread_cond_broadcast(&h->wake);
+}
+
+/* To the threads that may wait; not while they end, for then nobody would take it: it is run here. */
+static bool hand_on(struct handler *h, struct fn_call *call)
+{
+    bool may;
+
+    call->patient = true;
+    pthread_mutex_lock(&h->lock);
+    may = !h->stopping;
+    if (may)
+        enqueue(h, call);
+    pthread_mutex_unlock(&h->lock);
+    return may;
 }
 
 struct worker {
@@ -309,7 +347,13 @@ static void *work(void *arg)
     free(arg);
     while ((call = next_call(w.h, w.weight)) != NULL) {
         bool heavy = weight_of(call) != CALL_QUICK;
-        uint64_t old_revision = run_call(w.h, call);
+        uint64_t old_revision = 0;
+        bool done = run_call(w.h, call, &old_revision);
+
+        if (!done && hand_on(w.h, call))
+            continue;
+        if (!done)
+            (void)run_call(w.h, call, &old_revision);
         post_back(w.h->manager, call, old_revision);
         if (heavy)
             (void)malloc_trim(0);
@@ -319,8 +363,10 @@ static void *work(void *arg)
 
 int handler_init(struct handler *h, struct fnmanager *m, struct nr_err *err)
 {
-    static const char *const names[] = {
-        [CALL_QUICK] = "fn-quick", [CALL_UPLOAD] = "fn-upload", [CALL_BULK] = "fn-bulk"};
+    static const char *const names[] = {[CALL_QUICK] = "fn-quick",
+                                        [CALL_UPLOAD] = "fn-upload",
+                                        [CALL_BULK] = "fn-bulk",
+                                        [CALL_IMAGE] = "fn-image"};
     pthread_condattr_t attr;
     int r;
 
@@ -330,9 +376,10 @@ int handler_init(struct handler *h, struct fnmanager *m, struct nr_err *err)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&h->wake, &attr);
     pthread_condattr_destroy(&attr);
-    for (; h->started < CALL_WEIGHTS; h->started++) {
+    for (; h->started < HANDLER_THREADS; h->started++) {
         struct worker *w = nr_alloc(sizeof(*w));
-        *w = (struct worker){h, (enum call_weight)h->started};
+        *w =
+            (struct worker){h, h->started < CALL_IMAGE ? (enum call_weight)h->started : CALL_IMAGE};
         r = pthread_create(&h->thread[h->started], NULL, work, w);
         if (r != 0)
             free(w);
@@ -340,7 +387,8 @@ int handler_init(struct handler *h, struct fnmanager *m, struct nr_err *err)
             return nr_err_set(err, nr_err_from_errno(r),
                               "a thread of the function manager cannot be started: %s",
                               strerror(r));
-        (void)pthread_setname_np(h->thread[h->started], names[h->started]);
+        (void)pthread_setname_np(h->thread[h->started],
+                                 names[h->started < CALL_IMAGE ? h->started : CALL_IMAGE]);
     }
     return 0;
 }
@@ -363,16 +411,10 @@ void handler_fini(struct handler *h)
 void fnmanager_post(struct fnmanager *m, struct fn_call *c)
 {
     struct handler *h = &m->handler;
-    struct call_queue *q = &h->queue[weight_of(c)];
 
-    c->next = NULL;
+    c->patient = false;
     pthread_mutex_lock(&h->lock);
-    if (q->last != NULL)
-        q->last->next = c;
-    else
-        q->first = c;
-    q->last = c;
-    pthread_cond_broadcast(&h->wake);
+    enqueue(h, c);
     pthread_mutex_unlock(&h->lock);
 }
 

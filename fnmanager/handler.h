@@ -10,8 +10,9 @@
 #include "ports/fnmanager.h"
 
 /* How long a call may take, and so which thread runs it. Quick ones have a thread for themselves, so that no invocation waits behind an
- * upload, and no upload behind work on a whole bucket or an image. A thread whose own queue is empty takes quick ones. */
-enum call_weight { CALL_QUICK, CALL_UPLOAD, CALL_BULK, CALL_WEIGHTS };
+ * upload, and no upload behind work on a whole bucket. Those that wait for registries have several, for a registry may be slow. A thread whose own queue is empty takes quick ones. */
+enum call_weight { CALL_QUICK, CALL_UPLOAD, CALL_BULK, CALL_IMAGE, CALL_WEIGHTS };
+enum { HANDLER_IMAGE_THREADS = 4, HANDLER_THREADS = CALL_IMAGE + HANDLER_IMAGE_THREADS };
 
 struct call_queue {
     struct fn_call *first, *last;
@@ -25,7 +26,7 @@ struct handler {
     bool stopping;
     bool look;   /* the time of the next end of an update window has changed */
     int started; /* threads that run */
-    pthread_t thread[CALL_WEIGHTS];
+    pthread_t thread[HANDLER_THREADS];
     nr_counter calls[FN_OPS], refused, failed;
     struct nr_hist times;
 };
@@ -42,6 +43,8 @@ void handler_wake(struct handler *h);
 /* What an operation that changed many functions says as the old revision: it has told each by handler_changed(), and `done` comes after
  * them all. */
 #define HANDLER_MANY UINT64_MAX
+/* What an operation returns, with nothing done, that has to wait for a registry: a thread that may wait runs it anew (call->patient). */
+#define HANDLER_LATER 1
 /* What on_change is told, on the platform's loop; texts lent during the call. A handler's thread. */
 void handler_changed(struct fnmanager *m, const char *account, const char *package,
                      const char *name, uint64_t old_revision, enum fn_change what);

@@ -15,7 +15,7 @@
 enum { PULLS_MAX = 256, PULLS_OF_ACCOUNT_MAX = 2, FAILED_KEPT_MS = 600000 };
 
 /* One that is asked for or under way, or has failed. */
-struct pull {
+struct image_pull {
     struct nr_link link;
     char *account, *reference;
     struct image_progress progress;
@@ -30,7 +30,7 @@ void images_init(struct images *i)
     i->ready = true;
 }
 
-static void pull_free(struct images *i, struct pull *p)
+static void pull_free(struct images *i, struct image_pull *p)
 {
     nr_list_del(&p->link);
     i->count--;
@@ -44,7 +44,7 @@ void images_fini(struct images *i)
     if (!i->ready)
         return;
     NR_LIST_EACH(&i->pulls, l)
-        pull_free(i, nr_container_of(l, struct pull, link));
+        pull_free(i, nr_container_of(l, struct image_pull, link));
     (void)pthread_mutex_destroy(&i->lock);
     i->ready = false;
 }
@@ -100,7 +100,7 @@ static void tidy(struct images *i, const char *account, const char *reference)
     int64_t now_ms = nr_wall_ms();
 
     NR_LIST_EACH(&i->pulls, l) {
-        struct pull *p = nr_container_of(l, struct pull, link);
+        struct image_pull *p = nr_container_of(l, struct image_pull, link);
         bool same = strcmp(p->account, account) == 0 && strcmp(p->reference, reference) == 0;
 
         if (p->ended_ms && (same || now_ms - p->ended_ms > FAILED_KEPT_MS))
@@ -113,20 +113,21 @@ static unsigned under_way(const struct images *i, const char *account)
     unsigned n = 0;
 
     for (struct nr_link *l = i->pulls.next; l != &i->pulls; l = l->next) {
-        const struct pull *p = nr_container_of(l, struct pull, link);
+        const struct image_pull *p = nr_container_of(l, struct image_pull, link);
 
         n += p->ended_ms == 0 && strcmp(p->account, account) == 0;
     }
     return n;
 }
 
-static struct pull *pull_begin(struct images *i, const char *account, const char *reference,
-                               struct nr_err *err)
+int images_announce(struct fnmanager *m, const char *account, const struct image_name *name,
+                    struct image_pull **ret, struct nr_err *err)
 {
-    struct pull *p = NULL;
+    struct images *i = &m->images;
+    struct image_pull *p = NULL;
 
     pthread_mutex_lock(&i->lock);
-    tidy(i, account, reference);
+    tidy(i, account, name->reference);
     if (under_way(i, account) >= PULLS_OF_ACCOUNT_MAX || i->count >= PULLS_MAX) {
         (void)nr_err_set(
             err, NR_EQUOTA,
@@ -135,17 +136,19 @@ static struct pull *pull_begin(struct images *i, const char *account, const char
     } else {
         p = nr_alloc(sizeof(*p));
         p->account = nr_strdup(account);
-        p->reference = nr_strdup(reference);
+        p->reference = nr_strdup(name->reference);
         p->begun_ms = nr_wall_ms();
         nr_list_add(&i->pulls, &p->link);
         i->count++;
     }
     pthread_mutex_unlock(&i->lock);
-    return p;
+    if (p != NULL)
+        *ret = p;
+    return p != NULL ? 0 : NR_EQUOTA;
 }
 
 /* A failed one is kept for those who ask what became of it. */
-static void pull_end(struct images *i, struct pull *p, const struct nr_err *err)
+static void pull_end(struct images *i, struct image_pull *p, const struct nr_err *err)
 {
     pthread_mutex_lock(&i->lock);
     p->ended_ms = nr_wall_ms();
@@ -157,7 +160,7 @@ static void pull_end(struct images *i, struct pull *p, const struct nr_err *err)
 
 struct progress_to {
     struct images *images;
-    struct pull *pull;
+    struct image_pull *pull;
 };
 
 static void on_progress(struct image_call *c, const struct image_progress *now)
@@ -176,7 +179,7 @@ bool images_is_pulling(struct fnmanager *m, const char *account, const char *ref
 
     pthread_mutex_lock(&m->images.lock);
     for (struct nr_link *l = m->images.pulls.next; l != &m->images.pulls; l = l->next) {
-        const struct pull *p = nr_container_of(l, struct pull, link);
+        const struct image_pull *p = nr_container_of(l, struct image_pull, link);
 
         found = found || (p->ended_ms == 0 && strcmp(p->account, account) == 0 &&
                           strcmp(p->reference, reference) == 0);
@@ -185,7 +188,7 @@ bool images_is_pulling(struct fnmanager *m, const char *account, const char *ref
     return found;
 }
 
-static json_t *pull_json(const struct pull *p)
+static json_t *pull_json(const struct image_pull *p)
 {
     json_t *o = json_pack("{s:s, s:s, s:s}", "reference", p->reference, "account", p->account,
                           "state", p->ended_ms ? "failed" : "pulling");
@@ -207,7 +210,7 @@ json_t *images_pulls(struct fnmanager *m, struct nr_str account)
 
     pthread_mutex_lock(&m->images.lock);
     for (struct nr_link *l = m->images.pulls.next; l != &m->images.pulls; l = l->next) {
-        const struct pull *p = nr_container_of(l, struct pull, link);
+        const struct image_pull *p = nr_container_of(l, struct image_pull, link);
 
         if (account.p == NULL || nr_str_eqz(account, p->account))
             (void)json_array_append_new(list, pull_json(p));
@@ -317,7 +320,7 @@ static int find_pinned(struct pinning *p, struct nr_err *err)
     return check_found(&c, p->name.reference, err);
 }
 
-static int pull_once(struct pinning *p, struct pull *pull, struct nr_err *err)
+static int pull_once(struct pinning *p, struct image_pull *pull, struct nr_err *err)
 {
     struct progress_to to = {&p->m->images, pull};
     struct image_call c = {.op = IMAGE_PULL,
@@ -329,7 +332,7 @@ static int pull_once(struct pinning *p, struct pull *pull, struct nr_err *err)
     return r < 0 ? nr_err_set(err, r, "%s", c.err.text) : 0;
 }
 
-static int pull_pinned(struct pinning *p, struct pull *pull, struct nr_err *err)
+static int pull_pinned(struct pinning *p, struct image_pull *pull, struct nr_err *err)
 {
     struct nr_err why = {0};
     int r = pull_once(p, pull, &why);
@@ -351,7 +354,7 @@ static int pull_pinned(struct pinning *p, struct pull *pull, struct nr_err *err)
                : r;
 }
 
-static int get(struct pinning *p, struct pull *pull, struct nr_err *err)
+static int get(struct pinning *p, struct image_pull *pull, struct nr_err *err)
 {
     int r = take_local(p, err);
 
@@ -381,14 +384,23 @@ static int note(struct pinning *p, struct nr_err *err)
 int images_pin(struct fnmanager *m, const char *account, const char *reference, char **ret_pin,
                struct nr_err *err)
 {
-    struct pinning p = {.m = m, .account = account};
-    struct nr_err why = {0};
-    int r = image_name_parse(reference, &p.name, err);
-    struct pull *pull = r == 0 ? pull_begin(&m->images, account, p.name.reference, err) : NULL;
+    struct image_name name;
+    struct image_pull *pull = NULL;
+    int r = image_name_parse(reference, &name, err);
 
-    if (pull == NULL)
-        return r < 0 ? r : NR_EQUOTA;
-    r = get(&p, pull, &why);
+    if (r == 0)
+        r = images_announce(m, account, &name, &pull, err);
+    return r == 0 ? images_pin_announced(m, pull, &name, ret_pin, err) : r;
+}
+
+int images_pin_announced(struct fnmanager *m, struct image_pull *pull,
+                         const struct image_name *name, char **ret_pin, struct nr_err *err)
+{
+    nr_auto_free char *account = nr_strdup(pull->account);
+    struct pinning p = {.m = m, .account = account, .name = *name};
+    struct nr_err why = {0};
+    int r = get(&p, pull, &why);
+
     if (r == 0)
         r = note(&p, &why);
     registry_forget_auth(p.auth);

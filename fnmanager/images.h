@@ -35,6 +35,14 @@ bool images_are_possible(const struct fnmanager *m);
 int images_pin(struct fnmanager *m, const char *account, const char *reference, char **ret_pin,
                struct nr_err *err);
 
+/* The same in two steps. The list shows the pull from the first one on; NR_EQUOTA when the account has too many under way. *pull belongs to the
+ * list, and the second step ends it. */
+struct image_pull;
+int images_announce(struct fnmanager *m, const char *account, const struct image_name *name,
+                    struct image_pull **ret, struct nr_err *err);
+int images_pin_announced(struct fnmanager *m, struct image_pull *pull,
+                         const struct image_name *name, char **ret_pin, struct nr_err *err);
+
 /* One call of the invoker's port, waited for; c->done, owner and progress are set here. Returns c->err.code. */
 int images_ask(struct fnmanager *m, struct image_call *c,
                void (*progress)(struct image_call *c, const struct image_progress *p), void *owner);

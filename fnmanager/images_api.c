@@ -92,7 +92,8 @@ int image_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 /* A pull that goes on after its 202. */
 struct pull_call {
     struct fn_call call;
-    char *reference;
+    struct image_pull *pull;
+    struct image_name name;
 };
 
 static void pull_done(struct fn_call *call)
@@ -101,7 +102,6 @@ static void pull_done(struct fn_call *call)
 
     account_unref(call->account);
     nr_buf_fini(&call->reply);
-    free(p->reference);
     free(p);
 }
 
@@ -111,19 +111,26 @@ int image_pull_work(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old
     nr_auto_free char *pin = NULL;
 
     *ret_old = 0;
-    return images_pin(m, call->account->name, p->reference, &pin, &call->err);
+    return images_pin_announced(m, p->pull, &p->name, &pin, &call->err);
 }
 
-static void begin(struct fnmanager *m, const struct fn_call *call, const char *reference)
+static int begin(struct fnmanager *m, struct fn_call *call, const struct image_name *name)
 {
-    struct pull_call *p = nr_alloc(sizeof(*p));
+    struct pull_call *p;
+    struct image_pull *pull = NULL;
+    int r = images_announce(m, call->account->name, name, &pull, &call->err);
 
-    p->reference = nr_strdup(reference);
+    if (r < 0)
+        return r;
+    p = nr_alloc(sizeof(*p));
+    p->pull = pull;
+    p->name = *name;
     p->call = (struct fn_call){.op = FN_IMAGE_PULL_WORK,
                                .account = account_ref(call->account),
                                .loop = m->config.loop,
                                .done = pull_done};
     fnmanager_post(m, &p->call);
+    return 0;
 }
 
 static int read_reference(struct fn_call *call, const json_t *body, const char **ret)
@@ -156,8 +163,9 @@ int image_pull(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
         return r;
     if (!images_are_possible(m))
         return nr_err_set(&call->err, NR_EUNAVAIL, "This host has no Docker Engine.");
-    if (!images_is_pulling(m, call->account->name, name.reference))
-        begin(m, call, name.reference);
+    if (!images_is_pulling(m, call->account->name, name.reference) &&
+        (r = begin(m, call, &name)) < 0)
+        return r;
     call->status = 202;
     out = json_pack("{s:s, s:s}", "reference", name.reference, "state", "pulling");
     return give(call, out);

@@ -77,6 +77,8 @@ int fnmanager_open(const struct fnmanager_config *c, struct fnmanager **ret, str
     nr_list_init(&m->departures);
     m->data_dir = nr_strdup(c->data_dir);
     m->native_image = nr_strdup(c->native_image);
+    m->registries = nr_strdup(c->registries ? c->registries : "any");
+    images_init(&m->images);
     r = open_parts(m, err);
     if (r == 0)
         r = account_delete_resume(m, err);
@@ -102,6 +104,8 @@ void fnmanager_close(struct fnmanager *m)
     nr_db_close(m->db);
     free(m->data_dir);
     free(m->native_image);
+    free(m->registries);
+    images_fini(&m->images);
     free(m);
 }
 

@@ -5,6 +5,7 @@
 
 #include "fnmanager/accounts.h"
 #include "fnmanager/handler.h"
+#include "fnmanager/images.h"
 #include "fnmanager/secrets.h"
 #include "fnmanager/storage.h"
 #include "fnmanager/sweeper.h"
@@ -21,7 +22,7 @@
 
 struct fnmanager {
     struct fnmanager_config config; /* its texts are lent during open only; copies below */
-    char *data_dir, *native_image;
+    char *data_dir, *native_image, *registries;
     struct nr_db *db;
     struct storage storage;
     struct sweeper sweeper;
@@ -30,6 +31,7 @@ struct fnmanager {
     struct nr_link departures; /* accounts that leave: account_delete.c; under accounts.changing */
     struct handler handler;
     struct preenv *preenv;
+    struct images images;
     _Atomic uint64_t revision; /* the last one given out */
     _Atomic int64_t window_ms; /* wall clock: when to look for update windows that end; 0: none is open */
     nr_counter swept;

@@ -7,6 +7,7 @@
 #include "common/base/json.h"
 #include "fnmanager/entity.h"
 #include "fnmanager/grants_api.h"
+#include "fnmanager/image_annotation.h"
 #include "fnmanager/kinds.h"
 #include "fnmanager/lifecycle.h"
 #include "fnmanager/settings.h"
@@ -107,7 +108,10 @@ static int set_image(struct fnmanager *m, const struct fn_row *row, struct funct
     if (strcmp(row->kind, KIND_BLACKBOX) == 0) {
         *ret_native = kinds_image_is_native(row->image);
         f->relay = !*ret_native;
-        f->image = nr_strdup(f->relay ? row->image : m->native_image);
+        nr_auto_free char *pin =
+            f->relay ? image_pin_of(nr_str_of(row->annotations)) : nr_strdup("");
+
+        f->image = nr_strdup(!f->relay ? m->native_image : pin[0] ? pin : row->image);
         return 0;
     }
     if ((kind = kinds_resolve(m->config.kinds, row->kind, err)) == NULL)

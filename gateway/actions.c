@@ -59,7 +59,7 @@ void actions_call(struct gateway_request *q)
 void accounts_call(struct gateway_request *q)
 {
     q->call.name = q->part[PART_ACCOUNT];
-    q->call.item = q->part[PART_ITEM];
+    q->call.item = q->part[q->part[PART_HOST].p ? PART_HOST : PART_ITEM];
     post(q);
 }
 

@@ -39,6 +39,7 @@ enum route_part {
     PART_ACCOUNT,
     PART_FUNCTION, /* "name", or "package%2Fname": becomes PART_PACKAGE and PART_NAME */
     PART_NUMBER,   /* of a published version, 1 and up; or "latest" */
+    PART_HOST,     /* a registry, with its port: becomes PART_ITEM; who takes it checks it */
     PART_ITEM,     /* an alias, a key's uuid, a run, ...: obeys the rule of names */
     PART_COUNT
 };
@@ -230,8 +231,8 @@ void activations_call(struct gateway_request *q); /* activations.c; op: enum que
 void accounts_call(struct gateway_request *q);
 void functions_call(struct gateway_request *q); /* actions.c; op: enum fn_op */
 void logs_call(struct gateway_request *q);      /* logs.c */
-void progress_call(struct gateway_request *q);  /* progress.c; op: enum fn_op that gives the state */
-void info_root(struct gateway_request *q);      /* info.c, this and the next ones */
+void progress_call(struct gateway_request *q); /* progress.c; op: enum fn_op that gives the state */
+void info_root(struct gateway_request *q);     /* info.c, this and the next ones */
 void info_api(struct gateway_request *q);
 void info_namespaces(struct gateway_request *q);
 void info_limits(struct gateway_request *q);

@@ -97,6 +97,12 @@ const struct route routes[] = {
     {NR_HTTP_POST, "/narae/v1/functions/:function/preenv/:item/cancel", SCOPE_WRITE, BODY_IGNORED, 0, functions_call, FN_PREENV_CANCEL},
     {NR_HTTP_POST, "/narae/v1/functions/:function/preenv/:item/apply", SCOPE_WRITE, BODY_IGNORED, 0, functions_call, FN_PREENV_APPLY},
     {NR_HTTP_GET, "/narae/v1/functions/:package/:name/logs", SCOPE_READ, BODY_IGNORED, 0, logs_call, 0},
+    {NR_HTTP_GET, "/narae/v1/images", SCOPE_READ, BODY_IGNORED, 0, accounts_call, FN_IMAGE_LIST},
+    {NR_HTTP_POST, "/narae/v1/images", SCOPE_WRITE, BODY_SETTINGS, 0, accounts_call, FN_IMAGE_PULL},
+    {NR_HTTP_POST, "/narae/v1/images/prune", SCOPE_ADMIN, BODY_IGNORED, 0, accounts_call, FN_IMAGE_PRUNE},
+    {NR_HTTP_GET, "/narae/v1/registries", SCOPE_READ, BODY_IGNORED, 0, accounts_call, FN_REGISTRY_LIST},
+    {NR_HTTP_PUT, "/narae/v1/registries/:host", SCOPE_WRITE, BODY_SETTINGS, 0, accounts_call, FN_REGISTRY_PUT},
+    {NR_HTTP_DELETE, "/narae/v1/registries/:host", SCOPE_WRITE, BODY_IGNORED, 0, accounts_call, FN_REGISTRY_DELETE},
     {NR_HTTP_GET, "/narae/v1/invokers", SCOPE_READ, BODY_IGNORED, 0, info_invokers, 0},
     {NR_HTTP_GET, "/narae/v1/openapi.json", 0, BODY_IGNORED, 0, openapi_call, 0},
 };
@@ -107,7 +113,8 @@ static const char *const part_names[PART_COUNT] = {
     [PART_NAMESPACE] = ":namespace", [PART_PACKAGE] = ":package",
     [PART_NAME] = ":name",           [PART_ID] = ":id",
     [PART_ACCOUNT] = ":account",     [PART_FUNCTION] = ":function",
-    [PART_NUMBER] = ":number",       [PART_ITEM] = ":item",
+    [PART_NUMBER] = ":number",       [PART_HOST] = ":host",
+    [PART_ITEM] = ":item",
 };
 
 static const char *const method_names[] = {

@@ -160,7 +160,7 @@ static const struct refusal {
     {"toomanyrequests", NR_EQUOTA, "cannot be had now: its registry has had too many requests."},
     {"no matching manifest", NR_EINVAL, "is not made for this host's platform."},
     {"no basic auth credentials", NR_EFORBIDDEN,
-     "cannot be had: its registry asks for credentials (narae registry login, PUT /narae/v1/registries/HOST)."},
+     "cannot be had: its registry asks for credentials (narae registry set HOST)."},
     {"incorrect username or password", NR_EFORBIDDEN,
      "cannot be had: its registry refuses the credentials of this account."},
     {"unauthorized", NR_EFORBIDDEN,

@@ -15,6 +15,7 @@
 
 struct fnmanager;
 struct grant_device;
+struct image_call;
 
 /* A runtime that the platform offers. */
 struct runtime_kind {
@@ -41,11 +42,15 @@ struct fnmanager_config {
     const char *guest_profile;        /* "local", "default", "iot" */
     const char *
         secret_key_file; /* key of the secrets that must be readable again; NULL: "<data_dir>.secret.key" */
-    bool dev_keys;           /* the public pair; loopback only (the daemon checks) */
-    int64_t memory_max_mb;   /* of the node */
-    int64_t keep_versions;            /* published versions of a function; older ones go; 0: all */
+    bool dev_keys;         /* the public pair; loopback only (the daemon checks) */
+    int64_t memory_max_mb; /* of the node */
+    int64_t keep_versions; /* published versions of a function; older ones go; 0: all */
     int64_t keep_versions_days, keep_retired_days; /* 0: for ever */
     const struct node *node; /* kept: cores and GPUs; NULL: neither is known */
+    const char *
+        registries; /* that own images may come from: "any", "none", hosts with commas; NULL: any */
+    /* Begins a call of ports/image.h; any thread. NULL: own images are taken as they are named, and looked for by the first call. */
+    void (*image)(void *arg, struct image_call *c);
     const struct grant_device
         *devices;         /* kept; those that may be granted, ends with a NULL name; NULL: none */
     struct nr_loop *loop; /* of on_change */
@@ -78,8 +83,8 @@ enum fn_op {
     FN_ACTION_PUT, /* body, overwrite */
     FN_ACTION_GET, /* code */
     FN_ACTION_DELETE,
-    FN_ACTION_LIST, /* package may be "" (all); limit, skip, count */
-    FN_ACCOUNT_GET, /* name: the account */
+    FN_ACTION_LIST,  /* package may be "" (all); limit, skip, count */
+    FN_ACCOUNT_GET,  /* name: the account */
     FN_ACCOUNT_LIST, /* accounts: name, body as the API's document says */
     FN_ACCOUNT_CREATE,
     FN_ACCOUNT_SHOW,
@@ -98,14 +103,21 @@ enum fn_op {
     FN_GRANTS_GET, /* name: the account */
     FN_GRANTS_PUT, /* name, body as grants_read() takes it; each function of the account becomes new */
     FN_RESOLVE_ALIAS, /* account (owner), package, name, item: the alias -> split */
-    FN_PREENV_START,  /* package, name, body as docs/api.md tells -> 202 {"id"} */
-    FN_PREENV_LIST,   /* limit, skip */
-    FN_PREENV_GET,    /* item: the run */
+    FN_IMAGE_LIST,
+    FN_IMAGE_PULL,      /* body {"reference"} */
+    FN_IMAGE_PULL_WORK, /* the function manager's own */
+    FN_IMAGE_PRUNE,
+    FN_REGISTRY_LIST,
+    FN_REGISTRY_PUT,    /* item: host or host:port; body {"username","password"} */
+    FN_REGISTRY_DELETE, /* item */
+    FN_PREENV_START,    /* package, name, body as docs/api.md tells -> 202 {"id"} */
+    FN_PREENV_LIST,     /* limit, skip */
+    FN_PREENV_GET,      /* item: the run */
     FN_PREENV_EVENTS, /* item, skip: events that are known -> further ones as server-sent events, skip, last */
-    FN_PREENV_CANCEL, /* item */
-    FN_PREENV_APPLY,  /* item */
-    FN_FUNCTION_LIST, /* limit, skip */
-    FN_FUNCTION_GET,  /* package, name; number: of that version */
+    FN_PREENV_CANCEL,    /* item */
+    FN_PREENV_APPLY,     /* item */
+    FN_FUNCTION_LIST,    /* limit, skip */
+    FN_FUNCTION_GET,     /* package, name; number: of that version */
     FN_FUNCTION_HISTORY, /* package, name, limit, skip */
     FN_VERSION_LIST,
     FN_VERSION_PUBLISH, /* body {"note"} -> 201 */
@@ -119,8 +131,8 @@ enum fn_op {
     FN_UPDATE_COMMIT, /* body as FN_ACTION_PUT takes it */
     FN_UPDATE_ABORT,
     FN_ALIAS_LIST,
-    FN_ALIAS_GET,      /* item: the alias */
-    FN_ALIAS_PUT,      /* item; body {"version"} or {"weights"}, {"protected"} -> 201 when it is new */
+    FN_ALIAS_GET, /* item: the alias */
+    FN_ALIAS_PUT, /* item; body {"version"} or {"weights"}, {"protected"} -> 201 when it is new */
     FN_ALIAS_DELETE,   /* item */
     FN_ALIAS_ROLLBACK, /* item */
     FN_OPS
@@ -153,6 +165,7 @@ struct fn_call {
     struct alias_split split; /* FN_RESOLVE_ALIAS: where it points, n is at least 1 */
     /* private */
     enum fn_change change; /* of the revision that the operation replaced */
+    bool patient;          /* a thread that may wait for others runs it */
     struct nr_mail mail;
     struct fn_call *next;
 };
@@ -164,6 +177,11 @@ void fnmanager_post(struct fnmanager *m, struct fn_call *c);
  * loop runs. */
 struct function *fnmanager_function(struct fnmanager *m, const char *account, const char *package,
                                     const char *name);
+
+/* What the Engine is to show a registry so that `account` gets `image` (*ret_auth made, to be wiped); NULL when the account has no credentials
+ * there. Blocking; any thread but the loop's. */
+void fnmanager_registry_auth(struct fnmanager *m, const char *account, const char *image,
+                             char **ret_auth);
 
 /* JSON member for GET /: {"python":[{"kind":..,"image":..,"default":..}],...}. */
 void fnmanager_runtimes(struct fnmanager *m, struct nr_buf *out);

@@ -1,4 +1,5 @@
 """How a call started, why it was not warm, and where its time went: in its record, in its reply's headers, in the metrics."""
+import os
 import re
 import time
 
@@ -6,6 +7,7 @@ import pytest
 
 from conftest import SLOW, within
 from functions import HELLO, TROUBLE
+from registry import docker, make_image
 
 STAGES = ["queue", "network", "create", "start", "handover", "thaw", "init"]
 METRIC = re.compile(r'([a-z]+)(?:;dur=(\d+\.\d{3}))?(?:;desc="([^"]*)")?')
@@ -156,8 +158,9 @@ def test_accepted_is_told(plain):
 def test_a_call_that_was_given_no_container(plain):
     """Its container never came up: its start is `none`, not `warm`."""
     own = plain()
-    reply = own.request("PUT", "actions/f?overwrite=true",
-                        {"exec": {"kind": "blackbox", "image": "narae-test/there-is-no-such-image"}})
+    image = make_image(f"narae-test/told-{os.getpid()}:1", "told")
+    reply = own.request("PUT", "actions/f?overwrite=true", {"exec": {"kind": "blackbox", "image": image}})
+    docker("image", "rm", "-f", image)
     assert reply.status == 200, reply
     reply = own.invoke("f")
     assert reply.status >= 500, reply
