@@ -332,6 +332,8 @@ static void first_hello(struct container *ct)
         (unsigned long long)ct->create_us,
         (unsigned long long)(span_us(ct->created_us, ct->hello_us) - ct->net_us));
     container_move(ct, ct->shelf ? CT_STEM : CT_FRESH);
+    if (ct->begun_for == FOR_PREWARM)
+        pool_stir(v); /* there may be more to come */
 }
 
 static void greet(struct container *ct, struct slot *s)

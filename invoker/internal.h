@@ -361,13 +361,18 @@ struct invoker_metrics {
     struct nr_hist start_seconds, handover_seconds, thaw_seconds;
 };
 
+/* A call may come with the snapshot of a revision that was forgotten meanwhile: its container is for that call only. So many are
+ * remembered. */
+enum { FORGOTTEN_MAX = 1024 };
+
 struct invoker {
     struct nr_loop *loop;
     struct node *node;
     struct nr_log *log;
     char *run_dir, *folder, *hosts_path, *agent_path, *installation, *image_hint;
     uint32_t keep_alive_ms, freeze_after_ms;
-    unsigned containers_max; /* 0: as memory allows */
+    uint32_t keep_alive_own_ms; /* as configured: while nobody wishes another one */
+    unsigned containers_max;    /* 0: as memory allows */
     struct peer_rule peer;
     struct engine *engine;
     struct probe probe;
@@ -393,6 +398,8 @@ struct invoker {
     struct nr_link orphans; /* containers of nobody that are being removed */
     unsigned alive;         /* containers and orphans that something still refers to */
     unsigned wishes;
+    uint64_t forgotten[FORGOTTEN_MAX]; /* revisions that are no longer current; the latest ones */
+    unsigned forgotten_next;
     int64_t dying_mb;
     char *seccomp;     /* profile of every container; NULL: the Engine's default */
     uint64_t start_us; /* from the wish for a container to its hello, decayed */

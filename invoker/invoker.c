@@ -82,6 +82,7 @@ static void on_stir(struct nr_deadline *d)
 {
     struct invoker *v = nr_container_of(d, struct invoker, stir);
 
+    pool_start_wished(v);
     pool_feed_hungry(v);
     stems_fill(v);
 }
@@ -94,6 +95,7 @@ static struct invoker *invoker_make(const struct invoker_config *c)
                           .node = c->node,
                           .log = c->log,
                           .keep_alive_ms = c->keep_alive_ms,
+                          .keep_alive_own_ms = c->keep_alive_ms,
                           .freeze_after_ms = c->freeze_after_ms,
                           .containers_max = c->containers_max,
                           .keep_containers = c->keep_containers,

@@ -173,6 +173,7 @@ void pool_forget(struct invoker *v, uint64_t revision)
 {
     struct pool *p = pool_find(v, revision);
 
+    v->forgotten[v->forgotten_next++ % FORGOTTEN_MAX] = revision;
     if (p == NULL)
         return;
     p->stale = true;
@@ -187,18 +188,36 @@ void pool_forget(struct invoker *v, uint64_t revision)
     pool_feed(p);
 }
 
+/* Of a name that nothing is kept for any more. */
+static struct pool *pool_without_reason(struct invoker *v, const struct past *past)
+{
+    struct nr_map_node *n = NULL;
+    size_t at = 0;
+
+    while ((n = nr_map_next(&v->pools, &at, n)) != NULL) {
+        struct pool *p = nr_container_of(n, struct pool, node);
+
+        if (p->past == past && p->container_count == 0 && p->waiting_count == 0 && !p->feeding)
+            return p;
+    }
+    return NULL;
+}
+
 static void wish_for(struct invoker *v, const struct scaler_wish *w)
 {
     struct past *past = pool_past_of(v, w->account, w->package ? w->package : "", w->name);
 
+    struct pool *p;
+
     if (w->desired >= 0 && past->desired < 0)
         v->wishes++;
-    if (w->desired >= 0)
-        past->desired = w->desired;
-    if (w->maximum >= 0)
-        past->maximum = w->maximum;
-    if (w->keep_alive_ms >= 0)
-        past->keep_alive_ms = w->keep_alive_ms;
+    if (w->desired < 0 && past->desired >= 0)
+        v->wishes--;
+    past->desired = w->desired >= 0 ? w->desired : -1;
+    past->maximum = w->maximum >= 0 ? w->maximum : -1;
+    past->keep_alive_ms = w->keep_alive_ms >= 0 ? w->keep_alive_ms : -1;
+    while (past->desired <= 0 && (p = pool_without_reason(v, past)) != NULL)
+        pool_drop_if_empty(p);
 }
 
 void pool_wish(struct invoker *v, const struct scaler_wish *w)
@@ -210,4 +229,6 @@ void pool_wish(struct invoker *v, const struct scaler_wish *w)
     else if (w->keep_alive_ms >= 0)
         v->keep_alive_ms =
             (uint32_t)(w->keep_alive_ms < UINT32_MAX ? w->keep_alive_ms : UINT32_MAX);
+    else
+        v->keep_alive_ms = v->keep_alive_own_ms;
 }

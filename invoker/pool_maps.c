@@ -61,6 +61,14 @@ struct pool *pool_find(struct invoker *v, uint64_t revision)
     return n ? nr_container_of(n, struct pool, node) : NULL;
 }
 
+static bool was_forgotten(const struct invoker *v, uint64_t revision)
+{
+    for (size_t i = 0; i < FORGOTTEN_MAX; i++)
+        if (v->forgotten[i] == revision)
+            return true;
+    return false;
+}
+
 struct pool *pool_of(struct invoker *v, struct function *f)
 {
     struct pool *p = pool_find(v, f->revision);
@@ -72,6 +80,7 @@ struct pool *pool_of(struct invoker *v, struct function *f)
     *p = (struct pool){.revision = f->revision, .v = v, .fn = function_ref(f)};
     p->past = pool_past_of(v, f->account, f->package, f->name);
     p->past->pools++;
+    p->stale = was_forgotten(v, f->revision);
     nr_list_init(&p->waiting);
     nr_list_init(&p->free);
     nr_list_init(&p->containers);

@@ -15,7 +15,7 @@
 #include "invoker/stem.h"
 #include "invoker/volume.h"
 
-enum { RETURN_US = 10000 };
+enum { RETURN_US = 10000, WISHED_PER_CORE = 4 };
 
 static const char provision_failed[] = "Failed to provision resources to run the action.";
 
@@ -128,19 +128,33 @@ void pool_feed_hungry(struct invoker *v)
         pool_feed(nr_container_of(l, struct pool, hungry));
 }
 
+/* Folders, sockets and jobs are made on the loop: so many for each core at a time; who comes up makes room for the next. */
+static unsigned room_for_wishes(const struct invoker *v)
+{
+    unsigned most = WISHED_PER_CORE * (unsigned)(v->node->cores > 0 ? v->node->cores : 1), n = 0;
+
+    for (struct nr_link *l = v->containers.next; l != &v->containers; l = l->next) {
+        const struct container *ct = nr_container_of(l, struct container, in_all);
+
+        n += ct->state == CT_STARTING && ct->begun_for == FOR_PREWARM;
+    }
+    return n < most ? most - n : 0;
+}
+
 void pool_start_wished(struct invoker *v)
 {
     struct nr_map_node *n = NULL;
     size_t at = 0;
+    unsigned room = v->wishes > 0 ? room_for_wishes(v) : 0;
 
-    while (v->wishes > 0 && (n = nr_map_next(&v->pools, &at, n)) != NULL) {
+    while (room > 0 && (n = nr_map_next(&v->pools, &at, n)) != NULL) {
         struct pool *p = nr_container_of(n, struct pool, node);
 
         if (p->stale || p->past->desired <= 0)
             continue;
         p->feeding = true; /* keeps p while a container comes and goes */
-        while ((int)p->container_count < p->past->desired && start_one(p, RANK_PREWARM))
-            continue;
+        while (room > 0 && (int)p->container_count < p->past->desired && start_one(p, RANK_PREWARM))
+            room--;
         p->feeding = false;
         pool_feed(p);
     }

@@ -16,6 +16,7 @@
 #include "common/base/clock.h"
 #include "common/base/json.h"
 #include "common/net/fetch.h"
+#include "invoker/internal.h"
 
 static const char hello[] = "def main(args):\n"
                             "    print('hi', args.get('name'))\n"
@@ -643,6 +644,72 @@ static void updates_and_wishes(void **state)
     function_unref(two);
 }
 
+static int64_t pools_of(const struct rig *r)
+{
+    return (int64_t)r->invoker->pools.count;
+}
+
+/* Many are wished for: they are begun a few at a time. A wish that is taken back leaves nothing. */
+static void a_large_wish_and_none(void **state)
+{
+    enum { MANY = 14, AT_A_TIME = 8 }; /* of two cores */
+    struct rig *r = *state;
+    struct function *f = rig_function(r, "many", "blackbox", "once", native_echo);
+    struct scaler_wish wish = {.account = "guest",
+                               .package = "",
+                               .name = "many",
+                               .desired = MANY,
+                               .maximum = -1,
+                               .keep_alive_ms = 0};
+    struct rig_call c;
+
+    rig_run(r, &c, f, "{}");
+    rig_free(&c);
+    invoker_wish(r->invoker, &wish);
+    for (int i = 0; i < 1200 && rig_status(r, "containers_by_state", "fresh") < MANY - 1; i++) {
+        assert_in_range(rig_status(r, "containers_by_state", "starting"), 0, AT_A_TIME);
+        rig_pass(r, 25);
+    }
+    assert_int_equal(rig_status(r, "containers_by_state", "fresh"), MANY - 1);
+    wish.desired = -1; /* with no wish but to keep nothing */
+    invoker_wish(r->invoker, &wish);
+    for (int i = 0; i < 1200 && pools_of(r) > 0; i++)
+        rig_pass(r, 25);
+    assert_int_equal(pools_of(r), 0);
+    wish.keep_alive_ms = -1;
+    invoker_wish(r->invoker, &wish);
+    rig_run(r, &c, f, "{}");
+    rig_free(&c);
+    rig_pass(r, 1500);
+    assert_int_equal(rig_status(r, "containers_by_state", "idle"),
+                     1); /* kept as long as any other */
+    wish.desired = 1;
+    invoker_wish(r->invoker, &wish);
+    invoker_forget(r->invoker, f->revision);
+    wish.desired = -1;
+    invoker_wish(r->invoker, &wish);
+    assert_int_equal(r->invoker->wishes, 0);
+    function_unref(f);
+}
+
+/* A call that comes with the snapshot of a revision that was forgotten before: it is run, and nothing of it is kept. */
+static void a_late_call_of_an_old_revision(void **state)
+{
+    struct rig *r = *state;
+    struct function *old = rig_function(r, "late", "blackbox", "once", native_echo);
+    struct rig_call c;
+
+    invoker_forget(r->invoker, old->revision);
+    rig_run(r, &c, old, "{}");
+    expect(&c, OUTCOME_SUCCESS, "{}");
+    rig_free(&c);
+    assert_int_equal(rig_status(r, "containers_by_state", "idle"), 0);
+    for (int i = 0; i < 1200 && pools_of(r) > 0; i++)
+        rig_pass(r, 25);
+    assert_int_equal(pools_of(r), 0);
+    function_unref(old);
+}
+
 /* ---- claims and cuts ---------------------------------------------------------------------------------------- */
 
 static int claim_refused(struct activation *a)
@@ -919,6 +986,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(memory_is_shared_out, setup, teardown),
         cmocka_unit_test_setup_teardown(waiting_calls_take_what_is_free, setup, teardown),
         cmocka_unit_test_setup_teardown(updates_and_wishes, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_large_wish_and_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_late_call_of_an_old_revision, setup, teardown),
         cmocka_unit_test_setup_teardown(claims, setup, teardown),
         cmocka_unit_test_setup_teardown(cuts, setup, teardown),
         cmocka_unit_test_setup_teardown(crash_and_sweep, setup, teardown),
