@@ -148,13 +148,19 @@ static const char step_5[] =
     "CREATE TRIGGER preenv_gone AFTER DELETE ON functions BEGIN"
     " DELETE FROM preenv_runs WHERE function_id = old.id; END;";
 
-/* Credentials of registries, `secret` sealed; and which image an account was given: `pin` is what it is for ever, `ours` that we pulled it. */
+/* Credentials of registries, `secret` sealed; and which image an account was given: `pin` is what it is for ever, `ours` that we pulled it.
+ * They go with their account, but that we pulled an image is remembered, for else nobody would sweep it. */
 static const char step_images[] =
     "CREATE TABLE registries(account TEXT NOT NULL, host TEXT NOT NULL, username TEXT NOT NULL, secret BLOB NOT NULL,"
     " updated_ms INTEGER NOT NULL, PRIMARY KEY(account, host)) WITHOUT ROWID;"
     "CREATE TABLE images(account TEXT NOT NULL, pin TEXT NOT NULL, reference TEXT NOT NULL, bytes INTEGER NOT NULL,"
     " pulled_ms INTEGER NOT NULL, ours INTEGER NOT NULL, PRIMARY KEY(account, pin)) WITHOUT ROWID;"
     "CREATE INDEX images_by_pin ON images(pin);"
-    "CREATE INDEX versions_of_images ON versions(function_id) WHERE kind = 'blackbox';";
+    "CREATE INDEX versions_of_images ON versions(function_id) WHERE kind = 'blackbox';"
+    "CREATE TRIGGER registries_gone AFTER DELETE ON accounts BEGIN"
+    " DELETE FROM registries WHERE account = old.name;"
+    " INSERT INTO images SELECT '', pin, reference, bytes, pulled_ms, ours FROM images WHERE account = old.name"
+    " ON CONFLICT(account, pin) DO UPDATE SET ours = max(ours, excluded.ours);"
+    " DELETE FROM images WHERE account = old.name; END;";
 
 const char *const schema_steps[] = {step_1, step_2, step_3, step_4, step_5, step_accounts, step_images, NULL};

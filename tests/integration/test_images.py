@@ -238,36 +238,31 @@ def test_registries_can_be_limited(start_platform, public, made):
 
 # ---- accounts ---------------------------------------------------------------------------------------------------------
 
-def test_what_one_account_pulled_is_nobody_elses(platform, private, made, login, name):
+@pytest.fixture
+def stranger(platform):
+    """The key of another account, which is gone afterwards."""
+    name = f"stranger-{os.getpid()}"
+    reply = platform.request("POST", "/narae/v1/accounts", {"name": name}, auth=platform.admin_auth)
+    assert reply.status == 201, reply
+    yield reply.json["key"]
+    platform.request("DELETE", f"/narae/v1/accounts/{name}", auth=platform.admin_auth)
+
+
+def test_what_one_account_pulled_is_nobody_elses(platform, private, made, login, name, stranger):
     """Although it lies on this host: by tag, by digest, and with what the list shows."""
     reference, digest = private.push("team/secret:1", made["two"])
     assert login().status == 200
     assert deploy(platform, name, reference).status == 200
     assert run(platform, name) == "two"
     repository = reference.rsplit(":", 1)[0]
-    other = new_account(platform)
-    try:
-        for image in (reference, f"{repository}@{digest}"):
-            reply = deploy(platform, name, image, auth=other)
-            assert reply.status == 403 and "credentials" in reply.error, reply
-        assert platform.request("GET", f"actions/{name}", auth=other).status == 404
-        assert images(platform, other) == []
-        assert platform.request("GET", "/narae/v1/registries", auth=other).json == {"registries": []}
-        seen = platform.request("GET", "/narae/v1/images", auth=platform.admin_auth).json["images"]
-        assert any(f"guest/{name}" in i.get("used_by", []) for i in seen)
-    finally:
-        drop_account(platform, other)
-
-
-def new_account(platform):
-    """The key of a fresh account; the administrator's own where accounts cannot be made."""
-    reply = platform.request("POST", "/narae/v1/accounts", {"name": f"stranger-{os.getpid()}"}, auth=platform.admin_auth)
-    return reply.json["key"] if reply.status == 201 else platform.admin_auth
-
-
-def drop_account(platform, key):
-    if key != platform.admin_auth:
-        platform.request("DELETE", f"/narae/v1/accounts/stranger-{os.getpid()}", auth=platform.admin_auth)
+    for image in (reference, f"{repository}@{digest}"):
+        reply = deploy(platform, name, image, auth=stranger)
+        assert reply.status == 403 and "credentials" in reply.error, reply
+    assert platform.request("GET", f"actions/{name}", auth=stranger).status == 404
+    assert [i["state"] for i in images(platform, stranger)] == ["failed", "failed"]  # its own two tries
+    assert platform.request("GET", "/narae/v1/registries", auth=stranger).json == {"registries": []}
+    seen = platform.request("GET", "/narae/v1/images", auth=platform.admin_auth).json["images"]
+    assert any(f"guest/{name}" in i.get("used_by", []) for i in seen)
 
 
 def test_credentials_are_sealed_and_never_told(platform, private, made, login, name):
