@@ -42,6 +42,13 @@ const struct nr_option daemon_options[] = {
      .help = "records older than this go; 0: by bytes only"},
     {"retention-mb", NR_OPT_INT, AT(retention_mb), "1024", 0, 1 << 20, "MB",
      .help = "size of the record store; 0: no bound"},
+    {"keep-versions", NR_OPT_INT, AT(keep_versions), "0", 0, 1000, "versions",
+     .help =
+         "published versions of a function that are kept, the newest; those that an alias names or that are blocked stay; 0: all"},
+    {"keep-versions-days", NR_OPT_INT, AT(keep_versions_days), "0", 0, 3650, "days",
+     .help = "published versions older than these go, unless an alias names them; 0: never"},
+    {"keep-retired-days", NR_OPT_INT, AT(keep_retired_days), "30", 0, 3650, "days",
+     .help = "what has been retired for so long is purged; 0: never"},
     {"queue-max", NR_OPT_INT, AT(queue_max), "100000", 1, 100000000, "calls",
      .help = "accepted calls that may wait"},
     {"connections-max", NR_OPT_INT, AT(connections_max), "4096", 1, 1000000, "connections",

@@ -11,6 +11,7 @@ struct options {
     bool dev_keys, tls_self_signed, help_markdown, version, keep_containers;
     int64_t memory_mb, keep_alive_s, drain_s, retention_days, retention_mb, queue_max,
         connections_max, inflight_mb;
+    int64_t keep_versions, keep_versions_days, keep_retired_days;
     int64_t failed_logins, freeze_after_ms, engine_workers, containers_max;
 };
 
