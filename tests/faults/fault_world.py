@@ -11,6 +11,7 @@ import time
 import urllib.parse
 
 from conftest import SLOW, Platform, Reply, engine, within
+import leftovers
 from engines import Engine, image
 from proxy import Proxy
 
@@ -157,7 +158,7 @@ class World:
 
     def __init__(self, where):
         self.where, self.engine, self.proxy, self.number = where, None, None, 0
-        self.seen, self.spoilt, self.forgot = set(), False, False
+        self.traces, self.spoilt = {}, False
         # Stems would answer first calls without the Engine.
         self.platform = Platform(tempfile.mkdtemp(prefix="nr", dir="/tmp"),
                                  *([] if where == "stock" else ["--stems=off"]))
@@ -178,10 +179,27 @@ class World:
             self.proxy = Proxy(str(p.folder / "engine.sock"), self.engine.socket)
             p.docker_of_naraed = self.proxy.path
         p.start()
+        self.installation = p.label.split("=")[1]
+        self.tag = self.installation[:8]
+        self.rules = self.fixed_rules()
         self.bystander_name = self.function("bystander")
         self.warm = self.function("warm")
+        self.grant()
         self.call_all()
         self.settle()
+        self.look()
+        assert leftovers.loops(p.folder), "a granted volume is in a loop device"
+        assert any(leftovers.of_a_slot(r, self.tag) for r in leftovers.rules(self.tag)) or not self.rules
+
+    def grant(self):
+        """A function with rules of its own and a volume, of the account that nothing else here belongs to."""
+        p = self.platform
+        grants = {"egress": ["10.77.0.2:8201/tcp"], "volumes": [{"name": "kept", "quota_mb": 8}]}
+        body = {"exec": {"kind": "python:3", "code": CODE}, "limits": {"memory": 128},
+                "annotations": [{"key": "narae.volumes", "value": [{"name": "kept", "path": "/data/kept"}]}]}
+        for path, sent in (("/narae/v1/accounts/admin/grants", grants), ("actions/granted?overwrite=true", body)):
+            reply = p.request("PUT", path, sent, auth=p.admin_auth)
+            assert reply.status == 200, reply
 
     def settle(self):
         """No start is under way."""
@@ -190,6 +208,8 @@ class World:
     def call_all(self):
         for name in (self.bystander_name, self.warm):
             within(60, f"{name} answers", lambda n=name: self.platform.invoke(n).status == 200)
+        within(60, "the granted function answers",
+               lambda: self.platform.invoke("granted", auth=self.platform.admin_auth).status == 200)
 
     # ---- functions and calls
 
@@ -237,44 +257,78 @@ class World:
 
     # ---- what is left
 
-    def unknown(self, forgets=False):
-        """What is there and belongs to no container that naraed knows: containers, sockets, control groups, network namespaces."""
+    def unknown(self):
+        """What is there and belongs to no container that naraed knows: containers, sockets, control groups, namespaces, links, rules,
+        loop devices."""
         p = self.platform
+        gone = self.gone()
         status = self.status()
-        known = {c["id"] for c in status["containers"] if c["state"] != "dying"}
-        names = {c["name"] for c in status["containers"] if c["state"] != "dying"}
+        alive = [c for c in status["containers"] if c["state"] != "dying"]
+        known, names = {c["id"] for c in alive}, {c["name"] for c in alive}
         found = [f"container {c[:12]}" for c in self.containers() if c[:12] not in known]
         found += [f"socket {s.name}" for s in (p.run / "c").iterdir() if s.name[:8] not in names]
-        if self.engine:
-            live = {c["Id"] for c in self.ask("/containers/json?all=1")}
-            forgotten = [inside for shim, inside in self.engine.shims()
-                         if not any(i in cmdline(shim) for i in live)]
-            found += [f"{inside} in a container that the Engine has forgotten"
-                      for inside in forgotten if inside and not forgets]
-            if len(self.engine.namespaces()) > len(live) + 1 + len(forgotten):
-                found.append(f"{len(self.engine.namespaces())} network namespaces")
-        found += [f"control group of {c[:12]}" for c in self.gone() if control_groups(c)]
+        found += self.forgotten()
+        found += [f"control group {f}" for f in leftovers.control_groups(self.installation)
+                  if not any(k and k in f.name for k in known)]
+        found += [f"control group {f}" for c in gone for f in leftovers.groups_elsewhere(c)]
+        found += leftovers.namespaces_left([self.traces[c] for c in gone], p.docker)
+        return found + self.unknown_network(status) + self.unknown_loops()
+
+    def forgotten(self):
+        """Of a private Engine: what runs although the Engine knows nothing of it."""
+        if not self.engine:
+            return []
+        live = {c["Id"] for c in self.ask("/containers/json?all=1")}
+        lost = [inside for shim, inside in self.engine.shims() if not any(i in cmdline(shim) for i in live)]
+        found = [f"{inside} in a container that the Engine has forgotten" for inside in lost if inside]
+        if len(self.engine.namespaces()) > len(live) + 1 + len(lost):
+            found.append(f"{len(self.engine.namespaces())} network namespaces")
         return found
+
+    def fixed_rules(self):
+        """All but those of single slots."""
+        return sorted(r for r in leftovers.rules(self.tag) if not leftovers.of_a_slot(r, self.tag))
+
+    def unknown_network(self, status):
+        """A port for each slot in use at most, rules of slots for the one granted function at most, and the rules of the start."""
+        slots = status.get("network", {}).get("slots", {"used": 0})
+        bridges, ports = leftovers.links(self.tag)
+        chains = [r for r in leftovers.rules(self.tag) if "-N " in r and leftovers.of_a_slot(r, self.tag)]
+        granted = sum(c["function"] == "admin/granted" and c["state"] != "dying" for c in status["containers"])
+        found = [f"ports {ports}, {slots} slots"] if len(ports) > slots["used"] else []
+        found += [f"rules {chains}"] if len(chains) > granted else []
+        found += [f"rules {set(self.fixed_rules()) ^ set(self.rules)}"] if self.fixed_rules() != self.rules else []
+        return found + ([f"bridges {bridges}"] if len(bridges) != ("network" in status) else [])
+
+    def unknown_loops(self):
+        found = leftovers.loops(self.platform.folder)
+        return [f"loop devices {found}"] if len(found) > len(set(found)) else []
 
     def containers(self):
         """Of functions and stems."""
         label = urllib.parse.quote(json.dumps({"label": [self.platform.label]}))
         return [c["Id"] for c in self.ask(f"/containers/json?all=1&filters={label}")]
 
+    def look(self):
+        """Remembers what is needed to find what is left of the containers that are here now; returns these."""
+        now = set(self.containers())
+        for container in now - set(self.traces):
+            document = self.ask(f"/containers/{container}/json")
+            if "State" in document:  # else it has gone meanwhile
+                self.traces[container] = leftovers.namespace_of(document)
+        return now
+
     def gone(self):
         """Containers that were here once and are not any more."""
-        now = set(self.containers())
-        self.seen |= now
-        return self.seen - now
+        now = self.look()
+        return set(self.traces) - now
 
-    def nothing_left(self, seconds=30, forgets=False):
-        """forgets: the Engine was ended in the middle of starts. What it had made of a container and forgets is beyond its API."""
-        self.forgot |= forgets
+    def nothing_left(self, seconds=30):
+        """Not even what an Engine forgets that is ended in the middle of starts and that no call of its API reaches any more."""
         try:
-            within(seconds, "nothing is left over", lambda: not self.unknown(self.forgot),
-                   every=0.25)
+            within(seconds, "nothing is left over", lambda: not self.unknown(), every=0.25)
         except BaseException:
-            print("left over:", self.unknown(self.forgot))
+            print("left over:", self.unknown())
             raise
 
     def usable(self, seconds=30):
@@ -302,12 +356,24 @@ class World:
         self.platform.stop()
         folder = self.platform.run / "c"
         assert not folder.exists() or list(folder.iterdir()) == []
-        within(30, "no control group is left",
-               lambda: not any(control_groups(c) for c in self.seen))
+        try:
+            within(30, "nothing is left", lambda: not self.left_after_stop(), every=0.25)
+        except BaseException:
+            print("left after the stop:", self.left_after_stop())
+            raise
         if self.engine:
             within(30, "no network namespace is left",
                    lambda: len(self.engine.namespaces()) <= 1 + len(self.engine.shims()))
-            assert self.forgot or not any(inside for _, inside in self.engine.shims())
+            assert not any(inside for _, inside in self.engine.shims())
+
+    def left_after_stop(self):
+        p = self.platform
+        bridges, ports = leftovers.links(self.tag)
+        groups = leftovers.parents(self.installation)
+        return bridges + ports + leftovers.rules(self.tag) + leftovers.mounts(p.folder) + \
+            leftovers.loops(p.folder) + [str(f) for f in groups] + \
+            [str(f) for c in self.traces for f in leftovers.groups_elsewhere(c)] + \
+            leftovers.namespaces_left(self.traces.values(), p.docker)
 
     def discard(self):
         self.threads.shutdown(wait=False)
@@ -322,6 +388,8 @@ class World:
             self.proxy.close()
         if self.engine:
             self.engine.discard()
+        if self.platform.label:
+            leftovers.remove_groups(self.platform.label.split("=")[1])
 
 
 class Worlds:
@@ -357,9 +425,3 @@ def cmdline(pid):
         return pathlib.Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
     except OSError:
         return ""
-
-
-def control_groups(container):
-    """Folders of a container that the kernel still has."""
-    return [str(f) for pattern in ("*/docker", "docker", "system.slice")
-            for f in pathlib.Path("/sys/fs/cgroup").glob(f"{pattern}/*{container}*")]
