@@ -256,3 +256,23 @@ int cgroup_raise(const struct cgroup *g, int64_t memory_bytes, int64_t cpu_share
     r = write_text(g->memory, "memory.limit_in_bytes", bytes, err);
     return r < 0 ? r : write_text(g->cpu, "cpu.shares", shares, err);
 }
+
+/* ---- the end ------------------------------------------------------------------------------------------------ */
+
+int64_t cgroup_oom_kills(const struct cgroup *g)
+{
+    static const char key[] = "oom_kill ";
+    char text[1024];
+    struct nr_str rest, line;
+    int64_t n;
+
+    if (!read_text(g->memory, g->v2 ? "memory.events" : "memory.oom_control", text, sizeof(text)))
+        return -1;
+    rest = nr_str_of(text);
+    while (nr_str_split(&rest, '\n', &line))
+        if (nr_str_starts(line, key) &&
+            nr_str_to_i64((struct nr_str){line.p + sizeof(key) - 1, line.n - sizeof(key) + 1}, 0,
+                          INT64_MAX, &n))
+            return n;
+    return -1;
+}

@@ -37,6 +37,9 @@ bool cgroup_frozen(const struct cgroup *g);
 int cgroup_raise(const struct cgroup *g, int64_t memory_bytes, int64_t cpu_shares,
                  struct nr_err *err);
 
+/* Processes of it that the kernel has killed for want of memory; -1: not told (any more). One small file. */
+int64_t cgroup_oom_kills(const struct cgroup *g);
+
 /* What it has used since it was created, and now. A figure that this host does not tell is -1. */
 struct cgroup_usage {
     int64_t cpu_us; /* user and system together */

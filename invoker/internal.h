@@ -137,6 +137,9 @@ enum end_reason {
 /* Where a container's control groups are; looked up after its hello. */
 enum cgroup_state { CGROUP_UNKNOWN, CGROUP_LOOKING, CGROUP_OPEN, CGROUP_HIDDEN };
 
+/* Its agent has gone without a word: was it for want of memory? */
+enum loss_state { LOSS_NOT_ASKED, LOSS_ASKED, LOSS_KNOWN };
+
 /* A stem that becomes a function's container; handover.c. */
 struct handover {
     struct nr_work work;      /* raise, whose it is, network slot, code */
@@ -198,6 +201,9 @@ struct container {
         inside_work; /* after its first hello: plugs it in, looks up its control groups */
     struct engine_job inside_job; /* the same, where it sets rules */
     struct nr_err cgroup_err;
+    enum loss_state loss;
+    struct nr_work loss_work; /* asks its memory group */
+    bool out_of_memory;       /* what that said */
     struct handover handover;
 
     bool frozen;                   /* asked for; its processes may stop at any time */

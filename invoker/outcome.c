@@ -33,6 +33,8 @@ static const struct rule {
     {false, EVENT_TIMEOUT, -1, "The action exceeded its time limits of ", " milliseconds."},
     {true, EVENT_ENDED, NR_VERDICT_OOM, "The action exhausted its memory and was aborted.", NULL},
     {false, EVENT_ENDED, NR_VERDICT_OOM, "The action exhausted its memory and was aborted.", NULL},
+    {true, EVENT_LOST, NR_VERDICT_OOM, "The action exhausted its memory and was aborted.", NULL},
+    {false, EVENT_LOST, NR_VERDICT_OOM, "The action exhausted its memory and was aborted.", NULL},
     {true, EVENT_ENDED, -1, "The action did not initialize and exited unexpectedly.", NULL},
     {true, EVENT_LOST, -1, "The action did not initialize and exited unexpectedly.", NULL},
     {false, EVENT_ENDED, -1, "The action did not produce a valid response and exited unexpectedly.",

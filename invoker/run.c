@@ -45,6 +45,42 @@ static void arm(struct activation *a, uint64_t ms)
     nr_deadline_set(v->loop, &a->deadline, ms);
 }
 
+static void ask_memory_group(struct nr_work *w)
+{
+    struct container *ct = nr_container_of(w, struct container, loss_work);
+
+    ct->out_of_memory = cgroup_oom_kills(&ct->cgroup) > 0;
+}
+
+static void on_memory_group(struct nr_work *w)
+{
+    struct container *ct = nr_container_of(w, struct container, loss_work);
+
+    ct->loss = LOSS_KNOWN;
+    for (unsigned i = 0; i < ct->slot_count; i++) {
+        struct activation *a = ct->slots[i].a;
+
+        if (a && ct->slots[i].got.lost && (a->i == I_INIT || a->i == I_AWAIT))
+            invoker_tick(a);
+    }
+    container_unref(ct);
+}
+
+/* Why a connection broke is known: an agent that the kernel kills for want of memory cannot say so, its memory group does, for the moment that
+ * the group is still there. */
+static bool loss_is_known(struct container *ct)
+{
+    if (ct->cgroup_state != CGROUP_OPEN || ct->loss == LOSS_KNOWN)
+        return true;
+    if (ct->loss == LOSS_NOT_ASKED) {
+        ct->loss = LOSS_ASKED;
+        ct->loss_work = (struct nr_work){.work = ask_memory_group, .done = on_memory_group};
+        (void)container_ref(ct);
+        nr_work_post(ct->v->loop, &ct->loss_work);
+    }
+    return false;
+}
+
 /* How the phase under way ended; false: it has not. */
 static bool phase_ended(const struct activation *a, bool init, enum outcome_event *ret)
 {
@@ -60,7 +96,7 @@ static bool phase_ended(const struct activation *a, bool init, enum outcome_even
         *ret = EVENT_TIMEOUT;
     else
         return false;
-    return true;
+    return *ret != EVENT_LOST || loss_is_known(a->slot->ct);
 }
 
 static void decide(struct activation *a, bool init, enum outcome_event event)
@@ -70,7 +106,7 @@ static void decide(struct activation *a, bool init, enum outcome_event event)
         .init = init,
         .event = event,
         .flags = s->got.flags,
-        .verdict = s->got.verdict,
+        .verdict = event == EVENT_LOST && s->ct->out_of_memory ? NR_VERDICT_OOM : s->got.verdict,
         .bytes = s->got.bytes,
         .timeout_ms = a->fn->timeout_ms,
     };
