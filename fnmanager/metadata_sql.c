@@ -66,3 +66,28 @@ int sql_put_garbage(sqlite3 *db, const char *folder, int64_t now_ms)
     }
     return sql_run(db, s);
 }
+
+int sql_function_count(sqlite3 *db, struct nr_str account, int64_t *ret)
+{
+    sqlite3_stmt *s = nr_db_prepare(db, "SELECT functions FROM usage WHERE account = ?1");
+    int r;
+
+    if (s == NULL)
+        return nr_db_err(sqlite3_errcode(db));
+    nr_db_bind_text(s, 1, account);
+    r = sqlite3_step(s);
+    *ret = r == SQLITE_ROW ? sqlite3_column_int64(s, 0) : 0;
+    (void)sqlite3_reset(s);
+    return r == SQLITE_ROW || r == SQLITE_DONE ? 0 : nr_db_err(r);
+}
+
+struct sql_page sql_page_of(int64_t total, int64_t limit, int64_t skip)
+{
+    int64_t after = total > skip ? total - skip : 0; /* rows from the page's beginning on */
+
+    if (skip <= total / 2)
+        return (struct sql_page){.limit = limit, .skip = skip};
+    if (limit > after)
+        limit = after;
+    return (struct sql_page){.backward = true, .limit = limit, .skip = after - limit};
+}

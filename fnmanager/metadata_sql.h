@@ -19,4 +19,14 @@ int sql_put_counter(sqlite3 *db, uint64_t revision);
 /* The folder becomes garbage unless a version names it (several may: a published one shares the folder of its LATEST). "" is fine. */
 int sql_put_garbage(sqlite3 *db, const char *folder, int64_t now_ms);
 
+/* How many functions an account has, into *ret. */
+int sql_function_count(sqlite3 *db, struct nr_str account, int64_t *ret);
+
+/* A page of a list of `total` rows, found from the nearer end of its index. */
+struct sql_page {
+    bool backward; /* the last `limit` rows of what is left after skipping `skip` from the end */
+    int64_t limit, skip;
+};
+struct sql_page sql_page_of(int64_t total, int64_t limit, int64_t skip);
+
 #endif

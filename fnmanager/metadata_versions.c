@@ -236,45 +236,41 @@ static void write_function(sqlite3_stmt *s, struct nr_buf *out)
     nr_buf_addc(out, '}');
 }
 
-static int write_total(sqlite3 *db, const struct list_job *j)
-{
-    sqlite3_stmt *s = nr_db_prepare(db, "SELECT count(*) FROM functions WHERE account = ?1");
-    int r;
-
-    if (s == NULL)
-        return nr_db_err(sqlite3_errcode(db));
-    nr_db_bind_text(s, 1, j->key.account);
-    if ((r = sqlite3_step(s)) == SQLITE_ROW)
-        nr_buf_printf(j->out, "],\"total\":%lld}", (long long)sqlite3_column_int64(s, 0));
-    (void)sqlite3_reset(s);
-    return r == SQLITE_ROW ? 0 : nr_db_err(r);
-}
+#define BY_NAME " ORDER BY f.package, f.name"
+#define BY_NAME_BACKWARD " ORDER BY f.package DESC, f.name DESC"
+#define FUNCTIONS(order)                                                                                          \
+    "SELECT CASE f.package WHEN '' THEN f.name ELSE f.package || '/' || f.name END, v.state, v.version, v.kind,"  \
+    " v.memory_mb, v.timeout_ms, v.code_bytes, v.updated_ms,"                                                     \
+    " (SELECT count(*) FROM versions w WHERE w.function_id = f.id AND w.number > 0),"                             \
+    " (SELECT json_group_array(a.name) FROM (SELECT name FROM aliases WHERE function_id = f.id ORDER BY name) a)" \
+    " FROM (SELECT id, package, name FROM functions f WHERE account = ?1" order                                   \
+    " LIMIT ?2 OFFSET ?3) f"                                                                                      \
+    " JOIN versions v ON v.function_id = f.id AND v.number = 0" BY_NAME
 
 static int functions_run(sqlite3 *db, struct nr_db_job *job)
 {
     const struct list_job *j = nr_container_of(job, struct list_job, job);
-    sqlite3_stmt *s = nr_db_prepare(
-        db,
-        "SELECT CASE f.package WHEN '' THEN f.name ELSE f.package || '/' || f.name END, v.state, v.version, v.kind,"
-        " v.memory_mb, v.timeout_ms, v.code_bytes, v.updated_ms,"
-        " (SELECT count(*) FROM versions w WHERE w.function_id = f.id AND w.number > 0),"
-        " (SELECT json_group_array(a.name) FROM (SELECT name FROM aliases WHERE function_id = f.id ORDER BY name) a)"
-        " FROM (SELECT id, package, name FROM functions WHERE account = ?1 ORDER BY package, name LIMIT ?2 OFFSET ?3) f"
-        " JOIN versions v ON v.function_id = f.id AND v.number = 0 ORDER BY f.package, f.name");
-    int r;
+    int64_t total = 0;
+    int r = sql_function_count(db, j->key.account, &total);
 
+    if (r < 0)
+        return r;
+    const struct sql_page page = sql_page_of(total, j->limit, j->skip);
+    sqlite3_stmt *s = page.backward ? nr_db_prepare(db, FUNCTIONS(BY_NAME_BACKWARD))
+                                    : nr_db_prepare(db, FUNCTIONS(BY_NAME));
     if (s == NULL)
         return nr_db_err(sqlite3_errcode(db));
     nr_db_bind_text(s, 1, j->key.account);
-    sqlite3_bind_int64(s, 2, j->limit);
-    sqlite3_bind_int64(s, 3, j->skip);
+    sqlite3_bind_int64(s, 2, page.limit);
+    sqlite3_bind_int64(s, 3, page.skip);
     nr_buf_adds(j->out, "{\"functions\":[");
     for (int n = 0; (r = sqlite3_step(s)) == SQLITE_ROW; n++) {
         nr_buf_adds(j->out, n > 0 ? "," : "");
         write_function(s, j->out);
     }
     (void)sqlite3_reset(s);
-    return r == SQLITE_DONE ? write_total(db, j) : nr_db_err(r);
+    nr_buf_printf(j->out, "],\"total\":%lld}", (long long)total);
+    return r == SQLITE_DONE ? 0 : nr_db_err(r);
 }
 
 int metadata_function_list(struct nr_db *db, struct nr_str account, int64_t limit, int64_t skip,

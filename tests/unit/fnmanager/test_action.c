@@ -465,6 +465,55 @@ static struct rig_reply list(struct rig *r, int limit, int skip, bool count)
     return rig_run(r, &call);
 }
 
+/* Names of a page of either list, in its order; made. */
+static char *page_names(struct rig *r, enum fn_op op, int limit, int skip)
+{
+    struct fn_call call = {.op = op, .account = r->guest, .limit = limit, .skip = skip};
+    struct rig_reply reply = rig_run(r, &call);
+    nr_auto_json json_t *j = nr_json_parse(nr_str_of(reply.body), NULL);
+    const json_t *rows = json_is_array(j) ? j : json_object_get(j, "functions");
+    struct nr_buf names;
+    size_t i;
+    json_t *row;
+
+    assert_int_equal(reply.status, 200);
+    nr_buf_init(&names, 4096);
+    json_array_foreach(rows, i, row) {
+        nr_buf_adds(&names, nr_json_string(row, "name"));
+        nr_buf_addc(&names, ' ');
+    }
+    nr_buf_addc(&names, '\0');
+    rig_reply_fini(&reply);
+    return nr_buf_detach(&names, NULL);
+}
+
+/* A page is found from the nearer end: every one of them must be the same piece of the whole. */
+static void test_every_page(void **state)
+{
+    static const enum fn_op lists[] = {FN_ACTION_LIST, FN_FUNCTION_LIST};
+    struct rig *r = *state;
+    char name[16];
+
+    for (int i = 0; i < 9; i++) {
+        (void)snprintf(name, sizeof(name), "f%d", i * 4 % 9);
+        free(rig_put(r, name, PY "}", false, 200));
+    }
+    free(rig_put(r, "f4", PY "}", true, 200));
+    for (size_t l = 0; l < nr_countof(lists); l++) {
+        nr_auto_free char *whole = page_names(r, lists[l], 0, 0);
+        assert_int_equal(strlen(whole), 27);
+        assert_memory_equal(whole, l == 0 ? "f4 f5 f1 " : "f0 f1 f2 ", 9);
+        for (int skip = 0; skip <= 11; skip++)
+            for (int limit = 1; limit <= 10; limit++) {
+                nr_auto_free char *page = page_names(r, lists[l], limit, skip);
+                int rows = skip >= 9 ? 0 : skip + limit > 9 ? 9 - skip : limit;
+
+                assert_int_equal(strlen(page), rows * 3);
+                assert_memory_equal(page, whole + (skip < 9 ? skip * 3 : 0), (size_t)rows * 3);
+            }
+    }
+}
+
 static void test_lists(void **state)
 {
     struct rig *r = *state;
@@ -672,6 +721,7 @@ int main(void)
         CASE(test_native_and_own_images),
         CASE(test_change_is_announced),
         CASE(test_lists),
+        CASE(test_every_page),
         CASE(test_list_item),
         CASE(test_sizes),
         CASE(test_large_upload),

@@ -1,0 +1,348 @@
+/* A registry of many functions, for the benchmark `registry`: fills a data folder through the operations of the function manager,
+ * without HTTP, and times in it how lists are made and calls resolve.
+ *
+ *   registry_fill fill FOLDER FUNCTIONS VERSIONS   each function is put and published VERSIONS times, with new code each time
+ *   registry_fill measure FOLDER FUNCTIONS         pages of both lists; then calls of functions spread over all, the first time (cold)
+ *                                                  and again (warm), from controller_invoke() until the invoker has it. Prints one
+ *                                                  JSON object
+ */
+#include <stdio.h>
+#include <time.h>
+
+#include "common/base/clock.h"
+#include "common/base/file.h"
+#include "controller/internal.h"
+#include "fnmanager/action.h"
+#include "fnmanager/handler.h"
+#include "fnmanager/manager.h"
+#include "fnmanager/version_controller.h"
+
+#define THREADS 16
+#define SAMPLES 8000 /* fewer than the cache holds */
+#define WARM_ROUNDS 10
+#define PAGES_FROM 3
+#define PAGES 100
+#define PAGE_ROWS 200
+
+static const struct runtime_kind kinds[] = {
+    {.kind = "python:3",
+     .family = "python",
+     .image = "narae/python:bench",
+     .extension = ".py",
+     .is_default = true},
+    {.kind = NULL},
+};
+
+static _Noreturn void die(const char *what, const char *why)
+{
+    (void)fprintf(stderr, "registry_fill: %s: %s\n", what, why);
+    exit(1);
+}
+
+static struct account *account_of_guest(void)
+{
+    struct account *a = nr_alloc(sizeof(*a));
+
+    *a = (struct account){.refs = 1,
+                          .name = nr_strdup("guest"),
+                          .uuid = nr_strdup("bench"),
+                          .scopes = SCOPE_INVOKE | SCOPE_READ | SCOPE_WRITE,
+                          .invocations_per_minute = -1,
+                          .fires_per_minute = -1,
+                          .concurrent_invocations = -1};
+    return a;
+}
+
+static struct fnmanager *manager_of(const char *folder, struct nr_loop *loop)
+{
+    struct fnmanager *m = NULL;
+    struct nr_err err = {0};
+    const struct fnmanager_config c = {.data_dir = folder,
+                                       .kinds = kinds,
+                                       .native_image = "narae/native:bench",
+                                       .guest_profile = "local",
+                                       .memory_max_mb = 4096,
+                                       .loop = loop};
+
+    if (fnmanager_open(&c, &m, &err) != 0)
+        die(folder, err.text);
+    return m;
+}
+
+/* ---- fill ------------------------------------------------------------------------------------------------------- */
+
+struct filler {
+    pthread_t thread;
+    struct fnmanager *m;
+    int64_t functions, versions, *next;
+};
+
+static void operate(struct fnmanager *m, struct fn_call *call,
+                    int (*run)(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old))
+{
+    uint64_t old = 0;
+
+    if (run(m, call, &old) < 0)
+        die("an operation failed", call->err.text);
+    nr_buf_fini(&call->reply);
+}
+
+static void fill_one(struct fnmanager *m, struct account *guest, int64_t i, int64_t versions)
+{
+    char name[32], body[512];
+    int n = snprintf(name, sizeof(name), "function-%06lld", (long long)i);
+
+    for (int64_t v = 1; v <= versions; v++) {
+        struct fn_call put = {
+            .op = FN_ACTION_PUT, .account = guest, .name = {name, (size_t)n}, .overwrite = v > 1};
+        struct fn_call publish = {.op = FN_VERSION_PUBLISH,
+                                  .account = guest,
+                                  .name = put.name,
+                                  .number = FN_EVERY_VERSION};
+        int b =
+            snprintf(body, sizeof(body),
+                     "{\"exec\":{\"kind\":\"python:3\",\"code\":\"def main(args):\\n    return "
+                     "{'function': %lld, 'version': %lld}\\n\"},\"parameters\":[{\"key\":\"unit\","
+                     "\"value\":\"kWh\"}],\"annotations\":[{\"key\":\"line\",\"value\":%lld}]}",
+                     (long long)i, (long long)v, (long long)(i % 16));
+
+        put.body = (struct nr_str){body, (size_t)b};
+        operate(m, &put, action_put);
+        operate(m, &publish, version_publish);
+    }
+}
+
+static void *fill_work(void *arg)
+{
+    struct filler *f = arg;
+    struct account *guest = account_of_guest();
+    int64_t i;
+
+    while ((i = __atomic_fetch_add(f->next, 1, __ATOMIC_RELAXED)) < f->functions)
+        fill_one(f->m, guest, i, f->versions);
+    account_unref(guest);
+    return NULL;
+}
+
+static void fill(const char *folder, int64_t functions, int64_t versions)
+{
+    struct fnmanager *m = manager_of(folder, NULL);
+    struct filler fillers[THREADS];
+    uint64_t from_us = nr_mono_us();
+    int64_t next = 0;
+
+    for (size_t t = 0; t < THREADS; t++) {
+        fillers[t] =
+            (struct filler){.m = m, .functions = functions, .versions = versions, .next = &next};
+        nr_check(pthread_create(&fillers[t].thread, NULL, fill_work, &fillers[t]) == 0);
+    }
+    for (size_t t = 0; t < THREADS; t++)
+        nr_check(pthread_join(fillers[t].thread, NULL) == 0);
+    fnmanager_close(m);
+    printf("{\"seconds\":%.1f}\n", (double)(nr_mono_us() - from_us) / 1e6);
+}
+
+/* ---- resolve ---------------------------------------------------------------------------------------------------- */
+
+/* The invoker's end of the port: what reaches it has resolved. */
+static bool reached;
+
+void invoker_run(struct invoker *v, struct activation *a)
+{
+    (void)v;
+    reached = true;
+    a->i = I_AWAIT;
+    a->outcome.result = NR_STR("{}");
+    a->on_step(a);
+    a->i = I_END;
+    a->on_step(a);
+}
+
+void invoker_claimed(struct activation *a, int status)
+{
+    (void)a;
+    (void)status;
+}
+
+void invoker_cut(struct activation *a, int err)
+{
+    (void)a;
+    (void)err;
+}
+
+void invoker_forget(struct invoker *v, uint64_t revision)
+{
+    (void)v;
+    (void)revision;
+}
+
+struct call_watch *invoker_watch(struct activation *a,
+                                 void (*done)(void *arg, const struct call_usage *u), void *arg)
+{
+    (void)a;
+    (void)done;
+    (void)arg;
+    return NULL;
+}
+
+void invoker_watch_end(struct call_watch *w, uint64_t run_us)
+{
+    (void)w;
+    (void)run_us;
+}
+
+static void on_reply(struct activation *a)
+{
+    if (a->error.code != 0)
+        die("a call was refused", a->error.text);
+}
+
+/* Microseconds until it reaches the invoker. */
+static double call(struct controller *c, struct nr_loop *loop, struct account *guest, int64_t i)
+{
+    char name[32];
+    int n = snprintf(name, sizeof(name), "function-%06lld", (long long)i);
+    struct activation *a = activation_make();
+
+    a->account = account_ref(guest);
+    a->name = nr_arena_copy(&a->arena, (struct nr_str){name, (size_t)n});
+    a->transaction = NR_STR("bench");
+    a->input = NR_STR("{}");
+    a->blocking = true;
+    a->wait_ms = 60000;
+    a->on_reply = on_reply;
+    reached = false;
+    struct timespec from, to;
+    (void)clock_gettime(CLOCK_MONOTONIC, &from);
+    controller_invoke(c, a);
+    while (!reached)
+        (void)uv_run(&loop->uv, UV_RUN_ONCE);
+    (void)clock_gettime(CLOCK_MONOTONIC, &to);
+    return (double)(to.tv_sec - from.tv_sec) * 1e6 + (double)(to.tv_nsec - from.tv_nsec) / 1e3;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void say(const char *name, double *us, size_t n, const char *end)
+{
+    qsort(us, n, sizeof(*us), by_size);
+    printf("\"%s\":{\"p50_us\":%.2f,\"p99_us\":%.2f,\"max_us\":%.2f,\"calls\":%zu}%s", name,
+           us[n / 2], us[n * 99 / 100], us[n - 1], n, end);
+}
+
+static void on_listed(struct fn_call *call)
+{
+    *(bool *)call->owner = true;
+}
+
+/* Pages of 200, as the API gives them, from each of PAGES_FROM places. */
+static void list(struct fnmanager *m, struct nr_loop *loop, struct account *guest, enum fn_op op,
+                 int64_t functions)
+{
+    static const char *const names[PAGES_FROM] = {"first", "middle", "last"};
+    static double us[PAGES];
+
+    for (int from = 0; from < PAGES_FROM; from++) {
+        char name[64];
+
+        for (size_t i = 0; i < PAGES; i++) {
+            bool done = false;
+            struct fn_call call = {.op = op,
+                                   .account = guest,
+                                   .limit = PAGE_ROWS,
+                                   .skip = (int)((functions - PAGE_ROWS) / (PAGES_FROM - 1) * from),
+                                   .loop = loop,
+                                   .done = on_listed,
+                                   .owner = &done};
+            uint64_t began_us = nr_mono_us();
+
+            fnmanager_post(m, &call);
+            while (!done)
+                (void)uv_run(&loop->uv, UV_RUN_ONCE);
+            us[i] = (double)(nr_mono_us() - began_us);
+            if (call.err.code != 0)
+                die("a list was refused", call.err.text);
+            nr_buf_fini(&call.reply);
+        }
+        (void)snprintf(name, sizeof(name), "%s, %s page",
+                       op == FN_ACTION_LIST ? "actions" : "functions", names[from]);
+        say(name, us, PAGES, ",");
+    }
+}
+
+static void on_idle(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static void resolve(struct controller *c, struct nr_loop *loop, struct account *guest,
+                    int64_t functions)
+{
+    static double cold[SAMPLES], warm[SAMPLES * WARM_ROUNDS];
+    static int64_t chosen[SAMPLES];
+    size_t n = functions < SAMPLES ? (size_t)functions : SAMPLES;
+
+    for (size_t i = 0; i < n; i++) /* spread over all of them, each once */
+        chosen[i] = (int64_t)((i * 7919) % n) * (functions / (int64_t)n);
+    for (size_t i = 0; i < n; i++)
+        cold[i] = call(c, loop, guest, chosen[i]);
+    for (size_t k = 0; k < n * WARM_ROUNDS; k++)
+        warm[k] = call(c, loop, guest, chosen[k * 31 % n]);
+    say("cold", cold, n, ",");
+    say("warm", warm, n * WARM_ROUNDS, "}\n");
+}
+
+static void measure(const char *folder, int64_t functions)
+{
+    char calls[] =
+        "/tmp/nb-calls-XXXXXX"; /* the records of these calls are no part of the registry */
+    struct nr_loop loop;
+    struct controller *c = NULL;
+    struct nr_err err = {0};
+    bool idle = false;
+
+    if (mkdtemp(calls) == NULL)
+        die(calls, "cannot be made");
+    if (nr_loop_init(&loop, &err) != 0)
+        die("loop", err.text);
+    struct fnmanager *m = manager_of(folder, &loop);
+    const struct controller_config config = {
+        .loop = &loop, .data_dir = calls, .fnmanager = m, .number = 1, .queue_max = 1000};
+    if (controller_open(&config, &c, &err) != 0)
+        die(calls, err.text);
+    struct account *guest = account_of_guest();
+    printf("{");
+    list(m, &loop, guest, FN_ACTION_LIST, functions);
+    list(m, &loop, guest, FN_FUNCTION_LIST, functions);
+    resolve(c, &loop, guest, functions);
+    controller_drain(c, 1000, on_idle, &idle);
+    while (!idle)
+        (void)uv_run(&loop.uv, UV_RUN_ONCE);
+    controller_close(c);
+    fnmanager_close(m);
+    account_unref(guest);
+    nr_check(nr_loop_fini(&loop) == 0);
+    (void)nr_dir_remove(calls, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    int64_t functions = 0, versions = 0;
+    bool fills = argc == 5 && strcmp(argv[1], "fill") == 0;
+
+    if (!fills && (argc != 4 || strcmp(argv[1], "measure") != 0))
+        die("usage", "registry_fill fill FOLDER FUNCTIONS VERSIONS | measure FOLDER FUNCTIONS");
+    if (!nr_str_to_i64(nr_str_of(argv[3]), 1, 10000000, &functions) ||
+        (fills && !nr_str_to_i64(nr_str_of(argv[4]), 1, 1000, &versions)))
+        die("usage", "FUNCTIONS and VERSIONS are numbers from 1");
+    if (fills)
+        fill(argv[2], functions, versions);
+    else
+        measure(argv[2], functions);
+    return 0;
+}
