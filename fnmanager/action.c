@@ -172,7 +172,7 @@ static int commit(struct fnmanager *m, struct fn_call *call, struct put *p)
         p->row.revision = fnmanager_next_revision(m);
         p->row.updated_ms = nr_wall_ms();
         r = metadata_commit(m->db, key_of(call), &p->row, p->exists ? p->old.revision : 0,
-                            actor_of(call));
+                            actor_of(call), &call->err);
         if (r != NR_ECONFLICT && (r != NR_EEXIST || !call->overwrite))
             break;
     }

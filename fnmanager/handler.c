@@ -12,6 +12,7 @@
 #include "fnmanager/action.h"
 #include "fnmanager/aliases.h"
 #include "fnmanager/functions_api.h"
+#include "fnmanager/buckets.h"
 #include "fnmanager/grants_api.h"
 #include "fnmanager/keys_api.h"
 #include "fnmanager/quota.h"
@@ -71,6 +72,8 @@ static const struct {
     [FN_KEY_CREATE] = {"key_create", key_create},
     [FN_KEY_ROTATE] = {"key_rotate", key_rotate},
     [FN_KEY_REVOKE] = {"key_revoke", key_revoke},
+    [FN_BUCKET_LIST] = {"bucket_list", bucket_list, CALL_BULK},
+    [FN_BUCKET_VERIFY] = {"bucket_verify", bucket_verify, CALL_BULK},
     [FN_RESOLVE_ALIAS] = {"resolve_alias", op_resolve_alias},
     [FN_PREENV_START] = {"preenv_start", op_preenv_start},
     [FN_PREENV_LIST] = {"preenv_list", op_preenv_list},

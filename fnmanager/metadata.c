@@ -8,6 +8,7 @@
 #include "fnmanager/lifecycle.h"
 #include "fnmanager/metadata_audit.h"
 #include "fnmanager/metadata_sql.h"
+#include "fnmanager/quota.h"
 
 struct load_job {
     struct nr_db_job job;
@@ -22,6 +23,7 @@ struct change_job {
     const struct fn_row *row;
     uint64_t expected;
     struct fn_actor actor;
+    struct nr_err *err; /* what a quota says */
 };
 
 void fn_row_fini(struct fn_row *r)
@@ -252,20 +254,29 @@ static int change_run(sqlite3 *db, struct nr_db_job *job)
 {
     struct change_job *j = nr_container_of(job, struct change_job, job);
     struct current c = {0};
-    int r = find_current(db, j->key, &c);
+    struct quota_mark mark;
+    int r = quota_begin(db, j->key.account, &mark, j->err);
 
     if (r == 0)
+        r = find_current(db, j->key, &c);
+    if (r == 0)
         r = commit_found(db, j, &c);
+    if (r == 0)
+        r = quota_end(db, j->key.account, &mark, j->err);
     free(c.folder);
     free(c.state);
     return r;
 }
 
 int metadata_commit(struct nr_db *db, struct fn_key key, const struct fn_row *row,
-                    uint64_t expected, struct fn_actor actor)
+                    uint64_t expected, struct fn_actor actor, struct nr_err *err)
 {
-    struct change_job j = {
-        .job = {.run = change_run}, .key = key, .row = row, .expected = expected, .actor = actor};
+    struct change_job j = {.job = {.run = change_run},
+                           .key = key,
+                           .row = row,
+                           .expected = expected,
+                           .actor = actor,
+                           .err = err};
 
     return nr_db_write_wait(db, &j.job);
 }

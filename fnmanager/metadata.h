@@ -53,9 +53,9 @@ int metadata_load(struct nr_db *db, struct fn_key key, struct fn_row *ret);
 int metadata_load_version(struct nr_db *db, struct fn_key key, int64_t number, struct fn_row *ret);
 /* Stores LATEST: replaces the row of revision `expected` (0: there must be none), whose state must still be row->from, and puts its code
  * folder among the garbage when no version names it any more. NR_EEXIST when there is one already, NR_ECONFLICT when it changed or went
- * meanwhile. */
+ * meanwhile; NR_EFORBIDDEN with a sentence when it would exceed a quota. */
 int metadata_commit(struct nr_db *db, struct fn_key key, const struct fn_row *row,
-                    uint64_t expected, struct fn_actor actor);
+                    uint64_t expected, struct fn_actor actor, struct nr_err *err);
 
 struct fn_list {
     struct fn_key key; /* package "": all; the name does not matter */

@@ -7,6 +7,7 @@
 #include "fnmanager/lifecycle.h"
 #include "fnmanager/metadata_audit.h"
 #include "fnmanager/metadata_sql.h"
+#include "fnmanager/quota.h"
 #include "ports/fnmanager.h"
 
 struct publish_job {
@@ -98,9 +99,10 @@ static int publish_run(sqlite3 *db, struct nr_db_job *job)
 {
     struct publish_job *j = nr_container_of(job, struct publish_job, job);
     int64_t now_ms = nr_wall_ms();
+    struct quota_mark mark;
     int r = find_latest(db, j);
 
-    if (r < 0 || (r = judge(j)) < 0)
+    if (r < 0 || (r = judge(j)) < 0 || (r = quota_begin(db, j->o->key.account, &mark, j->err)) < 0)
         return r;
     const struct audit_line line = {.at_ms = now_ms,
                                     .actor = j->o->actor,
@@ -113,7 +115,7 @@ static int publish_run(sqlite3 *db, struct nr_db_job *job)
     if ((r = insert(db, j, now_ms)) == 0 && (r = count_up(db, j)) == 0 &&
         (r = sql_put_counter(db, j->o->revision)) == 0)
         r = audit_put(db, &line);
-    return r;
+    return r < 0 ? r : quota_end(db, j->o->key.account, &mark, j->err);
 }
 
 int metadata_publish(struct nr_db *db, const struct publish_order *o, int64_t *ret,

@@ -190,8 +190,8 @@ bool storage_remove_old(struct storage *s, const char *folder)
     pthread_mutex_lock(&s->folders);
     for (size_t i = 0; i < s->made_count && !ours; i++)
         ours = strcmp(s->made[i], folder) == 0;
-    if (!ours)
-        (void)nr_dir_remove(path, NULL);
+    if (!ours && nr_dir_remove(path, NULL) != 0)
+        (void)unlink(path);
     pthread_mutex_unlock(&s->folders);
     return !ours;
 }

@@ -25,7 +25,7 @@ static bool goes_on(const struct sweeper *w)
     return !atomic_load_explicit(&w->stopping, memory_order_relaxed);
 }
 
-/* Calls `each` with "<folder>/<name>" for all that lies in <root>/<folder>. */
+/* Calls `each` with "<folder>/<name>" for all that lies in <root>/<folder>. What is a file there, where only folders are, goes. */
 static void for_each(struct sweeper *w, const char *folder,
                      void (*each)(struct sweeper *w, const char *path))
 {
@@ -33,8 +33,10 @@ static void for_each(struct sweeper *w, const char *folder,
     DIR *dir = opendir(path);
     const struct dirent *e;
 
-    if (dir == NULL)
+    if (dir == NULL) {
+        w->removed += errno == ENOTDIR && unlink(path) == 0;
         return;
+    }
     while (goes_on(w) && (e = readdir(dir)) != NULL) {
         char below[STORAGE_FOLDER_BYTES + 257];
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)

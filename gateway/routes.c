@@ -62,6 +62,8 @@ const struct route routes[] = {
     {NR_HTTP_DELETE, "/narae/v1/accounts/:account/keys/:item", SCOPE_ADMIN, BODY_IGNORED, 0, accounts_call, FN_KEY_REVOKE},
     {NR_HTTP_GET, "/narae/v1/accounts/:account", SCOPE_READ, BODY_IGNORED, 0, accounts_call, FN_ACCOUNT_SHOW},
     {NR_HTTP_DELETE, "/narae/v1/accounts/:account", SCOPE_ADMIN, BODY_IGNORED, 0, accounts_call, FN_ACCOUNT_DELETE},
+    {NR_HTTP_GET, "/narae/v1/buckets", SCOPE_READ, BODY_IGNORED, 0, accounts_call, FN_BUCKET_LIST},
+    {NR_HTTP_POST, "/narae/v1/buckets/:account/verify", SCOPE_READ, BODY_SETTINGS, 0, accounts_call, FN_BUCKET_VERIFY},
     {NR_HTTP_GET, "/narae/v1/accounts/:account/limits", SCOPE_ADMIN, BODY_IGNORED, 0, accounts_call, FN_ACCOUNT_GET},
     {NR_HTTP_PUT, "/narae/v1/accounts/:account/limits", SCOPE_ADMIN, BODY_SETTINGS, 0, accounts_call, FN_ACCOUNT_LIMITS},
     {NR_HTTP_GET, "/narae/v1/accounts/:account/grants", SCOPE_READ, BODY_IGNORED, 0, accounts_call, FN_GRANTS_GET},

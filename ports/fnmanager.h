@@ -99,6 +99,8 @@ enum fn_op {
     FN_KEY_CREATE,
     FN_KEY_ROTATE, /* item: the key's uuid */
     FN_KEY_REVOKE,
+    FN_BUCKET_LIST,
+    FN_BUCKET_VERIFY, /* name: the account */
     FN_ACCOUNT_LIMITS, /* name, body {"invocationsPerMinute","concurrentInvocations","firesPerMinute"} */
     FN_GRANTS_GET, /* name: the account */
     FN_GRANTS_PUT, /* name, body as grants_read() takes it; each function of the account becomes new */
