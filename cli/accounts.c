@@ -13,26 +13,26 @@ static const struct column columns[] = {
     {"ACCOUNT", "name", CELL_TEXT, 8},
     {"STATE", "state", CELL_STATE, 0},
     {"PROFILE", "profile", CELL_TEXT, 0},
-    {"CALLS/MIN", "invocationsPerMinute", CELL_NUMBER, 0},
-    {"AT A TIME", "concurrentInvocations", CELL_NUMBER, 0},
-    {"FIRES/MIN", "firesPerMinute", CELL_NUMBER, 0},
-    {"BYTES", "usage.bytes", CELL_BYTES, 0, true},
-    {"FUNCTIONS", "usage.functions", CELL_NUMBER, 0, true},
-    {"VERSIONS", "usage.versions", CELL_NUMBER, 0, true},
-    {"CREATED", "created_ms", CELL_TIME, 0, true},
-    {"REASON", "reason", CELL_TEXT, 0, true},
+    {"CALLS/MIN", "invocationsPerMinute", CELL_LIMIT, 0},
+    {"AT A TIME", "concurrentInvocations", CELL_LIMIT, 0},
+    {"FIRES/MIN", "firesPerMinute", CELL_LIMIT, 0},
+    {"BYTES", "usage.bytes", CELL_BYTES, 0, .wide = true},
+    {"FUNCTIONS", "usage.functions", CELL_NUMBER, 0, .wide = true},
+    {"VERSIONS", "usage.versions", CELL_NUMBER, 0, .wide = true},
+    {"CREATED", "created_ms", CELL_TIME, 0, .wide = true},
+    {"REASON", "reason", CELL_TEXT, 0, .wide = true},
 };
 
 static const struct column limits[] = {
-    {"invocationsPerMinute", "invocationsPerMinute", CELL_NUMBER, 0},
-    {"concurrentInvocations", "concurrentInvocations", CELL_NUMBER, 0},
-    {"firesPerMinute", "firesPerMinute", CELL_NUMBER, 0},
+    {"invocationsPerMinute", "invocationsPerMinute", CELL_LIMIT, 0},
+    {"concurrentInvocations", "concurrentInvocations", CELL_LIMIT, 0},
+    {"firesPerMinute", "firesPerMinute", CELL_LIMIT, 0},
 };
 
 static const struct column quota[] = {
-    {"bytes", "bytes", CELL_NUMBER, 0},
-    {"functions", "functions", CELL_NUMBER, 0},
-    {"versions", "versions", CELL_NUMBER, 0},
+    {"bytes", "bytes", CELL_LIMIT, 0},
+    {"functions", "functions", CELL_LIMIT, 0},
+    {"versions", "versions", CELL_LIMIT, 0},
 };
 
 int verb_account_list(struct cli *c)
@@ -94,7 +94,8 @@ int verb_account_delete(struct cli *c)
 
 /* ---- limits and quotas: shown, or set by KEY=NUMBER ------------------------------------------------------------------ */
 
-/* "KEY=NUMBER", or "KEY=none" for no limit, goes into the body; false: it is neither, or the key is not known. */
+/* "KEY=NUMBER", or "KEY=none" for no limit, goes into the body; false: it is neither, or the key is not known. No limit is null in a
+ * quota, -1 in limits. */
 static bool take_number(json_t *body, const char *word, const struct column *known, size_t count)
 {
     const char *equals = strchr(word, '=');
@@ -107,7 +108,10 @@ static bool take_number(json_t *body, const char *word, const struct column *kno
         k++;
     if (k == count || (!none && !nr_str_to_i64(nr_str_of(equals + 1), 0, INT64_MAX, &number)))
         return false;
-    return json_object_set_new(body, known[k].path, none ? json_null() : json_integer(number)) == 0;
+    return json_object_set_new(body, known[k].path,
+                               known == limits ? json_integer(none ? -1 : number)
+                               : none          ? json_null()
+                                               : json_integer(number)) == 0;
 }
 
 /* The words behind the account as an object (made); NULL after saying which word is none. */

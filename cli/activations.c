@@ -61,16 +61,16 @@ static void write_status(const json_t *row, struct nr_buf *out)
 
 static const struct column columns[] = {
     {"TIME", "start", CELL_TIME, 0},
-    {"ID", "activationId", CELL_TEXT, 8},
-    {"KIND", NULL, CELL_TEXT, 6, .write = write_kind},
+    {"ID", "activationId", CELL_TEXT, 8, .whole = true},
+    {"STATUS", NULL, CELL_STATE, 7, .write = write_status},
+    {"FUNCTION", "name", CELL_TEXT, 8},
+    {"DURATION", "duration", CELL_MS, 0},
     {"START", NULL, CELL_TEXT, 0, .write = write_start},
     {"WAIT", NULL, CELL_MS, 0, .write = write_wait},
     {"INIT", NULL, CELL_MS, 0, .write = write_init},
-    {"DURATION", "duration", CELL_MS, 0},
-    {"STATUS", NULL, CELL_STATE, 7, .write = write_status},
-    {"FUNCTION", "name", CELL_TEXT, 8},
-    {"VERSION", "version", CELL_TEXT, 0, true},
-    {"PUBLISHED", NULL, CELL_TEXT, 0, true, write_version},
+    {"KIND", NULL, CELL_TEXT, 6, .write = write_kind},
+    {"VERSION", "version", CELL_TEXT, 0, .wide = true},
+    {"PUBLISHED", NULL, CELL_TEXT, 0, .wide = true, .write = write_version},
 };
 
 int verb_activations(struct cli *c)

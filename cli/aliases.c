@@ -32,8 +32,8 @@ static const struct column columns[] = {
     {"ALIAS", "name", CELL_TEXT, 8},
     {"VERSION", NULL, CELL_TEXT, 0, .write = write_target},
     {"PROTECTED", "protected", CELL_YES, 0},
-    {"MOVED", "updated_ms", CELL_TIME, 0, true},
-    {"BEFORE", NULL, CELL_TEXT, 0, true, write_before},
+    {"MOVED", "updated_ms", CELL_TIME, 0, .wide = true},
+    {"BEFORE", NULL, CELL_TEXT, 0, .wide = true, .write = write_before},
 };
 
 static char *alias_path(const struct cli *c, const char *alias, const char *tail)

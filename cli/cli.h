@@ -142,6 +142,7 @@ struct cli {
     const struct cli_verb *verb;
     bool as_wsk; /* the words of wsk were used */
     bool quiet;  /* refusals are not printed: completion */
+    int status;  /* HTTP, of the latest answer; 0: none */
     /* Of the command: the text of an option (lent), NULL when it was not given; of a number also its value. */
     const char *text[OPT_COUNT];
     int64_t number[OPT_COUNT];
@@ -245,6 +246,8 @@ void cli_help_verb(FILE *out, const struct terminal *t, const struct cli_verb *v
 void cli_help_noun(FILE *out, const struct terminal *t, const char *noun);
 /* narae complete WORDS...: candidates for the last word, one a line, "word<TAB>what it is"; a line ":files" asks the shell for files. */
 int cli_complete(struct cli *c, int argc, char **argv);
+/* After a 404: the function whose name is nearest to the first word, if one is near. */
+void cli_suggest_function(struct cli *c);
 
 /* ---- source.c -------------------------------------------------------------------------------------------------------------- */
 

@@ -191,7 +191,9 @@ static int exchange(struct cli *c, struct nr_fetch_req *r, const char *path)
     r->timeout_ms = c->quiet ? 3000 : 90000;
     r->reply_max_bytes = 256u << 20;
     r->insecure = c->text[OPT_INSECURE] != NULL;
-    if (nr_fetch_call(c->fetch, r, &err) == 0)
+    int e = nr_fetch_call(c->fetch, r, &err);
+    c->status = e == 0 ? r->status : 0;
+    if (e == 0)
         return 0;
     nr_buf_fini(&r->reply);
     return explain_no_answer(c, &err);

@@ -169,3 +169,25 @@ int cli_complete(struct cli *c, int argc, char **argv)
         offer_word(&p, verb, n - took, words + took);
     return CLI_DONE;
 }
+
+void cli_suggest_function(struct cli *c)
+{
+    nr_auto_json json_t *answer = NULL;
+    struct cli_nearest n = {.word = c->argv[0]};
+    json_t *one;
+    size_t i;
+
+    c->quiet = true;
+    if (cli_call(c, "GET", "/narae/v1/functions?limit=0", NULL, 0, &answer, NULL) != 0)
+        return;
+    json_array_foreach(json_object_get(answer, "functions"), i, one) {
+        const char *name = nr_json_string(one, "name");
+
+        if (name && strcmp(name, c->argv[0]) == 0)
+            return; /* it is there: something of it is not */
+        if (name)
+            cli_nearest_try(&n, name);
+    }
+    if (n.best)
+        (void)fprintf(stderr, "  did you mean %s?\n", n.best);
+}

@@ -9,7 +9,7 @@ static const struct column columns[] = {
     {"VERSION", "version", CELL_TEXT, 0},      {"KIND", "kind", CELL_TEXT, 6},
     {"MEMORY", "memory_mb", CELL_MB, 0},       {"TIMEOUT", "timeout_ms", CELL_MS, 0},
     {"PUBLISHED", "versions", CELL_NUMBER, 0}, {"ALIASES", "aliases", CELL_LIST, 8},
-    {"UPDATED", "updated_ms", CELL_TIME, 0},   {"CODE", "code_bytes", CELL_BYTES, 0, true},
+    {"UPDATED", "updated_ms", CELL_TIME, 0},   {"CODE", "code_bytes", CELL_BYTES, 0, .wide = true},
 };
 
 int verb_functions(struct cli *c)

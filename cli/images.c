@@ -12,7 +12,7 @@
 static const struct column images[] = {
     {"REFERENCE", "reference", CELL_TEXT, 16}, {"STATE", "state", CELL_STATE, 0},
     {"SIZE", "bytes", CELL_BYTES, 0},          {"USED BY", "used_by", CELL_LIST, 8},
-    {"PULLED", "pulled_ms", CELL_TIME, 0},     {"DIGEST", "digest", CELL_TEXT, 0, true},
+    {"PULLED", "pulled_ms", CELL_TIME, 0},     {"DIGEST", "digest", CELL_TEXT, 0, .wide = true},
 };
 
 static const struct column registries[] = {

@@ -32,10 +32,10 @@ static const struct column columns[] = {
     {"LIMIT", "memory_mb", CELL_MB, 0},
     {"PIDS", "pids", CELL_NUMBER, 0},
     {"OOM", "oom_kills", CELL_NUMBER, 0},
-    {"ID", "id", CELL_TEXT, 0, true},
-    {"START", "start", CELL_TEXT, 0, true},
-    {"CAUSE", "cause", CELL_TEXT, 0, true},
-    {"VERSION", "version", CELL_TEXT, 0, true},
+    {"ID", "id", CELL_TEXT, 0, .wide = true},
+    {"START", "start", CELL_TEXT, 0, .wide = true},
+    {"CAUSE", "cause", CELL_TEXT, 0, .wide = true},
+    {"VERSION", "version", CELL_TEXT, 0, .wide = true},
 };
 
 static double number(const json_t *of, const char *key)

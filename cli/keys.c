@@ -5,16 +5,29 @@
 #include "cli/verbs.h"
 
 static const struct column keys[] = {
-    {"UUID", "uuid", CELL_TEXT, 12},         {"SCOPES", "scopes", CELL_LIST, 8},
-    {"EXPIRES", "expires_ms", CELL_TIME, 0}, {"CREATED", "created_ms", CELL_TIME, 0},
+    {"UUID", "uuid", CELL_TEXT, 12, .whole = true},
+    {"SCOPES", "scopes", CELL_LIST, 8},
+    {"EXPIRES", "expires_ms", CELL_TIME, 0},
+    {"CREATED", "created_ms", CELL_TIME, 0},
     {"NOTE", "note", CELL_TEXT, 8},
 };
 
+static void write_bytes_quota(const json_t *row, struct nr_buf *out)
+{
+    const json_t *bytes = json_at(row, "quota.bytes");
+
+    cell_add(bytes, json_is_integer(bytes) ? CELL_BYTES : CELL_LIMIT, out);
+}
+
 static const struct column buckets[] = {
-    {"ACCOUNT", "account", CELL_TEXT, 8},      {"BYTES", "bytes", CELL_BYTES, 0},
-    {"OF", "quota.bytes", CELL_BYTES, 0},      {"FUNCTIONS", "functions", CELL_NUMBER, 0},
-    {"OF", "quota.functions", CELL_NUMBER, 0}, {"VERSIONS", "versions", CELL_NUMBER, 0},
-    {"OF", "quota.versions", CELL_NUMBER, 0},  {"GARBAGE", "garbage_bytes", CELL_BYTES, 0, true},
+    {"ACCOUNT", "account", CELL_TEXT, 8},
+    {"BYTES", "bytes", CELL_BYTES, 0},
+    {"OF", NULL, CELL_BYTES, 0, .write = write_bytes_quota},
+    {"FUNCTIONS", "functions", CELL_NUMBER, 0},
+    {"OF", "quota.functions", CELL_LIMIT, 0},
+    {"VERSIONS", "versions", CELL_NUMBER, 0},
+    {"OF", "quota.versions", CELL_LIMIT, 0},
+    {"GARBAGE", "garbage_bytes", CELL_BYTES, 0, .wide = true},
 };
 
 /* The word at `at`, else the account of the key in use (made); NULL after saying why there is none. */

@@ -87,7 +87,10 @@ static int run(struct cli *c, int words, char **word)
         return CLI_NOT_DONE;
     if (!c->verb->offline && cli_configure(c, &err) != 0)
         return cli_fail("%s", err.text);
-    return c->verb->run(c);
+    int status = c->verb->run(c);
+    if (status == CLI_NOT_DONE && c->status == 404 && c->verb->word[0] == WORD_FUNCTION && c->argc)
+        cli_suggest_function(c);
+    return status;
 }
 
 int main(int argc, char **argv)

@@ -15,16 +15,16 @@
 #define AWAY_MAX 120 /* looks without an answer */
 
 static const struct column columns[] = {
-    {"ID", "id", CELL_TEXT, 8},
+    {"ID", "id", CELL_TEXT, 8, .whole = true},
     {"STATE", "state", CELL_STATE, 0},
     {"VERSION", "version", CELL_TEXT, 0},
     {"DECLARED", "declared_mb", CELL_MB, 0},
     {"CHOSEN", "chosen_mb", CELL_MB, 0},
-    {"CORES", "chosen_cpus", CELL_NUMBER, 0, true},
+    {"CORES", "chosen_cpus", CELL_NUMBER, 0, .wide = true},
     {"NOISY", "noisy", CELL_YES, 0},
     {"APPLIED", "applied", CELL_YES, 0},
     {"STARTED", "started_ms", CELL_TIME, 0},
-    {"REASON", "reason", CELL_TEXT, 0, true},
+    {"REASON", "reason", CELL_TEXT, 0, .wide = true},
 };
 
 /* Of a run of the function that the first word names. */

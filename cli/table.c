@@ -8,6 +8,7 @@
 #include "common/base/mem.h"
 
 #define GAP 2
+#define FIRST_COLUMNS 3 /* stay when others are left out for one that is whole */
 #define CELLS_MAX_BYTES (64u << 20)
 
 const json_t *json_at(const json_t *j, const char *path)
@@ -106,6 +107,10 @@ void cell_add(const json_t *value, enum cell_form form, struct nr_buf *out)
 {
     bool number = json_is_number(value);
 
+    if (form == CELL_LIMIT && (json_is_null(value) || json_number_value(value) < 0)) {
+        nr_buf_adds(out, "none");
+        return;
+    }
     if (value == NULL || json_is_null(value) ||
         (json_is_string(value) && json_string_length(value) == 0)) {
         nr_buf_addc(out, '-');
@@ -145,41 +150,56 @@ static void add_cell(const struct column *column, const json_t *row, struct nr_b
 
 /* ---- the widths -------------------------------------------------------------------------------------------------------- */
 
-static unsigned sum_of(const unsigned *widths, size_t count)
+static unsigned least_of(const struct table_room *r, bool cuts_whole)
+{
+    return r->min && r->min < r->width && (cuts_whole || !r->whole) ? r->min : r->width;
+}
+
+static unsigned sum_of(const struct table_room *room, size_t count)
 {
     unsigned sum = 0;
 
     for (size_t i = 0; i < count; i++)
-        sum += widths[i] + (i ? GAP : 0);
+        sum += room[i].width + (i ? GAP : 0);
+    return sum;
+}
+
+static unsigned least_sum(const struct table_room *room, size_t count, bool cuts_whole)
+{
+    unsigned sum = 0;
+
+    for (size_t i = 0; i < count; i++)
+        sum += least_of(&room[i], cuts_whole) + (i ? GAP : 0);
     return sum;
 }
 
 /* The widest that can still be cut; count when there is none. */
-static size_t widest(const unsigned *widths, const unsigned *mins, size_t count)
+static size_t widest(const struct table_room *room, size_t count, bool cuts_whole)
 {
     size_t best = count;
 
     for (size_t i = 0; i < count; i++)
-        if (mins[i] && widths[i] > mins[i] && (best == count || widths[i] > widths[best]))
+        if (room[i].width > least_of(&room[i], cuts_whole) &&
+            (best == count || room[i].width > room[best].width))
             best = i;
     return best;
 }
 
-size_t table_fit(unsigned *widths, const unsigned *mins, size_t count, unsigned limit)
+size_t table_fit(struct table_room *room, size_t count, unsigned limit)
 {
-    unsigned least[64];
-    size_t shown = count < nr_countof(least) ? count : nr_countof(least), at;
+    size_t shown = count, at;
 
     if (limit == 0)
         return count;
-    for (size_t i = 0; i < shown; i++)
-        least[i] = mins[i] && mins[i] < widths[i] ? mins[i] : widths[i];
-    while (shown > 1 && sum_of(least, shown) > limit)
+    while (shown > FIRST_COLUMNS && least_sum(room, shown, false) > limit)
         shown--;
-    while (sum_of(widths, shown) > limit && (at = widest(widths, mins, shown)) < shown)
-        widths[at]--;
-    if (shown == 1 && widths[0] > limit)
-        widths[0] = limit;
+    while (shown > 1 && least_sum(room, shown, true) > limit)
+        shown--;
+    for (int cuts_whole = 0; cuts_whole < 2; cuts_whole++)
+        while (sum_of(room, shown) > limit && (at = widest(room, shown, cuts_whole)) < shown)
+            room[at].width--;
+    if (shown == 1 && room[0].width > limit)
+        room[0].width = limit;
     return shown;
 }
 
@@ -187,7 +207,7 @@ size_t table_fit(unsigned *widths, const unsigned *mins, size_t count, unsigned 
 
 struct grid {
     const struct column **column;
-    unsigned *width, *min;
+    struct table_room *room;
     size_t count, rows; /* columns; rows with the titles */
     struct nr_buf text; /* all cells, one behind the other */
     size_t *end;        /* of each cell in text */
@@ -249,7 +269,7 @@ static void print_line(FILE *out, const struct terminal *t, const struct grid *g
         const struct column *column = g->column[i];
         bool right = column->form >= CELL_NUMBER && column->form <= CELL_BYTES;
         struct nr_str text = cell(g, row, i);
-        unsigned wide = text_columns(text), room = g->width[i];
+        unsigned wide = text_columns(text), room = g->room[i].width;
         unsigned pad = wide < room ? room - wide : 0;
         enum term_colour colour = colour_of(column, text, row);
 
@@ -276,8 +296,8 @@ static void fill(struct grid *g, const json_t *rows)
             g->end[row * g->count + i] = g->text.n;
             unsigned wide = text_columns(cell(g, row, i));
 
-            if (wide > g->width[i])
-                g->width[i] = wide;
+            if (wide > g->room[i].width)
+                g->room[i].width = wide;
         }
 }
 
@@ -285,16 +305,13 @@ void table_print(FILE *out, const struct terminal *t, bool wide, const struct co
                  size_t count, const json_t *rows)
 {
     nr_auto_free const struct column **column = nr_alloc(count * sizeof(*column));
-    nr_auto_free unsigned *widths = nr_alloc(2 * count * sizeof(*widths));
-    struct grid g = {.column = column,
-                     .width = widths,
-                     .min = widths + count,
-                     .rows = json_array_size(rows) + 1};
+    nr_auto_free struct table_room *room = nr_alloc(count * sizeof(*room));
+    struct grid g = {.column = column, .room = room, .rows = json_array_size(rows) + 1};
     struct nr_buf line;
 
     for (size_t i = 0; i < count; i++)
         if (wide || !columns[i].wide) {
-            g.min[g.count] = columns[i].min;
+            g.room[g.count] = (struct table_room){.min = columns[i].min, .whole = columns[i].whole};
             g.column[g.count++] = &columns[i];
         }
     nr_auto_free size_t *ends = nr_try_alloc(g.rows * g.count * sizeof(*ends));
@@ -308,7 +325,7 @@ void table_print(FILE *out, const struct terminal *t, bool wide, const struct co
         (void)fprintf(stderr, "narae: no memory for a table of %zu rows; -o json needs less\n",
                       g.rows);
     } else {
-        size_t shown = table_fit(g.width, g.min, g.count, t->columns);
+        size_t shown = table_fit(g.room, g.count, t->columns);
 
         for (size_t row = 0; row < g.rows; row++)
             print_line(out, t, &g, row, shown, &line);

@@ -14,6 +14,7 @@ enum cell_form {
     CELL_NUMBER, /* right-aligned, as are those that follow */
     CELL_MB,
     CELL_MS,
+    CELL_LIMIT, /* "none" when it is null or below 0 */
     CELL_BYTES,
     CELL_TIME,  /* of milliseconds since 1970; left-aligned, as are those that follow */
     CELL_AGE,   /* "3m": milliseconds that have passed */
@@ -27,6 +28,7 @@ struct column {
     enum cell_form form;
     unsigned min; /* columns it may be cut down to; 0: never cut */
     bool wide;    /* only with -o wide */
+    bool whole;   /* columns behind the third are rather left out than this one cut */
     /* Writes a cell that no form can; NULL: by path and form. */
     void (*write)(const json_t *row, struct nr_buf *out);
 };
@@ -35,9 +37,14 @@ struct column {
 const json_t *json_at(const json_t *j, const char *path);
 /* The text of a value in a form; "-" for what is not there. */
 void cell_add(const json_t *value, enum cell_form form, struct nr_buf *out);
-/* Cuts widths (lent) down, the widest first, each to its min at least, until they and two columns between them fit; returns how many
- * of them are shown, 1 at least. limit 0: all. */
-size_t table_fit(unsigned *widths, const unsigned *mins, size_t count, unsigned limit);
+/* What a column needs: as wide as its cells, whether it is dear, the least (0: as wide as its cells). */
+struct table_room {
+    unsigned width, min;
+    bool whole;
+};
+/* Cuts widths down, the widest first, each to its min at least, until they and two columns between them fit; returns how many of them
+ * are shown, 1 at least. limit 0: all. */
+size_t table_fit(struct table_room *room, size_t count, unsigned limit);
 /* Prints a row of titles, and a line for each of the rows (an array, lent). */
 void table_print(FILE *out, const struct terminal *t, bool wide, const struct column *columns,
                  size_t count, const json_t *rows);

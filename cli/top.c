@@ -34,7 +34,7 @@ static const struct column columns[] = {
     {"CORES", NULL, CELL_NUMBER, 0, .write = write_cores},
     {"MEMORY", "memory_bytes", CELL_BYTES, 0},
     {"LIMIT", "memory_mb", CELL_MB, 0},
-    {"CALLS", "calls", CELL_NUMBER, 0, true},
+    {"CALLS", "calls", CELL_NUMBER, 0, .wide = true},
 };
 
 /* ---- what is used --------------------------------------------------------------------------------------------------------- */

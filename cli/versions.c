@@ -5,11 +5,16 @@
 #include "cli/verbs.h"
 
 static const struct column versions[] = {
-    {"VERSION", "version", CELL_NUMBER, 0},   {"STATE", "state", CELL_STATE, 0},
-    {"KIND", "kind", CELL_TEXT, 6},           {"MEMORY", "memory_mb", CELL_MB, 0},
-    {"CODE", "code_bytes", CELL_BYTES, 0},    {"ALIASES", "aliases", CELL_LIST, 8},
-    {"NOTE", "note", CELL_TEXT, 8},           {"UPDATED", "updated_ms", CELL_TIME, 0},
-    {"REASON", "reason", CELL_TEXT, 0, true}, {"SHA-256", "sha256", CELL_TEXT, 0, true},
+    {"VERSION", "version", CELL_NUMBER, 0},
+    {"STATE", "state", CELL_STATE, 0},
+    {"KIND", "kind", CELL_TEXT, 6},
+    {"MEMORY", "memory_mb", CELL_MB, 0},
+    {"CODE", "code_bytes", CELL_BYTES, 0},
+    {"ALIASES", "aliases", CELL_LIST, 8},
+    {"NOTE", "note", CELL_TEXT, 8},
+    {"UPDATED", "updated_ms", CELL_TIME, 0},
+    {"REASON", "reason", CELL_TEXT, 0, .wide = true},
+    {"SHA-256", "sha256", CELL_TEXT, 0, .wide = true},
 };
 
 static void write_subject(const json_t *row, struct nr_buf *out)
@@ -22,15 +27,46 @@ static void write_subject(const json_t *row, struct nr_buf *out)
         nr_buf_adds(out, "LATEST");
 }
 
+/* A state, or where an alias pointed: {"1":90,"2":10} as "1:90,2:10". */
+static void write_end(const char *text, struct nr_buf *out)
+{
+    nr_auto_json json_t *weights =
+        text && text[0] == '{' ? nr_json_parse(nr_str_of(text), NULL) : NULL;
+    const char *version, *before = "";
+    json_t *weight;
+
+    if (weights == NULL) {
+        text_add_clean(nr_str_of(text ? text : "-"), out);
+        return;
+    }
+    json_object_foreach(weights, version, weight) {
+        nr_buf_adds(out, before);
+        nr_buf_adds(out, version);
+        if (json_object_size(weights) > 1)
+            nr_buf_printf(out, ":%" JSON_INTEGER_FORMAT, json_integer_value(weight));
+        before = ",";
+    }
+}
+
+static void write_from(const json_t *row, struct nr_buf *out)
+{
+    write_end(nr_json_string(row, "from"), out);
+}
+
+static void write_to(const json_t *row, struct nr_buf *out)
+{
+    write_end(nr_json_string(row, "to"), out);
+}
+
 static const struct column moves[] = {
     {"TIME", "at_ms", CELL_TIME, 0},
     {"MOVE", "move", CELL_TEXT, 8},
     {"VERSION", NULL, CELL_TEXT, 0, .write = write_subject},
-    {"FROM", "from", CELL_STATE, 0},
-    {"TO", "to", CELL_STATE, 0},
+    {"FROM", NULL, CELL_STATE, 0, .write = write_from},
+    {"TO", NULL, CELL_STATE, 0, .write = write_to},
     {"BY", "by", CELL_TEXT, 6},
     {"REASON", "reason", CELL_TEXT, 8},
-    {"KEY", "key", CELL_TEXT, 0, true},
+    {"KEY", "key", CELL_TEXT, 0, .wide = true},
 };
 
 static const struct column settings[] = {

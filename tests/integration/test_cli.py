@@ -220,8 +220,8 @@ def test_records(narae, hello):
     lines = narae("activations", hello).stdout.splitlines()
     assert len(lines) == 3
     warm, cold = lines[1:]  # the latest first
-    assert re.search(r"[0-9a-f]{32}.* python:3 +warm .* success +" + hello, warm)
-    assert re.search(r"[0-9a-f]{32}.* python:3 +(cold|stem) .* success +" + hello, cold)
+    assert re.search(r"[0-9a-f]{32} +success +" + hello + r" +\d+ ms +warm .* python:3$", warm)
+    assert re.search(r"[0-9a-f]{32} +success +" + hello + r" +\d+ ms +(cold|stem) .* python:3$", cold)
     listed = json.loads(narae("activations", hello, "-o", "json").stdout)
     first = listed[1]["activationId"]
     assert first in cold

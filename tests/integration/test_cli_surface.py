@@ -15,7 +15,7 @@ PIPE, TERMINAL = "pipe", "terminal"
 
 ECHO = "def main(args):\n    print('called with', args)\n    return args\n"
 ECHO_2 = "def main(args):\n    return {**args, 'second': True}\n"
-UUID = r"[0-9a-f]{8}-[0-9a-f-]{27}"
+UUID = r"[0-9a-f]{{8}}-[0-9a-f-]{{27}}"  # doubled for str.format
 
 # What is typed, the exit status, what is seen. A group of a pattern can be used in later lines. ASKS: the verb asks on a terminal, and
 # wants --yes in a pipe.
@@ -64,6 +64,7 @@ SESSION = {"functions": [
     ("account limits {a}", 0, r"invocationsPerMinute +6000"),
     ("account limits {a} invocationsPerMinute=600", 0, r"invocationsPerMinute +600\n"),
     ("account quota {a} bytes=1000000", 0, r"bytes +1000000"),
+    ("account quota {a} functions=none", 0, r"bytes +1000000\nfunctions +none"),
     ("account quota {a}", 0, r"bytes +1000000"),
     ("key create {a} --scopes invoke,read --expires 30d --note ci", 0, r"the new key; shown only now:\n(?P<uuid>" + UUID + r"):\S+"),
     ("key list {a}", 0, r"UUID +SCOPES +EXPIRES[^\n]*\n(.*\n)*{uuid} +invoke,read"),
@@ -407,6 +408,15 @@ def test_what_is_not_there(people, name):
         code, out, err = people.pipe(*words)
         assert (code, out) == (1, "") and f"(HTTP {status})" in err, (words, err)
         assert next_step is None or next_step in err, (words, err)
+
+
+def test_a_mistyped_name_is_told(people, name):
+    (people.folder / "f.py").write_text(HELLO["python:3"])
+    assert people.pipe("deploy", "f.py", "--name", name)[0] == 0
+    for words in (["invoke", name[:-1]], ["versions", name[:-2] + name[-1] + name[-2]], ["block", name + "x"]):
+        status, out, err = people.pipe(*words)
+        assert (status, out) == (1, "") and f"did you mean {name}?" in err, err
+    assert "did you mean" not in people.pipe("invoke", "nothing-like-it")[2]
 
 
 def test_no_daemon_and_a_wrong_key(people):

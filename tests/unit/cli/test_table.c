@@ -113,6 +113,9 @@ static void cells(void **state)
                 {"59000", CELL_AGE, "59s"},
                 {"90000", CELL_AGE, "1.5m"},
                 {"[1,2]", CELL_LIST, "1,2"},
+                {"-1", CELL_LIMIT, "none"},
+                {"null", CELL_LIMIT, "none"},
+                {"0", CELL_LIMIT, "0"},
                 {"[\"prod\",\"beta\"]", CELL_LIST, "prod,beta"},
                 {"[]", CELL_LIST, "-"},
                 {"3", CELL_LIST, "3"},
@@ -135,7 +138,6 @@ static void cells(void **state)
 
 static void columns_are_cut_then_left_out(void **state)
 {
-    static const unsigned mins[] = {4, 0, 6, 0};
     static const struct {
         unsigned limit;
         size_t shown;
@@ -155,15 +157,35 @@ static void columns_are_cut_then_left_out(void **state)
 
     (void)state;
     for (size_t i = 0; i < nr_countof(rows); i++) {
-        unsigned widths[] = {20, 5, 30, 10}, sum = 0;
-        size_t shown = table_fit(widths, mins, 4, rows[i].limit);
+        struct table_room room[] = {{20, 4}, {5, 0}, {30, 6}, {10, 0}};
+        unsigned sum = 0;
+        size_t shown = table_fit(room, 4, rows[i].limit);
 
         assert_int_equal(shown, rows[i].shown);
         for (size_t k = 0; k < shown; k++) {
-            assert_int_equal(widths[k], rows[i].widths[k]);
-            sum += widths[k] + (k ? 2 : 0);
+            assert_int_equal(room[k].width, rows[i].widths[k]);
+            sum += room[k].width + (k ? 2 : 0);
         }
         assert_true(rows[i].limit == 0 || sum <= rows[i].limit);
+    }
+}
+
+/* An id that people copy stays whole while there are columns behind the third to leave out. */
+static void a_dear_column_is_cut_last(void **state)
+{
+    static const struct {
+        unsigned limit;
+        size_t shown;
+        unsigned dear;
+    } rows[] = {{100, 5, 32}, {65, 5, 32}, {57, 4, 32}, {48, 3, 32},
+                {40, 3, 24},  {24, 3, 8},  {20, 2, 10}};
+
+    (void)state;
+    for (size_t i = 0; i < nr_countof(rows); i++) {
+        struct table_room room[] = {{8, 0}, {32, 8, true}, {4, 0}, {7, 0}, {20, 6}};
+
+        assert_int_equal(table_fit(room, 5, rows[i].limit), rows[i].shown);
+        assert_int_equal(room[1].width, rows[i].dear);
     }
 }
 
@@ -250,6 +272,7 @@ int main(void)
         cmocka_unit_test(bars),
         cmocka_unit_test(cells),
         cmocka_unit_test(columns_are_cut_then_left_out),
+        cmocka_unit_test(a_dear_column_is_cut_last),
         cmocka_unit_test(a_table_is_as_wide_as_it_may_be),
         cmocka_unit_test(help_is_wrapped_below_itself),
     };
