@@ -12,7 +12,7 @@
 /* How long a call may take, and so which thread runs it. Quick ones have a thread for themselves, so that no invocation waits behind an
  * upload, and no upload behind work on a whole bucket. Those that wait for registries have several, for a registry may be slow. A thread whose own queue is empty takes quick ones. */
 enum call_weight { CALL_QUICK, CALL_UPLOAD, CALL_BULK, CALL_IMAGE, CALL_WEIGHTS };
-enum { HANDLER_IMAGE_THREADS = 4, HANDLER_THREADS = CALL_IMAGE + HANDLER_IMAGE_THREADS };
+enum { HANDLER_IMAGE_THREADS = 8, HANDLER_THREADS = CALL_IMAGE + HANDLER_IMAGE_THREADS };
 
 struct call_queue {
     struct fn_call *first, *last;

@@ -12,7 +12,14 @@
 #include "fnmanager/manager.h"
 #include "fnmanager/metadata_images.h"
 
-enum { PULLS_MAX = 256, PULLS_OF_ACCOUNT_MAX = 2, FAILED_KEPT_MS = 600000 };
+enum {
+    PULLS_MAX = 256,
+    PULLS_OF_ACCOUNT_MAX = 2,
+    FAILED_KEPT_MS = 600000,
+    FAILED_OF_ACCOUNT_MAX = 8
+};
+
+static const char engine_away[] = "The Docker Engine of this host does not answer as it should.";
 
 /* One that is asked for or under way, or has failed. */
 struct image_pull {
@@ -33,7 +40,6 @@ void images_init(struct images *i)
 static void pull_free(struct images *i, struct image_pull *p)
 {
     nr_list_del(&p->link);
-    i->count--;
     free(p->account);
     free(p->reference);
     free(p);
@@ -94,20 +100,32 @@ int images_ask(struct fnmanager *m, struct image_call *c,
 
 /* ---- pulls under way ---------------------------------------------------------------------------------------- */
 
-/* Failed ones that nobody asked about for long, and an earlier one of the same. */
+/* Failed ones of a while ago, an earlier one of the same, and of one account the oldest that are too many. */
 static void tidy(struct images *i, const char *account, const char *reference)
 {
     int64_t now_ms = nr_wall_ms();
+    struct image_pull *oldest = NULL;
+    unsigned failed = 0;
 
     NR_LIST_EACH(&i->pulls, l) {
         struct image_pull *p = nr_container_of(l, struct image_pull, link);
-        bool same = strcmp(p->account, account) == 0 && strcmp(p->reference, reference) == 0;
+        bool own = strcmp(p->account, account) == 0;
 
-        if (p->ended_ms && (same || now_ms - p->ended_ms > FAILED_KEPT_MS))
+        if (p->ended_ms == 0)
+            continue;
+        if ((own && strcmp(p->reference, reference) == 0) ||
+            now_ms - p->ended_ms > FAILED_KEPT_MS) {
             pull_free(i, p);
+        } else if (own) {
+            oldest = oldest ? oldest : p;
+            failed++;
+        }
     }
+    if (failed >= FAILED_OF_ACCOUNT_MAX)
+        pull_free(i, oldest);
 }
 
+/* Of the account, or with NULL of all. */
 static unsigned under_way(const struct images *i, const char *account)
 {
     unsigned n = 0;
@@ -115,7 +133,7 @@ static unsigned under_way(const struct images *i, const char *account)
     for (struct nr_link *l = i->pulls.next; l != &i->pulls; l = l->next) {
         const struct image_pull *p = nr_container_of(l, struct image_pull, link);
 
-        n += p->ended_ms == 0 && strcmp(p->account, account) == 0;
+        n += p->ended_ms == 0 && (account == NULL || strcmp(p->account, account) == 0);
     }
     return n;
 }
@@ -128,7 +146,7 @@ int images_announce(struct fnmanager *m, const char *account, const struct image
 
     pthread_mutex_lock(&i->lock);
     tidy(i, account, name->reference);
-    if (under_way(i, account) >= PULLS_OF_ACCOUNT_MAX || i->count >= PULLS_MAX) {
+    if (under_way(i, account) >= PULLS_OF_ACCOUNT_MAX || under_way(i, NULL) >= PULLS_MAX) {
         (void)nr_err_set(
             err, NR_EQUOTA,
             "%d images of this account are being looked for already; try again when one is there.",
@@ -139,7 +157,6 @@ int images_announce(struct fnmanager *m, const char *account, const struct image
         p->reference = nr_strdup(name->reference);
         p->begun_ms = nr_wall_ms();
         nr_list_add(&i->pulls, &p->link);
-        i->count++;
     }
     pthread_mutex_unlock(&i->lock);
     if (p != NULL)
@@ -284,9 +301,7 @@ static int take_local(struct pinning *p, struct nr_err *err)
 
     json_decref(c.found);
     if (r < 0 && r != NR_ENOENT)
-        return nr_err_set(err, r, "%s",
-                          r == NR_EUNAVAIL ? "The Docker Engine of this host does not answer."
-                                           : c.err.text);
+        return nr_err_set(err, NR_EUNAVAIL, "%s", engine_away);
     if (!local)
         return NR_ENOENT;
     (void)snprintf(p->pin, sizeof(p->pin), "%s", c.id);
@@ -315,7 +330,7 @@ static int find_pinned(struct pinning *p, struct nr_err *err)
 
     json_decref(c.found);
     if (r < 0)
-        return r == NR_ENOENT ? r : nr_err_set(err, r, "%s", c.err.text);
+        return r == NR_ENOENT ? r : nr_err_set(err, NR_EUNAVAIL, "%s", engine_away);
     p->bytes = c.bytes;
     return check_found(&c, p->name.reference, err);
 }

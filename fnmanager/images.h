@@ -21,8 +21,7 @@ struct fn_call;
 struct images {
     pthread_mutex_t lock;
     struct nr_link pulls; /* under way, and failed ones of a while ago */
-    unsigned count;
-    bool ready; /* inited */
+    bool ready;           /* inited */
 };
 
 void images_init(struct images *i);

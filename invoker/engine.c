@@ -15,7 +15,7 @@
 #include "common/base/mem.h"
 
 /* Slow registries must not make everybody's images wait. */
-enum { PULLERS = 3 };
+enum { PULLERS = 6 };
 /* The API version we speak, and the oldest Engine we can use. */
 enum { API_MAJOR = 1, API_MINOR = 41 };
 

@@ -96,6 +96,8 @@ static void take_line(struct pull_text *t, struct nr_str line)
     const char *id = o ? nr_json_string(o, "id") : NULL;
     const char *status = o ? nr_json_string(o, "status") : NULL;
 
+    if (error == NULL && o) /* of a refusal before the pull began */
+        error = nr_json_string(o, "message");
     if (error && !t->failed) {
         t->failed = true;
         (void)snprintf(t->words, sizeof(t->words), "%s", error);

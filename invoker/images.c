@@ -117,6 +117,21 @@ static int remove_one(struct engine_worker *w, struct image_call *c)
 
 /* ---- registries --------------------------------------------------------------------------------------------- */
 
+/* What became of an errand that has no answer, as a sentence for clients. */
+static void no_answer(struct image_call *c, int r)
+{
+    static const struct {
+        int code;
+        const char *words;
+    } of_registry[] = {{NR_ETIMEOUT, "timeout"}, {NR_ECANCELED, "canceled"}};
+
+    c->err = (struct nr_err){0};
+    for (size_t i = 0; i < nr_countof(of_registry); i++)
+        if (of_registry[i].code == r)
+            (void)image_refusal(c->reference, of_registry[i].words, &c->err);
+    (void)nr_err_set(&c->err, NR_EUNAVAIL, "The Docker Engine of this host does not answer.");
+}
+
 static int ask(struct engine_worker *w, struct image_call *c)
 {
     char path[PATH_MAX_BYTES];
@@ -129,10 +144,8 @@ static int ask(struct engine_worker *w, struct image_call *c)
     nr_auto_json json_t *o = r == 0 ? nr_json_parse(nr_buf_str(&reply.body), NULL) : NULL;
     const char *digest = o ? nr_json_string(json_object_get(o, "Descriptor"), "digest") : NULL;
 
-    if (r == NR_ETIMEOUT) {
-        c->err = (struct nr_err){0};
-        r = image_refusal(c->reference, "timeout", &c->err);
-    }
+    if (r < 0)
+        no_answer(c, r);
     if (r == 0 && reply.status == 200 && digest && strlen(digest) < sizeof(c->digest))
         (void)snprintf(c->digest, sizeof(c->digest), "%s", digest);
     else if (r == 0)
@@ -194,15 +207,12 @@ static int pull(struct engine_worker *w, struct image_call *c)
         r = engine_errand(w, &x, &reply, &why);
     nr_buf_fini(&reply.body);
     (void)pull_text_add(p.text, NR_STR("\n"));
-    if (c->err.code == 0 && pull_text_error(p.text, c->reference, &c->err) == 0 &&
-        (r < 0 || reply.status != 200))
-        (void)image_refusal(c->reference,
-                            r == NR_ETIMEOUT      ? "timeout"
-                            : r == NR_ECANCELED   ? "canceled"
-                            : r == NR_ECLOSED     ? "EOF"
-                            : reply.status == 404 ? "not found"
-                                                  : "",
-                            &c->err);
+    if (c->err.code == 0 && pull_text_error(p.text, c->reference, &c->err) == 0) {
+        if (r < 0)
+            no_answer(c, r);
+        else if (reply.status != 200)
+            (void)image_refusal(c->reference, reply.status == 404 ? "not found" : "", &c->err);
+    }
     pull_text_free(p.text);
     return c->err.code;
 }

@@ -155,12 +155,64 @@ static void memory_steps(void **state)
         assert_int_equal(container_memory_mb(table[i][0]), table[i][1]);
 }
 
+/* A cap and a weight of the function's own, and GPUs: of two that it holds the Engine is asked for one. */
+static void cpu_and_gpus(void **state)
+{
+    static const struct node_gpu gpus[] = {
+        {"a0", 4096, true}, {"GPU-b1", 8192, true}, {"c2", 4096, false}};
+    char image[] = "narae/native:0", empty[] = "";
+    struct function f = hostile(empty);
+    struct create_spec s = {.id = "01234567",
+                            .agent_path = "/a",
+                            .socket_dir = "/s",
+                            .hosts_path = "/h",
+                            .installation = "0",
+                            .invoker = "0",
+                            .gpus = gpus,
+                            .gpu = {.want = {2, 1024, 60}, .devices = 6}};
+    size_t n;
+
+    f.image = image;
+    f.file = empty;
+    f.cpus_milli = 250;
+    f.cpu_share = 77;
+    create_spec_of(&f, false, &s);
+    nr_auto_free char *text = create_body(&s, &n);
+    nr_auto_json json_t *j = nr_json_parse((struct nr_str){text, n}, NULL);
+    const json_t *h = json_object_get(j, "HostConfig");
+    nr_auto_free char *requests = nr_json_text(json_object_get(h, "DeviceRequests"), NULL);
+    nr_auto_free char *env = nr_json_text(json_object_get(j, "Env"), NULL);
+
+    assert_int_equal(number(h, "NanoCpus"), 250000000);
+    assert_int_equal(number(h, "CpuShares"), 77);
+    assert_string_equal(
+        requests, "[{\"Driver\":\"\",\"DeviceIDs\":[\"GPU-b1\"],\"Capabilities\":[[\"gpu\"]]}]");
+    assert_string_equal(
+        env,
+        "[\"CUDA_MPS_ACTIVE_THREAD_PERCENTAGE=60\",\"CUDA_MPS_PINNED_DEVICE_MEM_LIMIT=0=1024M,1=1024M\"]");
+    assert_string_equal(nr_json_string(json_object_get(j, "Labels"), "narae.gpu"),
+                        "GPU-b1,c2;1024;60");
+}
+
+static void weights(void **state)
+{
+    struct function f = {.memory_mb = 100};
+
+    assert_int_equal(function_cpu_shares(&f), 512); /* of the 128 MB that it gets */
+    assert_false(function_has_cpu(&f));
+    f.cpu_share = 2;
+    assert_int_equal(function_cpu_shares(&f), 2);
+    assert_true(function_has_cpu(&f));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_but_the_list),
         cmocka_unit_test(hardening),
         cmocka_unit_test(memory_steps),
+        cmocka_unit_test(cpu_and_gpus),
+        cmocka_unit_test(weights),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
