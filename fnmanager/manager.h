@@ -33,7 +33,8 @@ struct fnmanager {
     struct preenv *preenv;
     struct images images;
     _Atomic uint64_t revision; /* the last one given out */
-    _Atomic int64_t window_ms; /* wall clock: when to look for update windows that end; 0: none is open */
+    _Atomic int64_t
+        window_ms; /* wall clock: when to look for update windows that end; 0: none is open */
     nr_counter swept;
 };
 

@@ -163,4 +163,5 @@ static const char step_images[] =
     " ON CONFLICT(account, pin) DO UPDATE SET ours = max(ours, excluded.ours);"
     " DELETE FROM images WHERE account = old.name; END;";
 
-const char *const schema_steps[] = {step_1, step_2, step_3, step_4, step_5, step_accounts, step_images, NULL};
+const char *const schema_steps[] = {step_1, step_2,        step_3,      step_4,
+                                    step_5, step_accounts, step_images, NULL};
