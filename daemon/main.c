@@ -193,6 +193,21 @@ static void on_change(void *arg, const char *account, const char *package, const
         controller_on_change(d->controller, account, package, name, old_revision, what);
 }
 
+/* Nobody deploys before the invoker is open nor after it is closed: the gateway, which lets them in, is open for a shorter time. */
+static void on_image(void *arg, struct image_call *c)
+{
+    struct daemon *d = arg;
+
+    invoker_image(d->invoker, c);
+}
+
+static void on_registry_auth(void *arg, const char *account, const char *image, char **ret_auth)
+{
+    struct daemon *d = arg;
+
+    fnmanager_registry_auth(d->fnmanager, account, image, ret_auth);
+}
+
 static int open_fnmanager(struct daemon *d, struct nr_err *err)
 {
     const struct fnmanager_config c = {.data_dir = d->options.data,
@@ -206,6 +221,8 @@ static int open_fnmanager(struct daemon *d, struct nr_err *err)
                                        .keep_versions_days = d->options.keep_versions_days,
                                        .keep_retired_days = d->options.keep_retired_days,
                                        .node = &d->node,
+                                       .registries = d->options.registries,
+                                       .image = on_image,
                                        .devices = d->devices,
                                        .loop = &d->loop,
                                        .on_change = on_change,
@@ -252,6 +269,8 @@ static int open_invoker(struct daemon *d, struct nr_err *err)
                                      .keep_alive_ms = (uint32_t)(d->options.keep_alive_s * 1000),
                                      .function_of = function_of,
                                      .function_of_arg = d,
+                                     .registry_auth = on_registry_auth,
+                                     .registry_auth_arg = d,
                                      .engine_workers = (int)d->options.engine_workers,
                                      .freeze_after_ms = (uint32_t)d->options.freeze_after_ms,
                                      .containers_max = (unsigned)d->options.containers_max,
