@@ -21,12 +21,26 @@ enum { API_MAJOR = 1, API_MINOR = 41 };
 
 /* ---- the queue ---------------------------------------------------------------------------------------------- */
 
+static const struct {
+    int from, to; /* ranks */
+    const char *name;
+} lanes[LANES] = {
+    [LANE_CALLS] = {0, RANK_PULL, "engine"},
+    [LANE_PULLS] = {RANK_PULL, RANK_HANDOVER, "engine-pull"},
+    [LANE_HANDOVERS] = {RANK_HANDOVER, RANK_COUNT, "hand-over"},
+};
+
+static enum engine_lane lane_of(enum engine_rank rank)
+{
+    return rank == RANK_HANDOVER ? LANE_HANDOVERS : rank == RANK_PULL ? LANE_PULLS : LANE_CALLS;
+}
+
 void engine_submit(struct engine *e, struct engine_job *j)
 {
     (void)pthread_mutex_lock(&e->lock);
     nr_list_add(&e->queues[j->rank], &j->link);
     e->waiting++;
-    (void)pthread_cond_signal(j->rank == RANK_PULL ? &e->wake_puller : &e->wake);
+    (void)pthread_cond_signal(&e->wake[lane_of(j->rank)]);
     (void)pthread_mutex_unlock(&e->lock);
 }
 
@@ -39,9 +53,8 @@ static bool is_low(enum engine_rank rank)
 static struct engine_job *take(struct engine_worker *w)
 {
     struct engine *e = w->e;
-    int from = w->pulls ? RANK_PULL : 0, to = w->pulls ? RANK_COUNT : RANK_PULL;
 
-    for (int rank = from; rank < to; rank++) {
+    for (int rank = lanes[w->lane].from; rank < lanes[w->lane].to; rank++) {
         bool low = is_low((enum engine_rank)rank);
         bool may = !low || e->low_running < e->low_max || e->stopping;
         struct nr_link *l = may ? nr_list_pop(&e->queues[rank]) : NULL;
@@ -61,7 +74,7 @@ static void ran(struct engine *e, enum engine_rank rank)
     if (!is_low(rank))
         return;
     e->low_running--;
-    (void)pthread_cond_signal(&e->wake);
+    (void)pthread_cond_signal(&e->wake[LANE_CALLS]);
 }
 
 static void job_is_back(struct nr_mail *m)
@@ -94,7 +107,7 @@ static void *worker_main(void *arg)
         } else if (e->stopping) {
             break;
         } else {
-            (void)pthread_cond_wait(w->pulls ? &e->wake_puller : &e->wake, &e->lock);
+            (void)pthread_cond_wait(&e->wake[w->lane], &e->lock);
         }
     }
     bool abandoned = e->abandoned;
@@ -152,8 +165,8 @@ static void engine_free(struct engine *e)
     for (int i = 0; i < e->worker_count; i++)
         nr_fetch_free(e->workers[i].fetch);
     nr_fetch_free(e->own.fetch);
-    (void)pthread_cond_destroy(&e->wake);
-    (void)pthread_cond_destroy(&e->wake_puller);
+    for (int i = 0; i < LANES; i++)
+        (void)pthread_cond_destroy(&e->wake[i]);
     (void)pthread_mutex_destroy(&e->lock);
     free(e->workers);
     free(e->socket_path);
@@ -177,16 +190,19 @@ static void worker_is_gone(struct nr_mail *m)
 
 static void start_workers(struct engine *e, int count)
 {
-    e->workers = nr_alloc((size_t)(count + PULLERS) * sizeof(*e->workers));
-    e->worker_count = count + PULLERS;
+    e->worker_count = count + PULLERS + 1;
+    e->workers = nr_alloc((size_t)e->worker_count * sizeof(*e->workers));
     e->low_max = count > 1 ? (unsigned)count / 2 : 1;
     for (int i = 0; i < e->worker_count; i++) {
         struct engine_worker *w = &e->workers[i];
 
-        *w = (struct engine_worker){
-            .e = e, .pulls = i >= count, .fetch = nr_fetch_make(e->socket_path)};
+        *w = (struct engine_worker){.e = e,
+                                    .lane = i < count             ? LANE_CALLS
+                                            : i < count + PULLERS ? LANE_PULLS
+                                                                  : LANE_HANDOVERS,
+                                    .fetch = nr_fetch_make(e->socket_path)};
         nr_check(w->fetch && pthread_create(&w->thread, NULL, worker_main, w) == 0);
-        (void)pthread_setname_np(w->thread, w->pulls ? "engine-pull" : "engine");
+        (void)pthread_setname_np(w->thread, lanes[w->lane].name);
         e->alive++;
     }
 }
@@ -201,9 +217,9 @@ int engine_open(const struct engine_config *c, struct engine **ret, struct nr_er
     e->own = (struct engine_worker){.e = e, .fetch = nr_fetch_make(c->socket_path)};
     for (int i = 0; i < RANK_COUNT; i++)
         nr_list_init(&e->queues[i]);
-    nr_check(e->own.fetch && pthread_mutex_init(&e->lock, NULL) == 0 &&
-             pthread_cond_init(&e->wake, NULL) == 0 &&
-             pthread_cond_init(&e->wake_puller, NULL) == 0);
+    nr_check(e->own.fetch && pthread_mutex_init(&e->lock, NULL) == 0);
+    for (int i = 0; i < LANES; i++)
+        nr_check(pthread_cond_init(&e->wake[i], NULL) == 0);
     int r = negotiate(e, err);
 
     if (r < 0) {
@@ -219,7 +235,7 @@ void engine_hurry_removals(struct engine *e)
 {
     (void)pthread_mutex_lock(&e->lock);
     e->low_max = (unsigned)e->worker_count;
-    (void)pthread_cond_broadcast(&e->wake);
+    (void)pthread_cond_broadcast(&e->wake[LANE_CALLS]);
     (void)pthread_mutex_unlock(&e->lock);
 }
 
@@ -234,8 +250,8 @@ static void stop_workers(struct engine *e, bool abandoned)
     (void)pthread_mutex_lock(&e->lock);
     e->stopping = true;
     e->abandoned = abandoned;
-    (void)pthread_cond_broadcast(&e->wake);
-    (void)pthread_cond_broadcast(&e->wake_puller);
+    for (int i = 0; i < LANES; i++)
+        (void)pthread_cond_broadcast(&e->wake[i]);
     (void)pthread_mutex_unlock(&e->lock);
 }
 

@@ -16,8 +16,17 @@ struct engine;
 struct engine_worker;
 
 /* Best first. Jobs of equal rank go in order. Prewarms and removals together take at most half of the workers. Pulls have workers of
- * their own, for they may take minutes. */
-enum engine_rank { RANK_THAW, RANK_START, RANK_PREWARM, RANK_REMOVE, RANK_PULL, RANK_COUNT };
+ * their own, for they may take minutes; hand-overs of stems have one, which makes no calls: a call waits for each of them, and nothing that
+ * takes longer than the kernel's files may stand before it. */
+enum engine_rank {
+    RANK_THAW,
+    RANK_START,
+    RANK_PREWARM,
+    RANK_REMOVE,
+    RANK_PULL,
+    RANK_HANDOVER,
+    RANK_COUNT
+};
 
 /* Deadlines of calls. */
 enum {

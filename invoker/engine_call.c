@@ -164,8 +164,8 @@ bool engine_reachable(const struct engine *e)
         uint64_t from_ms = atomic_load(&e->workers[i].calls_from_ms);
 
         /* it took a call and has said nothing to anybody since */
-        if (!e->workers[i].pulls && from_ms > 0 && now_ms > from_ms + ENGINE_SILENT_MS &&
-            now_ms > answered_ms + ENGINE_SILENT_MS)
+        if (e->workers[i].lane == LANE_CALLS && from_ms > 0 &&
+            now_ms > from_ms + ENGINE_SILENT_MS && now_ms > answered_ms + ENGINE_SILENT_MS)
             return false;
     }
     return true;

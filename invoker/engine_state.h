@@ -7,11 +7,14 @@
 #include "common/net/fetch.h"
 #include "invoker/engine.h"
 
+/* Who takes which ranks: calls, pulls, hand-overs. */
+enum engine_lane { LANE_CALLS, LANE_PULLS, LANE_HANDOVERS, LANES };
+
 struct engine_worker {
     struct engine *e;
     struct nr_fetch *fetch;
     pthread_t thread;
-    bool pulls;                     /* takes RANK_PULL and nothing else */
+    enum engine_lane lane;          /* what it takes */
     _Atomic uint64_t calls_from_ms; /* since when a call is under way; 0: none */
     struct nr_mail gone;
 };
@@ -23,7 +26,7 @@ struct engine {
     char api[16], version[64];
 
     pthread_mutex_t lock;
-    pthread_cond_t wake, wake_puller;
+    pthread_cond_t wake[LANES];
     struct nr_link queues[RANK_COUNT];
     unsigned waiting;
     unsigned low_running, low_max; /* prewarms and removals: under way, and how many may be */

@@ -1,11 +1,11 @@
 /* A stem is handed over. On the loop it changes hands at once: out of its shelf, into the pool, its slot to the call that waits. What
- * takes time follows in one go on a work thread, while the call makes its claim; on an Engine worker where the account's rules are to be
- * set, for that asks for names and runs programs, and work threads are few:
+ * takes time follows in one go on a worker that does nothing else, while the call makes its claim; on one of those for the Engine's calls
+ * where the account's rules are to be set, for that asks for names and runs programs:
  *
  *   raise      the memory limit and the weight, by the control group's files; the Engine is asked where they are not visible
  *   grant      the network slot gets the rules of the account's egress grants
  *   identity   whose it is, on the host
- *   code       opened, its digest checked
+ *   code       opened, its digest checked; large code meanwhile on a work thread, so that no other hand-over waits for it
  *
  * The call waits for that in I_INIT, as for the code of a container that was started for it. If raise, grant or identity fail, nothing
  * of the tenant has reached the container; it goes, and its call looks for another one.
@@ -17,9 +17,14 @@
 #include "invoker/stem.h"
 #include "ports/grants.h"
 
-enum { PATH_MAX_BYTES = 128, BODY_MAX_BYTES = 160, NANO_PER_MILLI = 1000000 };
+enum {
+    PATH_MAX_BYTES = 128,
+    BODY_MAX_BYTES = 160,
+    NANO_PER_MILLI = 1000000,
+    LARGE_CODE_BYTES = 1 << 20
+};
 
-/* ---- on a work thread --------------------------------------------------------------------------------------- */
+/* ---- on another thread --------------------------------------------------------------------------------------- */
 
 static int write_identity(struct container *ct, struct nr_err *err)
 {
@@ -29,6 +34,11 @@ static int write_identity(struct container *ct, struct nr_err *err)
     who.settings = ct->settings;
     who.network_slot = ct->net_slot ? net_slot_name(ct->net_slot) : "";
     return identity_write(ct->v->folder, ct->name, &who, err);
+}
+
+static bool has_large_code(const struct container *ct)
+{
+    return ct->fn->code_bytes > LARGE_CODE_BYTES;
 }
 
 static void hand_over(struct container *ct)
@@ -41,15 +51,18 @@ static void hand_over(struct container *ct)
         return;
     if (write_identity(ct, &h->err) < 0)
         return;
+    if (!has_large_code(ct))
+        ct->code_result = container_open_code(ct->fn, &ct->code_fd);
+}
+
+static void open_large_code(struct nr_work *w)
+{
+    struct container *ct = nr_container_of(w, struct container, handover.code);
+
     ct->code_result = container_open_code(ct->fn, &ct->code_fd);
 }
 
-static void by_work_thread(struct nr_work *w)
-{
-    hand_over(nr_container_of(w, struct container, handover.work));
-}
-
-static void by_engine_worker(struct engine_worker *w, struct engine_job *job)
+static void by_worker(struct engine_worker *w, struct engine_job *job)
 {
     (void)w;
     hand_over(nr_container_of(job, struct container, handover.job));
@@ -104,7 +117,7 @@ static void finish(struct container *ct)
         container_retire(ct, ENDED_HANDOVER_FAILED);
 }
 
-/* One of the two is done; ends with the last. */
+/* One of them is done; ends with the last. */
 static void step_done(struct container *ct)
 {
     if (--ct->handover.pending == 0 && ct->state < CT_DYING)
@@ -135,9 +148,9 @@ static void handed_over(struct container *ct)
     step_done(ct);
 }
 
-static void on_work_done(struct nr_work *w)
+static void on_code_opened(struct nr_work *w)
 {
-    handed_over(nr_container_of(w, struct container, handover.work));
+    step_done(nr_container_of(w, struct container, handover.code));
 }
 
 static void on_job_done(struct engine_job *job)
@@ -148,17 +161,19 @@ static void on_job_done(struct engine_job *job)
 static void submit(struct container *ct)
 {
     struct handover *h = &ct->handover;
+    bool rules = ct->net_slot && ct->fn->grants && ct->fn->grants->egress_count > 0;
 
     h->pending = 1;
     (void)container_ref(ct);
-    if (ct->net_slot && ct->fn->grants && ct->fn->grants->egress_count > 0) {
-        h->job =
-            (struct engine_job){.rank = RANK_START, .work = by_engine_worker, .done = on_job_done};
-        engine_submit(ct->v->engine, &h->job);
-    } else {
-        h->work = (struct nr_work){.work = by_work_thread, .done = on_work_done};
-        nr_work_post(ct->v->loop, &h->work);
-    }
+    h->job = (struct engine_job){
+        .rank = rules ? RANK_START : RANK_HANDOVER, .work = by_worker, .done = on_job_done};
+    engine_submit(ct->v->engine, &h->job);
+    if (!has_large_code(ct))
+        return;
+    h->pending++;
+    (void)container_ref(ct);
+    h->code = (struct nr_work){.work = open_large_code, .done = on_code_opened};
+    nr_work_post(ct->v->loop, &h->code);
 }
 
 static void change_hands(struct container *ct, struct pool *p)

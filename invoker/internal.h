@@ -142,8 +142,8 @@ enum loss_state { LOSS_NOT_ASKED, LOSS_ASKED, LOSS_KNOWN };
 
 /* A stem that becomes a function's container; handover.c. */
 struct handover {
-    struct nr_work work;      /* raise, whose it is, network slot, code */
-    struct engine_job job;    /* the same, where it sets rules */
+    struct engine_job job;    /* raise, whose it is, network slot, small code */
+    struct nr_work code;      /* large code */
     struct engine_job update; /* the raise, where the files are not visible */
     unsigned pending;         /* of these */
     bool raise, raise_failed; /* by the files */
