@@ -66,9 +66,9 @@ class Storm:
 
     def body(self):
         self.marker += 1
-        return {"exec": {"kind": "blackbox", "image": "openwhisk/dockerskeleton",
-                         "code": f"#!/bin/sh\necho '{{\"code\": {self.marker}}}'\n"},
-                "limits": {"memory": 64}, "annotations": [{"key": "narae.network", "value": "none"}]}
+        return {"exec": {"kind": "python:3", "code": f"def main(args):\n    return {{'code': {self.marker}}}\n"},
+                "limits": {"memory": 128, "concurrency": CLIENTS},  # one container serves all
+                "annotations": [{"key": "narae.network", "value": "none"}]}
 
     def is_blocked(self, number):
         return bool(self.states[number].said) and self.states[number].said[-1][2] == "blocked"
@@ -206,7 +206,7 @@ class Storm:
 
 
 def test_a_storm_of_moves(start_platform):
-    own = start_platform("--stems=native=2")
+    own = start_platform("--stems=python:3=2")
     storm = Storm(own)
     storm.run()
     statuses = collections.Counter(status for _, _, _, status, _ in storm.calls)
