@@ -226,6 +226,8 @@ static int put(struct fnmanager *m, struct fn_call *call, struct put *p, uint64_
 
     if ((r = check_place(m, call)) == 0 &&
         (r = action_body_parse(body, m->config.kinds, &ranges, &p->body, &call->err)) == 0 &&
+        (r = p->move == MOVE_COMMIT ? settings_memory_step(p->body.limits.memory_mb, &call->err)
+                                    : 0) == 0 &&
         (r = put_parsed(m, call, p)) == 0)
         *ret_old = p->exists ? p->old.revision : 0;
     return r;

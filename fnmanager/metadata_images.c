@@ -104,7 +104,9 @@ static int load_run(sqlite3 *db, struct nr_db_job *job)
         struct nr_str secret = nr_db_column(s, 1);
 
         j->username = sql_text(s, 0);
-        j->secret = nr_strndup(secret.n ? secret.p : "", secret.n);
+        j->secret = nr_alloc(secret.n + 1); /* bytes, no text */
+        if (secret.n > 0)
+            memcpy(j->secret, secret.p, secret.n);
         j->secret_bytes = secret.n;
     }
     (void)sqlite3_reset(s);

@@ -7,6 +7,7 @@
 #include "common/base/mem.h"
 
 enum { CPUS_MIN_MILLI = 50, SHARE_MIN = 2, SHARE_MAX = 262144, GPU_STEP_MB = 256 };
+enum { MEMORY_STEP_MB = 64 };
 enum { MILLI = 1000, CPUS_MAX = 1 << 20 };
 
 static int read_cpus(const json_t *value, struct settings *s, struct nr_err *err)
@@ -178,4 +179,16 @@ int settings_check(const char *annotations, const struct node *node, struct nr_e
     int r = settings_read(all, &s, err);
 
     return r == 0 ? settings_fit(&s, node, err) : r;
+}
+
+int settings_memory_step(int64_t memory_mb, struct nr_err *err)
+{
+    int64_t below = memory_mb / MEMORY_STEP_MB * MEMORY_STEP_MB;
+
+    if (memory_mb < 0 || below == memory_mb)
+        return 0;
+    return nr_err_set(err, NR_EINVAL,
+                      "memory size %lld MB is not a multiple of %d; the nearest are %lld and %lld.",
+                      (long long)memory_mb, MEMORY_STEP_MB, (long long)below,
+                      (long long)below + MEMORY_STEP_MB);
 }

@@ -28,4 +28,8 @@ int settings_fit(const struct settings *s, const struct node *node, struct nr_er
 /* Both, for annotations as they are stored (JSON text, lent). */
 int settings_check(const char *annotations, const struct node *node, struct nr_err *err);
 
+/* /narae/v1 takes memory in steps of 64 MB only (the container of anything else would get the next one). -1, not given, is fine. NR_EINVAL names
+ * the two nearest. */
+int settings_memory_step(int64_t memory_mb, struct nr_err *err);
+
 #endif

@@ -120,3 +120,17 @@ def test_an_update_keeps_settings_and_deletes_them_by_name(platform, name):
     assert reply.status == 200 and "narae.cpus" not in json.dumps(reply.json["annotations"])
     invoke(platform, name)
     assert [h["NanoCpus"] for h in limits_of(platform, name)] == [0]
+
+
+@pytest.mark.parametrize("memory,text", [(96, "the nearest are 64 and 128"), (1000, "the nearest are 960 and 1024"), (63, "below"),
+                                         (128, None)])
+def test_an_update_of_ours_takes_steps_only(platform, name, memory, text):
+    """/narae/v1 knows no other memory than a container can have."""
+    assert put(platform, name).status == 200
+    path = f"/narae/v1/functions/{name}/update"
+    assert platform.request("POST", path, {}).status == 200
+    reply = platform.request("POST", path + "/commit", {"limits": {"memory": memory}})
+    assert reply.status == (400 if text else 200) and (text is None or text in reply.error), reply
+    if text:
+        assert platform.request("POST", path + "/abort").status == 200
+    assert platform.request("GET", f"actions/{name}").json["limits"]["memory"] == (256 if text else memory)

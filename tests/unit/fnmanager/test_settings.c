@@ -98,12 +98,27 @@ static void a_node_without_gpus_says_so(void **state)
         settings_check("[{\"key\":\"narae.gpu\",\"value\":{\"count\":0}}]", &bare, NULL), 0);
 }
 
+static void memory_has_steps(void **state)
+{
+    static const int64_t good[] = {-1, 64, 128, 1024, 65536}, bad[] = {63, 65, 96, 1000};
+    struct nr_err err = {0};
+
+    for (size_t i = 0; i < nr_countof(good); i++)
+        assert_int_equal(settings_memory_step(good[i], NULL), 0);
+    for (size_t i = 0; i < nr_countof(bad); i++)
+        assert_int_equal(settings_memory_step(bad[i], NULL), NR_EINVAL);
+    assert_int_equal(settings_memory_step(1000, &err), NR_EINVAL);
+    assert_string_equal(
+        err.text, "memory size 1000 MB is not a multiple of 64; the nearest are 960 and 1024.");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_said_is_read),
         cmocka_unit_test(ranges_are_told),
         cmocka_unit_test(a_node_without_gpus_says_so),
+        cmocka_unit_test(memory_has_steps),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
