@@ -186,7 +186,8 @@ static int put_parsed(struct fnmanager *m, struct fn_call *call, struct put *p)
     if ((r = read_and_merge(m, call, p)) < 0 || (r = pin_image(m, call, p)) != 0 ||
         (r = store_code(m, call, p)) < 0)
         return r;
-    if ((r = commit(m, call, p)) < 0)
+    if ((r = code_check_sha256(&p->code, call->sha256, &call->err)) < 0 ||
+        (r = commit(m, call, p)) < 0)
         discard_code(m, p, r);
     return r;
 }

@@ -99,8 +99,8 @@ static int check_entry(struct walk *w, struct archive_entry *e)
                           path);
     if (++w->entries > w->limits->entries_max)
         return nr_err_set(w->err, NR_ETOOBIG,
-                          "The archive holds more than the allowed %lld entries.",
-                          (long long)w->limits->entries_max);
+                          "The archive holds more than the allowed %lld entries (%lld and more).",
+                          (long long)w->limits->entries_max, (long long)w->entries);
     return 0;
 }
 

@@ -113,6 +113,27 @@ int code_store(struct storage *s, struct fn_key key, struct nr_str text, const c
     return r;
 }
 
+int code_check_sha256(const struct code_upload *u, struct nr_str said, struct nr_err *err)
+{
+    unsigned char wanted[NR_SHA256_BYTES];
+    char is[2 * NR_SHA256_BYTES + 1];
+
+    if (said.p == NULL)
+        return 0;
+    if (said.n != 2 * NR_SHA256_BYTES || !nr_hex_decode(said, wanted))
+        return nr_err_set(err, NR_EINVAL,
+                          "The header x-narae-sha256 must be %d hexadecimal digits.",
+                          2 * NR_SHA256_BYTES);
+    if (u->number == 0)
+        return nr_err_set(err, NR_EINVAL, "The header x-narae-sha256 was given without code.");
+    if (memcmp(wanted, u->sha256, sizeof(wanted)) == 0)
+        return 0;
+    nr_hex(u->sha256, sizeof(u->sha256), is);
+    return nr_err_set(err, NR_EINVAL,
+                      "The code has the SHA-256 %s, not %.*s as x-narae-sha256 says.", is,
+                      (int)said.n, said.p);
+}
+
 static void replace(char **text, const char *with)
 {
     free(*text);

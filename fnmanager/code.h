@@ -25,6 +25,8 @@ struct code_upload {
  * NR_EINVAL, NR_ETOOBIG, NR_ENOSPC with a sentence; then nothing is left on disk. */
 int code_store(struct storage *s, struct fn_key key, struct nr_str text, const char *extension,
                uint64_t number, struct code_upload *ret, struct nr_err *err);
+/* Is it what the client says it sent? said: 64 hexadecimal digits, p NULL: it says nothing. NR_EINVAL with a sentence. */
+int code_check_sha256(const struct code_upload *u, struct nr_str said, struct nr_err *err);
 /* Moves the upload's facts into a row whose code fields are empty or an older version's. */
 void code_into_row(const struct code_upload *u, struct fn_row *row);
 /* Adds the code of a row as a JSON string, as the client sent it. */

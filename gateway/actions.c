@@ -40,7 +40,9 @@ static bool parameters(struct gateway_request *q)
     call->with_code = true;
     call->limit = LIST_LIMIT_DEFAULT;
     switch ((enum fn_op)q->route->op) {
-    case FN_ACTION_PUT: return query_bool(q, "overwrite", &call->overwrite);
+    case FN_ACTION_PUT:
+        call->sha256 = nr_http_header(&q->http, "x-narae-sha256");
+        return query_bool(q, "overwrite", &call->overwrite);
     case FN_ACTION_GET: return query_bool(q, "code", &call->with_code);
     case FN_ACTION_LIST: return query_page(q, "actions", &call->limit, &call->skip, &call->count);
     default: return true;

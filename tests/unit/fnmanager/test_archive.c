@@ -173,7 +173,7 @@ static void test_ceilings(void **state)
         {{9, 100000, 200, 1 << 20},
          10,
          NR_ETOOBIG,
-         "The archive holds more than the allowed 9 entries."},
+         "The archive holds more than the allowed 9 entries (10 and more)."},
         {{10, 10000, 200, 1 << 20}, 10, 0, NULL},
         {{10, 9999, 200, 1 << 20},
          10,
