@@ -21,7 +21,7 @@
 #define SAMPLES 8000 /* fewer than the cache holds */
 #define WARM_ROUNDS 10
 #define PAGES_FROM 3
-#define PAGES 100
+#define PAGES 200
 #define PAGE_ROWS 200
 
 static const struct runtime_kind kinds[] = {
@@ -232,7 +232,7 @@ static void say(const char *name, double *us, size_t n, const char *end)
 {
     qsort(us, n, sizeof(*us), by_size);
     printf("\"%s\":{\"p50_us\":%.2f,\"p99_us\":%.2f,\"max_us\":%.2f,\"calls\":%zu}%s", name,
-           us[n / 2], us[n * 99 / 100], us[n - 1], n, end);
+           us[n / 2], us[(n * 99 + 99) / 100 - 1], us[n - 1], n, end);
 }
 
 static void on_listed(struct fn_call *call)
