@@ -34,7 +34,7 @@ struct preenv_sample {
     unsigned round;
     bool cold;
     double start_ms, init_ms, run_ms;
-    double cpu_ms, user_ms, system_ms;
+    double cpu_ms, user_ms, system_ms, throttled_ms;
     double init_peak_mb, run_peak_mb, rest_mb, high_water_mb;
     double others; /* processors that the rest of the host used meanwhile */
 };
@@ -55,7 +55,7 @@ struct preenv_config {
     unsigned runs, cold_runs;
 
     /* figures; < 0: none */
-    double cold_ms, p50_ms, p95_ms, user_ms, system_ms;
+    double cold_ms, p50_ms, p95_ms, user_ms, system_ms, throttled_ms;
     double peak_mb, init_peak_mb, run_peak_mb, high_water_mb;
     double payload_peak_mb[PREENV_PAYLOADS_MAX];
     double noise;  /* how far the median of the run time may be off, as a part of it */

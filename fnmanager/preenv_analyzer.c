@@ -20,7 +20,7 @@
 enum { RESAMPLES = 400, SAMPLES_MAX = 4096, GROWTH_CALLS = 12, GROWTH_MAX = 256 };
 
 /* User time is told in hundredths of a second on some kernels: below this the sum of user and system, which is exact, is used. */
-static const double user_told_ms = 100, cpu_told_ms = 2, blur_ms = 1;
+static const double user_told_ms = 100, blur_ms = 1;
 /* Others that use more of the host than this make it a busy one. */
 static const double busy = 0.25;
 static const double grows_by_mb = 1.0;
@@ -79,6 +79,10 @@ static double system_of(const struct preenv_sample *s)
 static double cpu_of(const struct preenv_sample *s)
 {
     return s->cpu_ms;
+}
+static double throttled_of(const struct preenv_sample *s)
+{
+    return s->throttled_ms;
 }
 static double cold_of(const struct preenv_sample *s)
 {
@@ -236,10 +240,6 @@ static void raise_to(double *peak, double x)
 /* A run that goes on after a restart has peaks already, and no samples of them: they only rise. */
 static void find_peaks(struct preenv_config *c)
 {
-    double least[PREENV_PAYLOADS_MAX];
-
-    for (unsigned i = 0; i < PREENV_PAYLOADS_MAX; i++)
-        least[i] = c->payload_peak_mb[i];
     for (unsigned i = 0; i < c->series.count; i++) {
         const struct preenv_sample *s = &c->series.samples[i];
 
@@ -247,13 +247,27 @@ static void find_peaks(struct preenv_config *c)
         raise_to(s->cold ? &c->init_peak_mb : &c->run_peak_mb, s->init_peak_mb);
         raise_to(&c->run_peak_mb, s->run_peak_mb);
         raise_to(&c->high_water_mb, s->high_water_mb);
-        /* the least of its calls: the others find what a larger payload before them has left behind */
-        if (!s->cold && s->run_peak_mb >= 0 &&
-            (least[s->payload] < 0 || s->run_peak_mb < least[s->payload]))
-            least[s->payload] = s->run_peak_mb;
     }
-    memcpy(c->payload_peak_mb, least, sizeof(least));
     c->peak_mb = c->init_peak_mb > c->run_peak_mb ? c->init_peak_mb : c->run_peak_mb;
+}
+
+/* Of each payload the typical peak: a call may find what a larger one before it has left behind, or be too short to be seen. */
+static void find_payload_peaks(struct preenv_config *c, unsigned payloads)
+{
+    for (unsigned p = 0; p < payloads; p++) {
+        struct value *v = nr_alloc((c->series.count + 1) * sizeof(*v));
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < c->series.count; i++) {
+            const struct preenv_sample *s = &c->series.samples[i];
+
+            if (!s->cold && s->payload == (int)p && s->run_peak_mb >= 0)
+                v[n++] = (struct value){s->run_peak_mb, 1, 0};
+        }
+        if (n > 0)
+            c->payload_peak_mb[p] = quantile(v, n, 0.5);
+        free(v);
+    }
 }
 
 /* Half the range of the median, as a part of it. */
@@ -289,7 +303,9 @@ void preenv_analyze(struct preenv_config *c, const double *weights, unsigned pay
     c->p95_ms = figure_at(s, false, wall_of, weights, payloads, 0.95);
     c->user_ms = figure_at(s, false, user_of, weights, payloads, 0.5);
     c->system_ms = figure_at(s, false, system_of, weights, payloads, 0.5);
+    c->throttled_ms = figure_at(s, false, throttled_of, weights, payloads, 0.5);
     find_peaks(c);
+    find_payload_peaks(c, payloads);
     find_others(c, cores);
     c->noise = noise_of(c, weights, payloads);
 }
@@ -321,7 +337,7 @@ static void decide(struct preenv_config *c, enum preenv_verdict verdict, const s
     c->noisy = noisy;
 }
 
-/* The figure of CPU time that can be trusted for calls of this length; known is false when there is none. */
+/* The figure of CPU time that can be trusted for calls of this length. */
 static struct range cpu_ratio(const struct preenv_config *reference, const struct preenv_config *c,
                               const double *weights, unsigned payloads)
 {
@@ -329,10 +345,7 @@ static struct range cpu_ratio(const struct preenv_config *reference, const struc
 
     if (user.known && user.base >= user_told_ms)
         return user;
-    struct range cpu = ratio_of(reference, c, cpu_of, weights, payloads, 0.5);
-
-    cpu.known = cpu.known && cpu.base >= cpu_told_ms;
-    return cpu;
+    return ratio_of(reference, c, cpu_of, weights, payloads, 0.5);
 }
 
 void preenv_compare(const struct preenv_config *reference, struct preenv_config *c,

@@ -3,7 +3,6 @@
  */
 #include "fnmanager/preenv_request.h"
 
-
 #include "common/base/json.h"
 #include "common/base/mem.h"
 

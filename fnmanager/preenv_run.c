@@ -156,6 +156,7 @@ static void add_sample(struct preenv_session *x, struct preenv_config *c,
         .cpu_ms = ms(u->cpu_us),
         .user_ms = ms(u->user_us),
         .system_ms = ms(u->system_us),
+        .throttled_ms = ms(u->throttled_us),
         .init_peak_mb = mb(u->init_peak_bytes),
         .run_peak_mb = mb(u->run_peak_bytes),
         .rest_mb = mb(u->rest_bytes),
@@ -308,7 +309,7 @@ static void measure_reference(struct preenv_session *x, struct preenv_config *c)
         return;
     choose_warm(x, c);
     x->round++;
-    if (!block(x, c, x->warm))
+    if (!block(x, c, x->warm > WARM_MIN ? x->warm : WARM_MIN))
         return;
     if (preenv_may_grow(&c->series, x->round)) {
         tell(x, "analysis", "it may grow from call to call: %d calls in one container",
@@ -330,7 +331,7 @@ static struct preenv_config *add_config(struct preenv_session *x, int64_t size)
 
     *c = (struct preenv_config){.memory_mb = r->request.cpu ? r->declared_mb : size,
                                 .cpus_milli = r->request.cpu ? size : r->declared_cpus_milli};
-    c->cold_ms = c->p50_ms = c->p95_ms = c->user_ms = c->system_ms = -1;
+    c->cold_ms = c->p50_ms = c->p95_ms = c->user_ms = c->system_ms = c->throttled_ms = -1;
     c->peak_mb = c->init_peak_mb = c->run_peak_mb = c->high_water_mb = -1;
     for (unsigned i = 0; i < PREENV_PAYLOADS_MAX; i++)
         c->payload_peak_mb[i] = -1;

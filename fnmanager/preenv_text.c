@@ -22,6 +22,7 @@ static const struct figure {
     {"p95_ms", offsetof(struct preenv_config, p95_ms)},
     {"user_ms", offsetof(struct preenv_config, user_ms)},
     {"system_ms", offsetof(struct preenv_config, system_ms)},
+    {"throttled_ms", offsetof(struct preenv_config, throttled_ms)},
     {"peak_mb", offsetof(struct preenv_config, peak_mb)},
     {"init_peak_mb", offsetof(struct preenv_config, init_peak_mb)},
     {"run_peak_mb", offsetof(struct preenv_config, run_peak_mb)},

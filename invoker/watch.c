@@ -169,6 +169,7 @@ static struct call_usage sum_up(const struct call_watch *w)
     u.cpu_us = used(w->now.cpu_us, w->before.cpu_us);
     u.user_us = used(w->now.cpu_user_us, w->before.cpu_user_us);
     u.system_us = used(w->now.cpu_system_us, w->before.cpu_system_us);
+    u.throttled_us = used(w->now.throttled_us, w->before.throttled_us);
     u.oom_kills = used(w->now.oom_kills, w->before.oom_kills);
     u.rest_bytes = w->known ? usage_memory_bytes(&w->now) : -1;
     u.high_water_bytes = w->now.memory_peak_bytes;

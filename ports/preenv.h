@@ -37,6 +37,7 @@ struct call_usage {
     int64_t rest_bytes;                 /* right after it */
     int64_t high_water_bytes;           /* the kernel's mark, which counts the page cache */
     int64_t limit_bytes, oom_kills;
+    int64_t throttled_us; /* it wanted to run, and its cap on processors forbade it */
     int64_t
         others_us; /* what the rest of the host used of its processors meanwhile, theft by other guests included */
     int64_t wall_us; /* how long was watched */

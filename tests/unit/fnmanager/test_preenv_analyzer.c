@@ -125,6 +125,30 @@ static void test_wall_time_where_there_is_no_cpu_time(void **state)
     end(&p);
 }
 
+/* A call of a tenth of a millisecond on a host that lets it wait at random: no knee, however far its wall times are apart. */
+static void test_short_calls_on_a_busy_host(void **state)
+{
+    struct pair p = {0};
+
+    (void)state;
+    reset(&p.a, 1024);
+    reset(&p.b, 512);
+    for (unsigned i = 0; i < 3; i++) {
+        struct preenv_sample s = {
+            .round = i, .run_ms = 1 + any(), .cpu_ms = 0.1 + 0.1 * any(), .others = 2};
+
+        assert_true(preenv_series_add(&p.a.series, &s));
+        s.run_ms = 40 + 30 * any();
+        assert_true(preenv_series_add(&p.b.series, &s));
+    }
+    preenv_analyze(&p.a, one, 1, 2);
+    preenv_analyze(&p.b, one, 1, 2);
+    preenv_compare(&p.a, &p.b, one, 1, 0.05, false, false);
+    assert_int_equal(p.b.verdict, PREENV_AS_FAST);
+    assert_true(p.b.noisy);
+    end(&p);
+}
+
 /* Half a millisecond more is what schedulers do, were it 50 %. */
 static void test_blur_is_no_knee(void **state)
 {
@@ -288,6 +312,7 @@ int main(void)
         cmocka_unit_test(test_quiet_host),
         cmocka_unit_test(test_busy_host),
         cmocka_unit_test(test_wall_time_where_there_is_no_cpu_time),
+        cmocka_unit_test(test_short_calls_on_a_busy_host),
         cmocka_unit_test(test_blur_is_no_knee),
         cmocka_unit_test(test_few_calls_leave_it_undecided),
         cmocka_unit_test(test_rounds_are_paired),
