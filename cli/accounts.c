@@ -86,10 +86,19 @@ int verb_account_resume(struct cli *c)
 int verb_account_delete(struct cli *c)
 {
     nr_auto_free char *path = cli_path("/narae/v1/accounts/%s", c->argv[0]);
+    nr_auto_json json_t *answer = NULL;
     int e =
         cli_confirm(c, "delete account %s with all its functions, versions and keys", c->argv[0]);
 
-    return e != 0 ? e : cli_do(c, "DELETE", path, NULL, "deleted account %s", c->argv[0]);
+    if (e != 0 || (e = cli_call(c, "DELETE", path, NULL, 0, &answer, NULL)) != 0)
+        return e;
+    if (cli_json(c))
+        cli_print_json(answer);
+    else
+        printf(c->status == 202 ? "account %s is being deleted: running calls finish first\n"
+                                : "deleted account %s\n",
+               c->argv[0]);
+    return CLI_DONE;
 }
 
 /* ---- limits and quotas: shown, or set by KEY=NUMBER ------------------------------------------------------------------ */

@@ -52,7 +52,7 @@ SESSION = {"functions": [
     ("purge {f} --version 1", ASKS, r"1 +gone"),
     ("delete {f} --version 2", ASKS, r"deleted {f}, version 2"),
     ("history {f}", 0, r"TIME +MOVE +VERSION"),
-    ("activations {f}", 0, r"TIME +ID +KIND"),
+    ("activations {f}", 0, r"TIME +ID +STATUS"),
     ("activation {f}", 0, r'"activationId": "[0-9a-f]{{32}}"'),
     ("result {f}", 0, r"\{{"),
     ("logs {f}", 0, r"called with|^\s*$"),
@@ -75,9 +75,14 @@ SESSION = {"functions": [
     ("bucket verify {a}", 0, r"0 files with 0 bytes were read; 0 damaged"),
     ("account suspend {a}", 0, r"{a} is suspended"),
     ("account resume {a}", 0, r"{a} goes on"),
-    ("account export {a} {tar}", 0, r"wrote \d+ bytes of {a} to "),
-    ("account import {a} {tar}", 0, r"{a} has what "),
-    ("account delete {a}", ASKS, r"deleted account {a}"),
+    ("account delete {a}", ASKS, r"account {a} is being deleted|deleted account {a}"),
+], "archives": [
+    ("account create {a}-old", 0, r"created {a}-old"),
+    ("account create {a}-new", 0, r"created {a}-new"),
+    ("account export {a}-old {tar}", 0, r"wrote \d+ bytes of {a}-old to farm\.tar"),
+    ("account import {a}-new {tar}", 0, r"{a}-new has what farm\.tar holds"),
+    ("account delete {a}-old", ASKS, r"{a}-old"),
+    ("account delete {a}-new", ASKS, r"{a}-new"),
 ], "images": [
     ("image list", 0, r"REFERENCE +STATE|no own images"),
     ("image pull 127.0.0.1:1/none:1", 1, r"narae: .*127\.0\.0\.1:1"),
@@ -170,7 +175,7 @@ def test_every_verb(admin, part, mode):
     folder = admin.folder
     (folder / "echo.py").write_text(ECHO)
     (folder / "echo2.py").write_text(ECHO_2)
-    values = {"f": f"{part}-{mode}", "a": f"farm-{mode}", "file": "echo.py", "file2": "echo2.py", "tar": "farm.tar"}
+    values = {"f": f"{part}-{mode}", "a": f"{part}-{mode}-farm", "file": "echo.py", "file2": "echo2.py", "tar": "farm.tar"}
     for line, status, pattern in SESSION[part]:
         text = run(admin, mode, words_of(line, values), status)
         quoted = {k: re.escape(v) for k, v in values.items()}
