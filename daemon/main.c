@@ -48,6 +48,8 @@ struct daemon {
     struct gateway *gateway;
     struct grant_device *devices;
     struct node_gpu *gpus;
+    pthread_mutex_t images_lock; /* of no_images: the invoker takes no further image calls */
+    bool no_images;
     uv_signal_t term, intr, hup;
     char run[PATH_BYTES], agent[PATH_BYTES], installation[17];
     int lock_fd, open_parts, argc;
@@ -193,12 +195,28 @@ static void on_change(void *arg, const char *account, const char *package, const
         controller_on_change(d->controller, account, package, name, old_revision, what);
 }
 
-/* Nobody deploys before the invoker is open nor after it is closed: the gateway, which lets them in, is open for a shorter time. */
+/* A pull that went on after its 202 may ask for more while the platform stops. */
 static void on_image(void *arg, struct image_call *c)
 {
     struct daemon *d = arg;
 
-    invoker_image(d->invoker, c);
+    (void)pthread_mutex_lock(&d->images_lock);
+    bool open = d->invoker && !d->no_images;
+
+    if (open)
+        invoker_image(d->invoker, c);
+    (void)pthread_mutex_unlock(&d->images_lock);
+    if (open)
+        return;
+    (void)nr_err_set(&c->err, NR_ESTOPPING, "The platform is stopping.");
+    c->done(c);
+}
+
+static void end_images(struct daemon *d)
+{
+    (void)pthread_mutex_lock(&d->images_lock);
+    d->no_images = true;
+    (void)pthread_mutex_unlock(&d->images_lock);
 }
 
 static void on_registry_auth(void *arg, const char *account, const char *image, char **ret_auth)
@@ -370,6 +388,7 @@ static void on_gateway_closed(void *arg)
     struct daemon *d = arg;
 
     d->gateway = NULL;
+    end_images(d);
     invoker_close(d->invoker, on_invoker_closed, d);
 }
 
@@ -509,6 +528,7 @@ int main(int argc, char **argv)
     d.argv = argv;
     d.sets[0] = (struct nr_option_set){"naraed", daemon_options, &d.options};
     limit_process();
+    (void)pthread_mutex_init(&d.images_lock, NULL);
     if (nr_options_load(d.sets, argc, argv, &help, &err) != 0) {
         fprintf(stderr, "naraed: %s\n", err.text);
         return 1;
