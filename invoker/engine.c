@@ -40,6 +40,7 @@ void engine_submit(struct engine *e, struct engine_job *j)
     (void)pthread_mutex_lock(&e->lock);
     nr_list_add(&e->queues[j->rank], &j->link);
     e->waiting++;
+    e->removals += j->rank == RANK_REMOVE;
     (void)pthread_cond_signal(&e->wake[lane_of(j->rank)]);
     (void)pthread_mutex_unlock(&e->lock);
 }
@@ -49,11 +50,30 @@ static bool is_low(enum engine_rank rank)
     return rank == RANK_PREWARM || rank == RANK_REMOVE;
 }
 
+/* Under starts without a pause removals would never have their turn, and what is dying holds memory that starts want. */
+static struct engine_job *take_late_removal(struct engine_worker *w)
+{
+    struct engine *e = w->e;
+
+    if (w->lane != LANE_CALLS || e->removals <= REMOVALS_LATE || e->low_running >= e->low_max)
+        return NULL;
+    struct nr_link *l = nr_list_pop(&e->queues[RANK_REMOVE]);
+
+    nr_check(l != NULL);
+    e->waiting--;
+    e->removals--;
+    e->low_running++;
+    return nr_container_of(l, struct engine_job, link);
+}
+
 /* While closing everything is run, for nothing that is needed comes any more. */
 static struct engine_job *take(struct engine_worker *w)
 {
     struct engine *e = w->e;
+    struct engine_job *late = take_late_removal(w);
 
+    if (late)
+        return late;
     for (int rank = lanes[w->lane].from; rank < lanes[w->lane].to; rank++) {
         bool low = is_low((enum engine_rank)rank);
         bool may = !low || e->low_running < e->low_max || e->stopping;
@@ -62,6 +82,7 @@ static struct engine_job *take(struct engine_worker *w)
         if (l == NULL)
             continue;
         e->waiting--;
+        e->removals -= rank == RANK_REMOVE;
         e->low_running += low;
         return nr_container_of(l, struct engine_job, link);
     }

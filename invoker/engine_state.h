@@ -10,6 +10,9 @@
 /* Who takes which ranks: calls, pulls, hand-overs. */
 enum engine_lane { LANE_CALLS, LANE_PULLS, LANE_HANDOVERS, LANES };
 
+/* More removals than this that wait have their turn before starts, on at most low_max workers. */
+#define REMOVALS_LATE 16
+
 struct engine_worker {
     struct engine *e;
     struct nr_fetch *fetch;
@@ -28,7 +31,7 @@ struct engine {
     pthread_mutex_t lock;
     pthread_cond_t wake[LANES];
     struct nr_link queues[RANK_COUNT];
-    unsigned waiting;
+    unsigned waiting, removals;    /* removals: that wait */
     unsigned low_running, low_max; /* prewarms and removals: under way, and how many may be */
     bool stopping, abandoned;
     _Atomic bool canceled;

@@ -2,6 +2,7 @@
  * and in which order jobs are run.
  */
 #include "invoker/engine.h"
+#include "invoker/engine_state.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -247,13 +248,14 @@ static void hangs(void **state)
 
 /* ---- the queue ---------------------------------------------------------------------------------------------- */
 
-enum { JOBS_MAX = 16 };
+enum { JOBS_MAX = 32 };
 
 struct load {
     struct rig *r;
     _Atomic int running[RANK_COUNT], most_low;
     _Atomic bool may_end; /* removals wait for it */
-    int order[JOBS_MAX];  /* ranks, as they began */
+    _Atomic int phase;
+    int order[JOBS_MAX]; /* ranks, as they began */
     _Atomic int began;
     int done;
 };
@@ -261,11 +263,13 @@ struct load {
 struct test_job {
     struct engine_job job;
     struct load *load;
+    int lasts_until; /* phase; 0: it ends at once */
 };
 
 static void work(struct engine_worker *w, struct engine_job *j)
 {
-    struct load *l = nr_container_of(j, struct test_job, job)->load;
+    const struct test_job *t = nr_container_of(j, struct test_job, job);
+    struct load *l = t->load;
     uint64_t until_ms = nr_mono_ms() + GIVE_UP_MS;
 
     (void)w;
@@ -278,6 +282,8 @@ static void work(struct engine_worker *w, struct engine_job *j)
         while (!atomic_load(&l->may_end) && nr_mono_ms() < until_ms)
             (void)sched_yield();
     }
+    while (atomic_load(&l->phase) < t->lasts_until && nr_mono_ms() < until_ms)
+        (void)sched_yield();
     atomic_fetch_sub(&l->running[j->rank], 1);
 }
 
@@ -286,10 +292,16 @@ static void done(struct engine_job *j)
     nr_container_of(j, struct test_job, job)->load->done++;
 }
 
+static void submit_until(struct load *l, struct test_job *j, enum engine_rank rank, int phase)
+{
+    *j = (struct test_job){
+        .job = {.rank = rank, .work = work, .done = done}, .load = l, .lasts_until = phase};
+    engine_submit(l->r->engine, &j->job);
+}
+
 static void submit(struct load *l, struct test_job *j, enum engine_rank rank)
 {
-    *j = (struct test_job){.job = {.rank = rank, .work = work, .done = done}, .load = l};
-    engine_submit(l->r->engine, &j->job);
+    submit_until(l, j, rank, 0);
 }
 
 static void wait_done(struct load *l, int count)
@@ -337,13 +349,43 @@ static void best_rank_first(void **state)
     assert_int_equal(l.order[5], RANK_REMOVE);
 }
 
+/* Starts without a pause do not keep removals waiting for ever: when many wait, one goes before the starts. */
+static void late_removals_have_their_turn(void **state)
+{
+    struct load l = {.r = *state};
+    struct test_job blocks[WORKERS], starts[WORKERS], low[REMOVALS_LATE + 1];
+    int removals = 0;
+
+    for (int i = 0; i < WORKERS; i++)
+        submit_until(&l, &blocks[i], RANK_START, 1);
+    while (atomic_load(&l.began) < WORKERS)
+        (void)sched_yield();
+    for (int i = 0; i < WORKERS; i++)
+        submit_until(&l, &starts[i], RANK_START, 2);
+    for (size_t i = 0; i < nr_countof(low); i++)
+        submit(&l, &low[i], RANK_REMOVE);
+    atomic_store(&l.phase, 1);
+    while (atomic_load(&l.began) < 2 * WORKERS)
+        (void)sched_yield();
+    for (int i = WORKERS; i < 2 * WORKERS; i++)
+        removals += l.order[i] == RANK_REMOVE;
+    assert_int_equal(removals, 1); /* then no more wait than may */
+    atomic_store(&l.phase, 2);
+    atomic_store(&l.may_end, true);
+    wait_done(&l, 2 * WORKERS + (int)nr_countof(low));
+}
+
 #define IN_RIG(f) cmocka_unit_test_setup_teardown(f, rig_open, rig_close)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_RIG(nonsense_is_an_error), IN_RIG(stale_connections), IN_RIG(hangs),
-        IN_RIG(removals_leave_room),  IN_RIG(best_rank_first),
+        IN_RIG(nonsense_is_an_error),
+        IN_RIG(stale_connections),
+        IN_RIG(hangs),
+        IN_RIG(removals_leave_room),
+        IN_RIG(best_rank_first),
+        IN_RIG(late_removals_have_their_turn),
     };
 
     return cmocka_run_group_tests(tests, server_open, server_close);
