@@ -21,6 +21,9 @@ bool alias_split_names(const struct alias_split *split, int64_t version);
 /* "version":2 or "weights":{"1":90,"2":10}, a member of an object of the API. */
 void alias_split_write(const struct alias_split *split, struct nr_buf *out);
 
+/* {"1":90,"2":10}: the stored form. */
+void alias_weights_write(const struct alias_split *split, struct nr_buf *out);
+
 /* An alias as stored; texts made. */
 struct alias_row {
     char *name;
@@ -29,6 +32,9 @@ struct alias_row {
     char *
         history; /* JSON array of {"at_ms","by","weights"}: what it pointed to, what it points to now is the last */
 };
+void alias_row_fini(struct alias_row *r);
+/* From a row of name, weights, history, protected; inside a job. NR_ECORRUPT. */
+int alias_row_read(sqlite3_stmt *s, struct alias_row *ret);
 struct alias_list {
     struct alias_row *item;
     size_t n;
