@@ -24,7 +24,8 @@ int secret_file_read(const char *path, unsigned char out[SECRET_BYTES], struct n
         return nr_err_set(err, r, "%s cannot be read: %s", path, nr_err_text(r));
     good = (n == DIGITS || (n == DIGITS + 1 && text[DIGITS] == '\n')) &&
            nr_hex_decode((struct nr_str){text, DIGITS}, out);
-    explicit_bzero(text, n);
+    if (text != NULL) /* it is: an empty file has an empty text */
+        explicit_bzero(text, n);
     if (!good)
         return nr_err_set(err, NR_ECORRUPT,
                           "%s does not hold %d hexadecimal digits: put the right file back", path,
