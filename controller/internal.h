@@ -156,6 +156,11 @@ int follow_ids_run(sqlite3 *db, struct nr_db_job *job);
 int follow_read_run(sqlite3 *db, struct nr_db_job *job);
 void follow_metrics(struct controller *c, struct nr_buf *out);
 
+struct preenv_production;
+/* preenv_production.c: fills *ret but peak_mb; untouched when there are no such calls. Blocking, any thread but the loop's. */
+void query_production(struct controller *c, const struct function *f, int64_t since_ms,
+                      struct preenv_production *ret);
+
 /* query.c: rows are on disk, look whether questions can be asked now. */
 void query_wake(struct controller *c);
 

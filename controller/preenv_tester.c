@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "common/base/clock.h"
+#include "controller/internal.h"
 #include "ports/invoker.h"
 
 /* Beyond the function's own limits, for a container to be found and its code to be loaded. */
@@ -23,7 +24,8 @@ struct tester {
     struct preenv_tester port; /* first: it is what the others see */
     struct nr_loop *loop;
     struct invoker *invoker;
-    pthread_mutex_t lock; /* of `stopped`, for calls from other threads */
+    struct controller *controller; /* NULL: no records are there */
+    pthread_mutex_t lock;          /* of `stopped`, for calls from other threads */
     bool stopped;
     struct preenv_call *call; /* under way; NULL: none */
     struct activation *a;     /* of it, until it has ended */
@@ -245,6 +247,88 @@ static void tester_forget(struct preenv_tester *t, uint64_t revision)
     post(t, (struct letter){.wish = WISH_FORGET, .revision = revision});
 }
 
+/* ---- real calls ---------------------------------------------------------------------------------------------- */
+
+enum { PEAK_WAIT_S = 1 };
+
+/* Asked on one thread, answered on the loop; the last of both frees it, for the loop may never come to it. */
+struct peak_question {
+    struct nr_mail mail;
+    struct invoker *invoker;
+    char *path; /* made */
+    _Atomic int refs;
+    pthread_mutex_t lock;
+    pthread_cond_t come;
+    bool answered;
+    int64_t peak_bytes;
+};
+
+static void peak_unref(struct peak_question *q)
+{
+    if (atomic_fetch_sub(&q->refs, 1) > 1)
+        return;
+    pthread_cond_destroy(&q->come);
+    pthread_mutex_destroy(&q->lock);
+    free(q->path);
+    free(q);
+}
+
+static void answer_peak(struct nr_mail *m)
+{
+    struct peak_question *q = nr_container_of(m, struct peak_question, mail);
+
+    pthread_mutex_lock(&q->lock);
+    q->peak_bytes = invoker_function_peak_bytes(q->invoker, q->path);
+    q->answered = true;
+    pthread_cond_signal(&q->come);
+    pthread_mutex_unlock(&q->lock);
+    peak_unref(q);
+}
+
+static int64_t ask_peak(struct tester *t, const char *path)
+{
+    struct peak_question *q = nr_alloc(sizeof(*q));
+    struct timespec until;
+    int64_t bytes;
+
+    *q = (struct peak_question){.mail = {.run = answer_peak},
+                                .invoker = t->invoker,
+                                .path = nr_strdup(path),
+                                .peak_bytes = -1};
+    atomic_init(&q->refs, 2);
+    pthread_mutex_init(&q->lock, NULL);
+    pthread_cond_init(&q->come, NULL);
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += PEAK_WAIT_S;
+    nr_mailbox_post(t->loop, &q->mail);
+    pthread_mutex_lock(&q->lock);
+    while (!q->answered && pthread_cond_timedwait(&q->come, &q->lock, &until) == 0)
+        continue;
+    bytes = q->peak_bytes;
+    pthread_mutex_unlock(&q->lock);
+    peak_unref(q);
+    return bytes;
+}
+
+static void tester_production(struct preenv_tester *port, const struct function *f,
+                              int64_t since_ms, struct preenv_production *ret)
+{
+    struct tester *t = tester_of(port);
+
+    *ret = (struct preenv_production){.peak_mb = -1};
+    if (t->controller == NULL || t->stopped)
+        return;
+    query_production(t->controller, f, since_ms, ret);
+    int64_t bytes = ret->calls > 0 ? ask_peak(t, f->path) : -1;
+
+    ret->peak_mb = bytes < 0 ? -1 : bytes >> 20;
+}
+
+void preenv_tester_records(struct preenv_tester *t, struct controller *c)
+{
+    tester_of(t)->controller = c;
+}
+
 /* ---- opening and closing ------------------------------------------------------------------------------------ */
 
 struct preenv_tester *preenv_tester_open(struct nr_loop *loop, struct invoker *v,
@@ -255,6 +339,7 @@ struct preenv_tester *preenv_tester_open(struct nr_loop *loop, struct invoker *v
     t->port = (struct preenv_tester){.call = tester_call,
                                      .cut = tester_cut,
                                      .forget = tester_forget,
+                                     .production = tester_production,
                                      .cores = node->cores,
                                      .memory_max_mb = node->memory_max_mb};
     pthread_mutex_init(&t->lock, NULL);

@@ -322,7 +322,11 @@ static int open_controller(struct daemon *d, struct nr_err *err)
                                         .queue_max = d->options.queue_max,
                                         .log = &d->log};
 
-    return controller_open(&c, &d->controller, err);
+    int r = controller_open(&c, &d->controller, err);
+
+    if (r == 0)
+        preenv_tester_records(d->tester, d->controller);
+    return r;
 }
 
 static int open_gateway(struct daemon *d, struct nr_err *err)

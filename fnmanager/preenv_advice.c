@@ -147,3 +147,34 @@ void preenv_advise(struct preenv_run *r, int reference)
     for (size_t i = 0; i < nr_countof(rules); i++)
         rules[i](r, reference >= 0 ? &r->configs[reference] : NULL);
 }
+
+/* ---- drift --------------------------------------------------------------------------------------------------- */
+
+/* Real calls differ more than test calls do, and the record of one has whole milliseconds. */
+enum { DRIFT_CALLS_MIN = 20, DRIFT_MS = 5, DRIFT_MB = 8 };
+
+bool preenv_drifted(const struct preenv_run *r, const struct preenv_production *p, char text[240])
+{
+    const struct preenv_config *c = chosen(r);
+
+    if (c == NULL && r->config_count > 0)
+        c = &r->configs[0];
+    if (r->state != PREENV_DONE || c == NULL || p->calls < DRIFT_CALLS_MIN)
+        return false;
+    double band = 2 * r->request.tolerance > c->noise ? 2 * r->request.tolerance : c->noise;
+    double most_ms = c->p95_ms * (1 + band) + DRIFT_MS, most_mb = c->peak_mb * 1.1 + DRIFT_MB;
+
+    if (p->p95_ms > most_ms)
+        (void)snprintf(
+            text, 240,
+            "Run it again: p95 of the last %lld real calls is %.0f ms, and %.0f ms was measured (%.0f ms are within the band).",
+            (long long)p->calls, p->p95_ms, c->p95_ms, most_ms);
+    else if (p->peak_mb > most_mb)
+        (void)snprintf(
+            text, 240,
+            "Run it again: real calls used up to %lld MB, and %.0f MB was measured (%.0f MB are within the band).",
+            (long long)p->peak_mb, c->peak_mb, most_mb);
+    else
+        return false;
+    return true;
+}

@@ -12,4 +12,7 @@ void preenv_add_advice(struct preenv_run *r, const char *fmt, ...)
  * -1: none. */
 void preenv_advise(struct preenv_run *r, int reference);
 
+/* Have real calls left what was measured? A sentence that says so and suggests another run into text (lent), or false. */
+bool preenv_drifted(const struct preenv_run *r, const struct preenv_production *p, char text[240]);
+
 #endif

@@ -2,7 +2,9 @@
 #include "fnmanager/preenv_api.h"
 
 #include "common/base/clock.h"
+#include "common/base/json.h"
 #include "fnmanager/lifecycle.h"
+#include "fnmanager/preenv_advice.h"
 #include "fnmanager/preenv_controller.h"
 #include "fnmanager/preenv_optimizer.h"
 #include "fnmanager/preenv_request.h"
@@ -147,22 +149,60 @@ int op_preenv_events(struct fnmanager *m, struct fn_call *call, uint64_t *ret_ol
     return r;
 }
 
-static void add_brief(void *arg, struct nr_str text)
-{
-    struct nr_buf *out = arg;
+struct listing {
+    struct nr_buf *out;
+    char *latest; /* of those that are done, by memory, of LATEST; made */
+};
 
-    if (out->p[out->n - 1] != '[')
-        nr_buf_addc(out, ',');
-    preenv_write_brief(text, out);
+static void add_run(void *arg, struct nr_str text)
+{
+    struct listing *l = arg;
+    struct nr_str state = {NULL, 0}, axis = {NULL, 0}, number = {NULL, 0};
+
+    (void)nr_json_scan_key(text, "state", &state);
+    (void)nr_json_scan_key(text, "axis", &axis);
+    (void)nr_json_scan_key(text, "number", &number);
+    if (l->latest == NULL && nr_str_eqz(state, "\"done\"") && nr_str_eqz(axis, "\"memory\"") &&
+        nr_str_eqz(number, "0"))
+        l->latest = nr_strndup(text.p, text.n);
+    if (l->out->p[l->out->n - 1] != '[')
+        nr_buf_addc(l->out, ',');
+    preenv_write_brief(text, l->out);
+}
+
+/* "production" and "drift": what real calls are like since the latest run, and whether it still tells of them. */
+static void write_drift(struct fnmanager *m, const struct fn_call *call, const char *latest,
+                        struct nr_buf *out)
+{
+    struct preenv_tester *t = preenv_tester_of(m->preenv);
+    struct preenv_run *r = preenv_run_make();
+    struct preenv_production p = {.calls = 0};
+    struct function *f = NULL;
+    char text[240];
+
+    if (t && t->production && preenv_read(nr_str_of(latest), r) == 0 &&
+        function_resolve(m, key_of(call), 0, &f, NULL) == 0)
+        t->production(t, f, r->ended_ms, &p);
+    nr_buf_printf(out, ",\"production\":{\"calls\":%lld", (long long)p.calls);
+    if (p.calls > 0)
+        nr_buf_printf(out, ",\"p95_ms\":%.1f,\"peak_mb\":%lld", p.p95_ms, (long long)p.peak_mb);
+    nr_buf_adds(out, "},\"drift\":");
+    if (preenv_drifted(r, &p, text))
+        nr_buf_json(out, nr_str_of(text));
+    else
+        nr_buf_adds(out, "null");
+    function_unref(f);
+    preenv_run_free(r);
 }
 
 int op_preenv_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
+    struct listing listing = {.out = &call->reply};
     struct preenv_list q = {.key = key_of(call),
                             .limit = call->limit > 0 ? call->limit : LIST_MAX,
                             .skip = call->skip,
-                            .each = add_brief,
-                            .arg = &call->reply};
+                            .each = add_run,
+                            .arg = &listing};
     struct fn_row row = {0};
     int r = metadata_load(m->db, q.key, &row);
 
@@ -172,7 +212,11 @@ int op_preenv_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     nr_buf_adds(&call->reply, "{\"runs\":[");
     if (r == 0)
         r = preenv_list(m->db, &q);
-    nr_buf_adds(&call->reply, "]}");
+    nr_buf_addc(&call->reply, ']');
+    if (r == 0 && listing.latest)
+        write_drift(m, call, listing.latest, &call->reply);
+    nr_buf_addc(&call->reply, '}');
+    free(listing.latest);
     return r < 0 ? refuse(call, r) : 0;
 }
 

@@ -238,6 +238,10 @@ int preenv_read(struct nr_str text, struct preenv_run *r)
     r->state = (enum preenv_state)state;
     r->noisy = json_is_true(json_object_get(j, "noisy"));
     r->applied = json_is_true(json_object_get(j, "applied"));
+    r->ended_ms = json_integer_value(json_object_get(j, "ended_ms"));
+    r->request.tolerance = r->request.tolerance > 0
+                               ? r->request.tolerance
+                               : json_number_value(json_object_get(j, "tolerance"));
     r->spent_ms = json_integer_value(json_object_get(j, "spent_ms"));
     read_choice(j, r);
     r->config_count = 0;

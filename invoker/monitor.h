@@ -28,6 +28,8 @@ void monitor_container_json(const struct container *ct, struct nr_buf *out);
 /* ,"host":{...},"functions":[...]: what the host uses, and what each function has used in all its containers. With an account (lent) its
  * functions only, and nothing of the host, whose use is that of others. */
 void monitor_json(const struct monitor *m, const char *account, struct nr_buf *out);
+/* Highest memory in use of a function's containers; -1: it was not looked at. NULL is fine. */
+int64_t monitor_function_peak_bytes(const struct monitor *m, const char *path);
 /* By state, by kind, the host, and the price of looking. No account and no function is named. */
 void monitor_metrics(const struct monitor *m, struct nr_buf *out);
 

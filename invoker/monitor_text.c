@@ -10,6 +10,13 @@ void monitor_container_json(const struct container *ct, struct nr_buf *out)
         usage_json(&ct->watched->usage, ct->v->loop->now_ms, out);
 }
 
+int64_t monitor_function_peak_bytes(const struct monitor *m, const char *path)
+{
+    struct nr_map_node *n = m ? nr_map_get(&m->functions, nr_str_of(path)) : NULL;
+
+    return n ? nr_container_of(n, struct function_use, node)->sum.memory_peak_bytes : -1;
+}
+
 void monitor_json(const struct monitor *m, const char *account, struct nr_buf *out)
 {
     const char *comma = "";

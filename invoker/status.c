@@ -142,6 +142,11 @@ static void containers_of(const struct invoker *v, const char *account, struct n
     nr_buf_addc(out, ']');
 }
 
+int64_t invoker_function_peak_bytes(const struct invoker *v, const char *path)
+{
+    return monitor_function_peak_bytes(v->monitor, path);
+}
+
 void invoker_status(struct invoker *v, const char *account, struct nr_buf *out)
 {
     const struct share share = share_of(v, account);

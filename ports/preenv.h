@@ -74,6 +74,9 @@ struct preenv_tester {
     void (*cut)(struct preenv_tester *t);
     /* The container of this revision goes. */
     void (*forget)(struct preenv_tester *t, uint64_t revision);
+    /* What real calls of a function have been like since then: the last hundred that were warm and well. Waits for a second at most. */
+    void (*production)(struct preenv_tester *t, const struct function *f, int64_t since_ms,
+                       struct preenv_production *ret);
     /* Members of a JSON object about the place, without braces: the Engine that runs the containers. */
     void (*place)(struct preenv_tester *t, struct nr_buf *out);
     int cores;
@@ -84,12 +87,15 @@ struct preenv_tester {
 const char *preenv_outcome_text(enum preenv_outcome o);
 
 struct nr_loop;
+struct controller;
 struct invoker;
 struct node;
 
 /* Made: test calls by this invoker, on its loop (all kept). Loop's thread, as the next two. */
 struct preenv_tester *preenv_tester_open(struct nr_loop *loop, struct invoker *v,
                                          const struct node *node);
+/* Records of real calls are asked from c (kept). */
+void preenv_tester_records(struct preenv_tester *t, struct controller *c);
 /* The platform stops: the call under way is cut, and further ones end at once with PREENV_STOPPED. NULL is fine. */
 void preenv_tester_stop(struct preenv_tester *t);
 /* After the loop's end. NULL is fine. */

@@ -1,5 +1,6 @@
 """PreEnv: a function is run in several sizes, and the smallest that costs no speed is chosen. Real runs on a machine that others
 use too: what is judged here does not hang on its mood."""
+import concurrent.futures
 import json
 import time
 
@@ -255,6 +256,24 @@ def test_it_goes_on_after_a_restart(new_platform, end):
     assert done["started_ms"] == before["started_ms"] and done["spent_ms"] >= before["spent_ms"]
     assert [c["memory_mb"] for c in done["configurations"]] == [128, 64]
     assert [e["text"] for e in done["events"]][:3] == [e["text"] for e in before["events"]][:3]
+
+
+def test_real_calls_that_leave_what_was_measured(platform, name):
+    put(platform, name, PAUSE, 128)
+    done = measured(platform, name, payloads=[{"value": {"seconds": 0.01}}], **QUICK)
+    assert done["state"] == "done", done
+    listed = platform.request("GET", path(name)).json
+    assert listed["production"] == {"calls": 0} and listed["drift"] is None
+    slow = 0.3 + done["configurations"][-1]["p95_ms"] / 1000
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for reply in pool.map(lambda _: platform.invoke(name, {"seconds": slow}), range(32)):
+            assert reply.status == 200
+
+    def drifted():
+        now = platform.request("GET", path(name)).json
+        return now if now["production"]["calls"] >= 20 and now["drift"] else None
+    now = within(60, "the drift is told", drifted, every=0.2)
+    assert now["production"]["p95_ms"] >= 1000 * slow and now["drift"].startswith("Run it again: p95 of the last")
 
 
 def test_mistakes_are_told(platform, name):

@@ -7,6 +7,8 @@
 #include <cmocka.h>
 
 #include "common/base/mem.h"
+#include "common/base/str.h"
+#include "fnmanager/preenv_advice.h"
 #include "fnmanager/preenv_analyzer.h"
 
 static const double one[] = {1};
@@ -306,6 +308,41 @@ static void test_growth(void **state)
     preenv_series_fini(&c.series);
 }
 
+static void test_drift(void **state)
+{
+    static const struct {
+        struct preenv_production p;
+        const char *said; /* NULL: it still holds */
+    } cases[] = {
+        {{.calls = 0, .p95_ms = 900, .peak_mb = 900}, NULL},
+        {{.calls = 19, .p95_ms = 900, .peak_mb = 900}, NULL},
+        {{.calls = 20, .p95_ms = 114, .peak_mb = 117}, NULL},
+        {{.calls = 20, .p95_ms = 116, .peak_mb = 100}, "p95"},
+        {{.calls = 20, .p95_ms = 100, .peak_mb = 119}, "119 MB"},
+        {{.calls = 20, .p95_ms = 1, .peak_mb = -1}, NULL},
+    };
+    struct preenv_run *r = preenv_run_make();
+    char text[240];
+
+    (void)state;
+    r->state = PREENV_DONE;
+    r->request.tolerance = 0.05;
+    r->chosen = 128;
+    r->config_count = 2;
+    r->configs[0] = (struct preenv_config){.memory_mb = 256, .p95_ms = 1, .peak_mb = 1};
+    r->configs[1] = (struct preenv_config){.memory_mb = 128, .p95_ms = 100, .peak_mb = 100};
+    for (size_t i = 0; i < nr_countof(cases); i++) {
+        assert_int_equal(preenv_drifted(r, &cases[i].p, text), cases[i].said != NULL);
+        if (cases[i].said)
+            assert_non_null(strstr(text, cases[i].said));
+    }
+    r->configs[1].noise = 0.5; /* what was not known better cannot be left */
+    assert_false(preenv_drifted(r, &cases[3].p, text));
+    r->state = PREENV_FAILED;
+    assert_false(preenv_drifted(r, &cases[4].p, text));
+    preenv_run_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +355,7 @@ int main(void)
         cmocka_unit_test(test_rounds_are_paired),
         cmocka_unit_test(test_weights_and_series),
         cmocka_unit_test(test_growth),
+        cmocka_unit_test(test_drift),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
