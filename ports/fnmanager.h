@@ -152,7 +152,8 @@ struct fn_call {
     struct nr_str item; /* what else the path names: an alias, a key's uuid, a PreEnv run, ... */
     struct nr_str body;
     struct nr_str transaction;
-    struct nr_str sha256; /* FN_ACTION_PUT: of the code's file, as the client says it in hex; p NULL: not said */
+    struct nr_str
+        sha256; /* FN_ACTION_PUT: of the code's file, as the client says it in hex; p NULL: not said */
     bool overwrite, with_code, count;
     int limit, skip; /* limit 0 is the maximum, 200 */
     struct nr_loop *loop;
