@@ -335,8 +335,8 @@ static void best_rank_first(void **state)
     struct load l = {.r = *state};
     struct test_job blocks[2], jobs[4];
 
-    for (size_t i = 0; i < nr_countof(blocks); i++)
-        submit(&l, &blocks[i], RANK_REMOVE);
+    for (int i = 0; i < (int)nr_countof(blocks); i++)
+        submit_until(&l, &blocks[i], RANK_PREWARM, i + 1);
     while (atomic_load(&l.began) < 2)
         (void)sched_yield();
     for (size_t i = 0; i < nr_countof(ranks); i++)
@@ -344,6 +344,9 @@ static void best_rank_first(void **state)
     wait_done(&l, 2); /* the start and the thaw */
     assert_int_equal(engine_waiting(l.r->engine), 2);
     atomic_store(&l.may_end, true);
+    atomic_store(&l.phase, 1); /* one place for both that are left */
+    wait_done(&l, 5);
+    atomic_store(&l.phase, 2);
     wait_done(&l, 6);
     assert_int_equal(l.order[4], RANK_PREWARM);
     assert_int_equal(l.order[5], RANK_REMOVE);
