@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 
+#include "fnmanager/lifecycle.h"
 #include "ports/fnmanager.h"
 
 #define NAME_MAX_BYTES 256
@@ -50,6 +51,23 @@ void entity_write_limits(const struct fn_limits *l, struct nr_buf *out)
     nr_buf_addc(out, '}');
 }
 
+/* The stored ones, and what this API has no field for: the state when it is not LATEST, and the newest version that was published. */
+static void write_annotations(const struct entity_item *i, struct nr_buf *out)
+{
+    const char *between = i->annotations.n > 2 ? "," : ""; /* "[]" is empty */
+
+    nr_buf_add(out, i->annotations.p, i->annotations.n - 1);
+    if (i->state != FN_LATEST) {
+        nr_buf_printf(out, "%s{\"key\":\"" ENTITY_STATE "\",\"value\":\"%s\"}", between,
+                      lifecycle_name(i->state));
+        between = ",";
+    }
+    if (i->newest > 0)
+        nr_buf_printf(out, "%s{\"key\":\"" ENTITY_PUBLISHED "\",\"value\":%lld}", between,
+                      (long long)i->newest);
+    nr_buf_addc(out, ']');
+}
+
 /* What a list item and the whole entity begin with; the object stays open. */
 static void write_common(const struct entity_item *i, struct nr_buf *out)
 {
@@ -61,7 +79,7 @@ static void write_common(const struct entity_item *i, struct nr_buf *out)
     nr_buf_json(out, i->version);
     nr_buf_printf(out, ",\"publish\":%s,\"updated\":%lld,\"annotations\":",
                   i->publish ? "true" : "false", (long long)i->updated_ms);
-    nr_buf_add(out, i->annotations.p, i->annotations.n);
+    write_annotations(i, out);
     nr_buf_adds(out, ",\"limits\":");
     entity_write_limits(&i->limits, out);
 }
@@ -92,6 +110,8 @@ void entity_write_head(struct fn_key key, const struct fn_row *row, bool with_co
         .annotations = nr_str_of(row->annotations),
         .limits = row->limits,
         .updated_ms = row->updated_ms,
+        .state = row->state,
+        .newest = row->newest,
     };
 
     write_common(&common, out);

@@ -12,7 +12,13 @@ struct entity_item {
     struct nr_str annotations; /* JSON array text */
     struct fn_limits limits;
     int64_t updated_ms;
+    enum function_state state;
+    int64_t newest; /* the newest version that was published; 0: none */
 };
+
+/* Annotations that are shown and never stored: a client that writes back what it has read changes nothing by them. */
+#define ENTITY_STATE "narae.state"
+#define ENTITY_PUBLISHED "narae.published"
 
 /* One element of a list of actions. */
 void entity_write_item(const struct entity_item *item, struct nr_buf *out);

@@ -8,6 +8,7 @@
 #include "fnmanager/merge.h"
 
 #include "common/base/mem.h"
+#include "fnmanager/entity.h"
 #include "fnmanager/lifecycle.h"
 #include "fnmanager/version.h"
 
@@ -113,6 +114,11 @@ static json_t *annotations_before(const struct action_body *body, const struct f
     return kept;
 }
 
+static bool is_shown_only(const char *key)
+{
+    return strcmp(key, ENTITY_STATE) == 0 || strcmp(key, ENTITY_PUBLISHED) == 0;
+}
+
 static int merge_annotations(const struct action_body *body, const struct fn_row *old,
                              struct fn_row *ret, struct nr_err *err)
 {
@@ -121,8 +127,10 @@ static int merge_annotations(const struct action_body *body, const struct fn_row
     size_t i;
     json_t *e;
 
-    json_array_foreach(body->annotations, i, e)
-        (void)json_array_append(all, e);
+    json_array_foreach(body->annotations, i, e) {
+        if (!is_shown_only(key_of(body->annotations, i)))
+            (void)json_array_append(all, e);
+    }
     append_new(all, "exec", json_string(ret->kind));
     merged = unique(all, false);
     if (body_field_bytes(merged) > BODY_FIELD_MAX_BYTES)
@@ -177,7 +185,8 @@ static void merge_version(const struct action_body *body, const struct fn_row *o
 int action_merge(const struct action_body *body, const struct fn_row *old, enum lifecycle_move move,
                  struct fn_row *ret, struct nr_err *err)
 {
-    struct fn_row row = {.from = old != NULL ? old->state : FN_LATEST};
+    struct fn_row row = {.from = old != NULL ? old->state : FN_LATEST,
+                         .newest = old != NULL ? old->newest : 0};
     int to = FN_LATEST, r = 0;
 
     if (old == NULL && !body->has_exec)

@@ -75,6 +75,7 @@ static void read_row(sqlite3_stmt *s, struct fn_row *r)
     r->note = sql_text(s, 28);
     r->hold_ms = sqlite3_column_int64(s, 29);
     r->deadline_ms = sqlite3_column_int64(s, 30);
+    r->newest = sqlite3_column_int64(s, 31);
     free(state);
     free(before);
 }
@@ -87,7 +88,7 @@ static int load_run(sqlite3 *db, struct nr_db_job *job)
         "SELECT f.id, v.id, v.revision, v.state, coalesce(v.state_before, 'LATEST'), v.version, v.kind, v.image, v.main,"
         " v.publish, v.has_code, v.binary, v.upload, v.code_folder, v.file, v.code_bytes, v.sha256, v.sent_bytes, v.parameters,"
         " v.annotations, v.timeout_ms, v.memory_mb, v.logs_mb, v.concurrency, v.instances, v.updated_ms, v.number,"
-        " v.state_reason, v.note, v.hold_ms, v.deadline_ms" FROM_VERSION("?4"));
+        " v.state_reason, v.note, v.hold_ms, v.deadline_ms, f.published" FROM_VERSION("?4"));
     int r;
 
     if (s == NULL)

@@ -22,6 +22,7 @@ struct fn_key {
 struct fn_row {
     int64_t function_id, version_id;
     int64_t number; /* of a published version; 0: LATEST */
+    int64_t newest; /* the newest version of the function that was published; 0: none */
     uint64_t revision;
     enum function_state state, state_before;
     enum function_state from; /* of a row that is to be stored: the state it was made from */

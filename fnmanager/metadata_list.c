@@ -1,6 +1,7 @@
 /* Lists of functions, written as JSON while the rows are read: a list of any length costs one row of memory and its text. */
 #include "common/base/mem.h"
 #include "fnmanager/entity.h"
+#include "fnmanager/lifecycle.h"
 #include "fnmanager/metadata_sql.h"
 
 struct list_job {
@@ -50,7 +51,11 @@ static void list_item(sqlite3_stmt *s, const struct fn_list *q)
                    sqlite3_column_int64(s, 8), sqlite3_column_int64(s, 9),
                    sqlite3_column_int64(s, 10)},
         .updated_ms = sqlite3_column_int64(s, 11),
+        .newest = sqlite3_column_int64(s, 13),
     };
+    nr_auto_free char *state = sql_text(s, 12);
+
+    item.state = lifecycle_of_name(state);
 
     entity_write_item(&item, q->out);
 }
@@ -58,10 +63,10 @@ static void list_item(sqlite3_stmt *s, const struct fn_list *q)
 #define NEWEST_FIRST " ORDER BY f.updated_ms DESC, f.revision DESC"
 #define OLDEST_FIRST " ORDER BY f.updated_ms, f.revision"
 /* The page is found in an index, from its nearer end; only what it shows is read. */
-#define PAGE(where, order)                                                                                           \
-    "SELECT f.package, f.name, v.version, v.publish, v.binary, v.annotations, v.timeout_ms, v.memory_mb, v.logs_mb," \
-    " v.concurrency, v.instances, v.updated_ms FROM (SELECT id FROM functions f WHERE f.account = ?1" where          \
-        order " LIMIT ?3 OFFSET ?4) page JOIN functions f ON f.id = page.id"                                         \
+#define PAGE(where, order)                                                                                                        \
+    "SELECT f.package, f.name, v.version, v.publish, v.binary, v.annotations, v.timeout_ms, v.memory_mb, v.logs_mb,"              \
+    " v.concurrency, v.instances, v.updated_ms, v.state, f.published FROM (SELECT id FROM functions f WHERE f.account = ?1" where \
+        order " LIMIT ?3 OFFSET ?4) page JOIN functions f ON f.id = page.id"                                                      \
     " JOIN versions v ON v.function_id = f.id AND v.number = 0" NEWEST_FIRST
 #define EACH " AND ?2 = ''"
 #define OF_PACKAGE " AND f.package = ?2"

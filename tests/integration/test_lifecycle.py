@@ -217,6 +217,31 @@ def test_what_clients_of_the_old_api_see(function):
     function.ask("GET", "/aliases", status=404)
 
 
+def test_annotations_tell_the_old_api(function):
+    """State and versions are annotations there; who writes back what he has read changes nothing by it."""
+    def shown():
+        document = function.own.request("GET", f"actions/{function.name}").json
+        listed = [a for a in function.own.request("GET", "actions?limit=200").json if a["name"] == function.name][0]
+        assert listed["annotations"] == document["annotations"]
+        return {a["key"]: a["value"] for a in document["annotations"]}
+
+    function.put()
+    plain = shown()
+    assert not {"narae.state", "narae.published"} & set(plain)
+    for _ in range(2):
+        function.ask("POST", "/versions", status=201)
+    assert shown() == {**plain, "narae.published": 2}
+    function.ask("POST", "/versions/latest/block")
+    assert shown() == {**plain, "narae.published": 2, "narae.state": "BLOCKED"}
+    back = [{"key": k, "value": v} for k, v in shown().items()]
+    written = function.put(annotations=back).json["annotations"]
+    assert {a["key"]: a["value"] for a in written} == shown()
+    function.ask("POST", "/unblock")
+    assert shown() == {**plain, "narae.published": 2}
+    stored = function.ask("GET", "/versions/latest/diff/1")["settings"]
+    assert stored == [], "and nothing of it is stored"
+
+
 def test_a_function_in_a_package_and_of_somebody_else(platform, name):
     mine, theirs = Function(platform, name), Function(platform, "nobodys%2F" + name)
     mine.put()
