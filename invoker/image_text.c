@@ -11,6 +11,10 @@
 #include "common/base/mem.h"
 #include "invoker/images.h"
 
+/* What a layer may be told to have; all together still fit a number. */
+#define LAYER_MAX_BYTES (INT64_C(1) << 50)
+
+enum { REFERENCE_MAX_BYTES = 512 };
 enum { LAYERS_MAX = 512, LAYER_ID_BYTES = 16, LINE_MAX_BYTES = 65536, WORDS_BYTES = 256 };
 
 struct layer {
@@ -63,6 +67,13 @@ static struct layer *layer_of(struct pull_text *t, const char *id)
     return l;
 }
 
+static int64_t bytes_of(const json_t *detail, const char *key)
+{
+    int64_t n = json_integer_value(json_object_get(detail, key));
+
+    return n < 0 ? 0 : n > LAYER_MAX_BYTES ? LAYER_MAX_BYTES : n;
+}
+
 static void take_status(struct pull_text *t, const char *id, const char *status,
                         const json_t *detail)
 {
@@ -79,9 +90,9 @@ static void take_status(struct pull_text *t, const char *id, const char *status,
     if (l == NULL)
         return;
     if (strcmp(status, "Downloading") == 0) {
-        int64_t total = json_integer_value(json_object_get(detail, "total"));
+        int64_t total = bytes_of(detail, "total");
 
-        l->bytes = json_integer_value(json_object_get(detail, "current"));
+        l->bytes = bytes_of(detail, "current");
         l->bytes_total = total > l->bytes ? total : l->bytes;
     }
     if (strcmp(status, "Download complete") == 0)
@@ -199,4 +210,13 @@ int image_refusal(const char *reference, const char *words, struct nr_err *err)
     while (strcasestr(words, r->words) == NULL)
         r++;
     return nr_err_set(err, r->code, "The image '%.128s' %s", reference, r->text);
+}
+
+bool images_safe_in_path(const char *reference)
+{
+    static const char good[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/@-";
+
+    return reference[0] != '\0' && reference[strspn(reference, good)] == '\0' &&
+           strstr(reference, "..") == NULL && strlen(reference) < REFERENCE_MAX_BYTES;
 }

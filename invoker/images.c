@@ -17,15 +17,6 @@ enum { COMMANDS_MAX = 512 };
 
 static const struct nr_str no_body = {NULL, 0};
 
-bool images_safe_in_path(const char *reference)
-{
-    static const char good[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/@-";
-
-    return reference[0] != '\0' && reference[strspn(reference, good)] == '\0' &&
-           strstr(reference, "..") == NULL && strlen(reference) < PATH_MAX_BYTES / 2;
-}
-
 /* The Engine's {"message": ...}, or "". */
 static void refused(const struct image_call *c, const struct engine_reply *reply,
                     struct nr_err *err)
