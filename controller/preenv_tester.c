@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "common/base/clock.h"
+#include "common/base/json.h"
 #include "controller/internal.h"
 #include "ports/invoker.h"
 
@@ -26,12 +27,13 @@ struct tester {
     struct invoker *invoker;
     struct controller *controller; /* NULL: no records are there */
     pthread_mutex_t lock;          /* of `stopped`, for calls from other threads */
-    bool stopped;
+    _Atomic bool stopped;
     struct preenv_call *call; /* under way; NULL: none */
     struct activation *a;     /* of it, until it has ended */
     struct call_watch *watch;
     struct nr_deadline patience;
     bool watching, cut;
+    char engine[256]; /* what runs the containers */
 };
 
 static struct tester *tester_of(struct preenv_tester *t)
@@ -329,6 +331,32 @@ void preenv_tester_records(struct preenv_tester *t, struct controller *c)
     tester_of(t)->controller = c;
 }
 
+static void tester_place(struct preenv_tester *port, struct nr_buf *out)
+{
+    nr_buf_adds(out, "\"engine\":");
+    nr_buf_json(out, nr_str_of(tester_of(port)->engine));
+}
+
+/* The Engine as the start-up probe found it. */
+static void find_engine(struct tester *t)
+{
+    struct nr_buf status;
+    size_t i;
+    json_t *c;
+
+    nr_buf_init(&status, 1 << 20);
+    invoker_status(t->invoker, NULL, &status);
+    nr_auto_json json_t *j = nr_json_parse(nr_buf_str(&status), NULL);
+
+    json_array_foreach(json_object_get(j, "capabilities"), i, c) {
+        const char *name = nr_json_string(c, "name"), *value = nr_json_string(c, "value");
+
+        if (name && value && strcmp(name, "engine") == 0)
+            (void)snprintf(t->engine, sizeof(t->engine), "%s", value);
+    }
+    nr_buf_fini(&status);
+}
+
 /* ---- opening and closing ------------------------------------------------------------------------------------ */
 
 struct preenv_tester *preenv_tester_open(struct nr_loop *loop, struct invoker *v,
@@ -340,12 +368,14 @@ struct preenv_tester *preenv_tester_open(struct nr_loop *loop, struct invoker *v
                                      .cut = tester_cut,
                                      .forget = tester_forget,
                                      .production = tester_production,
+                                     .place = tester_place,
                                      .cores = node->cores,
                                      .memory_max_mb = node->memory_max_mb};
     pthread_mutex_init(&t->lock, NULL);
     t->loop = loop;
     t->invoker = v;
     t->patience.fire = on_patience_over;
+    find_engine(t);
     return &t->port;
 }
 

@@ -117,6 +117,7 @@ def test_from_run_to_size(platform, name):
         assert c["outcome"] == "ok" and c["runs"] >= 6 and c["cold_runs"] >= 3
         assert 0 < c["peak_mb"] < 64 and c["p50_ms"] <= c["p95_ms"] and c["cold_ms"] > 0
     assert done["environment"]["cores"] >= 1 and done["environment"]["kernel"].startswith("Linux")
+    assert "API" in done["environment"]["engine"] and done["environment"]["memory"] and done["environment"]["disk"]
     listed = platform.request("GET", path(name)).json["runs"]
     assert [r["id"] for r in listed] == [run] and listed[0]["tested"] == 2 and "configurations" not in listed[0]
 
@@ -274,6 +275,18 @@ def test_real_calls_that_leave_what_was_measured(platform, name):
         return now if now["production"]["calls"] >= 20 and now["drift"] else None
     now = within(60, "the drift is told", drifted, every=0.2)
     assert now["production"]["p95_ms"] >= 1000 * slow and now["drift"].startswith("Run it again: p95 of the last")
+
+
+def test_a_published_version_is_measured(platform, name):
+    put(platform, name, SUM, 128)
+    assert platform.request("POST", f"/narae/v1/functions/{name}/versions", {}).status == 201
+    put(platform, name, "def main(args):\n    return {'error': 'LATEST is another one'}\n", 128)
+    done = measured(platform, name, version=1, **QUICK)
+    assert done["state"] == "done" and done["number"] == 1 and done["chosen_mb"] == 64, done
+    reply = platform.request("POST", path(name, done["id"], "apply"))
+    assert reply.status == 409 and "A published version does not change" in reply.error
+    reply = platform.request("POST", path(name), {"version": 2})
+    assert reply.status == 404, reply
 
 
 def test_mistakes_are_told(platform, name):
