@@ -92,6 +92,10 @@ void pool_slot_free(struct slot *s)
 {
     struct pool *p = s->ct->pool;
 
+    if (p->stale && p->waiting_count == 0 && s->ct->calls == 0) {
+        container_retire(s->ct, ENDED_UPDATED); /* it came up for calls that others have served */
+        return;
+    }
     if (container_loaded(s->ct))
         nr_list_push(&p->free, &s->free);
     else

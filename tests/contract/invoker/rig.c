@@ -164,6 +164,7 @@ static bool open_in(struct rig *r, int64_t memory_mb, const struct rig_options *
         .stems = o->stems,
         .freeze_after_ms = o->freeze_after_ms,
         .containers_max = o->containers_max,
+        .engine_workers = o->engine_workers,
         .freezer = o->freezer,
         .memory_raise = o->memory_raise,
         .network = o->network ? o->network : "bridge",

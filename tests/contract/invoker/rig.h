@@ -25,6 +25,7 @@ struct rig_options {
     const char *stems, *freezer, *memory_raise, *network; /* as in struct invoker_config */
     uint32_t freeze_after_ms;
     unsigned containers_max;
+    int engine_workers;
     /* as in struct invoker_config; its argument is the rig */
     struct function *(*function_of)(void *rig, const char *account, const char *package,
                                     const char *name);

@@ -31,6 +31,13 @@ static int setup(void **state)
     return rig_open(r, 4096) ? 0 : -1;
 }
 
+/* The test opens its rig by itself. */
+static int setup_closed(void **state)
+{
+    *state = nr_alloc(sizeof(struct rig));
+    return 0;
+}
+
 static int teardown(void **state)
 {
     rig_close(*state);
@@ -710,6 +717,37 @@ static void a_late_call_of_an_old_revision(void **state)
     function_unref(old);
 }
 
+static int64_t containers_of(struct rig *r)
+{
+    return (int64_t)r->invoker->container_count;
+}
+
+/* The first container serves all calls of a burst; those that come up after it are of a revision that is gone by then. */
+static void an_update_in_the_middle_of_a_burst(void **state)
+{
+    enum { N = 4 };
+    const struct rig_options one_worker = {.stems = "off", .engine_workers = 1};
+    struct rig *r = *state;
+    struct function *f;
+    struct rig_call c[N];
+
+    assert_true(rig_open_with(r, 4096, &one_worker));
+    f = rig_function(r, "burst", "blackbox", "once", native_echo);
+    for (int i = 0; i < N; i++)
+        rig_start(r, &c[i], f, "{}");
+    invoker_forget(r->invoker, f->revision);
+    rig_wait(r);
+    for (int i = 0; i < N; i++) {
+        expect(&c[i], OUTCOME_SUCCESS, "{}");
+        rig_free(&c[i]);
+    }
+    for (int i = 0; i < 1200 && containers_of(r) > 0; i++)
+        rig_pass(r, 25);
+    assert_int_equal(containers_of(r), 0);
+    assert_int_equal(pools_of(r), 0);
+    function_unref(f);
+}
+
 /* ---- claims and cuts ---------------------------------------------------------------------------------------- */
 
 static int claim_refused(struct activation *a)
@@ -988,6 +1026,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(updates_and_wishes, setup, teardown),
         cmocka_unit_test_setup_teardown(a_large_wish_and_none, setup, teardown),
         cmocka_unit_test_setup_teardown(a_late_call_of_an_old_revision, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_update_in_the_middle_of_a_burst, setup_closed, teardown),
         cmocka_unit_test_setup_teardown(claims, setup, teardown),
         cmocka_unit_test_setup_teardown(cuts, setup, teardown),
         cmocka_unit_test_setup_teardown(crash_and_sweep, setup, teardown),
