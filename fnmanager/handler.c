@@ -13,6 +13,7 @@
 #include "fnmanager/aliases.h"
 #include "fnmanager/functions_api.h"
 #include "fnmanager/buckets.h"
+#include "fnmanager/export.h"
 #include "fnmanager/grants_api.h"
 #include "fnmanager/keys_api.h"
 #include "fnmanager/quota.h"
@@ -74,6 +75,8 @@ static const struct {
     [FN_KEY_REVOKE] = {"key_revoke", key_revoke},
     [FN_BUCKET_LIST] = {"bucket_list", bucket_list, CALL_BULK},
     [FN_BUCKET_VERIFY] = {"bucket_verify", bucket_verify, CALL_BULK},
+    [FN_ACCOUNT_EXPORT] = {"account_export", account_export, CALL_BULK},
+    [FN_ACCOUNT_IMPORT] = {"account_import", account_import, CALL_BULK},
     [FN_RESOLVE_ALIAS] = {"resolve_alias", op_resolve_alias},
     [FN_PREENV_START] = {"preenv_start", op_preenv_start},
     [FN_PREENV_LIST] = {"preenv_list", op_preenv_list},

@@ -18,7 +18,7 @@ static void on_done(struct fn_call *call)
 }
 
 /* Lends everything of the request to the call. */
-static void post(struct gateway_request *q)
+static void post(struct gateway_request *q, void (*done)(struct fn_call *call))
 {
     struct fn_call *call = &q->call;
 
@@ -28,7 +28,7 @@ static void post(struct gateway_request *q)
     call->body = q->http.body;
     call->transaction = nr_str_of(q->transaction);
     call->loop = q->http.loop;
-    call->done = on_done;
+    call->done = done;
     call->owner = q;
     fnmanager_post(q->g->config.fnmanager, call);
 }
@@ -53,16 +53,32 @@ void actions_call(struct gateway_request *q)
 {
     q->call.name = q->part[PART_NAME];
     if (parameters(q))
-        post(q);
+        post(q, on_done);
     else
         request_tick(q);
+}
+
+static void on_exported(struct fn_call *call)
+{
+    struct gateway_request *q = call->owner;
+
+    if (call->err.code != 0)
+        on_done(call);
+    else
+        file_reply_begin(q, call->file, call->file_bytes, "application/x-tar");
+}
+
+void export_call(struct gateway_request *q)
+{
+    q->call.name = q->part[PART_ACCOUNT];
+    post(q, on_exported);
 }
 
 void accounts_call(struct gateway_request *q)
 {
     q->call.name = q->part[PART_ACCOUNT];
     q->call.item = q->part[q->part[PART_HOST].p ? PART_HOST : PART_ITEM];
-    post(q);
+    post(q, on_done);
 }
 
 /* Lists come in pages. */
@@ -92,5 +108,5 @@ void functions_call(struct gateway_request *q)
         request_tick(q);
         return;
     }
-    post(q);
+    post(q, on_done);
 }

@@ -45,7 +45,7 @@ enum route_part {
 };
 
 /* What may come as a body; see bodies[] in routes.c. */
-enum body_rule { BODY_IGNORED, BODY_SETTINGS, BODY_ACTION, BODY_PAYLOAD };
+enum body_rule { BODY_IGNORED, BODY_SETTINGS, BODY_ACTION, BODY_PAYLOAD, BODY_ARCHIVE };
 
 struct body_limit {
     const char *field;      /* of the 413 text */
@@ -62,6 +62,7 @@ enum route_flag {
 struct gateway_request;
 struct log_stream; /* logs.c */
 struct progress;   /* progress.c */
+struct file_reply; /* file_reply.c */
 
 struct route {
     enum nr_http_method method;
@@ -120,6 +121,7 @@ struct gateway_request {
     struct activation *activation; /* until its on_reply */
     struct log_stream *logs;
     struct progress *progress;
+    struct file_reply *file;
     bool asks; /* call and query are in use */
 
     /* From here on nothing is cleared for each request (gateway.c): these are large, and a call of a function needs none. */
@@ -228,6 +230,7 @@ void reply_parts(struct gateway_request *q);
 void actions_call(struct gateway_request *q);     /* actions.c; op: enum fn_op */
 void invoke_call(struct gateway_request *q);      /* invoke.c */
 void activations_call(struct gateway_request *q); /* activations.c; op: enum query_op */
+void export_call(struct gateway_request *q); /* actions.c */
 void accounts_call(struct gateway_request *q);
 void functions_call(struct gateway_request *q); /* actions.c; op: enum fn_op */
 void logs_call(struct gateway_request *q);      /* logs.c */
@@ -249,6 +252,9 @@ void logs_stop_all(struct gateway *g);
 
 /* progress.c: likewise. */
 void progress_wake(struct gateway_request *q);
+/* file_reply.c: the body of the 200 is an open file (given) of so many bytes. */
+void file_reply_begin(struct gateway_request *q, int fd, int64_t bytes, const char *media_type);
+void file_reply_wake(struct gateway_request *q);
 void progress_stop_all(struct gateway *g);
 
 /* metrics.c: counts a request that ended. */

@@ -18,6 +18,7 @@ static const struct body_limit bodies[] = {
     [BODY_IGNORED] = {"Request", 65536, 65536, false},
     [BODY_SETTINGS] = {"Request", 65536, 65536, true},
     [BODY_ACTION] = {"exec", 50 << 20, CODE_MAX_BYTES, true},
+    [BODY_ARCHIVE] = {"Archive", 128 << 20, 128 << 20, false},
     [BODY_PAYLOAD] = {"Request", NR_PAYLOAD_MAX_BYTES, NR_PAYLOAD_MAX_BYTES, true},
 };
 
@@ -54,6 +55,8 @@ const struct route routes[] = {
     {NR_HTTP_POST, "/narae/v1/accounts", SCOPE_ADMIN, BODY_SETTINGS, 0, accounts_call, FN_ACCOUNT_CREATE},
     {NR_HTTP_POST, "/narae/v1/accounts/:account/suspend", SCOPE_ADMIN, BODY_SETTINGS, 0, accounts_call, FN_ACCOUNT_SUSPEND},
     {NR_HTTP_POST, "/narae/v1/accounts/:account/resume", SCOPE_ADMIN, BODY_SETTINGS, 0, accounts_call, FN_ACCOUNT_RESUME},
+    {NR_HTTP_GET, "/narae/v1/accounts/:account/export", SCOPE_READ, BODY_IGNORED, 0, export_call, FN_ACCOUNT_EXPORT},
+    {NR_HTTP_POST, "/narae/v1/accounts/:account/import", SCOPE_WRITE, BODY_ARCHIVE, 0, accounts_call, FN_ACCOUNT_IMPORT},
     {NR_HTTP_GET, "/narae/v1/accounts/:account/quota", SCOPE_READ, BODY_IGNORED, 0, accounts_call, FN_QUOTA_GET},
     {NR_HTTP_PUT, "/narae/v1/accounts/:account/quota", SCOPE_ADMIN, BODY_SETTINGS, 0, accounts_call, FN_QUOTA_PUT},
     {NR_HTTP_GET, "/narae/v1/accounts/:account/keys", SCOPE_READ, BODY_IGNORED, 0, accounts_call, FN_KEY_LIST},

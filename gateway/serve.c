@@ -245,6 +245,8 @@ void request_tick(struct gateway_request *q)
     case G_STREAM: /* ticked by on_drained(), or by on_gone() */
         if (q->logs)
             logs_wake(q);
+        else if (q->file)
+            file_reply_wake(q);
         else
             progress_wake(q);
         return;

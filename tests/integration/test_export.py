@@ -1,0 +1,206 @@
+"""An account leaves as one archive and comes in elsewhere: the same answers, versions, aliases and settings; or not at all."""
+import hashlib
+import io
+import json
+import tarfile
+
+import pytest
+from test_accounts import ECHO, Admin, call, files_of, put
+from test_buckets import code_of, publish, verify
+
+ACCOUNTS = "/narae/v1/accounts"
+VALUE = "def main(args):\n    return {'value': %r, 'greeting': args.get('greeting')}\n"
+
+
+@pytest.fixture
+def admin(platform):
+    a = Admin(platform)
+    made, create = [], a.create
+    a.create = lambda name, **more: (made.append(name), create(name, **more))[1]
+    yield a
+    for name in made:
+        if a.show(name):
+            a.delete(name)
+
+
+def export(platform, name, auth):
+    reply = platform.request("GET", f"{ACCOUNTS}/{name}/export", auth=auth)
+    assert reply.status == 200 and reply.headers["content-type"] == "application/x-tar", reply
+    return reply.body
+
+
+def import_into(platform, name, archive, auth):
+    return platform.request("POST", f"{ACCOUNTS}/{name}/import", archive, headers={"Content-Type": "application/x-tar"}, auth=auth)
+
+
+def unpacked(archive):
+    with tarfile.open(fileobj=io.BytesIO(archive)) as t:
+        return {m.name: t.extractfile(m).read() for m in t.getmembers()}
+
+
+def packed(files, **odd):
+    """A tar of these; odd: attributes of the entry that is called `name`."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as t:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            if name == odd.get("name"):
+                entry.type, entry.linkname, entry.size = odd["type"], odd.get("linkname", ""), 0
+            t.addfile(entry, io.BytesIO(content))
+    return out.getvalue()
+
+
+@pytest.fixture
+def full(platform, admin):
+    """An account with functions in every state."""
+    key = admin.create("x-from")
+    greeting = {"parameters": [{"key": "greeting", "value": "hello"}], "annotations": [{"key": "team", "value": {"a": [1, 2]}}],
+                "limits": {"memory": 192, "timeout": 5000}}
+    assert put(platform, key, code=VALUE % 1, **greeting).status == 200
+    assert publish(platform, key).status == 201
+    assert put(platform, key, code=VALUE % 2).status == 200
+    assert publish(platform, key).status == publish(platform, key).status == 201  # two versions of one file
+    assert put(platform, key, code=VALUE % "latest").status == 200
+    assert platform.request("DELETE", "/narae/v1/functions/f/versions/2", auth=key).status == 200
+    assert platform.request("PUT", "/narae/v1/functions/f/aliases/prod", {"weights": {"1": 90, "3": 10}}, auth=key).status == 201
+    assert platform.request("PUT", "/narae/v1/functions/f/aliases/old", {"version": 1, "protected": True}, auth=key).status == 201
+    assert put(platform, key, "blocked").status == 200
+    assert platform.request("POST", "/narae/v1/functions/blocked/block", {"reason": "a leak"}, auth=key).status == 200
+    return key
+
+
+def told(platform, key, name):
+    """What the platform tells of a function, but for what is of the one account only."""
+    f = platform.request("GET", f"/narae/v1/functions/{name}", auth=key).json
+    a = platform.request("GET", f"actions/{name}", auth=key).json
+    versions = platform.request("GET", f"/narae/v1/functions/{name}/versions", auth=key).json["versions"]
+    aliases = platform.request("GET", f"/narae/v1/functions/{name}/aliases", auth=key).json["aliases"]
+    for one in aliases:
+        one.pop("history", None)
+    return ({k: f[k] for k in f if k not in ("account", "updated_ms")}, versions, aliases,
+            {k: a[k] for k in a if k not in ("namespace", "updated")})
+
+
+def test_there_and_back(platform, admin, full):
+    archive = export(platform, "x-from", full)
+    assert full.split(":")[1].encode() not in archive
+    key = admin.create("x-to")
+    reply = import_into(platform, "x-to", archive, key)
+    assert reply.status == 200, reply
+    assert reply.json == {"imported": ["f", "blocked"], "refused": []}
+    for name in ("f", "blocked"):
+        assert told(platform, key, name) == told(platform, full, name)
+    for query, value in (("", "latest"), ("&version=1", 1), ("&version=3", 2), ("&alias=old", 1)):
+        reply = platform.request("POST", f"actions/f?blocking=true&result=true{query}", {}, auth=key)
+        assert reply.json == {"value": value, "greeting": "hello"}, reply
+    assert platform.request("POST", "actions/blocked?blocking=true", {}, auth=key).status == 423
+    assert publish(platform, key).json["version"] == 4  # numbers go on
+    found = verify(platform, "x-to")
+    assert (found["damaged"], found["files"]) == ([], 4)
+    assert admin.show("x-to")["usage"]["bytes"] == admin.show("x-from")["usage"]["bytes"]
+    # a second time all are there already
+    reply = import_into(platform, "x-to", archive, key)
+    assert [r["error"] for r in reply.json["refused"]] == ["There is a function of this name already."] * 2
+    assert reply.json["imported"] == [] and verify(platform, "x-to")["files"] == 4
+
+    # who may
+    assert platform.request("GET", f"{ACCOUNTS}/x-from/export", auth=key).status == 404
+    assert import_into(platform, "x-from", archive, key).status == 404
+    assert import_into(platform, "nobody", archive, platform.admin_auth).status == 404
+
+
+def change(files, path, edit):
+    document = json.loads(files[path])
+    edit(document)
+    return {**files, path: json.dumps(document).encode()}
+
+
+F = "functions/1/function.json"
+
+
+def first_code(files):
+    return next(n for n in files if n.startswith("functions/1/code/"))
+
+
+REFUSED_FUNCTIONS = {
+    "sha256": (lambda f: {**f, first_code(f): bytes([f[first_code(f)][0] ^ 1]) + f[first_code(f)][1:]}, "another SHA-256"),
+    "missing code": (lambda f: {n: c for n, c in f.items() if n != first_code(f)}, "The archive lacks its code code.py."),
+    "kind": (lambda f: change(f, F, lambda d: d["versions"][0]["action"]["exec"].update(kind="cobol:85")), "cobol:85"),
+    "memory": (lambda f: change(f, F, lambda d: d["versions"][1]["action"]["limits"].update(memory=1 << 30)), "memory"),
+    "alias": (lambda f: change(f, F, lambda d: d["aliases"][0].update(weights={"9": 100})),
+              "points to version 9, which is missing."),
+    "state": (lambda f: change(f, F, lambda d: d["versions"][0].update(state="PUBLISHED")), "numbers and states do not fit"),
+    "number": (lambda f: change(f, F, lambda d: d["versions"][1].update(number=77)), "numbers and states do not fit"),
+    "file": (lambda f: change(f, F, lambda d: d["versions"][0]["code"].update(file="../../../etc/passwd")), "cannot be"),
+    "no versions": (lambda f: change(f, F, lambda d: d.update(versions=[])), "It has 0 versions"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED_FUNCTIONS)
+def test_a_function_that_is_wrong_is_left_out_as_a_whole(platform, admin, full, what):
+    edit, text = REFUSED_FUNCTIONS[what]
+    key = admin.create("x-part")
+    reply = import_into(platform, "x-part", packed(edit(unpacked(export(platform, "x-from", full)))), key)
+    assert reply.status == 200, reply
+    assert reply.json["imported"] == ["blocked"]
+    (refused,) = reply.json["refused"]
+    assert refused["function"] == "f" and text in refused["error"], refused
+    assert [f.split("/")[0] for f in files_of(platform, "x-part")] == ["blocked"]
+    assert [a["name"] for a in platform.request("GET", "actions", auth=key).json] == ["blocked"]
+
+
+NOT_ONE = "The archive is not one of an account: "
+REFUSED_ARCHIVES = {
+    "no tar": (lambda f: b"what is this" * 100, 400, NOT_ONE),
+    "empty": (lambda f: b"", 400, NOT_ONE),
+    "traversal": (lambda f: packed({**f, "../../evil": b"x"}), 400, NOT_ONE),
+    "foreign": (lambda f: packed({"evil": b"x", **f}), 400, NOT_ONE + "it does not begin with narae-account.json."),
+    "link": (lambda f: packed(f, name=first_code(f), type=tarfile.SYMTYPE, linkname="/etc/shadow"), 400,
+             NOT_ONE + "it holds something that is no plain file."),
+    "device": (lambda f: packed(f, name=first_code(f), type=tarfile.CHRTYPE), 400,
+               NOT_ONE + "it holds something that is no plain file."),
+    "name": (lambda f: packed(change(f, F, lambda d: d.update(name="../x"))), 400, NOT_ONE + "a function has no valid 'name'."),
+    "form": (lambda f: packed(change(f, "narae-account.json", lambda d: d.update(format=9))), 400,
+             "The archive has the form 9; this release reads 1."),
+    "cut": (lambda f: packed({n: c for n, c in f.items() if n != "narae-end.json"}), 400, NOT_ONE + "it lacks its end."),
+    "large": (lambda f: bytes((128 << 20) + 1), 413, "Archive larger than allowed: 134217729 > 134217728 bytes."),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED_ARCHIVES)
+def test_bad_archives(platform, admin, full, what):
+    edit, status, text = REFUSED_ARCHIVES[what]
+    key = admin.create("x-none")
+    archive = edit(unpacked(export(platform, "x-from", full)))
+    try:
+        reply = import_into(platform, "x-none", archive, key)
+    except (BrokenPipeError, ConnectionResetError):  # refused before its body was read
+        assert status == 413
+        return
+    assert reply.status == status and reply.error.startswith(text), reply
+    named = {hashlib.sha256(c).hexdigest() for n, c in unpacked(export(platform, "x-none", key)).items() if "/code/" in n}
+    assert {hashlib.sha256((platform.data / "buckets" / "x-none" / f).read_bytes()).hexdigest()
+            for f in files_of(platform, "x-none")} == named
+    assert verify(platform, "x-none")["damaged"] == []
+
+
+def test_a_large_account_needs_no_large_memory(platform, admin):
+    def anonymous_kb():
+        with open(f"/proc/{platform.pid}/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
+
+    key = admin.create("x-large")
+    for n in range(8):
+        assert put(platform, key, f"f{n}", code=code_of(n, 4 << 20)).status == 200
+    before = anonymous_kb()
+    connection = platform.connect()
+    connection.request("GET", f"{ACCOUNTS}/x-large/export", headers={"Authorization": platform.basic(key)})
+    answer = connection.getresponse()
+    sum_bytes = len(answer.read(1 << 20))
+    assert anonymous_kb() - before < 20 << 10  # 32 MB of code; the client has read 1
+    sum_bytes += len(answer.read())
+    assert sum_bytes > 32 << 20
+    connection.close()
+    assert put(platform, key, "small", code=ECHO).status == 200
+    assert call(platform, key, "small", x=1).json == {"x": 1}
