@@ -230,7 +230,7 @@ void reply_parts(struct gateway_request *q);
 void actions_call(struct gateway_request *q);     /* actions.c; op: enum fn_op */
 void invoke_call(struct gateway_request *q);      /* invoke.c */
 void activations_call(struct gateway_request *q); /* activations.c; op: enum query_op */
-void export_call(struct gateway_request *q); /* actions.c */
+void export_call(struct gateway_request *q);      /* actions.c */
 void accounts_call(struct gateway_request *q);
 void functions_call(struct gateway_request *q); /* actions.c; op: enum fn_op */
 void logs_call(struct gateway_request *q);      /* logs.c */

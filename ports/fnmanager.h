@@ -100,7 +100,7 @@ enum fn_op {
     FN_KEY_ROTATE, /* item: the key's uuid */
     FN_KEY_REVOKE,
     FN_BUCKET_LIST,
-    FN_BUCKET_VERIFY, /* name: the account */
+    FN_BUCKET_VERIFY,  /* name: the account */
     FN_ACCOUNT_EXPORT, /* name: the account -> file */
     FN_ACCOUNT_IMPORT, /* name: the account, body: what an export gave */
     FN_ACCOUNT_LIMITS, /* name, body {"invocationsPerMinute","concurrentInvocations","firesPerMinute"} */
@@ -166,7 +166,7 @@ struct fn_call {
     int status; /* HTTP status; an operation sets another 2xx than 200; 0 with FN_RESOLVE, FN_RESOLVE_ALIAS: see err */
     struct nr_err err;   /* a refusal: code and the exact OpenWhisk text */
     struct nr_buf reply; /* body of a 2xx; nr_buf_fini by the caller */
-    int file;            /* FN_ACCOUNT_EXPORT: an open file that is the body instead, given to the caller */
+    int file; /* FN_ACCOUNT_EXPORT: an open file that is the body instead, given to the caller */
     int64_t file_bytes;
     struct function *
         fn; /* FN_RESOLVE: shared, given to the caller; also one that may not run (FN_BLOCKED, FN_RETIRED) */
