@@ -201,12 +201,22 @@ int verb_preenv(struct cli *c)
     return CLI_DONE;
 }
 
+/* Below the list: real calls since the latest trial are no longer like it. */
 int verb_preenv_list(struct cli *c)
 {
     nr_auto_free char *path = cli_path("/narae/v1/functions/%s/preenv", c->argv[0]);
+    nr_auto_json json_t *answer = NULL;
+    int e = cli_call(c, "GET", path, NULL, 0, &answer, NULL);
 
-    return cli_get_list(c, path, "runs", columns, nr_countof(columns),
-                        "it was never tried; narae preenv run FUNCTION does it");
+    if (e != 0)
+        return e;
+    const char *drift = nr_json_string(answer, "drift");
+
+    cli_show_list(c, answer, "runs", columns, nr_countof(columns),
+                  "it was never tried; narae preenv run FUNCTION does it");
+    if (drift && !cli_json(c))
+        text_print_wrapped(stdout, &c->term, 2, 0, drift);
+    return CLI_DONE;
 }
 
 int verb_preenv_show(struct cli *c)
