@@ -4,7 +4,8 @@
  *                    configuration is slower when its CPU time is, and wall time alone convicts only on a quiet host
  *   intervals        a bootstrap over the calls of each payload gives the range in which the ratio of the medians lies (nine times of
  *                    ten); only a range beyond the tolerance is a verdict, one across it asks for further rounds
- *   at last          what further rounds do not decide is decided by the medians and called noisy
+ *   at last          what further rounds do not decide is decided by the medians on a quiet host, on a busy one it is no knee; both are
+ *                    called noisy
  *   p95              of few calls it is close to the worst one, so its range is wide: it convicts alone only when all of it is beyond
  *
  * Differences below a millisecond are what timers and schedulers do, not knees.
@@ -369,7 +370,7 @@ void preenv_compare(const struct preenv_config *reference, struct preenv_config 
     else if (side == ACROSS && !final)
         decide(c, PREENV_UNDECIDED, first, true);
     else if (side == ACROSS)
-        decide(c, first->at > 1 + tolerance ? PREENV_SLOWER : PREENV_AS_FAST, first, true);
+        decide(c, !loud && first->at > 1 + tolerance ? PREENV_SLOWER : PREENV_AS_FAST, first, true);
     else if (loud || (wall_side == BELOW && side_of(&tail, tolerance) != BEYOND))
         decide(c, PREENV_AS_FAST, first, wall_side != BELOW);
     else if (wall_side == BEYOND || side_of(&tail, tolerance) == BEYOND)

@@ -28,6 +28,15 @@ static int check_same(const struct preenv_run *r, const struct function *f, stru
     return lifecycle_may_run(f->state, err);
 }
 
+/* A container's weight among those that want the processors follows its memory. On a busy host a small one would be slower by that alone,
+ * so all of them get what the declared size has. */
+static int64_t share_of(int64_t memory_mb)
+{
+    enum { SHARES_PER_MB = 4, SHARES_MAX = 262144 };
+
+    return SHARES_PER_MB * memory_mb < SHARES_MAX ? SHARES_PER_MB * memory_mb : SHARES_MAX;
+}
+
 int preenv_environment(struct fnmanager *m, const struct preenv_run *r,
                        const struct preenv_config *c, struct function **ret, struct nr_err *err)
 {
@@ -49,6 +58,8 @@ int preenv_environment(struct fnmanager *m, const struct preenv_run *r,
     f->trial = true;
     f->memory_mb = c->memory_mb;
     f->cpus_milli = c->cpus_milli;
+    if (f->cpu_share == 0)
+        f->cpu_share = share_of(r->declared_mb);
     f->revision = fnmanager_next_revision(m);
     *ret = f;
     return 0;
