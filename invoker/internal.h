@@ -72,7 +72,8 @@ struct slot {
     struct slot_news got;
     struct nr_buf parts; /* an answer in several parts; the error of a failed init */
     size_t log_bytes;
-    unsigned frames; /* of the call under way */
+    unsigned frames;   /* of the call under way */
+    int64_t oom_kills; /* of the container's earlier calls, as far as they were looked at */
 };
 
 /* Writes INIT with the code's descriptor; < 0: the connection is of no use. */
@@ -203,7 +204,7 @@ struct container {
     struct nr_err cgroup_err;
     enum loss_state loss;
     struct nr_work loss_work; /* asks its memory group */
-    bool out_of_memory;       /* what that said */
+    int64_t oom_kills;        /* what that said; -1: nothing */
     struct handover handover;
 
     bool frozen;                   /* asked for; its processes may stop at any time */

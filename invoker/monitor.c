@@ -245,6 +245,13 @@ void monitor_last_look(struct container *ct)
         free(p);
 }
 
+int64_t monitor_oom_kills(const struct container *ct)
+{
+    const struct watched *w = ct->watched;
+
+    return w && w->usage.count > 0 && w->usage.now.oom_kills > 0 ? w->usage.now.oom_kills : 0;
+}
+
 /* ---- opening and closing ------------------------------------------------------------------------------------ */
 
 struct monitor *monitor_open(struct invoker *v)

@@ -14,6 +14,7 @@
 #include "invoker/evict.h"
 #include "invoker/freeze.h"
 #include "invoker/gpu_room.h"
+#include "invoker/monitor.h"
 #include "invoker/outcome.h"
 #include "invoker/pool_rules.h"
 #include "invoker/stem.h"
@@ -34,6 +35,7 @@ static void take(struct slot *s, struct activation *a)
     s->init_sent = s->run_sent = false;
     s->log_bytes = 0;
     s->frames = 0;
+    s->oom_kills = monitor_oom_kills(ct);
     s->got = (struct slot_news){0};
     a->slot = s;
     ct->calls++;

@@ -49,7 +49,7 @@ static void ask_memory_group(struct nr_work *w)
 {
     struct container *ct = nr_container_of(w, struct container, loss_work);
 
-    ct->out_of_memory = cgroup_oom_kills(&ct->cgroup) > 0;
+    ct->oom_kills = cgroup_oom_kills(&ct->cgroup);
 }
 
 static void on_memory_group(struct nr_work *w)
@@ -67,7 +67,7 @@ static void on_memory_group(struct nr_work *w)
 }
 
 /* Why a connection broke is known: an agent that the kernel kills for want of memory cannot say so, its memory group does, for the moment that
- * the group is still there. */
+ * the group is still there. It counts for the container's life: what an earlier call had killed is not why this one is lost. */
 static bool loss_is_known(struct container *ct)
 {
     if (ct->cgroup_state != CGROUP_OPEN || ct->loss == LOSS_KNOWN)
@@ -106,7 +106,8 @@ static void decide(struct activation *a, bool init, enum outcome_event event)
         .init = init,
         .event = event,
         .flags = s->got.flags,
-        .verdict = event == EVENT_LOST && s->ct->out_of_memory ? NR_VERDICT_OOM : s->got.verdict,
+        .verdict = event == EVENT_LOST && s->ct->oom_kills > s->oom_kills ? NR_VERDICT_OOM
+                                                                          : s->got.verdict,
         .bytes = s->got.bytes,
         .timeout_ms = a->fn->timeout_ms,
     };

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <cmocka.h>
@@ -16,7 +17,8 @@
 #include "common/base/clock.h"
 #include "common/base/json.h"
 #include "common/net/fetch.h"
-#include "invoker/internal.h"
+#include "invoker/conn.h"
+#include "invoker/monitor.h"
 
 static const char hello[] = "def main(args):\n"
                             "    print('hi', args.get('name'))\n"
@@ -286,6 +288,53 @@ static void killed_from_outside(void **state)
     rig_start(r, &c, f, "{\"s\":30}");
     rig_pass(r, 200);
     kill_container(r);
+    rig_wait(r);
+    expect(&c, OUTCOME_DEVELOPER_ERROR,
+           "{\"error\":\"The action did not produce a valid response and exited unexpectedly.\"}");
+    rig_free(&c);
+    function_unref(f);
+}
+
+/* One that has lost a process for want of memory, and lived; the monitor has seen it. */
+static struct container *after_a_kill(struct rig *r, struct function *f)
+{
+    struct rig_call c;
+
+    rig_run(r, &c, f, "{\"hog\":true}");
+    expect(&c, OUTCOME_SUCCESS, "{\"signal\":9}");
+    rig_free(&c);
+    struct container *ct = nr_container_of(r->invoker->containers.next, struct container, in_all);
+
+    for (int i = 0; i < 1200 && monitor_oom_kills(ct) == 0; i++)
+        rig_pass(r, 25);
+    return ct;
+}
+
+/* The connection breaks in a later call: it was not want of memory. */
+static void an_earlier_kill_is_not_this_calls(void **state)
+{
+    static const char code[] = "import os, time\n"
+                               "def main(args):\n"
+                               "    if not args.get('hog'):\n"
+                               "        time.sleep(60)\n"
+                               "    pid = os.fork()\n"
+                               "    kept = []\n"
+                               "    while pid == 0:\n"
+                               "        kept.append(os.urandom(1 << 20))\n"
+                               "    return {'signal': os.WTERMSIG(os.waitpid(pid, 0)[1])}\n";
+    struct rig *r = *state;
+    struct function *f = rig_function(r, "hog", "python:3", "", code);
+    const struct container *ct = after_a_kill(r, f);
+    struct rig_call c;
+    uv_os_fd_t fd;
+
+    if (monitor_oom_kills(ct) == 0)
+        skip(); /* this host does not count them */
+    rig_start(r, &c, f, "{}");
+    while (c.a->i != I_AWAIT)
+        (void)uv_run(&r->loop.uv, UV_RUN_ONCE);
+    assert_int_equal(uv_fileno((uv_handle_t *)&ct->slots[0].conn->pipe, &fd), 0);
+    assert_int_equal(shutdown(fd, SHUT_RDWR), 0);
     rig_wait(r);
     expect(&c, OUTCOME_DEVELOPER_ERROR,
            "{\"error\":\"The action did not produce a valid response and exited unexpectedly.\"}");
@@ -1014,6 +1063,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(time_limits, setup, teardown),
         cmocka_unit_test_setup_teardown(floods, setup, teardown),
         cmocka_unit_test_setup_teardown(killed_from_outside, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_earlier_kill_is_not_this_calls, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_code_never_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(missing_image, setup, teardown),
         cmocka_unit_test_setup_teardown(image_that_cannot_be_pulled, setup, teardown),
