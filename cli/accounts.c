@@ -228,9 +228,19 @@ int verb_account_import(struct cli *c)
     if (nr_file_read(c->argv[1], ARCHIVE_MAX_BYTES, &bytes, &n, &err) != 0)
         return cli_fail("%s", err.text);
     int e = cli_send(c, "POST", path, (struct nr_str){bytes, n}, "application/x-tar", &answer);
-    if (e == 0 && cli_json(c))
+    if (e != 0)
+        return e;
+    const json_t *refused = json_object_get(answer, "refused");
+
+    if (cli_json(c))
         cli_print_json(answer);
-    else if (e == 0)
-        printf("%s has what %s holds\n", c->argv[0], c->argv[1]);
-    return e;
+    else
+        printf("%s has %zu functions of %s\n", c->argv[0],
+               json_array_size(json_object_get(answer, "imported")), c->argv[1]);
+    for (size_t i = 0; i < json_array_size(refused); i++) {
+        nr_auto_free char *text = json_dumps(json_array_get(refused, i), JSON_SORT_KEYS);
+
+        (void)fprintf(stderr, "narae: left out: %s\n", text ? text : "?");
+    }
+    return json_array_size(refused) ? CLI_NOT_DONE : CLI_DONE;
 }

@@ -80,7 +80,7 @@ SESSION = {"functions": [
     ("account create {a}-old", 0, r"created {a}-old"),
     ("account create {a}-new", 0, r"created {a}-new"),
     ("account export {a}-old {tar}", 0, r"wrote \d+ bytes of {a}-old to farm\.tar"),
-    ("account import {a}-new {tar}", 0, r"{a}-new has what farm\.tar holds"),
+    ("account import {a}-new {tar}", 0, r"{a}-new has 0 functions of farm\.tar"),
     ("account delete {a}-old", ASKS, r"{a}-old"),
     ("account delete {a}-new", ASKS, r"{a}-new"),
 ], "images": [
