@@ -307,17 +307,17 @@ static json_t *agent_arguments(const struct create_spec *s)
     return cmd;
 }
 
-/* Nothing about the tenant. */
+/* Nothing about the tenant. Each is written, for the Engine takes from the image what is not. */
 static json_t *labels(const struct create_spec *s)
 {
     json_t *o = json_pack("{s:s, s:s, s:s}", "narae.installation", s->installation, "narae.invoker",
                           s->invoker, "narae.kind", s->kind);
-    char gpu[GPU_LABEL_BYTES];
+    char gpu[GPU_LABEL_BYTES] = "";
 
-    if (o && s->gpu.want.count > 0) {
+    if (s->gpu.want.count > 0)
         gpu_write_label(s->gpus, &s->gpu, gpu);
+    if (o)
         (void)json_object_set_new(o, "narae.gpu", json_string(gpu));
-    }
     return o;
 }
 

@@ -9,19 +9,17 @@
 #include "common/base/json.h"
 #include "common/base/mem.h"
 
-static const char *const top[] = {"Image",        "User",
-                                  "Entrypoint",   "Cmd",
-                                  "Env",          "NetworkDisabled",
-                                  "AttachStdin",  "AttachStdout",
-                                  "AttachStderr", "StopSignal",
-                                  "StopTimeout",  "Labels",
-                                  "HostConfig",   NULL};
+static const char *const top[] = {
+    "Image",           "User",        "Entrypoint",   "Cmd",          "Env",
+    "NetworkDisabled", "AttachStdin", "AttachStdout", "AttachStderr", "StopSignal",
+    "StopTimeout",     "Labels",      "HostConfig",   "Healthcheck",  NULL};
 static const char *const host[] = {
     "CapDrop",       "SecurityOpt",      "ReadonlyRootfs", "Tmpfs",     "Mounts",  "Memory",
     "MemorySwap",    "MemorySwappiness", "CpuShares",      "PidsLimit", "Ulimits", "IpcMode",
     "CgroupnsMode",  "ShmSize",          "OomScoreAdj",    "LogConfig", "Init",    "AutoRemove",
     "RestartPolicy", "NetworkMode",      "MaskedPaths",    NULL};
-static const char *const labels[] = {"narae.installation", "narae.invoker", "narae.kind", NULL};
+static const char *const labels[] = {"narae.installation", "narae.invoker", "narae.kind",
+                                     "narae.gpu", NULL};
 
 static void only(const json_t *o, const char *const *allowed)
 {
@@ -103,6 +101,8 @@ static void nothing_but_the_list(void **state)
         only(j, top);
         only(h, host);
         only(json_object_get(j, "Labels"), labels);
+        /* an image's own label would stand where we write none */
+        assert_string_equal(nr_json_string(json_object_get(j, "Labels"), "narae.gpu"), "");
         assert_string_equal(nr_json_string(j, "Image"), evil); /* one string, whatever is in it */
         bool net = f.network == FN_NET_EGRESS && (i & 4);
 
