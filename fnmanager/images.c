@@ -265,7 +265,7 @@ static bool is_of_registry(const json_t *digests, const char *repository)
     return false;
 }
 
-/* It must be of this host's kind and say what to run. */
+/* It must be of this host's kind, say what to run, and not ask for disk. */
 static int check_found(const struct image_call *c, const char *reference, struct nr_err *err)
 {
     if (!c->fits)
@@ -276,6 +276,11 @@ static int check_found(const struct image_call *c, const char *reference, struct
         return nr_err_set(
             err, NR_EINVAL,
             "The image '%.128s' names no entry point and no command: there is nothing to run in it.",
+            reference);
+    if (c->has_volumes)
+        return nr_err_set(
+            err, NR_EINVAL,
+            "The image '%.128s' declares volumes (VOLUME), which no function gets; /tmp is writable.",
             reference);
     return 0;
 }

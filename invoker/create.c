@@ -10,8 +10,8 @@
 #include "common/base/mem.h"
 #include "ports/grants.h"
 
-/* Masked: the Engine's own list and what tells about the kernel besides. sigpending and msgqueue are not limited here: the kernel
- * counts them per uid, and all functions share one. */
+/* Masked: the Engine's own list and what tells about the kernel besides. sigpending is not limited here: the kernel counts it
+ * per uid, and all functions share one. */
 static const char fixed_host_config[] =
     "{\"CapDrop\":[\"ALL\"],"
     "\"ReadonlyRootfs\":true,"
@@ -336,6 +336,7 @@ char *create_body(const struct create_spec *s, size_t *ret_n)
     put(o, "AttachStdout", json_false(), &ok);
     put(o, "AttachStderr", json_false(), &ok);
     put(o, "StopSignal", json_string("SIGKILL"), &ok);
+    put(o, "Healthcheck", json_pack("{s:[s]}", "Test", "NONE"), &ok); /* an image may have one */
     put(o, "StopTimeout", json_integer(1), &ok);
     put(o, "Labels", labels(s), &ok);
     put(o, "HostConfig", host_config(s, &ok), &ok);

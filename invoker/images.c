@@ -58,6 +58,7 @@ static void take_found(struct image_call *c, json_t *o)
     c->has_command = json_array_size(json_object_get(config, "Entrypoint")) +
                          json_array_size(json_object_get(config, "Cmd")) >
                      0;
+    c->has_volumes = json_object_size(json_object_get(config, "Volumes")) > 0;
     c->found = json_incref(o);
 }
 
@@ -355,6 +356,8 @@ int image_command(struct image_commands *k, struct engine_worker *w, const char 
         (void)json_array_extend(command, json_object_get(config, "Cmd"));
         if (json_array_size(command) == 0)
             r = nr_err_set(&c.err, NR_EPROTO, "image '%.128s' names no command", image);
+        else if (c.has_volumes)
+            r = nr_err_set(&c.err, NR_EFORBIDDEN, "image '%.128s' declares volumes", image);
         else if (is_for_ever(image))
             keep(k, image, command);
     }

@@ -48,8 +48,9 @@ struct image_call {
     char platform[IMAGE_PLATFORM_BYTES]; /* FIND: "linux/amd64" */
     int64_t bytes;                       /* FIND: on this host */
     bool has_command;                    /* FIND: it names something to run */
-    bool fits;                           /* FIND: it is of this host's platform */
-    json_t *found; /* FIND: {"RepoTags","RepoDigests",...}; LIST: an array of these. Made */
+    bool has_volumes; /* FIND: it declares volumes: writable disk of this host without a bound */
+    bool fits;        /* FIND: it is of this host's platform */
+    json_t *found;    /* FIND: {"RepoTags","RepoDigests",...}; LIST: an array of these. Made */
 };
 
 struct invoker;

@@ -22,10 +22,11 @@ USER, PASSWORD = "robot", "Ha/ndy+word_17"
 
 @pytest.fixture(scope="module")
 def made():
-    """Local images: two that differ, one without a command, one of another processor."""
+    """Local images: three that differ, one without a command, one with a volume."""
     tag = f"narae-test/images-{os.getpid()}"
     tags = {who: make_image(f"{tag}:{who}", who) for who in ("one", "two", "three")}
     tags["still"] = make_image(f"{tag}:still", "still", changes=())
+    tags["disk"] = make_image(f"{tag}:disk", "disk", changes=('CMD ["/server", "disk"]', "VOLUME /scratch"))
     yield tags
     for each in tags.values():
         docker("image", "rm", "-f", each, check=False)
@@ -226,6 +227,15 @@ def docker_saved_as(tag, architecture):
             t.addfile(entry, io.BytesIO(content))
     subprocess.run(["docker", "-H", f"unix://{DOCKER}", "load", "-q"], input=out.getvalue(), check=True, stdout=subprocess.DEVNULL)
     return name
+
+
+def test_volumes_of_an_image_are_refused(platform, public, made, name):
+    """They would be writable disk of this host without a bound."""
+    pushed, _ = public.push("team/disk:1", made["disk"])
+    for image in (made["disk"], pushed):
+        reply = deploy(platform, name, image)
+        assert reply.status == 400 and "declares volumes" in reply.error, reply
+        assert platform.request("GET", f"actions/{name}").status == 404
 
 
 def test_registries_can_be_limited(start_platform, public, made):

@@ -85,7 +85,7 @@ def own_image(session_platform):
     tag = "narae-test/posture:1"
     base = next(c["value"] for c in session_platform.request("GET", "/narae/v1/invokers").json["capabilities"]
                 if c["name"] == "image" and "python" in c["value"])
-    files = {"Dockerfile": f"FROM {base}\nUSER root\nRUN rm -r /narae\nCOPY posture server.py /\nENTRYPOINT []\nCMD [\"python3\", \"/server.py\"]\n".encode(),
+    files = {"Dockerfile": f"FROM {base}\nUSER root\nRUN rm -r /narae\nCOPY posture server.py /\nHEALTHCHECK --interval=1s CMD touch /tmp/checked\nLABEL narae.gpu=a0;0;0\nENTRYPOINT []\nCMD [\"python3\", \"/server.py\"]\n".encode(),
              "server.py": SERVER.encode(), "posture": probe()}
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
@@ -103,6 +103,10 @@ def own_image(session_platform):
         yield tag
     finally:
         engine(f"/images/{urllib.parse.quote(tag, safe='')}?force=1", "DELETE")
+
+
+def image_id(tag):
+    return engine(f"/images/{urllib.parse.quote(tag, safe='')}/json")["Id"]
 
 
 def deploy(platform, name, runtime, network, image):
@@ -135,6 +139,11 @@ def test_the_posture(platform, name, own_image, runtime, network):
         assert answer in REFUSALS | {"empty"}, (path, answer)
     assert seen["execute"] == EXECUTE
     assert seen["self"] == SELF
+    if runtime == "relay":  # its image's HEALTHCHECK is not run: not even while it is frozen
+        config = [engine(f"/containers/{c}/json") for c in platform.containers()]
+        ours = [c for c in config if c["Config"]["Image"] == image_id(own_image)]
+        assert ours and all("Health" not in c["State"] for c in ours)
+        assert all(c["Config"]["Labels"]["narae.gpu"] == "" for c in ours)
 
 
 SURROUNDINGS = '''

@@ -132,6 +132,9 @@ static void hardening(void **state)
     const json_t *h = json_object_get(j, "HostConfig"), *tmpfs = json_object_get(h, "Tmpfs");
 
     assert_string_equal(nr_json_string(j, "User"), "65534:65534");
+    nr_auto_free char *health = nr_json_text(json_object_get(j, "Healthcheck"), NULL);
+
+    assert_string_equal(health, "{\"Test\":[\"NONE\"]}"); /* the image's would run, frozen or not */
     assert_string_equal(json_string_value(json_array_get(json_object_get(h, "CapDrop"), 0)), "ALL");
     assert_string_equal(json_string_value(json_array_get(json_object_get(h, "SecurityOpt"), 0)),
                         "no-new-privileges");

@@ -3,6 +3,7 @@
  */
 #include "invoker/engine.h"
 #include "invoker/engine_state.h"
+#include "invoker/images.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -21,7 +22,7 @@
 
 enum { WORKERS = 4, GIVE_UP_MS = 20000 };
 
-enum manner { NORMAL, SILENT, NONSENSE, HALF_A_HEADER, BAD_JSON, ENDLESS, CLOSES };
+enum manner { NORMAL, SILENT, NONSENSE, HALF_A_HEADER, BAD_JSON, ENDLESS, CLOSES, IMAGE, DISK };
 
 /* ---- the server --------------------------------------------------------------------------------------------- */
 
@@ -50,21 +51,29 @@ static void say_endlessly(int fd)
         ;
 }
 
+static void say_json(int fd, const char *json)
+{
+    char text[256];
+
+    (void)snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
+                   strlen(json), json);
+    say(fd, text);
+}
+
 /* Answers one request; false: the connection ends. */
 static bool answer(int fd)
 {
     static const char version[] =
         "{\"ApiVersion\":\"1.43\",\"MinAPIVersion\":\"1.12\",\"Version\":\"t\"}";
-    char text[256];
 
     atomic_fetch_add(&server.requests, 1);
     switch ((enum manner)atomic_load(&server.manner)) {
     case NORMAL:
-    case CLOSES:
-        (void)snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
-                       strlen(version), version);
-        say(fd, text);
-        return atomic_load(&server.manner) == NORMAL;
+    case CLOSES: say_json(fd, version); return atomic_load(&server.manner) == NORMAL;
+    case IMAGE: say_json(fd, "{\"Config\":{\"Cmd\":[\"/x\"],\"Volumes\":null}}"); return true;
+    case DISK:
+        say_json(fd, "{\"Config\":{\"Cmd\":[\"/x\"],\"Volumes\":{\"/scratch\":{}}}}");
+        return true;
     case SILENT: return true;
     case NONSENSE: say(fd, "220 welcome to a mail server\r\n"); return false;
     case HALF_A_HEADER: say(fd, "HTTP/1.1 200 OK\r\nContent-Le"); return false;
@@ -378,6 +387,29 @@ static void late_removals_have_their_turn(void **state)
     wait_done(&l, 2 * WORKERS + (int)nr_countof(low));
 }
 
+/* ---- an image that is started ------------------------------------------------------------------------------- */
+
+/* However it was deployed: its volume would be disk of the host without a bound. Nothing of it is remembered. */
+static void no_start_with_volumes(void **state)
+{
+    static const char image[] = "sha256:0123";
+    struct rig *r = *state;
+    struct image_commands *k = image_commands_make();
+    struct engine_worker *w = engine_own_worker(r->engine);
+    struct nr_err err = {0};
+    json_t *command = NULL;
+
+    atomic_store(&server.manner, DISK);
+    assert_int_equal(image_command(k, w, image, &command, &err), NR_EFORBIDDEN);
+    assert_non_null(strstr(err.text, "declares volumes"));
+    assert_null(command);
+    atomic_store(&server.manner, IMAGE);
+    assert_int_equal(image_command(k, w, image, &command, &err), 0);
+    assert_int_equal(json_array_size(command), 1);
+    json_decref(command);
+    image_commands_free(k);
+}
+
 #define IN_RIG(f) cmocka_unit_test_setup_teardown(f, rig_open, rig_close)
 
 int main(void)
@@ -389,6 +421,7 @@ int main(void)
         IN_RIG(removals_leave_room),
         IN_RIG(best_rank_first),
         IN_RIG(late_removals_have_their_turn),
+        IN_RIG(no_start_with_volumes),
     };
 
     return cmocka_run_group_tests(tests, server_open, server_close);
