@@ -68,9 +68,10 @@ const struct nr_option daemon_options[] = {
          "what raises the memory of a stem at hand-over: its control group's files, the Engine's update, or nothing"},
     {"network", NR_OPT_CHOICE, AT(network), "auto", .choices = "auto|slots|bridge|none",
      .help =
-         "how functions that ask for egress get it: slots on a bridge of ours, the Engine's bridge, or not at all"},
+         "how functions that ask for egress get it: slots on a bridge of ours, the Engine's bridge (they then reach each other and the host), or not at all; auto: slots where they work, else not at all"},
     {"seccomp", NR_OPT_CHOICE, AT(seccomp), "auto", .choices = "auto|own|engine",
-     .help = "profile of system calls: ours, or the Engine's default"},
+     .help =
+         "profile of system calls: ours, or the Engine's default; auto: ours, but no start where the Engine cannot filter at all"},
     {"freeze-after-ms", NR_OPT_INT, AT(freeze_after_ms), "1000", 0, 86400000, "ms",
      .help = "an idle container is frozen after this; 0: never"},
     {"stems", NR_OPT_STRING, AT(stems), "auto",

@@ -61,19 +61,29 @@ int choose_runtime(struct probing *p, struct nr_err *err)
     return 0;
 }
 
+int probe_seccomp(const char *forced, bool own, const char *why_not_own, bool engine_filters,
+                  struct nr_err *err)
+{
+    const struct way ways[] = {{"own", own, why_not_own}, {"engine", true, ""}};
+
+    if (probe_is_auto(forced) && !own && !engine_filters)
+        return nr_err_set(
+            err, NR_EUNAVAIL,
+            "the Engine does not say that it can filter system calls (seccomp): use an Engine and a kernel that were built with it, "
+            "or take --seccomp=engine, with which functions run unfiltered there");
+    return probe_choose("seccomp", forced, ways, nr_countof(ways), err);
+}
+
 int choose_seccomp(struct probing *p, struct nr_err *err)
 {
     struct probe *out = &p->v->probe;
     const struct trial *t = &p->trials[p->chosen];
     bool own = p->profile && (t->seccomp || !t->dial_in.yes);
-    const struct way ways[] = {
-        {"own", own,
-         p->profile     ? "no container starts with it"
-         : out->seccomp ? "there is none for this machine"
-                        : "the Engine cannot filter system calls"},
-        {"engine", true, ""},
-    };
-    int r = probe_choose("seccomp", p->c->seccomp, ways, nr_countof(ways), err);
+    int r = probe_seccomp(p->c->seccomp, own,
+                          p->profile     ? "no container starts with it"
+                          : out->seccomp ? "there is none for this machine"
+                                         : "the Engine cannot filter system calls",
+                          out->seccomp, err);
 
     if (r < 0)
         return r;
@@ -165,21 +175,30 @@ static bool slots_work(struct probing *p)
     return false;
 }
 
+int probe_network(const char *forced, bool slots, const char *why_no_slots, bool bridge,
+                  struct nr_err *err)
+{
+    const struct way ways[] = {
+        {"slots", slots, why_no_slots},
+        {"bridge", bridge && !probe_is_auto(forced), "the Engine has no bridge"},
+        {"none", true, ""},
+    };
+
+    return probe_choose("network", forced, ways, nr_countof(ways), err);
+}
+
 int choose_network(struct probing *p, struct nr_err *err)
 {
     struct probe *out = &p->v->probe;
     const char *why = p->network_why.text;
     int status;
     nr_auto_json json_t *bridge = probe_get(p->v, "/networks/bridge", &status);
-    const struct way ways[] = {
-        {"slots", slots_work(p), why},
-        {"bridge", bridge && status == 200, "the Engine has no bridge"},
-        {"none", true, ""},
-    };
-    static const char *const found[] = {"network slots on a bridge of ours",
-                                        "the Engine's bridge, which each start pays for",
-                                        "functions that ask for egress get no network"};
-    int r = probe_choose("network", p->c->network, ways, nr_countof(ways), err);
+    static const char *const found[] = {
+        "network slots on a bridge of ours",
+        "the Engine's bridge: functions reach each other and the host, and each start pays for it",
+        "functions that ask for egress get no network"};
+    bool slots = slots_work(p);
+    int r = probe_network(p->c->network, slots, why, bridge && status == 200, err);
 
     if (r < 0)
         return r;
@@ -189,7 +208,8 @@ int choose_network(struct probing *p, struct nr_err *err)
     probe_found(out, "network egress", r == 0 || !probe_is_auto(p->c->network), "%s%s%s", found[r],
                 why[0] ? ": " : "", r == 0 ? "" : why);
     probe_next(
-        out, "root rights, nft or iptables and net.ipv4.ip_forward=1 are needed (docs/engine.md)");
+        out,
+        "slots need root rights, nft or iptables and net.ipv4.ip_forward=1; --network=bridge lets functions reach each other and the host (docs/engine.md)");
     return 0;
 }
 

@@ -32,6 +32,13 @@ bool probe_is_auto(const char *forced);
 /* GET path -> parsed JSON (made), or NULL; *ret_status is the HTTP status, 0 without an answer. */
 json_t *probe_get(struct invoker *v, const char *path, int *ret_status);
 
+/* The ways by what is known; pure. Index of probe_seccomp(): 0 our profile, 1 the Engine's; of probe_network(): 0 slots, 1 bridge, 2 none.
+ * What takes no filter at all, and the Engine's bridge, from which functions reach each other and the host, are taken by name only. */
+int probe_seccomp(const char *forced, bool own, const char *why_not_own, bool engine_filters,
+                  struct nr_err *err);
+int probe_network(const char *forced, bool slots, const char *why_no_slots, bool bridge,
+                  struct nr_err *err);
+
 /* The first candidate that dialled in: p->chosen, v->probe.runtime. */
 int choose_runtime(struct probing *p, struct nr_err *err);
 /* Our profile becomes v->seccomp. */
