@@ -40,6 +40,7 @@ static const char *answer(long r)
 static const char device_path[] = "/tmp/device";
 static unsigned char handle[64] = {8, 0, 0, 0, 1};
 static struct timeval new_time = {1, 0};
+static unsigned long contexts[1]; /* of io_setup() */
 
 #define P(x) ((long)(x))
 struct probe {
@@ -101,8 +102,14 @@ static const struct probe calls[] = {
     {"setgid 0", SYS_setgid, {0}},
     {"setgroups", SYS_setgroups, {0, 0}},
     {"setpriority", SYS_setpriority, {PRIO_PROCESS, 0, -5}},
+    {"inotify_init1", SYS_inotify_init1, {0}},
+    {"mq_open", SYS_mq_open, {P("x"), O_RDWR | O_CREAT, 0600, 0}},
+    {"io_setup", SYS_io_setup, {1, P(contexts)}},
     {"mlockall", SYS_mlockall, {MCL_CURRENT | MCL_FUTURE}},
     {"memfd_create", SYS_memfd_create, {P("x"), 0}},
+#ifdef SYS_inotify_init
+    {"inotify_init", SYS_inotify_init, {0}},
+#endif
 #ifdef SYS_iopl
     {"iopl", SYS_iopl, {3}},
     {"ioperm", SYS_ioperm, {0x80, 1, 1}},

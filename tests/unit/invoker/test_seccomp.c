@@ -58,6 +58,15 @@ static void what_is_shut_stays_shut(void **state)
         "acct",
         "quotactl",
         "move_pages",
+        /* of these there is one limit for all functions */
+        "inotify_init",
+        "inotify_init1",
+        "inotify_add_watch",
+        "mq_open",
+        "mq_notify",
+        "mq_timedsend",
+        "io_setup",
+        "io_submit",
     };
     static const char *const by_argument[] = {"clone", "socket", "personality"};
     nr_auto_free char *text = seccomp_profile();
