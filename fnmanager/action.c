@@ -160,13 +160,27 @@ static void discard_code(struct fnmanager *m, const struct put *p, int r)
         storage_remove(&m->storage, p->code.folder);
 }
 
+/* From the second try on only one is at it: else one of many could lose every time. */
+static void begin_try(struct fnmanager *m, int i)
+{
+    if (i == 1)
+        pthread_mutex_lock(&m->retrying);
+}
+
+static void end_tries(struct fnmanager *m, int i)
+{
+    if (i >= 1)
+        pthread_mutex_unlock(&m->retrying);
+}
+
 static int commit(struct fnmanager *m, struct fn_call *call, struct put *p)
 {
-    int r = 0;
+    int i = 0, r = NR_ECONFLICT;
 
-    for (int i = 0; i < MERGE_TRIES; i++) {
+    for (; i < MERGE_TRIES; i++) {
+        begin_try(m, i);
         if (i > 0 && (r = read_and_merge(m, call, p)) < 0)
-            return r;
+            break;
         if (p->body.has_exec)
             code_into_row(&p->code, &p->row);
         p->row.revision = fnmanager_next_revision(m);
@@ -176,6 +190,7 @@ static int commit(struct fnmanager *m, struct fn_call *call, struct put *p)
         if (r != NR_ECONFLICT && (r != NR_EEXIST || !call->overwrite))
             break;
     }
+    end_tries(m, i);
     return r < 0 ? refuse(call, r) : 0;
 }
 
@@ -293,16 +308,18 @@ static int delete_loaded(struct fnmanager *m, struct fn_call *call, const struct
 
 int action_delete(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
-    int r = NR_ECONFLICT;
+    int i = 0, r = NR_ECONFLICT;
 
-    for (int i = 0; i < MERGE_TRIES && r == NR_ECONFLICT && call->err.code == 0; i++) {
+    for (; i < MERGE_TRIES && r == NR_ECONFLICT && call->err.code == 0; i++) {
         struct fn_row row = {0};
+        begin_try(m, i);
         nr_buf_fini(&call->reply);
         if ((r = metadata_load(m->db, key_of(call), &row)) == 0)
             r = delete_loaded(m, call, &row);
         *ret_old = r == 0 ? HANDLER_MANY : 0;
         fn_row_fini(&row);
     }
+    end_tries(m, i - 1);
     return r < 0 ? refuse(call, r) : 0;
 }
 

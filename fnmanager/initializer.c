@@ -75,6 +75,7 @@ int fnmanager_open(const struct fnmanager_config *c, struct fnmanager **ret, str
 
     m->config = *c;
     nr_list_init(&m->departures);
+    pthread_mutex_init(&m->retrying, NULL);
     m->data_dir = nr_strdup(c->data_dir);
     m->native_image = nr_strdup(c->native_image);
     m->registries = nr_strdup(c->registries ? c->registries : "any");
@@ -105,6 +106,7 @@ void fnmanager_close(struct fnmanager *m)
     free(m->data_dir);
     free(m->native_image);
     free(m->registries);
+    pthread_mutex_destroy(&m->retrying);
     images_fini(&m->images);
     free(m);
 }

@@ -33,6 +33,7 @@ struct fnmanager {
     struct preenv *preenv;
     struct images images;
     _Atomic uint64_t revision; /* the last one given out */
+    pthread_mutex_t retrying;  /* who changes a function that others change at the same time */
     _Atomic int64_t
         window_ms; /* wall clock: when to look for update windows that end; 0: none is open */
     nr_counter swept;
