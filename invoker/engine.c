@@ -156,8 +156,8 @@ static int minor_of(const char *api)
 static int negotiate(struct engine *e, struct nr_err *err)
 {
     struct engine_reply reply = {0};
-    int r = engine_want(&e->own, "GET", "/version", (struct nr_str){NULL, 0}, ENGINE_PING_MS,
-                        &reply, err);
+    int r = engine_want(&e->own, "GET", "/version", (struct nr_str){NULL, 0}, ENGINE_ASK_MS, &reply,
+                        err);
     nr_auto_json json_t *j = r == 0 ? nr_json_parse(nr_buf_str(&reply.body), err) : NULL;
 
     nr_buf_fini(&reply.body);
