@@ -19,7 +19,8 @@
 #include "fnmanager/settings.h"
 #include "fnmanager/sweeper.h"
 
-#define MERGE_TRIES 16
+/* Several threads may change one action at the same time; each conflict is somebody else's success. */
+#define MERGE_TRIES 100
 #define LIST_MAX 200
 
 static struct fn_key key_of(const struct fn_call *call)
