@@ -54,6 +54,7 @@ struct daemon {
     char run[PATH_BYTES], agent[PATH_BYTES], installation[17];
     int lock_fd, open_parts, argc;
     bool stopping, left_some;
+    struct nr_link forgettings; /* accounts that are leaving */
     char **argv;
 };
 
@@ -178,12 +179,46 @@ static bool on_loopback(const char *listen)
 
 /* ---- the parts --------------------------------------------------------------------------------------------------- */
 
+/* An account that is leaving: the controller's part, then the invoker's. */
+struct forgetting {
+    struct nr_link link; /* in d->forgettings */
+    struct daemon *daemon;
+    char *account;
+    void (*done)(void *arg);
+    void *arg;
+};
+
+static void end_forgetting(void *arg)
+{
+    struct forgetting *f = arg;
+    void (*done)(void *) = f->done;
+    void *done_arg = f->arg;
+
+    nr_list_del(&f->link);
+    free(f->account);
+    free(f);
+    done(done_arg);
+}
+
+/* While we stop it is left as it is: the next start goes on. */
+static void on_calls_forgotten(void *arg)
+{
+    struct forgetting *f = arg;
+
+    if (!f->daemon->stopping)
+        invoker_forget_account(f->daemon->invoker, f->account, end_forgetting, f);
+}
+
 static void on_forget_account(void *arg, const char *account, void (*done)(void *done_arg),
                               void *done_arg)
 {
     struct daemon *d = arg;
+    struct forgetting *f = nr_alloc(sizeof(*f));
 
-    controller_forget_account(d->controller, account, done, done_arg);
+    *f = (struct forgetting){
+        .daemon = d, .account = nr_strdup(account), .done = done, .arg = done_arg};
+    nr_list_add(&d->forgettings, &f->link);
+    controller_forget_account(d->controller, f->account, on_calls_forgotten, f);
 }
 
 static void on_change(void *arg, const char *account, const char *package, const char *name,
@@ -510,6 +545,8 @@ static int close_all(struct daemon *d)
     fnmanager_close(
         d->fnmanager); /* first: its last answers go to the controller's resolve cache */
     controller_close(d->controller);
+    NR_LIST_EACH(&d->forgettings, l)
+        end_forgetting(nr_container_of(l, struct forgetting, link));
     preenv_tester_close(d->tester);
     int busy = nr_loop_fini(&d->loop);
     nr_tls_close(d->tls);
@@ -529,6 +566,7 @@ int main(int argc, char **argv)
     bool help = false;
 
     d.argc = argc;
+    nr_list_init(&d.forgettings);
     d.argv = argv;
     d.sets[0] = (struct nr_option_set){"naraed", daemon_options, &d.options};
     limit_process();

@@ -2,6 +2,7 @@
  *
  *   invoker.c    opening, closing, the port's small calls         run.c        invoker_tick: the story of one call
  *   pool.c       who gets which slot                              pool_start.c when to start one more container
+ *   forget.c     all that is kept of an account, when it goes
  *   evict.c      room: the node's memory, who goes for it         states.c     states and reasons, as tables
  *   gpu.c        the ledger of GPUs                               gpu_room.c   who goes for one
  *   images.c     images by Engine workers                         image_text.c what the Engine says of pulls
@@ -317,6 +318,9 @@ struct pool *pool_of(struct invoker *v, struct function *f);
 struct pool *pool_find(struct invoker *v, uint64_t revision);
 struct past *pool_past_of(struct invoker *v, const char *account, const char *package,
                           const char *name);
+bool past_is_of(const struct past *past, const char *account);
+/* Frees the pasts of the account's functions; they have no pools. */
+void pool_forget_pasts(struct invoker *v, const char *account);
 /* Frees p when there is nothing to keep: no container, nobody waits, nothing wished. */
 void pool_drop_if_empty(struct pool *p);
 
@@ -324,6 +328,10 @@ void pool_drop_if_empty(struct pool *p);
 int pool_borrow(struct invoker *v, struct activation *a);
 /* a no longer waits. */
 void pool_leave(struct invoker *v, struct activation *a);
+/* Drops the wishes for the account's functions and what is remembered of them. False: some of their containers or calls are still there. */
+bool pool_forget_account(struct invoker *v, const char *account);
+/* forget.c: closing; what waits for another look is dropped. */
+void forget_stop(struct invoker *v);
 /* `why` ENDED_NOT: the slot may be used again; else its container goes. */
 void pool_return(struct slot *s, enum end_reason why);
 /* A slot of ct has become free or was lost; calls that wait get what there is, starts are made for the rest. */
@@ -401,9 +409,10 @@ struct invoker {
     struct nr_link frozen;    /* of these, the ones that are frozen, likewise */
     unsigned container_count; /* not gone yet */
     unsigned dying_count;
-    double clock;           /* of eviction: the priority of who went last */
-    struct nr_link orphans; /* containers of nobody that are being removed */
-    unsigned alive;         /* containers and orphans that something still refers to */
+    double clock;               /* of eviction: the priority of who went last */
+    struct nr_link orphans;     /* containers of nobody that are being removed */
+    struct nr_link forgettings; /* accounts that are leaving; forget.c's */
+    unsigned alive;             /* containers, orphans and jobs that something still refers to */
     unsigned wishes;
     uint64_t forgotten[FORGOTTEN_MAX]; /* revisions that are no longer current; the latest ones */
     unsigned forgotten_next;

@@ -122,6 +122,7 @@ static struct invoker *invoker_make(const struct invoker_config *c)
     nr_list_init(&v->frozen);
     nr_list_init(&v->hungry);
     nr_list_init(&v->orphans);
+    nr_list_init(&v->forgettings);
     v->tidy.fire = on_tidy;
     v->stir.fire = on_stir;
     v->freeze.fire = freeze_due;
@@ -373,6 +374,7 @@ void invoker_close(struct invoker *v, void (*closed)(void *arg), void *arg)
     v->closed = closed;
     monitor_stop(v->monitor);
     sweep_stop(v->sweep);
+    forget_stop(v);
     v->closed_arg = arg;
     nr_deadline_cancel(&v->tidy);
     nr_deadline_cancel(&v->stir);

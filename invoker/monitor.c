@@ -153,6 +153,7 @@ static void done(struct nr_work *work_)
         container_unref(p->looks[i].ct);
     }
     free(p);
+    m->passes--;
     v->alive--;
     invoker_container_freed(v);
 }
@@ -192,6 +193,7 @@ static struct pass *pass_make(struct monitor *m, unsigned room)
 
 static void post(struct pass *p)
 {
+    p->m->passes++;
     p->m->v->alive++;
     nr_work_post(p->m->v->loop, &p->work);
 }
@@ -243,6 +245,19 @@ void monitor_last_look(struct container *ct)
         post(p);
     else
         free(p);
+}
+
+bool monitor_forget_account(struct monitor *m, const char *account)
+{
+    if (m->passes > 0)
+        return false;
+    NR_LIST_EACH(&m->lru, l) {
+        struct function_use *f = nr_container_of(l, struct function_use, lru);
+
+        if (strcmp(f->account, account) == 0)
+            function_drop(m, f);
+    }
+    return true;
 }
 
 int64_t monitor_oom_kills(const struct container *ct)

@@ -25,6 +25,8 @@ void monitor_forget(struct container *ct);
 
 /* Processes of it killed for want of memory up to the last look; 0: none, or no look yet. */
 int64_t monitor_oom_kills(const struct container *ct);
+/* What the account's functions used is forgotten; it has no containers. False: a look is under way that may still tell of one. */
+bool monitor_forget_account(struct monitor *m, const char *account);
 /* The members of a container's object in the status: `,"cpu_us":...`; nothing before the first look. */
 void monitor_container_json(const struct container *ct, struct nr_buf *out);
 /* ,"host":{...},"functions":[...]: what the host uses, and what each function has used in all its containers. With an account (lent) its

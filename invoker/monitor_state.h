@@ -34,6 +34,7 @@ struct monitor {
     struct invoker *v;
     struct nr_deadline next;
     bool stopped, under_way, host_known;
+    unsigned passes; /* under way, with last looks */
     struct host_usage host;
     struct nr_map functions;
     struct nr_link lru;      /* front is the most recent */

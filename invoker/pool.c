@@ -209,6 +209,30 @@ static struct pool *pool_without_reason(struct invoker *v, const struct past *pa
     return NULL;
 }
 
+bool pool_forget_account(struct invoker *v, const char *account)
+{
+    struct nr_map_node *n = NULL;
+    size_t at = 0;
+    bool all = true;
+
+    while ((n = nr_map_next(&v->pasts, &at, n)) != NULL) {
+        struct past *past = nr_container_of(n, struct past, node);
+        struct pool *p;
+
+        if (!past_is_of(past, account))
+            continue;
+        v->wishes -= past->desired >= 0;
+        past->desired = past->maximum = -1;
+        past->keep_alive_ms = -1;
+        while ((p = pool_without_reason(v, past)) != NULL)
+            pool_drop_if_empty(p);
+        all = all && past->pools == 0;
+    }
+    if (all)
+        pool_forget_pasts(v, account);
+    return all;
+}
+
 static void wish_for(struct invoker *v, const struct scaler_wish *w)
 {
     struct past *past = pool_past_of(v, w->account, w->package ? w->package : "", w->name);

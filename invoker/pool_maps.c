@@ -10,6 +10,36 @@ static struct nr_str key_of(const uint64_t *revision)
 
 enum { PASTS_MAX = 10000 };
 
+static void past_free(struct invoker *v, struct past *past)
+{
+    (void)nr_map_del(&v->pasts, past->node.key);
+    free(past->name);
+    free(past);
+}
+
+bool past_is_of(const struct past *past, const char *account)
+{
+    size_t n = strlen(account);
+
+    return strncmp(past->name, account, n) == 0 && past->name[n] == '/';
+}
+
+void pool_forget_pasts(struct invoker *v, const char *account)
+{
+    struct nr_map_node *n = NULL;
+    size_t at = 0;
+
+    while ((n = nr_map_next(&v->pasts, &at, n)) != NULL) {
+        struct past *past = nr_container_of(n, struct past, node);
+
+        if (!past_is_of(past, account))
+            continue;
+        past_free(v, past);
+        n = NULL; /* a removal moves the others */
+        at = 0;
+    }
+}
+
 /* Names that nothing is known of but that they once ran. */
 static void trim_pasts(struct invoker *v)
 {
@@ -22,9 +52,7 @@ static void trim_pasts(struct invoker *v)
         struct past *past = nr_container_of(n, struct past, node);
 
         if (past->pools == 0 && past->desired < 0 && past->maximum < 0 && past->keep_alive_ms < 0) {
-            (void)nr_map_del(&v->pasts, past->node.key);
-            free(past->name);
-            free(past);
+            past_free(v, past);
             return;
         }
     }
@@ -115,11 +143,7 @@ void pool_fini(struct invoker *v)
         at = 0;
     }
     while ((n = nr_map_next(&v->pasts, &at, NULL)) != NULL) {
-        struct past *past = nr_container_of(n, struct past, node);
-
-        (void)nr_map_del(&v->pasts, past->node.key);
-        free(past->name);
-        free(past);
+        past_free(v, nr_container_of(n, struct past, node));
         at = 0;
     }
     nr_map_fini(&v->pools);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/base/file.h"
+#include "common/base/clock.h"
 #include "invoker/internal.h"
 #include "ports/grants.h"
 
@@ -117,24 +118,39 @@ static int mount_image(const char *image, const char *mnt, struct nr_err *err)
     return 0;
 }
 
-int volume_mount(const char *volumes_dir, const char *account, const char *name, int64_t quota_mb,
-                 char out[VOLUME_PATH_BYTES], struct nr_err *err)
+/* The folder of the account's volumes. */
+static int folder_of(const char *volumes_dir, const char *account, char out[PATH_BYTES],
+                     struct nr_err *err)
 {
-    char folder[PATH_BYTES], image[PATH_BYTES + 8], owner[3 * 256 + 1];
+    char owner[3 * 256 + 1];
 
     if (strlen(account) > 256)
         return nr_err_set(err, NR_EINVAL, "volume: the account's name is too long");
     size_t n = nr_pct_encode(nr_str_of(account), owner);
-    int bytes = snprintf(folder, sizeof(folder), "%s/%.*s/%s", volumes_dir, (int)n, owner, name);
+    int bytes = snprintf(out, PATH_BYTES, "%s/%.*s", volumes_dir, (int)n, owner);
 
-    if (bytes < 0 || bytes + sizeof("/mnt") > VOLUME_PATH_BYTES || owner[0] == '.')
+    if (bytes < 0 || bytes >= PATH_BYTES || n == 0 || owner[0] == '.')
+        return nr_err_set(err, NR_EINVAL, "volume: the path below %s is too long", volumes_dir);
+    return 0;
+}
+
+int volume_mount(const char *volumes_dir, const char *account, const char *name, int64_t quota_mb,
+                 char out[VOLUME_PATH_BYTES], struct nr_err *err)
+{
+    char owner[PATH_BYTES], folder[PATH_BYTES], image[PATH_BYTES + 8];
+    int r = folder_of(volumes_dir, account, owner, err);
+
+    if (r < 0)
+        return r;
+    int bytes = snprintf(folder, sizeof(folder), "%s/%s", owner, name);
+
+    if (bytes < 0 || bytes + sizeof("/mnt") > VOLUME_PATH_BYTES)
         return nr_err_set(err, NR_EINVAL, "volume: the path below %s is too long", volumes_dir);
     (void)snprintf(out, VOLUME_PATH_BYTES, "%.*s/mnt", VOLUME_PATH_BYTES - 5, folder);
     (void)snprintf(image, sizeof(image), "%s/image", folder);
     if (is_mounted(folder, out))
         return 0;
-    int r = nr_dir_make(folder, 0700, err);
-
+    r = nr_dir_make(folder, 0700, err);
     if (r == 0)
         r = nr_dir_make(out, 0755, err);
     if (r == 0 && access(image, F_OK) != 0)
@@ -144,39 +160,69 @@ int volume_mount(const char *volumes_dir, const char *account, const char *name,
 
 /* ---- the end ------------------------------------------------------------------------------------------------------ */
 
-/* Calls `each` for every folder in `path`. */
-static void each_folder(const char *path, void (*each)(const char *path))
+/* What has left its account and is not removed yet is called so. */
+static const char gone[] = ".gone-";
+
+/* Calls `each` for every folder in `path`; `hidden`: for those that are gone. */
+static void each_folder(const char *path, bool hidden, void (*each)(const char *path, void *arg),
+                        void *arg)
 {
     DIR *d = opendir(path);
 
     for (const struct dirent *e; d && (e = readdir(d)) != NULL;) {
         char below[PATH_BYTES];
-        int n = e->d_name[0] == '.' ? -1 : snprintf(below, sizeof(below), "%s/%s", path, e->d_name);
+        bool fits = hidden ? strncmp(e->d_name, gone, sizeof(gone) - 1) == 0 : e->d_name[0] != '.';
+        int n = fits ? snprintf(below, sizeof(below), "%s/%s", path, e->d_name) : -1;
 
         if (n > 0 && (size_t)n < sizeof(below))
-            each(below);
+            each(below, arg);
     }
     if (d)
         (void)closedir(d);
 }
 
-static void unmount(const char *folder)
+static void unmount(const char *folder, void *arg)
 {
     char mnt[PATH_BYTES + 4];
 
+    (void)arg;
     (void)snprintf(mnt, sizeof(mnt), "%s/mnt", folder);
     if (is_mounted(folder, mnt))
         (void)umount2(mnt, UMOUNT_NOFOLLOW);
 }
 
-static void unmount_of_account(const char *path)
+static void unmount_of_account(const char *path, void *arg)
 {
-    each_folder(path, unmount);
+    each_folder(path, false, unmount, arg);
 }
 
 void volume_unmount_all(const char *volumes_dir)
 {
-    each_folder(volumes_dir, unmount_of_account);
+    each_folder(volumes_dir, false, unmount_of_account, NULL);
+}
+
+/* What cannot be unmounted cannot be removed: *err (struct nr_err) tells of it. */
+static void remove_gone(const char *path, void *err)
+{
+    unmount_of_account(path, NULL);
+    (void)nr_dir_remove(path, err);
+}
+
+int volume_forget(const char *volumes_dir, const char *account, struct nr_err *err)
+{
+    char folder[PATH_BYTES], fresh[PATH_BYTES + 16], suffix[17];
+    unsigned char random[8];
+    int r = folder_of(volumes_dir, account, folder, err);
+
+    if (r < 0)
+        return r;
+    nr_random(random, sizeof(random));
+    nr_hex(random, sizeof(random), suffix);
+    (void)snprintf(fresh, sizeof(fresh), "%s/%s%s", volumes_dir, gone, suffix);
+    if (rename(folder, fresh) < 0 && errno != ENOENT)
+        return failed(err, "cannot rename", folder, errno);
+    each_folder(volumes_dir, true, remove_gone, err);
+    return err->code;
 }
 
 /* ---- one writer ---------------------------------------------------------------------------------------------------- */

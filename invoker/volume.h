@@ -23,6 +23,9 @@ struct invoker;
  * time. NR_ENOSPC when the host has no room for it; NR_EUNAVAIL when this host cannot mount. */
 int volume_mount(const char *volumes_dir, const char *account, const char *name, int64_t quota_mb,
                  char out[VOLUME_PATH_BYTES], struct nr_err *err);
+/* The account's volumes go with all they hold, and what earlier removals could not: renamed first, so that nobody who gets the name finds them
+ * even when this fails. Nobody has them in use. Blocking; any thread. */
+int volume_forget(const char *volumes_dir, const char *account, struct nr_err *err);
 /* Unmounts all that nobody uses any more. Blocking. */
 void volume_unmount_all(const char *volumes_dir);
 

@@ -1,5 +1,6 @@
 """Accounts: made, suspended, resumed, deleted, with their limits and quotas."""
 import concurrent.futures
+import os
 import signal
 import sqlite3
 import threading
@@ -219,6 +220,41 @@ def test_delete(platform, admin):
     assert platform.request("GET", "actions", auth=again).json == []
     assert platform.request("GET", "activations", auth=again).json == []
     assert platform.request("GET", f"{ACCOUNTS}/a-deleted/grants", auth=again).json["egress"] == []
+
+
+SECRET = """
+import os
+
+def main(args):
+    path = "/data/rows/secret"
+    before = open(path).read() if os.path.exists(path) else None
+    if "write" in args:
+        with open(path, "w") as f:
+            f.write(args["write"])
+    return {"before": before}
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
+def test_a_volume_goes_with_its_account(start_platform):
+    """Who gets the name finds a new volume; neither what was used nor a folder is left of the one before."""
+    p = start_platform()
+    admin = Admin(p)
+    for found in (None, None):
+        key = admin.create("a-volume")
+        grants = {"volumes": [{"name": "rows", "quota_mb": 8}]}
+        assert admin.ask("PUT", "/a-volume/grants", grants).status == 200
+        volume = [{"key": "narae.volumes", "value": [{"name": "rows", "path": "/data/rows"}]}]
+        assert p.request("GET", "/narae/v1/invokers", auth=key).json["functions"] == []
+        assert put(p, key, code=SECRET, annotations=volume).status == 200
+        assert call(p, key, write="of this one").json == {"before": found}
+        assert call(p, key).json == {"before": "of this one"}
+        within(20, "its use is told", lambda: p.request("GET", "/narae/v1/invokers", auth=key).json["functions"])
+        admin.delete("a-volume")
+        assert list((p.data / "volumes").iterdir()) == []
+        assert containers_of(p, "a-volume") == []
+    assert str(p.data) not in open("/proc/self/mounts").read()
+    p.stop()
 
 
 def test_delete_is_finished_after_a_kill(start_platform):
