@@ -424,7 +424,7 @@ static inline void narae_one_call(struct narae_slot *s, const struct narae_frame
     narae_answer_failure(s, head->call, &call, activity);
 }
 
-/* One frame. 0: the connection was at its end, and the agent knows. */
+/* One frame. 0: the connection was at its end; narae_lost() is to follow. */
 static inline int narae_take(struct narae_slot *s, narae_fn fn, void *context)
 {
     struct narae_frame head;
@@ -435,9 +435,15 @@ static inline int narae_take(struct narae_slot *s, narae_fn fn, void *context)
             narae_refuse(s, head.call);
         return 1;
     }
-    close(s->fd);
-    narae_tell(s->control, NARAE_LOST, s->index, 0, 0);
     return 0;
+}
+
+/* The agent is told, and dials again. */
+static inline void narae_lost(struct narae_slot *s)
+{
+    close(s->fd);
+    s->fd = -1;
+    narae_tell(s->control, NARAE_LOST, s->index, 0, 0);
 }
 
 static inline void narae_serve_slot(struct narae_slot *s, narae_fn fn, void *context)
@@ -449,6 +455,7 @@ static inline void narae_serve_slot(struct narae_slot *s, narae_fn fn, void *con
         int fds[4];
         if (narae_take(s, fn, context))
             continue;
+        narae_lost(s);
         while (narae_hear(s->control, fds).type != NARAE_TO_REDIALLED) {
         }
         s->fd = fds[0];
@@ -541,9 +548,14 @@ static inline void narae_turn(struct narae_turns *t, unsigned what, narae_fn fn,
     }
     s->bytes = t->bytes;
     s->capacity = t->capacity;
-    narae_take(s, fn, context); /* a closed descriptor leaves the poll set by itself */
+    int more = narae_take(s, fn, context);
     t->bytes = s->bytes;
     t->capacity = s->capacity;
+    if (more)
+        return;
+    /* A child that the function forked may hold the connection: closing it alone would leave it in the poll set, at its end for ever. */
+    epoll_ctl(t->poll, EPOLL_CTL_DEL, s->fd, NULL);
+    narae_lost(s);
 }
 
 /* What both ways to serve begin with. 0: not started by the platform. */
