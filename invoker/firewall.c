@@ -148,7 +148,7 @@ static void tables_init(struct tables *t)
     nr_buf_init(&t->filter, OUTPUT_MAX_BYTES);
     nr_buf_init(&t->nat, OUTPUT_MAX_BYTES);
     nr_buf_init(&t->ipv6, OUTPUT_MAX_BYTES);
-    nr_buf_init(&t->text, FIREWALL_TEXT_MAX_BYTES);
+    nr_buf_init(&t->text, OUTPUT_MAX_BYTES);
 }
 
 static void tables_fini(struct tables *t)
@@ -203,12 +203,19 @@ int firewall_install(struct firewall *f, bool renew, struct nr_err *err)
     if (renew)
         f->ipv6 = ipv6_works();
     int r = tables_read(&t, f->ipv6, err);
+    bool changed =
+        r == 0 && !renew &&
+        !firewall_complete(f, nr_buf_str(&t.filter), nr_buf_str(&t.nat), nr_buf_str(&t.ipv6));
 
-    if (r == 0 && (renew || !firewall_complete(f, nr_buf_str(&t.filter), nr_buf_str(&t.nat),
-                                               nr_buf_str(&t.ipv6))))
+    if (r == 0 && (renew || changed))
         r = install(f, &t, err);
+    nr_buf_reset(&t.text, SIZE_MAX);
+    firewall_grants_text(f, nr_buf_str(&t.filter), &t.text);
+    changed = changed || t.text.n > 0;
+    if (r == 0)
+        r = restore("iptables-restore", &t.text, err);
     tables_fini(&t);
-    return r;
+    return r == 0 && !renew ? changed : r;
 }
 
 int firewall_remove(const struct firewall *f, struct nr_err *err)
@@ -312,7 +319,7 @@ int firewall_forget_grants(const struct firewall *f, struct nr_err *err)
     return r;
 }
 
-int firewall_grant(const struct firewall *f, unsigned slot, uint32_t address,
+int firewall_grant(struct firewall *f, unsigned slot, uint32_t address,
                    const struct firewall_target *targets, size_t n, struct nr_err *err)
 {
     struct nr_buf have, text;
@@ -323,8 +330,12 @@ int firewall_grant(const struct firewall *f, unsigned slot, uint32_t address,
 
     if (r == 0)
         firewall_slot_text(f, nr_buf_str(&have), slot, address, targets, n, &text);
+    if (n == 0)
+        firewall_keep(f, slot, address, NULL, 0);
     if (r == 0)
         r = restore("iptables-restore", &text, err);
+    if (r == 0 && n > 0)
+        firewall_keep(f, slot, address, targets, n);
     nr_buf_fini(&have);
     nr_buf_fini(&text);
     return r;

@@ -20,6 +20,7 @@
 enum { RESOLVERS_MAX = 3, FIREWALL_ADDRESSES_MAX = 256, FIREWALL_TEXT_MAX_BYTES = 1 << 20 };
 
 struct grants;
+struct firewall_slot;
 
 /* What the rules are about. */
 struct firewall {
@@ -29,6 +30,8 @@ struct firewall {
     uint32_t resolvers[RESOLVERS_MAX]; /* addresses that are asked for names, port 53 */
     unsigned resolver_count;
     bool ipv6; /* ip6tables works here */
+    struct firewall_slot
+        *slots; /* what the rules of slots with grants are to be; NULL: there are none */
 };
 
 /* One allowed destination of a slot. */
@@ -54,13 +57,20 @@ void firewall_slot_text(const struct firewall *f, struct nr_str have, unsigned s
                         struct nr_buf *out);
 /* The grants of all slots go, in one transaction. Empty when there are none. */
 void firewall_forget_text(const struct firewall *f, struct nr_str have, struct nr_buf *out);
-/* Is every jump of the texts above there? */
+/* Those grants that are kept and not there, and the jumps to all when one is missing or somebody put in another. Empty when they are
+ * as they were written. */
+void firewall_grants_text(const struct firewall *f, struct nr_str have, struct nr_buf *out);
+/* One rule of a slot as `iptables -S` prints it. */
+void firewall_target_line(const struct firewall *f, unsigned slot, const struct firewall_target *t,
+                          char *out, size_t bytes);
+/* Is every jump there, and every rule of our fixed chains as the texts above have it, and no other? */
 bool firewall_complete(const struct firewall *f, struct nr_str filter, struct nr_str nat,
                        struct nr_str ipv6);
 
 /* ---- doing it --------------------------------------------------------------------------------------------------- */
 
-/* Installs what is missing; `renew` also what is there. NR_EUNAVAIL with the program's words when this host cannot do it. */
+/* Installs what is not as it was written; `renew` everything, whatever is there. 0; 1 when something had to be put back; NR_EUNAVAIL with
+ * the program's words when this host cannot do it. */
 int firewall_install(struct firewall *f, bool renew, struct nr_err *err);
 int firewall_remove(const struct firewall *f, struct nr_err *err);
 /* Is any chain of this installation there? */
@@ -70,9 +80,15 @@ int firewall_forget_grants(const struct firewall *f, struct nr_err *err);
 /* What the egress grants (NULL: none) let through now. Asks for names, a few seconds each where nobody answers. Returns how many. */
 size_t firewall_targets(const struct grants *grants,
                         struct firewall_target ret[FIREWALL_ADDRESSES_MAX]);
-/* Sets the grants of a slot; n 0: none. */
-int firewall_grant(const struct firewall *f, unsigned slot, uint32_t address,
+/* Sets the grants of a slot, and keeps a copy, so that they can be put back; n 0: none. */
+int firewall_grant(struct firewall *f, unsigned slot, uint32_t address,
                    const struct firewall_target *targets, size_t n, struct nr_err *err);
+
+/* Only what is kept of a slot, n 0: nothing any more. */
+void firewall_keep(struct firewall *f, unsigned slot, uint32_t address,
+                   const struct firewall_target *targets, size_t n);
+/* Frees what is kept; changes no rule. */
+void firewall_fini(struct firewall *f);
 
 /* The nameservers of a resolv.conf that a container can reach: IPv4, not loopback. Returns how many. Pure. */
 unsigned firewall_resolvers(struct nr_str resolv_conf, uint32_t ret[RESOLVERS_MAX]);

@@ -109,7 +109,7 @@ static void add_resolvers(const struct firewall *f, const char *last, struct nr_
         for (size_t k = 0; k < nr_countof(protocols); k++) {
             char to[SUBNET_TEXT_BYTES];
 
-            nr_buf_printf(out, "-A NARAE-%s-%s -d %s -p %s -m %s --dport 53 -j ACCEPT\n", f->tag,
+            nr_buf_printf(out, "-A NARAE-%s-%s -d %s/32 -p %s -m %s --dport 53 -j ACCEPT\n", f->tag,
                           last, subnet_text((struct subnet){f->resolvers[i], 32}, to), protocols[k],
                           protocols[k]);
         }
@@ -193,20 +193,6 @@ void firewall_ipv6_text(const struct firewall *f, struct nr_str have, struct nr_
     nr_buf_adds(out, "COMMIT\n");
 }
 
-bool firewall_complete(const struct firewall *f, struct nr_str filter, struct nr_str nat,
-                       struct nr_str ipv6)
-{
-    for (size_t i = 0; i < nr_countof(filter_jumps); i++)
-        if (!jump_there(f, &filter_jumps[i], filter))
-            return false;
-    for (size_t i = 0; f->ipv6 && i < nr_countof(ipv6_jumps); i++)
-        if (!jump_there(f, &ipv6_jumps[i], ipv6))
-            return false;
-    /* A chain that somebody emptied counts as missing: its last rule decides. */
-    return nat_jump_there(f, nat) && has_line(filter, "-A NARAE-%s-FW -j ACCEPT", f->tag) &&
-           has_line(filter, "-A NARAE-%s-IN -j NARAE-%s-NO", f->tag, f->tag);
-}
-
 /* ---- removal ------------------------------------------------------------------------------------------------ */
 
 /* The chain that a line "-X CHAIN ..." is about. */
@@ -260,7 +246,7 @@ void firewall_slot_text(const struct firewall *f, struct nr_str have, unsigned s
                         uint32_t address, const struct firewall_target *targets, size_t n,
                         struct nr_buf *out)
 {
-    char from[SUBNET_TEXT_BYTES], to[SUBNET_TEXT_BYTES], name[CHAIN_BYTES];
+    char from[SUBNET_TEXT_BYTES], name[CHAIN_BYTES], line[LINE_BYTES];
 
     (void)subnet_text((struct subnet){address, 32}, from);
     (void)snprintf(name, sizeof(name), "NARAE-%s-%u", f->tag, slot);
@@ -271,10 +257,10 @@ void firewall_slot_text(const struct firewall *f, struct nr_str have, unsigned s
         return;
     nr_buf_adds(out, "*filter\n");
     nr_buf_printf(out, ":%s - [0:0]\n", name);
-    for (size_t i = 0; i < n; i++)
-        nr_buf_printf(out, "-A %s -d %s -p %s -m %s --dport %u -j ACCEPT\n", name,
-                      subnet_text(targets[i].to, to), targets[i].udp ? "udp" : "tcp",
-                      targets[i].udp ? "udp" : "tcp", (unsigned)targets[i].port);
+    for (size_t i = 0; i < n; i++) {
+        firewall_target_line(f, slot, &targets[i], line, sizeof(line));
+        nr_buf_printf(out, "%s\n", line);
+    }
     if (n > 0 && !jumped)
         nr_buf_printf(out, "-A NARAE-%s-GR -s %s/32 -j %s\n", f->tag, from, name);
     if (n == 0 && jumped)

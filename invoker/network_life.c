@@ -1,7 +1,8 @@
 /* The network as a whole, from its making to its removal.
  *
  * Every five seconds the bridge's ports are looked at: the container of a slot whose interface has gone is told of, and its slot counts as
- * lost. Every minute the rules are looked at, and put back if somebody has thrown them away.
+ * lost. So are the rules while there are slots (every minute while there are none), line by line, and they are put back if somebody has
+ * changed them: for that long the host is open to a function at most.
  *
  * Draining: slots that are being given back are waited for; then interfaces, bridge and rules go. With slots of containers that are left
  * for the next start all of it stays.
@@ -13,7 +14,7 @@
 #include "common/base/clock.h"
 #include "invoker/network_slot.h"
 
-enum { LOOK_MS = 5000, CHECK_MS = 60000 };
+enum { LOOK_MS = 5000, CHECK_MS = 60000, TELL_MS = 60000 };
 
 /* ---- looking --------------------------------------------------------------------------------------------------- */
 
@@ -43,11 +44,12 @@ static void look_work(struct nr_work *w)
     struct network *n = nr_container_of(w, struct network, look);
 
     n->look_err = (struct nr_err){0};
+    n->put_back = false;
     read_ports(n);
     if (!n->with_rules)
         return;
     (void)pthread_mutex_lock(&n->firewall_lock);
-    (void)firewall_install(&n->firewall, false, &n->look_err);
+    n->put_back = firewall_install(&n->firewall, false, &n->look_err) == 1;
     (void)pthread_mutex_unlock(&n->firewall_lock);
     if (if_nametoindex(n->firewall.bridge) == 0 && n->look_err.code == 0)
         (void)network_link_bridge(n->firewall.bridge, n->firewall.subnet, &n->look_err);
@@ -61,6 +63,12 @@ static void on_looked(struct nr_work *w)
     if (n->look_err.code != 0)
         nr_log(n->v->log, NR_LOG_WARN, "invoker", "the rules of %s could not be looked at: %s",
                n->firewall.bridge, n->look_err.text);
+    if (n->put_back && n->v->loop->now_ms >= n->tell_ms) {
+        nr_log(n->v->log, NR_LOG_WARN, "invoker",
+               "somebody changed the firewall rules of %s; they have been put back",
+               n->firewall.bridge);
+        n->tell_ms = n->v->loop->now_ms + TELL_MS;
+    }
     NR_LIST_EACH(&n->slots, l) {
         struct net_slot *s = net_slot_of(l);
         struct net_user *u = s->user;
@@ -89,7 +97,7 @@ static void on_tidy(struct nr_deadline *d)
 {
     struct network *n = nr_container_of(d, struct network, tidy);
     uint64_t now = n->v->loop->now_ms;
-    bool with_rules = now - n->checked_ms >= CHECK_MS;
+    bool with_rules = n->total > 0 || now - n->checked_ms >= CHECK_MS;
 
     nr_deadline_set(n->v->loop, &n->tidy, LOOK_MS);
     if (n->looking)
@@ -179,6 +187,7 @@ void network_free(struct network *n)
         free(net_slot_of(l));
     }
     (void)pthread_mutex_destroy(&n->firewall_lock);
+    firewall_fini(&n->firewall);
     free(n->resolv_path);
     free(n);
 }

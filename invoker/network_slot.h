@@ -46,8 +46,9 @@ struct network {
     struct nr_work look; /* at ports and rules; and the removal of both at the end */
     bool looking, stopping, done;
     bool with_rules, no_verdict;     /* of the look */
+    bool put_back;                   /* of the look: somebody had changed the rules */
     bool present[NET_INDEX_MAX + 1]; /* of the look: ports of the bridge */
-    uint64_t checked_ms;
+    uint64_t checked_ms, tell_ms; /* tell_ms: not before is it told again that rules were changed */
     struct nr_err look_err;
     void (*closed)(void *arg);
     void *closed_arg;

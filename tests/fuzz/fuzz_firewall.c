@@ -60,6 +60,7 @@ static void rules(struct nr_str have)
     firewall_ipv6_text(&wall, have, &out);
     firewall_slot_text(&wall, have, 7, 0x0ac00009, targets, nr_countof(targets), &out);
     firewall_slot_text(&wall, have, 7, 0x0ac00009, NULL, 0, &out);
+    firewall_grants_text(&wall, have, &out);
     nr_check(!out.failed && memchr(out.p, '\0', out.n) == NULL);
     nr_buf_fini(&out);
     (void)firewall_complete(&wall, have, have, have);

@@ -435,8 +435,61 @@ static void rules_come_back(void **state)
     assert_true(host_says("iptables -w -S", jump));
     assert_false(host_says(command, "?"));
     assert_false(host_says("iptables -w -S", jump));
-    assert_int_equal(firewall_install(&r->n->firewall, false, NULL), 0);
+    assert_int_equal(firewall_install(&r->n->firewall, false, NULL), 1);
     assert_true(host_says("iptables -w -S", jump));
+    assert_int_equal(firewall_install(&r->n->firewall, false, NULL), 0);
+}
+
+static void look_with_rules(struct rig *r)
+{
+    network_look(r->n, true);
+    while (r->n->looking)
+        (void)uv_run(&r->loop.uv, UV_RUN_ONCE);
+    if (r->n->look_err.code != 0)
+        fail_msg("look: %s", r->n->look_err.text);
+}
+
+/* Every chain of ours emptied, with the jumps to it left: one look, and the rules for everybody and the grants are there again; with what
+ * the program of this host prints the next look finds nothing to do. */
+static void emptied_chains_are_filled(void **state)
+{
+    static const char *const chains[] = {"IN", "FW", "NO", "GR"};
+    struct rig *r = *state;
+    struct grants *g = grants_of("{\"egress\":[\"10.1.2.3:502/tcp\",\"192.168.7.0/24:161/udp\"]}");
+    struct user x, y = {.pid = 0};
+    char command[160], grant[80], number[16];
+    struct nr_err err = {0};
+
+    take(r, &x, g);
+    look_with_rules(r);
+    assert_false(r->n->put_back);
+    (void)snprintf(grant, sizeof(grant), "-A NARAE-%s-%u -d 10.1.2.3/32", r->bridge + 3,
+                   x.slot->index);
+    (void)snprintf(number, sizeof(number), "%u", x.slot->index);
+    for (size_t i = 0; i <= nr_countof(chains); i++) {
+        (void)snprintf(command, sizeof(command), "iptables -w -F NARAE-%s-%s 2>&1", r->bridge + 3,
+                       i < nr_countof(chains) ? chains[i] : number);
+        assert_false(host_says(command, "iptables"));
+    }
+    assert_false(host_says("iptables -w -S", grant));
+    look_with_rules(r);
+    assert_true(r->n->put_back);
+    assert_true(host_says("iptables -w -S", grant));
+    (void)snprintf(command, sizeof(command), "-A NARAE-%s-GR -s %s/32", r->bridge + 3,
+                   net_slot_name(x.slot));
+    assert_true(host_says("iptables -w -S", command));
+    inside_pid = y.pid = process_of_its_own();
+    if (network_try(r->n, y.pid, "it", &err) != 0) /* the host is closed again */
+        fail_msg("network_try: %s", err.text);
+    look_with_rules(r);
+    assert_false(r->n->put_back);
+    end(&x);
+    end(&y);
+    net_slot_return(x.slot);
+    wait_for_no_slot(r);
+    look_with_rules(r);
+    assert_false(r->n->put_back);
+    grants_unref(g);
 }
 
 /* ---- a host with very many rules ------------------------------------------------------------------------------ */
@@ -490,6 +543,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(grants_become_rules_of_one_slot, rig_open, rig_close),
         cmocka_unit_test_setup_teardown(the_next_start_adopts, rig_open, rig_close),
         cmocka_unit_test_setup_teardown(rules_come_back, rig_open, rig_close),
+        cmocka_unit_test_setup_teardown(emptied_chains_are_filled, rig_open, rig_close),
         cmocka_unit_test(too_many_rules_are_refused),
     };
 

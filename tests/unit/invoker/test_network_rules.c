@@ -200,7 +200,7 @@ static void grants_of_a_slot(void **state)
                                               {{0xc0a80100, 24}, 161, true}};
     static const char set[] =
         "*filter\n:NARAE-01234567-17 - [0:0]\n"
-        "-A NARAE-01234567-17 -d 10.0.0.5 -p tcp -m tcp --dport 502 -j ACCEPT\n"
+        "-A NARAE-01234567-17 -d 10.0.0.5/32 -p tcp -m tcp --dport 502 -j ACCEPT\n"
         "-A NARAE-01234567-17 -d 192.168.1.0/24 -p udp -m udp --dport 161 -j ACCEPT\n"
         "-A NARAE-01234567-GR -s 10.192.0.18/32 -j NARAE-01234567-17\nCOMMIT\n";
     static const char have[] =
@@ -223,6 +223,163 @@ static void grants_of_a_slot(void **state)
     firewall_slot_text(&example, NR_STR(""), 17, 0x0ac00012, NULL, 0, &out);
     assert_int_equal(out.n, 0);
     nr_buf_fini(&out);
+}
+
+/* ---- is it as it was written? ------------------------------------------------------------------------------- */
+
+/* What `iptables -S` printed of an installation like the example, with the grants of two slots. */
+static const char whole_filter[] =
+    "-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-N DOCKER-USER\n-N NARAE-01234567-17\n-N NARAE-01234567-21\n"
+    "-N NARAE-01234567-FW\n-N NARAE-01234567-GR\n-N NARAE-01234567-IN\n-N NARAE-01234567-NO\n"
+    "-A INPUT -i nr-01234567 -j NARAE-01234567-IN\n"
+    "-A FORWARD -o nr-01234567 -j NARAE-01234567-FW\n"
+    "-A FORWARD -i nr-01234567 -j NARAE-01234567-FW\n"
+    "-A DOCKER-USER -o nr-01234567 -j NARAE-01234567-FW\n"
+    "-A DOCKER-USER -i nr-01234567 -j NARAE-01234567-FW\n"
+    "-A NARAE-01234567-17 -d 10.0.0.5/32 -p tcp -m tcp --dport 502 -j ACCEPT\n"
+    "-A NARAE-01234567-17 -d 192.168.1.0/24 -p udp -m udp --dport 161 -j ACCEPT\n"
+    "-A NARAE-01234567-21 -d 10.0.0.6/32 -p tcp -m tcp --dport 80 -j ACCEPT\n"
+    "-A NARAE-01234567-FW -o nr-01234567 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n"
+    "-A NARAE-01234567-FW -o nr-01234567 -j DROP\n"
+    "-A NARAE-01234567-FW ! -s 10.192.0.0/20 -j DROP\n"
+    "-A NARAE-01234567-FW -d 10.255.255.53/32 -p udp -m udp --dport 53 -j ACCEPT\n"
+    "-A NARAE-01234567-FW -d 10.255.255.53/32 -p tcp -m tcp --dport 53 -j ACCEPT\n"
+    "-A NARAE-01234567-FW -j NARAE-01234567-GR\n"
+    "-A NARAE-01234567-FW -d 0.0.0.0/8 -j NARAE-01234567-NO\n"
+    "-A NARAE-01234567-FW -d 10.0.0.0/8 -j NARAE-01234567-NO\n"
+    "-A NARAE-01234567-FW -d 100.64.0.0/10 -j NARAE-01234567-NO\n"
+    "-A NARAE-01234567-FW -d 127.0.0.0/8 -j NARAE-01234567-NO\n"
+    "-A NARAE-01234567-FW -d 169.254.0.0/16 -j NARAE-01234567-NO\n"
+    "-A NARAE-01234567-FW -d 172.16.0.0/12 -j NARAE-01234567-NO\n"
+    "-A NARAE-01234567-FW -d 192.0.0.0/24 -j NARAE-01234567-NO\n"
+    "-A NARAE-01234567-FW -d 192.168.0.0/16 -j NARAE-01234567-NO\n"
+    "-A NARAE-01234567-FW -d 198.18.0.0/15 -j NARAE-01234567-NO\n"
+    "-A NARAE-01234567-FW -d 224.0.0.0/3 -j NARAE-01234567-NO\n"
+    "-A NARAE-01234567-FW -j ACCEPT\n"
+    "-A NARAE-01234567-GR -s 10.192.0.18/32 -j NARAE-01234567-17\n"
+    "-A NARAE-01234567-GR -s 10.192.0.22/32 -j NARAE-01234567-21\n"
+    "-A NARAE-01234567-IN -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n"
+    "-A NARAE-01234567-IN -d 10.255.255.53/32 -p udp -m udp --dport 53 -j ACCEPT\n"
+    "-A NARAE-01234567-IN -d 10.255.255.53/32 -p tcp -m tcp --dport 53 -j ACCEPT\n"
+    "-A NARAE-01234567-IN -j NARAE-01234567-GR\n"
+    "-A NARAE-01234567-IN -j NARAE-01234567-NO\n"
+    "-A NARAE-01234567-NO -p tcp -j REJECT --reject-with tcp-reset\n"
+    "-A NARAE-01234567-NO -j REJECT --reject-with icmp-admin-prohibited\n";
+static const char whole_nat[] =
+    "-N NARAE-01234567-NAT\n-A POSTROUTING -s 10.192.0.0/20 -j NARAE-01234567-NAT\n"
+    "-A NARAE-01234567-NAT ! -o nr-01234567 -j MASQUERADE\n";
+static const char whole_ipv6[] =
+    "-N NARAE-01234567-V6\n-A INPUT -i nr-01234567 -j NARAE-01234567-V6\n"
+    "-A FORWARD -i nr-01234567 -j NARAE-01234567-V6\n"
+    "-A FORWARD -o nr-01234567 -j NARAE-01234567-V6\n-A NARAE-01234567-V6 -j DROP\n";
+
+/* The text without the line at `line`, or with this one put in before it. */
+static char *changed(const char *text, const char *line, const char *put_in)
+{
+    const char *behind = put_in ? line : strchr(line, '\n') + 1;
+    struct nr_buf out;
+
+    nr_buf_init(&out, FIREWALL_TEXT_MAX_BYTES);
+    nr_buf_add(&out, text, (size_t)(line - text));
+    nr_buf_printf(&out, "%s%s", put_in ? put_in : "", behind);
+    char *all = nr_buf_detach(&out, NULL);
+
+    nr_buf_fini(&out);
+    return all;
+}
+
+static struct firewall with_two_slots(void)
+{
+    const struct firewall_target first[] = {{{0x0a000005, 32}, 502, false},
+                                            {{0xc0a80100, 24}, 161, true}},
+                                 second = {{0x0a000006, 32}, 80, false};
+    struct firewall f = example;
+
+    firewall_keep(&f, 17, 0x0ac00012, first, 2);
+    firewall_keep(&f, 21, 0x0ac00016, &second, 1);
+    return f;
+}
+
+static char *grants_text(const struct firewall *f, const char *have)
+{
+    struct nr_buf out;
+
+    nr_buf_init(&out, FIREWALL_TEXT_MAX_BYTES);
+    firewall_grants_text(f, nr_str_of(have), &out);
+    char *text = nr_buf_detach(&out, NULL);
+
+    nr_buf_fini(&out);
+    return text;
+}
+
+/* As it was written? The rules for everybody and those of slots. */
+static bool is_whole(const struct firewall *f, const char *filter, const char *nat,
+                     const char *ipv6)
+{
+    nr_auto_free char *grants = grants_text(f, filter);
+
+    return (grants == NULL || grants[0] == '\0') &&
+           firewall_complete(f, nr_str_of(filter), nr_str_of(nat), nr_str_of(ipv6));
+}
+
+/* Whichever rule is taken away, and wherever one is put into a chain of ours, it is seen. */
+static void every_changed_line_is_seen(void **state)
+{
+    static const char *const tables[] = {whole_filter, whole_nat, whole_ipv6};
+    struct firewall f = with_two_slots();
+
+    (void)state;
+    assert_true(is_whole(&f, whole_filter, whole_nat, whole_ipv6));
+    for (size_t t = 0; t < nr_countof(tables); t++)
+        for (const char *line = tables[t]; *line; line = strchr(line, '\n') + 1) {
+            const char *ours = strstr(line, "NARAE-01234567-");
+            char extra[80];
+
+            if (strncmp(line, "-A ", 3) != 0)
+                continue;
+            (void)snprintf(extra, sizeof(extra), "-A %.*s -j ACCEPT\n", (int)strcspn(line + 3, " "),
+                           line + 3);
+            for (int added = 0; added < (ours == line + 3 ? 2 : 1); added++) {
+                nr_auto_free char *text = changed(tables[t], line, added ? extra : NULL);
+
+                if (is_whole(&f, t == 0 ? text : whole_filter, t == 1 ? text : whole_nat,
+                             t == 2 ? text : whole_ipv6))
+                    fail_msg("not seen: %s", text);
+            }
+        }
+    firewall_fini(&f);
+}
+
+/* Only what is missing is written: the chain of one slot, or the jumps to all. */
+static void grants_are_put_back(void **state)
+{
+    static const char chain[] =
+        "*filter\n:NARAE-01234567-17 - [0:0]\n"
+        "-A NARAE-01234567-17 -d 10.0.0.5/32 -p tcp -m tcp --dport 502 -j ACCEPT\n"
+        "-A NARAE-01234567-17 -d 192.168.1.0/24 -p udp -m udp --dport 161 -j ACCEPT\nCOMMIT\n";
+    static const char jumps[] = "*filter\n:NARAE-01234567-GR - [0:0]\n"
+                                "-A NARAE-01234567-GR -s 10.192.0.22/32 -j NARAE-01234567-21\n"
+                                "-A NARAE-01234567-GR -s 10.192.0.18/32 -j NARAE-01234567-17\n"
+                                "COMMIT\n";
+    struct firewall f = with_two_slots();
+    nr_auto_free char *no_rule =
+        changed(whole_filter, strstr(whole_filter, "-A NARAE-01234567-17 -d 192"), NULL);
+    nr_auto_free char *no_jump =
+        changed(whole_filter, strstr(whole_filter, "-A NARAE-01234567-GR -s 10.192.0.18"), NULL);
+    nr_auto_free char *chain_again = grants_text(&f, no_rule);
+    nr_auto_free char *jumps_again = grants_text(&f, no_jump);
+
+    (void)state;
+    assert_string_equal(chain_again, chain);
+    assert_string_equal(jumps_again, jumps);
+    firewall_keep(&f, 17, 0, NULL,
+                  0); /* its slot has been given back: the jump that is left is one too many */
+    nr_auto_free char *one_left = grants_text(&f, whole_filter);
+
+    in_order(one_left, ":NARAE-01234567-GR", "-j NARAE-01234567-21\n");
+    assert_null(strstr(one_left, "-17"));
+    firewall_fini(&f);
+    assert_null(f.slots);
 }
 
 /* ---- texts that end anywhere -------------------------------------------------------------------------------- */
@@ -253,6 +410,7 @@ static void read_rules(struct nr_str have, struct nr_buf *out)
     firewall_slot_text(&example, have, 17, 0x0ac00012, &one, 1, out);
     firewall_slot_text(&example, have, 17, 0x0ac00012, NULL, 0, out);
     firewall_forget_text(&example, have, out);
+    firewall_grants_text(&example, have, out);
     assert_false(firewall_complete(&example, have, have, have));
     (void)firewall_resolvers(have, resolvers);
     (void)subnet_routes(have, example.bridge, list, 4, &own);
@@ -297,6 +455,8 @@ int main(void)
         cmocka_unit_test(only_ours_is_removed),
         cmocka_unit_test(grants_are_forgotten),
         cmocka_unit_test(grants_of_a_slot),
+        cmocka_unit_test(every_changed_line_is_seen),
+        cmocka_unit_test(grants_are_put_back),
         cmocka_unit_test(nothing_is_read_behind_a_text),
     };
 
