@@ -74,7 +74,7 @@ static char *refused_text(const struct account_row *row)
 }
 
 static struct account *make_account(const struct account_row *row, const char *uuid,
-                                    unsigned scopes)
+                                    unsigned scopes, uint64_t key)
 {
     struct account *a = nr_alloc(sizeof(*a));
 
@@ -82,6 +82,7 @@ static struct account *make_account(const struct account_row *row, const char *u
     a->name = nr_strdup(row->name);
     a->uuid = nr_strdup(uuid);
     a->scopes = scopes;
+    a->key = key;
     a->refused = refused_text(row);
     a->invocations_per_minute = row->invocations_per_minute;
     a->fires_per_minute = row->fires_per_minute;
@@ -106,8 +107,8 @@ static void load_key(void *arg, const struct key_row *key, const struct account_
     e->node.key = (struct nr_str){e->uuid, key->uuid.n};
     memcpy(e->mac, key->mac, sizeof(e->mac));
     e->expires_ms = key->expires_ms;
-    e->account = make_account(account, e->uuid, key->scopes);
     pthread_rwlock_wrlock(&a->lock);
+    e->account = make_account(account, e->uuid, key->scopes, ++a->keys);
     old = nr_map_put(&a->by_uuid, &e->node);
     pthread_rwlock_unlock(&a->lock);
     if (old != NULL)
@@ -208,6 +209,23 @@ int accounts_authenticate(struct accounts *a, struct nr_str uuid, struct nr_str 
     return 0;
 }
 
+bool accounts_still_good(struct accounts *a, const struct account *account)
+{
+    struct nr_map_node *n;
+    bool good = false;
+
+    pthread_rwlock_rdlock(&a->lock);
+    n = nr_map_get(&a->by_uuid, nr_str_of(account->uuid));
+    if (n != NULL) {
+        const struct key_entry *e = nr_container_of(n, struct key_entry, node);
+        good = e->account->key == account->key && e->account->refused == NULL &&
+               (e->account->scopes & account->scopes) == account->scopes &&
+               (e->expires_ms == 0 || e->expires_ms > nr_wall_ms());
+    }
+    pthread_rwlock_unlock(&a->lock);
+    return good;
+}
+
 /* New snapshots for all keys of the account; who holds an old one keeps it until his call ends. */
 static void put_in_force(struct accounts *a, const struct account_row *row)
 {
@@ -220,7 +238,7 @@ static void put_in_force(struct accounts *a, const struct account_row *row)
         struct account *old = e->account;
         if (strcmp(old->name, row->name) != 0)
             continue;
-        e->account = make_account(row, e->uuid, old->scopes);
+        e->account = make_account(row, e->uuid, old->scopes, old->key);
         account_unref(old);
     }
     pthread_rwlock_unlock(&a->lock);

@@ -21,6 +21,7 @@
 struct accounts {
     pthread_rwlock_t lock; /* of by_uuid */
     struct nr_map by_uuid;
+    uint64_t keys; /* that were ever put in force by this process */
     pthread_mutex_t
         changing; /* one change at a time, from reading the row on: registry and memory in the same order */
     char *data_dir;
@@ -44,6 +45,9 @@ void accounts_close(struct accounts *a);
 /* As fnmanager_authenticate(). */
 int accounts_authenticate(struct accounts *a, struct nr_str uuid, struct nr_str secret,
                           struct account **ret);
+
+/* As fnmanager_still_good(). */
+bool accounts_still_good(struct accounts *a, const struct account *account);
 
 /* A change of one account; lent during the call. */
 struct accounts_edit {

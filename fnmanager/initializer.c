@@ -122,6 +122,11 @@ int fnmanager_authenticate(struct fnmanager *m, struct nr_str uuid, struct nr_st
     return accounts_authenticate(&m->accounts, uuid, secret, ret);
 }
 
+bool fnmanager_still_good(struct fnmanager *m, const struct account *account)
+{
+    return accounts_still_good(&m->accounts, account);
+}
+
 void fnmanager_runtimes(struct fnmanager *m, struct nr_buf *out)
 {
     kinds_write(m->config.kinds, out);

@@ -4,11 +4,14 @@
  *   list     the ids of the stored activations that are asked for
  *   write    small logs go out as they come while the client has taken everything before; all else is a list of ids, whose
  *            logs are read from the store as the client takes them (read), so a slow client costs 32 bytes an activation
- *   end      the client went away, all was written, or the platform stops; a last event says which
+ *   end      the client went away, all was written, the key is not good any more, or the platform stops; a last event says which
  *
  * A client that falls behind by more than the list holds loses the activations beyond it and is told how many, where they are missing.
  * One that takes nothing at all is cut by the server's write timeout; one for which there is nothing to write is not, for nothing waits
  * then, and a comment every 15 s keeps the ways between open.
+ *
+ * Whether its key is still good is asked before anything that comes later is handed to it, and every few seconds: a stream outlives neither its
+ * key nor its account, nor does it go on with whoever gets the name.
  *
  * Server-sent events (Accept: text/event-stream): `activation` with one JSON object, id is the activation's, so a client that comes
  * back with Last-Event-ID goes on behind it; those that ended within 5 s before it may come twice. `dropped` with their number; `end`.
@@ -22,7 +25,8 @@
 #define BEHIND_BYTES (256 << 10)    /* that wait in the connection: nothing more is handed to it */
 #define READ_BYTES (256 << 10)      /* of logs that one read brings, or one log */
 #define TEXT_MAX_BYTES (96 << 20)   /* one log of 10 MB, were every byte of it escaped */
-#define HEARTBEAT_MS 15000
+#define LOOK_MS 3000
+#define HEARTBEAT_LOOKS 5 /* a comment with every fifth */
 #define DEFAULT_COUNT 10
 #define CLIENT_RETRY_MS 1000
 
@@ -33,6 +37,8 @@ struct log_stream {
     struct nr_link link; /* in the gateway's list */
     enum log_state state;
     bool events, follow, following, stopping;
+    bool refused; /* its key is not good any more */
+    unsigned looks;
     struct log_follower follower;
     struct log_query query;
     struct nr_deadline heartbeat;
@@ -144,11 +150,22 @@ static bool behind(const struct log_stream *s)
     return s->waits > BEHIND_BYTES;
 }
 
+static bool still_good(struct log_stream *s)
+{
+    s->refused = s->refused || !fnmanager_still_good(s->q->g->config.fnmanager, s->q->account);
+    return !s->refused;
+}
+
 /* An activation has ended. */
 static void on_end(struct log_follower *f, const struct activation_log *l)
 {
     struct log_stream *s = nr_container_of(f, struct log_stream, follower);
 
+    if (!still_good(s)) {
+        if (s->state == L_WRITE)
+            nr_deadline_set(s->q->http.loop, &s->heartbeat, 0);
+        return;
+    }
     if (s->state == L_WRITE && log_list_empty(&s->list) && !behind(s) &&
         l->logs.n <= DIRECT_MAX_BYTES) {
         (s->events ? write_event : write_lines)(&s->text, l);
@@ -165,9 +182,10 @@ static void on_heartbeat(struct nr_deadline *d)
 {
     struct log_stream *s = nr_container_of(d, struct log_stream, heartbeat);
 
-    nr_deadline_set(s->q->http.loop, d, HEARTBEAT_MS);
+    nr_deadline_set(s->q->http.loop, d, LOOK_MS);
     s->waits = nr_http_reply_part(&s->q->http, (struct nr_str){NULL, 0});
-    if (s->events && s->state == L_WRITE && s->waits == 0 && log_list_empty(&s->list)) {
+    if (++s->looks % HEARTBEAT_LOOKS == 0 && s->events && s->state == L_WRITE && s->waits == 0 &&
+        log_list_empty(&s->list)) {
         nr_buf_adds(&s->text, ": alive\n\n");
         send_text(s);
     }
@@ -180,11 +198,12 @@ static void finish(struct log_stream *s)
     struct gateway_request *q = s->q;
     const char *why = s->query.q.err.code != 0 ? "the records cannot be read"
                       : s->stopping            ? "stopping"
+                      : s->refused             ? "the key is not valid any more"
                                                : "complete";
 
     if (s->events)
         nr_buf_printf(&s->text, "event: end\ndata: {\"reason\":\"%s\"}\n\n", why);
-    else if (s->query.q.err.code != 0)
+    else if (s->query.q.err.code != 0 || s->refused)
         nr_buf_printf(&s->text, "%s\n", why);
     send_text(s);
     q->logs = NULL;
@@ -234,7 +253,7 @@ static void begin(struct log_stream *s)
         send_text(s);
     }
     if (s->follow)
-        nr_deadline_set(q->http.loop, &s->heartbeat, HEARTBEAT_MS);
+        nr_deadline_set(q->http.loop, &s->heartbeat, LOOK_MS);
 }
 
 static void logs_tick(struct log_stream *s)
@@ -261,7 +280,7 @@ static void logs_tick(struct log_stream *s)
             s->state = L_WRITE;
             continue;
         case L_WRITE: /* ticked by on_drained(), on_gone(), an end, the heartbeat, the drain */
-            if (s->q->http.gone || (s->stopping && s->follow) || err->code != 0) {
+            if (s->q->http.gone || (s->stopping && s->follow) || err->code != 0 || !still_good(s)) {
                 s->state = L_END;
                 continue;
             }
@@ -283,7 +302,8 @@ static void logs_tick(struct log_stream *s)
             continue;
         case L_READ: /* ticked with their logs */
             s->state = L_WRITE;
-            take_answer(s);
+            if (still_good(s))
+                take_answer(s);
             continue;
         case L_END: finish(s); return;
         }

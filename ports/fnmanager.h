@@ -77,6 +77,9 @@ void fnmanager_close(struct fnmanager *m);
  * from memory, a few microseconds. */
 int fnmanager_authenticate(struct fnmanager *m, struct nr_str uuid, struct nr_str secret,
                            struct account **ret);
+/* Would the key that `account` (as fnmanager_authenticate() gave it) stands for be taken now as it was then? No when it has expired, was revoked
+ * or rotated, lost a scope, or when its account is suspended or leaves, whoever has its name since. Any thread, from memory. */
+bool fnmanager_still_good(struct fnmanager *m, const struct account *account);
 
 enum fn_op {
     FN_RESOLVE,    /* account (owner), package, name, number -> fn */

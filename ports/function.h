@@ -18,7 +18,9 @@ struct account {
     char *name;      /* = namespace = subject */
     char *uuid;      /* of the key that was used */
     unsigned scopes; /* enum account_scope, of the key */
-    char *refused;   /* why none of its calls is taken now: it is suspended; NULL: they are taken */
+    uint64_t
+        key; /* which key: another one with every new secret, and never again; 0: none was used */
+    char *refused; /* why none of its calls is taken now: it is suspended; NULL: they are taken */
     int64_t invocations_per_minute; /* -1: no limit; 0 blocks the account */
     int64_t fires_per_minute;
     int64_t concurrent_invocations;

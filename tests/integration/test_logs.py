@@ -292,6 +292,62 @@ def test_accounts_see_their_own(start_platform, follow):
     assert b"admin-canary" not in platform.request("GET", path("f")).body
 
 
+def key_of(platform, account):
+    made = platform.request("POST", "/narae/v1/accounts", {"name": account, "profile": "local"}, auth=platform.admin_auth)
+    assert made.status == 201, made
+    return made.json["key"]
+
+
+def say(platform, key, who):
+    body = {"exec": {"kind": "python:3", "code": SAY}, "annotations": NONE}
+    assert platform.request("PUT", "actions/f?overwrite=true", body, auth=key).status == 200
+    assert platform.request("POST", "actions/f?blocking=true", {"who": who}, auth=key).status == 200
+
+
+def account_goes(platform, account, key):
+    asked = platform.request("DELETE", f"/narae/v1/accounts/{account}", auth=platform.admin_auth)
+    assert asked.status == 202, asked
+    within(60, "it is gone", lambda: platform.request("GET", f"/narae/v1/accounts/{account}", auth=platform.admin_auth).status == 404)
+    say(platform, key_of(platform, account), "canary of the next")
+
+
+def account_is_suspended(platform, account, key):
+    asked = platform.request("POST", f"/narae/v1/accounts/{account}/suspend", {"reason": "x"}, auth=platform.admin_auth)
+    assert asked.status == 200, asked
+
+
+def key_is_revoked(platform, account, key):
+    second = platform.request("POST", f"/narae/v1/accounts/{account}/keys", {"note": "2"}, auth=platform.admin_auth)
+    assert second.status == 201, second
+    uuid = key.split(":")[0]
+    gone = platform.request("DELETE", f"/narae/v1/accounts/{account}/keys/{uuid}", auth=platform.admin_auth)
+    assert gone.status in (200, 204), gone
+    say(platform, second.json["key"], "canary of another key")
+
+
+def key_is_rotated(platform, account, key):
+    uuid = key.split(":")[0]
+    new = platform.request("POST", f"/narae/v1/accounts/{account}/keys/{uuid}/rotate", auth=platform.admin_auth)
+    assert new.status == 200, new
+    say(platform, new.json["key"], "canary of the new secret")
+
+
+@pytest.mark.parametrize("change", [account_goes, account_is_suspended, key_is_revoked, key_is_rotated])
+def test_a_stream_ends_with_its_key(platform, follow, change):
+    account = "l-" + change.__name__.replace("_", "-")
+    key = key_of(platform, account)
+    say(platform, key, "before")
+    follower = follow(platform, "f", "?follow=1&limit=0", auth=key).start()
+    say(platform, key, "seen")
+    within(20, "it follows", lambda: "seen" in str(follower.events))
+    change(platform, account, key)
+    within(30, "it has ended", lambda: follower.ended)
+    assert "canary" not in str(follower.events)
+    assert follower.events[-1][0] == "end" and "key" in follower.events[-1][2]["reason"]
+    if change is not account_goes:
+        platform.request("DELETE", f"/narae/v1/accounts/{account}", auth=platform.admin_auth)
+
+
 @pytest.mark.parametrize("query, words", [
     ("?limit=201", "not in the range of 0 to 200"), ("?limit=x", "is not an integer"),
     ("?since=soon", "epoch"), ("?follow=maybe", "not a valid Boolean"),
