@@ -1,11 +1,15 @@
 /* Frames out of bytes. feed() takes whole frames where they lie; the first cut one goes to `part`: its header first, and once
- * that is complete its ceiling is checked before memory for the payload is taken.
+ * that is complete its ceiling is checked, and `begin` asked, before memory for the payload is taken.
  */
 #include "invoker/frame_reader.h"
 
 #include "common/base/mem.h"
 
-enum { HEAD_BYTES = sizeof(struct nr_frame), PART_KEEP_BYTES = 0 };
+enum {
+    HEAD_BYTES = sizeof(struct nr_frame),
+    PAYLOAD_MAX_BYTES = NR_FRAME_ANSWER_MAX_BYTES, /* no ceiling is above it */
+    PART_KEEP_BYTES = 0
+};
 
 int64_t frame_ceiling(uint8_t type)
 {
@@ -13,7 +17,7 @@ int64_t frame_ceiling(uint8_t type)
         [NR_FRAME_HELLO] = NR_FRAME_HELLO_MAX_BYTES,
         [NR_FRAME_INIT_DONE] = NR_FRAME_INIT_MAX_BYTES,
         [NR_FRAME_ANSWER] = NR_FRAME_ANSWER_MAX_BYTES,
-        [NR_FRAME_LOG] = NR_FRAME_LOG_MAX_BYTES,
+        [NR_FRAME_LOG] = NR_FRAME_LOG_PART_MAX_BYTES,
         [NR_FRAME_END] = sizeof(struct nr_frame_end),
     };
 
@@ -22,7 +26,7 @@ int64_t frame_ceiling(uint8_t type)
 
 void frame_reader_init(struct frame_reader *r)
 {
-    nr_buf_init(&r->part, HEAD_BYTES + (size_t)NR_FRAME_LOG_MAX_BYTES);
+    nr_buf_init(&r->part, HEAD_BYTES + (size_t)PAYLOAD_MAX_BYTES);
 }
 
 void frame_reader_fini(struct frame_reader *r)
@@ -65,8 +69,8 @@ bool frame_reader_room(struct frame_reader *r, char **ret_at, size_t *ret_n)
 }
 
 /* Adds up to the end of the header, or of the frame; hands a complete frame on. Returns the bytes taken or NR_E*. */
-static ssize_t collect(struct frame_reader *r, const char *bytes, size_t n, frame_fn on_frame,
-                       void *arg, bool *ret_stop)
+static ssize_t collect(struct frame_reader *r, const char *bytes, size_t n,
+                       const struct frame_to *to, void *arg, bool *ret_stop)
 {
     struct nr_frame head;
     size_t take = missing(r);
@@ -81,17 +85,20 @@ static ssize_t collect(struct frame_reader *r, const char *bytes, size_t n, fram
     if (r->part.n < HEAD_BYTES)
         return (ssize_t)take;
     memcpy(&head, r->part.p, sizeof(head));
-    if (check(&head) < 0)
-        return NR_EPROTO;
-    if (missing(r) == 0) {
-        *ret_stop = !on_frame(arg, &head, (struct nr_str){r->part.p + HEAD_BYTES, head.length});
+    if (r->part.n == HEAD_BYTES) { /* the last bytes of the header were the ones just taken */
+        if (check(&head) < 0)
+            return NR_EPROTO;
+        *ret_stop = !to->begin(arg, &head);
+    }
+    if (!*ret_stop && missing(r) == 0) {
+        *ret_stop = !to->frame(arg, &head, (struct nr_str){r->part.p + HEAD_BYTES, head.length});
         nr_buf_reset(&r->part, PART_KEEP_BYTES);
     }
     return (ssize_t)take;
 }
 
-int frame_reader_feed(struct frame_reader *r, const char *bytes, size_t n, frame_fn on_frame,
-                      void *arg)
+int frame_reader_feed(struct frame_reader *r, const char *bytes, size_t n,
+                      const struct frame_to *to, void *arg)
 {
     bool stop = false;
 
@@ -105,13 +112,14 @@ int frame_reader_feed(struct frame_reader *r, const char *bytes, size_t n, frame
                 return NR_EPROTO;
             took = (ssize_t)(HEAD_BYTES + (size_t)head.length);
             if ((size_t)took <= n) {
-                stop = !on_frame(arg, &head, (struct nr_str){bytes + HEAD_BYTES, head.length});
+                stop = !to->begin(arg, &head) ||
+                       !to->frame(arg, &head, (struct nr_str){bytes + HEAD_BYTES, head.length});
                 bytes += took;
                 n -= (size_t)took;
                 continue;
             }
         }
-        took = collect(r, bytes, n, on_frame, arg, &stop);
+        took = collect(r, bytes, n, to, arg, &stop);
         if (took < 0)
             return (int)took;
         bytes += took;

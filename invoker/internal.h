@@ -9,6 +9,7 @@
  *   container.c  life of one container                            freeze.c     idle containers that use no CPU
  *   stem.c       containers started ahead of any function         handover.c   a stem becomes a function's container
  *   slot.c       one connection: hello, frames in and out         server.c     the socket a container dials
+ *   frame_budget.c what calls make us hold, all together
  *   start.c      what Engine workers do for a container           engine.c     the workers
  *
  * Who owns what: the invoker owns containers; a container owns its slots; a slot has at most one connection and at most one call.
@@ -73,6 +74,7 @@ struct slot {
     struct slot_news got;
     struct nr_buf parts; /* an answer in several parts; the error of a failed init */
     size_t log_bytes;
+    size_t held_bytes; /* frame_budget.c's: what of v->held_bytes is this call's */
     unsigned frames;   /* of the call under way */
     int64_t oom_kills; /* of the container's earlier calls, as far as they were looked at */
 };
@@ -420,8 +422,9 @@ struct invoker {
     char *seccomp;     /* profile of every container; NULL: the Engine's default */
     uint64_t start_us; /* from the wish for a container to its hello, decayed */
     uint64_t next_call;
-    char *read_buf;     /* shared by all connections between two reads */
-    struct nr_buf meta; /* of the RUN that is being written */
+    char *read_buf;                    /* shared by all connections between two reads */
+    size_t held_bytes, held_max_bytes; /* frame_budget.c's: of all calls under way */
+    struct nr_buf meta;                /* of the RUN that is being written */
     struct nr_deadline tidy;
     struct nr_deadline stir;   /* those that wait are looked at */
     struct nr_deadline freeze; /* the next idle container is frozen */

@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "invoker/cgroup_parent.h"
+#include "invoker/frame_budget.h"
 #include "invoker/identity.h"
 #include "invoker/images.h"
 #include "invoker/freeze.h"
@@ -114,6 +115,7 @@ static struct invoker *invoker_make(const struct invoker_config *c)
     v->image_hint = nr_strdup(c->image_hint ? c->image_hint : "scripts/images");
     v->peer = (struct peer_rule){.uid = CONTAINER_UID, .inside = inside_cgroup};
     v->read_buf = nr_alloc(READ_BUF_BYTES);
+    v->held_max_bytes = frame_budget_bytes(v->node->memory_max_mb);
     nr_buf_init(&v->meta, META_MAX_BYTES);
     nr_map_init(&v->pools);
     nr_map_init(&v->pasts);

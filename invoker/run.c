@@ -12,6 +12,7 @@
 #include "invoker/internal.h"
 
 #include "common/base/clock.h"
+#include "invoker/frame_budget.h"
 #include "invoker/freeze.h"
 #include "invoker/outcome.h"
 #include "invoker/stem.h"
@@ -310,6 +311,7 @@ static void borrow_again(struct activation *a, enum end_reason why)
 
     a->slot = NULL;
     a->started_us = 0;
+    frame_budget_give(s);
     pool_return(s, why);
     a->i = I_BORROW;
 }
@@ -390,6 +392,7 @@ void invoker_tick(struct activation *a)
 
                 say_logs_are_missing(a);
                 a->slot = NULL;
+                frame_budget_give(s);
                 pool_return(s, why);
             }
             a->i = I_END;

@@ -1,8 +1,9 @@
 /* One connection of a container: who dials, its hello, the frames that come in.
  *
  * conn_open() accepts and checks the peer. The first frame must be HELLO, which says which slot it is. From then on every frame must
- * belong to the slot's call; it is stored in slot->got and the call is ticked. An ANSWER that lies whole in what was read is lent to
- * that tick where it lies.
+ * belong to the slot's call, be expected now, and be within what the function may still say; that is asked when its header is there,
+ * before memory is taken for the rest, and again when it is whole, for the call may have moved on. It is stored in slot->got and the call is
+ * ticked. An ANSWER that lies whole in what was read is lent to that tick where it lies.
  * A broken rule or a broken connection is the same: the slot's call, and no other, learns that it is lost, and the container
  * takes no further calls.
  */
@@ -13,6 +14,8 @@
 #include <sys/socket.h>
 
 #include "common/base/json.h"
+#include "invoker/frame_budget.h"
+#include "invoker/outcome.h"
 
 /* ---- opening and closing ------------------------------------------------------------------------------------ */
 
@@ -149,10 +152,40 @@ static bool on_hello(struct conn *c, const struct nr_frame *head, struct nr_str 
     return !c->closing;
 }
 
+/* How many bytes a frame of each type may have now, by the call's progress and the function's own limits; -1: none is expected. */
+
+static int64_t init_done_room(const struct slot *s)
+{
+    return s->init_sent && !s->run_sent && !s->got.init_done ? NR_FRAME_INIT_MAX_BYTES : -1;
+}
+
+/* With the true length that stands before an answer that was cut. */
+static int64_t answer_room(const struct slot *s)
+{
+    int64_t max_bytes = NR_RESULT_MAX_BYTES + (int64_t)sizeof(uint64_t);
+
+    return s->run_sent && !s->got.answered ? max_bytes - (int64_t)s->parts.n : -1;
+}
+
+/* The function's own limit, twice where this call has loaded the code: that phase has a log too. */
+static int64_t log_room(const struct slot *s)
+{
+    int64_t own_bytes = s->ct->fn->log_max_bytes + NR_FRAME_LOG_SPARE_BYTES;
+
+    if (s->run_sent && s->init_sent)
+        own_bytes *= 2;
+    if (own_bytes > NR_FRAME_LOG_MAX_BYTES)
+        own_bytes = NR_FRAME_LOG_MAX_BYTES;
+    return s->got.ended ? -1 : own_bytes - (int64_t)s->log_bytes;
+}
+
+static int64_t end_room(const struct slot *s)
+{
+    return s->got.ended ? -1 : (int64_t)sizeof(struct nr_frame_end);
+}
+
 static bool take_init_done(struct slot *s, const struct nr_frame *head, struct nr_str payload)
 {
-    if (!s->init_sent || s->run_sent || s->got.init_done)
-        return false;
     s->got.init_done = true;
     s->got.flags = head->flags;
     nr_buf_reset(&s->parts, 0);
@@ -163,8 +196,6 @@ static bool take_init_done(struct slot *s, const struct nr_frame *head, struct n
 
 static bool take_answer(struct slot *s, const struct nr_frame *head, struct nr_str payload)
 {
-    if (!s->run_sent || s->got.answered)
-        return false;
     s->got.flags |= head->flags;
     s->got.bytes = payload;
     if ((head->flags & NR_FRAME_MORE) || s->parts.n) {
@@ -174,16 +205,16 @@ static bool take_answer(struct slot *s, const struct nr_frame *head, struct nr_s
     if (s->parts.failed)
         return false;
     s->got.answered = !(head->flags & NR_FRAME_MORE);
-    if (s->got.answered)
+    if (s->got.answered) {
+        frame_budget_give(s);
         invoker_tick(s->a);
+    }
     return true;
 }
 
 static bool take_log(struct slot *s, const struct nr_frame *head, struct nr_str payload)
 {
     s->log_bytes += payload.n;
-    if (s->log_bytes > NR_FRAME_LOG_MAX_BYTES)
-        return false;
     if (s->ct->fn->log_max_bytes > 0)
         nr_buf_add(&s->a->logs, payload.p, payload.n);
     return true;
@@ -194,7 +225,7 @@ static bool take_end(struct slot *s, const struct nr_frame *head, struct nr_str 
     struct nr_frame_end end;
 
     memcpy(&end, payload.p, sizeof(end));
-    if (s->got.ended || end.verdict > NR_VERDICT_TAINTED)
+    if (end.verdict > NR_VERDICT_TAINTED)
         return false;
     s->got.ended = true;
     s->got.verdict = end.verdict;
@@ -205,26 +236,89 @@ static bool take_end(struct slot *s, const struct nr_frame *head, struct nr_str 
 /* Empty frames count against no ceiling of bytes, so frames are counted too. */
 enum { CALL_FRAMES_MAX = 4096 };
 
+static const struct {
+    int64_t (*room)(const struct slot *s);
+    bool (*take)(struct slot *s, const struct nr_frame *head, struct nr_str payload);
+} frames[] = {
+    [NR_FRAME_INIT_DONE] = {init_done_room, take_init_done},
+    [NR_FRAME_ANSWER] = {answer_room, take_answer},
+    [NR_FRAME_LOG] = {log_room, take_log},
+    [NR_FRAME_END] = {end_room, take_end},
+};
+
+/* What is wrong with such a frame now, or NULL. */
+static const char *objection(const struct slot *s, const struct nr_frame *head)
+{
+    if (s == NULL)
+        return head->type == NR_FRAME_HELLO ? NULL : "it did not say hello";
+    if (head->type >= nr_countof(frames) || frames[head->type].room == NULL || s->a == NULL ||
+        s->call == 0 || head->call != s->call || s->frames >= CALL_FRAMES_MAX)
+        return "a frame came that does not belong here";
+    int64_t room = frames[head->type].room(s);
+
+    if (room < 0)
+        return "a frame came that does not belong here";
+    return (int64_t)head->length > room ? "it says more than the function's limits allow" : NULL;
+}
+
+static bool refuse(struct conn *c, const char *why)
+{
+    nr_count(&c->ct->v->m.protocol_errors, 1);
+    lost(c, why);
+    return false;
+}
+
+/* Its call ends with a sentence of its own, and so does its container. */
+static void end_for_budget(struct slot *s)
+{
+    const struct invoker *v = s->ct->v;
+    char text[256];
+
+    (void)snprintf(
+        text, sizeof(text),
+        "The action was aborted: it made the platform hold %zu bytes of its unfinished answer and logs, "
+        "when those of all calls were more than the %zu MB that there are for them.",
+        s->held_bytes, v->held_max_bytes >> 20);
+    nr_log(v->log, NR_LOG_WARN, "invoker",
+           "container=%s account=%s function=%s slot=%u held_bytes=%zu limit_bytes=%zu is ended",
+           s->ct->name, s->a->fn->account, s->a->fn->path, s->index, s->held_bytes,
+           v->held_max_bytes);
+    if (s->a->err == 0 && s->a->outcome.result.n == 0)
+        outcome_refuse(&s->a->outcome, OUTCOME_DEVELOPER_ERROR, text);
+    (void)refuse(s->conn, "answers and logs of all calls are too much");
+}
+
+/* Before memory is taken for the frame. */
+static bool on_begin(void *arg, const struct nr_frame *head)
+{
+    struct conn *c = arg;
+    const char *why = objection(c->slot, head);
+
+    if (why)
+        return refuse(c, why);
+    if (c->slot == NULL || head->type == NR_FRAME_END)
+        return true;
+    struct slot *offender = frame_budget_take(c->slot, head->length);
+
+    if (offender)
+        end_for_budget(offender);
+    return !c->closing;
+}
+
 static bool on_frame(void *arg, const struct nr_frame *head, struct nr_str payload)
 {
-    static bool (*const takers[])(struct slot *, const struct nr_frame *, struct nr_str) = {
-        [NR_FRAME_INIT_DONE] = take_init_done,
-        [NR_FRAME_ANSWER] = take_answer,
-        [NR_FRAME_LOG] = take_log,
-        [NR_FRAME_END] = take_end,
-    };
     struct conn *c = arg;
     struct slot *s = c->slot;
 
     if (s == NULL)
         return on_hello(c, head, payload);
-    bool known = head->type < nr_countof(takers) && takers[head->type];
+    const char *why = objection(s, head);
 
-    if (!known || s->a == NULL || s->call == 0 || head->call != s->call ||
-        ++s->frames > CALL_FRAMES_MAX || !takers[head->type](s, head, payload)) {
-        nr_count(&c->ct->v->m.protocol_errors, 1);
-        lost(c, "a frame came that does not belong here");
-    }
+    if (why)
+        return refuse(c, why);
+    s->frames++;
+    if (!frames[head->type].take(s, head, payload))
+        return refuse(c, "a frame came that does not belong here");
     return !c->closing;
 }
 
@@ -249,7 +343,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     if (n < 0) {
         lost(c, uv_strerror((int)n));
     } else if (n > 0) {
-        int r = frame_reader_feed(&c->reader, buf->base, (size_t)n, on_frame, c);
+        static const struct frame_to to = {on_begin, on_frame};
+        int r = frame_reader_feed(&c->reader, buf->base, (size_t)n, &to, c);
 
         if (r < 0) {
             nr_count(&c->ct->v->m.protocol_errors, 1);

@@ -1,5 +1,5 @@
 /* Bytes of an agent, cut anywhere: what comes out in one piece comes out of any pieces, no payload is above its ceiling or outside of
- * what was fed, and an ANSWER goes on into the mapping to an outcome, which always has a result.
+ * what was fed, each frame was asked about before, no memory is taken for one that was refused, and an ANSWER goes on into the mapping to an outcome, which always has a result.
  * First byte: size of the pieces.
  */
 #include "tests/fuzz/fuzz.h"
@@ -9,9 +9,11 @@
 #include "invoker/outcome.h"
 
 struct sum {
-    uint64_t hash, frames;
-    bool judge;
+    uint64_t hash, frames, begun;
+    bool judge, refused;
 };
+
+enum { LOG_BYTES = 4096 }; /* a call's limit */
 
 static void judge(const struct nr_frame *head, struct nr_str payload)
 {
@@ -30,11 +32,21 @@ static void judge(const struct nr_frame *head, struct nr_str payload)
     nr_arena_fini(&arena);
 }
 
+static bool on_begin(void *arg, const struct nr_frame *head)
+{
+    struct sum *s = arg;
+
+    nr_check(s->begun++ == s->frames && (int64_t)head->length <= frame_ceiling(head->type));
+    s->refused = head->type == NR_FRAME_LOG && head->length > LOG_BYTES;
+    return !s->refused;
+}
+
 static bool on_frame(void *arg, const struct nr_frame *head, struct nr_str payload)
 {
     struct sum *s = arg;
 
-    nr_check((int64_t)payload.n <= frame_ceiling(head->type) && payload.n == head->length);
+    nr_check((int64_t)payload.n <= frame_ceiling(head->type) && payload.n == head->length &&
+             s->begun == s->frames + 1);
     s->frames++;
     for (size_t i = 0; i < payload.n; i++)
         s->hash = s->hash * 31 + (unsigned char)payload.p[i];
@@ -43,25 +55,28 @@ static bool on_frame(void *arg, const struct nr_frame *head, struct nr_str paylo
     return true;
 }
 
+static const struct frame_to to = {on_begin, on_frame};
+
 static int feed(const char *p, size_t n, size_t step, struct sum *s)
 {
     struct frame_reader r;
     int status = 0;
 
     frame_reader_init(&r);
-    for (size_t at = 0; at < n && status == 0;) {
+    for (size_t at = 0; at < n && status == 0 && !s->refused;) {
         char *room;
         size_t take = n - at < step ? n - at : step, free_bytes;
 
         if (frame_reader_room(&r, &room, &free_bytes)) {
             take = take < free_bytes ? take : free_bytes;
             memcpy(room, p + at, take);
-            status = frame_reader_feed(&r, room, take, on_frame, s);
+            status = frame_reader_feed(&r, room, take, &to, s);
         } else {
-            status = frame_reader_feed(&r, p + at, take, on_frame, s);
+            status = frame_reader_feed(&r, p + at, take, &to, s);
         }
         at += take;
     }
+    nr_check(!s->refused || r.part.cap <= LOG_BYTES);
     frame_reader_fini(&r);
     return status;
 }

@@ -11,14 +11,25 @@
 struct seen {
     struct nr_buf text;
     const char *from, *to; /* the bytes fed */
-    unsigned frames, in_place;
-    bool stop_at_first;
+    unsigned frames, in_place, begun;
+    bool stop_at_first, refuse;
 };
+
+static bool on_begin(void *arg, const struct nr_frame *head)
+{
+    struct seen *s = arg;
+
+    assert_int_equal(s->begun, s->frames); /* once for each, before it */
+    assert_true((int64_t)head->length <= frame_ceiling(head->type));
+    s->begun++;
+    return !s->refuse;
+}
 
 static bool on_frame(void *arg, const struct nr_frame *head, struct nr_str payload)
 {
     struct seen *s = arg;
 
+    assert_int_equal(s->begun, s->frames + 1);
     nr_buf_printf(&s->text, "%u/%llu:", head->type, (unsigned long long)head->call);
     nr_buf_add(&s->text, payload.p, payload.n);
     nr_buf_addc(&s->text, ';');
@@ -26,6 +37,8 @@ static bool on_frame(void *arg, const struct nr_frame *head, struct nr_str paylo
     s->in_place += payload.p >= s->from && payload.p <= s->to;
     return !s->stop_at_first;
 }
+
+static const struct frame_to to = {on_begin, on_frame};
 
 static void add(struct nr_buf *b, uint8_t type, uint64_t call, const void *payload, size_t n)
 {
@@ -60,9 +73,9 @@ static int feed(struct frame_reader *r, struct seen *s, const struct nr_buf *b, 
             n = n < step ? n : step;
             n = n < b->n - at ? n : b->n - at;
             memcpy(room, b->p + at, n);
-            status = frame_reader_feed(r, room, n, on_frame, s);
+            status = frame_reader_feed(r, room, n, &to, s);
         } else {
-            status = frame_reader_feed(r, b->p + at, n, on_frame, s);
+            status = frame_reader_feed(r, b->p + at, n, &to, s);
         }
     }
     return status;
@@ -102,8 +115,8 @@ static void ceilings(void **state)
         {NR_FRAME_HELLO, NR_FRAME_HELLO_MAX_BYTES + 1, NR_EPROTO},
         {NR_FRAME_ANSWER, NR_FRAME_ANSWER_MAX_BYTES, 0},
         {NR_FRAME_ANSWER, NR_FRAME_ANSWER_MAX_BYTES + 1, NR_EPROTO},
-        {NR_FRAME_LOG, NR_FRAME_LOG_MAX_BYTES, 0},
-        {NR_FRAME_LOG, NR_FRAME_LOG_MAX_BYTES + 1, NR_EPROTO},
+        {NR_FRAME_LOG, NR_FRAME_LOG_PART_MAX_BYTES, 0},
+        {NR_FRAME_LOG, NR_FRAME_LOG_PART_MAX_BYTES + 1, NR_EPROTO},
         {NR_FRAME_LOG, UINT32_MAX, NR_EPROTO},
         {NR_FRAME_END, sizeof(struct nr_frame_end), 0},
         {NR_FRAME_END, sizeof(struct nr_frame_end) - 1, NR_EPROTO},
@@ -135,6 +148,28 @@ static void ceilings(void **state)
     }
 }
 
+/* Whoever knows the call says no to a header: nothing of the frame is kept, and no room is made for it, however it was cut. */
+static void refused_before_memory_is_taken(void **state)
+{
+    const struct nr_frame head = {.length = NR_FRAME_LOG_PART_MAX_BYTES, .type = NR_FRAME_LOG};
+
+    for (size_t step = 1; step <= sizeof(head); step++) {
+        struct frame_reader r;
+        struct seen s = {.refuse = true};
+        struct nr_buf b;
+
+        nr_buf_init(&b, 64);
+        nr_buf_add(&b, &head, sizeof(head));
+        frame_reader_init(&r);
+        assert_int_equal(feed(&r, &s, &b, step), 0);
+        assert_int_equal(s.begun, 1);
+        assert_int_equal(s.frames, 0);
+        assert_true(r.part.cap < 4096);
+        frame_reader_fini(&r);
+        nr_buf_fini(&b);
+    }
+}
+
 static void stops_when_told(void **state)
 {
     struct frame_reader r;
@@ -144,7 +179,7 @@ static void stops_when_told(void **state)
     three(&b);
     nr_buf_init(&s.text, 4096);
     frame_reader_init(&r);
-    assert_int_equal(frame_reader_feed(&r, b.p, b.n, on_frame, &s), 0);
+    assert_int_equal(frame_reader_feed(&r, b.p, b.n, &to, &s), 0);
     assert_int_equal(s.frames, 1);
     frame_reader_fini(&r);
     nr_buf_fini(&s.text);
@@ -160,7 +195,7 @@ static void without_memory(void **state)
     three(&b);
     frame_reader_init(&r);
     nr_mem_fail_at(1, -1);
-    assert_int_equal(frame_reader_feed(&r, b.p, 20, on_frame, &s), NR_ENOMEM);
+    assert_int_equal(frame_reader_feed(&r, b.p, 20, &to, &s), NR_ENOMEM);
     nr_mem_fail_at(0, 0);
     frame_reader_fini(&r);
     nr_buf_fini(&b);
@@ -171,6 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_cut),
         cmocka_unit_test(ceilings),
+        cmocka_unit_test(refused_before_memory_is_taken),
         cmocka_unit_test(stops_when_told),
         cmocka_unit_test(without_memory),
     };
