@@ -74,7 +74,9 @@ static void offer_verbs(const struct completing *p, const char *noun)
                 offer(p, verb->name + n + 1, verb->help);
             continue;
         }
-        (void)snprintf(word, sizeof(word), "%.*s", (int)first, verb->name);
+        nr_check(first < sizeof(word));
+        memcpy(word, verb->name, first);
+        word[first] = '\0';
         if (strncmp(before, verb->name, first) != 0 || before[first] != ' ')
             offer(p, word, verb->name[first] ? cli_groups[verb->group] : verb->help);
         before = verb->name;

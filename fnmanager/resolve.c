@@ -132,6 +132,7 @@ static void set_limits(const struct fn_row *row, struct function *f)
     f->memory_mb = row->limits.memory_mb;
     f->log_max_bytes = row->limits.logs_mb << 20;
     f->concurrency = (int)row->limits.concurrency;
+    f->instances = row->limits.instances > 0 ? row->limits.instances : 0;
 }
 
 /* A window whose end is due but not yet told is over: nobody is held for it. */

@@ -3,6 +3,8 @@
  *   calls    a start is made only while fewer slots are coming than calls wait, and it pays (pool_rules.c)
  *   memory   a start reserves its container's share of the node's budget, a hand-over the difference. Without room somebody is evicted
  *            (evict.c), and the start waits in v->hungry until memory is really free
+ *   number   the function's own limit and the wished maximum hold for all its revisions together; at the limit an idle container of another
+ *            revision goes for a call of this one
  *   wishes   containers ahead of calls, of functions whose snapshot is known; they evict nobody
  */
 #include "common/base/clock.h"
@@ -91,6 +93,39 @@ static bool get_one(struct pool *p, enum engine_rank rank)
     return true;
 }
 
+/* < 0: none. */
+static int64_t containers_max_of(const struct pool *p)
+{
+    int64_t own = p->fn->instances > 0 ? p->fn->instances : -1, wished = p->past->maximum;
+
+    return p->fn->trial || own < 0 ? wished : wished < 0 || own < wished ? own : wished;
+}
+
+/* Has the function as many containers as it may have? */
+static bool is_full(struct pool *p, enum engine_rank rank)
+{
+    struct invoker *v = p->v;
+    struct container *other = NULL;
+    int64_t most = containers_max_of(p), n = 0;
+
+    if (most < 0)
+        return false;
+    for (struct nr_link *l = v->containers.next; l != &v->containers; l = l->next) {
+        struct container *ct = nr_container_of(l, struct container, in_all);
+
+        if (ct->pool == NULL || ct->pool->past != p->past || (ct->fn->trial && !p->fn->trial))
+            continue;
+        n++;
+        if (ct->pool != p && ct->calls == 0 && (container_loaded(ct) || ct->state == CT_FRESH))
+            other = ct;
+    }
+    if (n == most && other && rank == RANK_START) {
+        container_retire(other, ENDED_EVICTED);
+        n--;
+    }
+    return n >= most;
+}
+
 /* One more container, or a place among those that wait for one. */
 static bool start_one(struct pool *p, enum engine_rank rank)
 {
@@ -98,8 +133,8 @@ static bool start_one(struct pool *p, enum engine_rank rank)
 
     if (v->stopping)
         return false;
-    if ((p->past->maximum >= 0 && (int)p->container_count >= p->past->maximum) ||
-        v->loop->now_ms < p->not_before_ms || volume_is_held(v, p->fn) || !get_one(p, rank)) {
+    if (v->loop->now_ms < p->not_before_ms || is_full(p, rank) || volume_is_held(v, p->fn) ||
+        !get_one(p, rank)) {
         if (rank == RANK_START)
             pool_wait_for_better_times(p);
         return false;

@@ -69,6 +69,7 @@ struct function {
         limits; /* JSON object text as in records: {"timeout":60000,"memory":256,"logs":10,"concurrency":1} */
     int64_t timeout_ms, memory_mb, log_max_bytes;
     int concurrency;
+    int64_t instances;  /* containers at the same time, at most; 0: no limit of its own */
     int64_t cpus_milli; /* cap in thousandths of a core; 0: none */
     int64_t cpu_share;  /* weight, 2..262144; 0: in proportion to memory */
     struct function_gpu gpu;

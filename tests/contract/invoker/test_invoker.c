@@ -469,6 +469,8 @@ static void engine_away(void **state)
     rig_run(r, &c, cold, "{}");
     expect(&c, OUTCOME_SUCCESS, "{}");
     rig_free(&c);
+    for (int i = 0; i < 600 && rig_status(r, "containers_by_state", "dying") > 0; i++)
+        rig_pass(r, 50); /* each is tried again in its own time */
     assert_int_equal(rig_status(r, "containers_by_state", "dying"), 0);
     function_unref(warm);
     function_unref(cold);
@@ -797,6 +799,51 @@ static void an_update_in_the_middle_of_a_burst(void **state)
     function_unref(f);
 }
 
+/* Those that can have calls. */
+static int64_t living(const struct rig *r)
+{
+    return (int64_t)r->invoker->container_count - (int64_t)r->invoker->dying_count;
+}
+
+/* Waits for all calls; more than two containers at any moment are a mistake. */
+static void end_with_two(struct rig *r, struct rig_call *c, int n)
+{
+    while (r->running > 0) {
+        assert_in_range(living(r), 0, 2);
+        (void)uv_run(&r->loop.uv, UV_RUN_ONCE);
+    }
+    for (int i = 0; i < n; i++) {
+        expect(&c[i], OUTCOME_SUCCESS, "{}");
+        rig_free(&c[i]);
+    }
+}
+
+/* limits.instances: over all revisions; calls wait for a slot, and what is idle of an old revision goes for the new one. */
+static void no_more_instances_than_allowed(void **state)
+{
+    enum { N = 6 };
+    static const char code[] = "#!/bin/sh\nsleep 0.2\nprintf '{}\\n'\n";
+    struct rig *r = *state;
+    struct function *one = rig_function(r, "few", "blackbox", "once", code);
+    struct function *two = rig_function(r, "few", "blackbox", "once", code);
+    struct rig_call c[2 * N];
+
+    one->instances = two->instances = 2;
+    for (int i = 0; i < N; i++)
+        rig_start(r, &c[i], one, "{}");
+    end_with_two(r, c, N);
+    assert_int_equal(living(r), 2);
+    for (int i = 0; i < N; i++) /* two versions, both in use */
+        rig_start(r, &c[i], two, "{}");
+    end_with_two(r, c, N);
+    for (int i = 0; i < 2 * N; i++)
+        rig_start(r, &c[i], i < N ? two : one, "{}");
+    invoker_forget(r->invoker, one->revision);
+    end_with_two(r, c, 2 * N);
+    function_unref(one);
+    function_unref(two);
+}
+
 /* ---- claims and cuts ---------------------------------------------------------------------------------------- */
 
 static int claim_refused(struct activation *a)
@@ -1077,6 +1124,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(a_large_wish_and_none, setup, teardown),
         cmocka_unit_test_setup_teardown(a_late_call_of_an_old_revision, setup, teardown),
         cmocka_unit_test_setup_teardown(an_update_in_the_middle_of_a_burst, setup_closed, teardown),
+        cmocka_unit_test_setup_teardown(no_more_instances_than_allowed, setup, teardown),
         cmocka_unit_test_setup_teardown(claims, setup, teardown),
         cmocka_unit_test_setup_teardown(cuts, setup, teardown),
         cmocka_unit_test_setup_teardown(crash_and_sweep, setup, teardown),
