@@ -303,7 +303,7 @@ void container_looked(struct container *ct, const struct remove_job *j)
 
 /* ---- hello -------------------------------------------------------------------------------------------------- */
 
-/* On a work thread; on an Engine worker where rules are to be set, for that asks for names and runs programs, and work threads are few. */
+/* On a work thread; on a worker for grants where rules are to be set, for that asks for names and runs programs. */
 static void look_around(struct container *ct)
 {
     if (ct->net_slot) {
@@ -411,7 +411,7 @@ static void look_inside(struct container *ct)
     (void)container_ref(ct);
     if (ct->net_slot && ct->fn && ct->fn->grants && ct->fn->grants->egress_count > 0) {
         ct->inside_job =
-            (struct engine_job){.rank = RANK_START, .work = by_engine_worker, .done = on_job_done};
+            (struct engine_job){.rank = RANK_GRANT, .work = by_engine_worker, .done = on_job_done};
         engine_submit(ct->v->engine, &ct->inside_job);
     } else {
         ct->inside_work = (struct nr_work){.work = by_work_thread, .done = on_work_done};

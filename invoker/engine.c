@@ -14,8 +14,8 @@
 #include "common/base/json.h"
 #include "common/base/mem.h"
 
-/* Slow registries must not make everybody's images wait. */
-enum { PULLERS = 6 };
+/* Slow registries must not make everybody's images wait, and slow name servers not everybody's grants. */
+enum { PULLERS = 6, GRANTERS = 4 };
 /* The API version we speak, and the oldest Engine we can use. */
 enum { API_MAJOR = 1, API_MINOR = 41 };
 
@@ -23,16 +23,22 @@ enum { API_MAJOR = 1, API_MINOR = 41 };
 
 static const struct {
     int from, to; /* ranks */
+    int workers;  /* 0: as configured */
     const char *name;
 } lanes[LANES] = {
-    [LANE_CALLS] = {0, RANK_PULL, "engine"},
-    [LANE_PULLS] = {RANK_PULL, RANK_HANDOVER, "engine-pull"},
-    [LANE_HANDOVERS] = {RANK_HANDOVER, RANK_COUNT, "hand-over"},
+    [LANE_CALLS] = {0, RANK_PULL, 0, "engine"},
+    [LANE_PULLS] = {RANK_PULL, RANK_HANDOVER, PULLERS, "engine-pull"},
+    [LANE_HANDOVERS] = {RANK_HANDOVER, RANK_GRANT, 1, "hand-over"},
+    [LANE_GRANTS] = {RANK_GRANT, RANK_COUNT, GRANTERS, "grants"},
 };
 
 static enum engine_lane lane_of(enum engine_rank rank)
 {
-    return rank == RANK_HANDOVER ? LANE_HANDOVERS : rank == RANK_PULL ? LANE_PULLS : LANE_CALLS;
+    enum engine_lane lane = LANE_CALLS;
+
+    while ((int)rank >= lanes[lane].to)
+        lane++;
+    return lane;
 }
 
 void engine_submit(struct engine *e, struct engine_job *j)
@@ -211,20 +217,25 @@ static void worker_is_gone(struct nr_mail *m)
 
 static void start_workers(struct engine *e, int count)
 {
-    e->worker_count = count + PULLERS + 1;
+    int i = 0;
+
+    e->worker_count = count;
+    for (int lane = 0; lane < LANES; lane++)
+        e->worker_count += lanes[lane].workers;
     e->workers = nr_alloc((size_t)e->worker_count * sizeof(*e->workers));
     e->low_max = count > 1 ? (unsigned)count / 2 : 1;
-    for (int i = 0; i < e->worker_count; i++) {
-        struct engine_worker *w = &e->workers[i];
+    for (enum engine_lane lane = 0; lane < LANES; lane++) {
+        int last = i + (lane == LANE_CALLS ? count : lanes[lane].workers);
 
-        *w = (struct engine_worker){.e = e,
-                                    .lane = i < count             ? LANE_CALLS
-                                            : i < count + PULLERS ? LANE_PULLS
-                                                                  : LANE_HANDOVERS,
-                                    .fetch = nr_fetch_make(e->socket_path)};
-        nr_check(w->fetch && pthread_create(&w->thread, NULL, worker_main, w) == 0);
-        (void)pthread_setname_np(w->thread, lanes[w->lane].name);
-        e->alive++;
+        for (; i < last; i++) {
+            struct engine_worker *w = &e->workers[i];
+
+            *w = (struct engine_worker){
+                .e = e, .lane = lane, .fetch = nr_fetch_make(e->socket_path)};
+            nr_check(w->fetch && pthread_create(&w->thread, NULL, worker_main, w) == 0);
+            (void)pthread_setname_np(w->thread, lanes[lane].name);
+            e->alive++;
+        }
     }
 }
 

@@ -15,10 +15,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "ports/grants.h"
 
-enum { OUTPUT_MAX_BYTES = 4 << 20, PATH_BYTES = 64, NAME_SERVER_S = 1 };
+enum { OUTPUT_MAX_BYTES = 4 << 20, PATH_BYTES = 64, LINK_LOCAL = 169 << 8 | 254 };
+/* NAMES_MS: for all names of a slot together; the one that is being asked for then is still waited for. */
+enum { NAME_SERVER_S = 1, NAMES_MS = 3000 };
 
 /* ---- programs ----------------------------------------------------------------------------------------------- */
 
@@ -243,48 +246,58 @@ int firewall_remove(const struct firewall *f, struct nr_err *err)
 
 /* ---- grants ------------------------------------------------------------------------------------------------- */
 
-/* A name may lead anywhere but to the host's own loopback and to many at once. */
-static bool may_be_named(uint32_t address)
+/* A name may lead anywhere but to the host: its loopback, our bridge, what it tells about itself on link-local addresses (a cloud's keys);
+ * nor to many at once. Whoever answers for the name decides that, not who has given the grant. */
+static bool may_be_named(const struct firewall *f, uint32_t address)
 {
-    return address >> 24 != 0 && address >> 24 != 127 && address >> 28 != 14 && address >> 28 != 15;
+    return address >> 24 != 0 && address >> 24 != 127 && address >> 16 != LINK_LOCAL &&
+           address >> 28 < 14 && !subnet_has(f->subnet, address);
 }
 
-/* A name that does not resolve now lets nothing through; it is asked again with the slot's next renewal. */
-static size_t resolve(const struct grant_egress *g, struct firewall_target *ret, size_t max)
+/* A name that does not resolve now lets nothing through for the life of the container: it is asked for once. */
+static size_t resolve(const struct firewall *f, const struct grant_egress *g,
+                      struct firewall_target *ret, size_t max)
 {
     const struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
     struct addrinfo *list = NULL;
     size_t n = 0;
 
-    /* Of this thread: a server that is silent would hold it for ten seconds and more. */
-    if (res_init() == 0) {
-        _res.retrans = NAME_SERVER_S;
-        _res.retry = 1;
-    }
     if (getaddrinfo(g->name, NULL, &hints, &list) != 0)
         return 0;
     for (const struct addrinfo *a = list; a && n < max; a = a->ai_next) {
         uint32_t address =
             ntohl(((const struct sockaddr_in *)(const void *)a->ai_addr)->sin_addr.s_addr);
 
-        if (may_be_named(address))
+        if (may_be_named(f, address))
             ret[n++] = (struct firewall_target){{address, 32}, g->port, g->udp};
     }
     freeaddrinfo(list);
     return n;
 }
 
-size_t firewall_targets(const struct grants *g, struct firewall_target ret[FIREWALL_ADDRESSES_MAX])
+/* Of this thread: a server that is silent would hold it for ten seconds and more. */
+static void be_quick(void)
+{
+    if (res_init() != 0)
+        return;
+    _res.retrans = NAME_SERVER_S;
+    _res.retry = 1;
+}
+
+size_t firewall_targets(const struct firewall *f, const struct grants *g,
+                        struct firewall_target ret[FIREWALL_ADDRESSES_MAX])
 {
     enum { max = FIREWALL_ADDRESSES_MAX };
+    uint64_t until_ms = nr_mono_ms() + NAMES_MS;
     size_t n = 0;
 
+    be_quick();
     for (unsigned i = 0; g && i < g->egress_count && n < max; i++) {
         const struct grant_egress *e = &g->egress[i];
 
-        if (e->name)
-            n += resolve(e, ret + n, max - n);
-        else
+        if (e->name && nr_mono_ms() < until_ms)
+            n += resolve(f, e, ret + n, max - n);
+        else if (e->name == NULL)
             ret[n++] = (struct firewall_target){{e->address, e->prefix}, e->port, e->udp};
     }
     return n;

@@ -77,8 +77,9 @@ int firewall_remove(const struct firewall *f, struct nr_err *err);
 bool firewall_there(const struct firewall *f);
 /* Grants that an earlier run has set let nothing through any more. */
 int firewall_forget_grants(const struct firewall *f, struct nr_err *err);
-/* What the egress grants (NULL: none) let through now. Asks for names, a few seconds each where nobody answers. Returns how many. */
-size_t firewall_targets(const struct grants *grants,
+/* What the egress grants (NULL: none) let through now. Asks for names, all of them together for a few seconds where nobody answers; one
+ * that leads to the host's side of our bridge, to another slot or to a link-local address lets nothing through. Returns how many. */
+size_t firewall_targets(const struct firewall *f, const struct grants *grants,
                         struct firewall_target ret[FIREWALL_ADDRESSES_MAX]);
 /* Sets the grants of a slot, and keeps a copy, so that they can be put back; n 0: none. */
 int firewall_grant(struct firewall *f, unsigned slot, uint32_t address,

@@ -1,5 +1,5 @@
 /* A stem is handed over. On the loop it changes hands at once: out of its shelf, into the pool, its slot to the call that waits. What
- * takes time follows in one go on a worker that does nothing else, while the call makes its claim; on one of those for the Engine's calls
+ * takes time follows in one go on a worker that does nothing else, while the call makes its claim; on one of those for grants
  * where the account's rules are to be set, for that asks for names and runs programs:
  *
  *   raise      the memory limit and the weight, by the control group's files; the Engine is asked where they are not visible
@@ -166,7 +166,7 @@ static void submit(struct container *ct)
     h->pending = 1;
     (void)container_ref(ct);
     h->job = (struct engine_job){
-        .rank = rules ? RANK_START : RANK_HANDOVER, .work = by_worker, .done = on_job_done};
+        .rank = rules ? RANK_GRANT : RANK_HANDOVER, .work = by_worker, .done = on_job_done};
     engine_submit(ct->v->engine, &h->job);
     if (!has_large_code(ct))
         return;

@@ -109,7 +109,8 @@ int net_slot_grant(struct net_slot *s, const struct grants *grants, struct nr_er
     if (!s->granted && (grants == NULL || grants->egress_count == 0))
         return 0;
     struct firewall_target targets[FIREWALL_ADDRESSES_MAX];
-    size_t count = firewall_targets(grants, targets); /* may take long: not under the lock */
+    size_t count =
+        firewall_targets(&s->n->firewall, grants, targets); /* may take long: not under the lock */
 
     s->granted = true;
     (void)pthread_mutex_lock(&s->n->firewall_lock);

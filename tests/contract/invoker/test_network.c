@@ -8,8 +8,10 @@
 
 #include <cmocka.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 
 #include "common/base/clock.h"
@@ -492,6 +494,88 @@ static void emptied_chains_are_filled(void **state)
     grants_unref(g);
 }
 
+/* ---- names in grants -------------------------------------------------------------------------------------------- */
+
+enum { SILENT_NAMES = 60, ALL_NAMES_MS = 30000 /* of 60 s when each is waited for */ };
+
+static bool replace_file(const char *folder, const char *name, const char *text, const char *path)
+{
+    char own[96];
+
+    (void)snprintf(own, sizeof(own), "%s/%s", folder, name);
+    return nr_file_write(folder, name, nr_str_of(text), 0644, NULL) == 0 &&
+           mount(own, path, NULL, MS_BIND, NULL) == 0;
+}
+
+/* Names of the file, and a name server that takes questions and answers none. */
+static bool own_names(const char *folder)
+{
+    const struct sockaddr_in at = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(53)};
+    int fd = unshare(CLONE_NEWNET | CLONE_NEWNS) == 0 ? socket(AF_INET, SOCK_DGRAM, 0) : -1;
+
+    return fd >= 0 && !host_says("ip link set lo up 2>&1", "") &&
+           bind(fd, (const struct sockaddr *)&at, sizeof(at)) == 0 &&
+           mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+           replace_file(folder, "resolv", "nameserver 127.0.0.1\n", "/etc/resolv.conf") &&
+           replace_file(folder, "switch", "hosts: files dns\n", "/etc/nsswitch.conf") &&
+           replace_file(folder, "hosts",
+                        "10.1.2.3 plc.test\n169.254.169.254 keys.test\n10.192.0.1 gate.test\n"
+                        "10.192.0.77 slot.test\n127.0.0.1 self.test\n",
+                        "/etc/hosts");
+}
+
+/* In namespaces of its own. Returns what is wrong; 0: nothing. */
+static int ask_for_names(const char *folder)
+{
+    const struct firewall f = {
+        .tag = "01234567", .bridge = "nr-01234567", .subnet = {0x0ac00000, 20}};
+    struct firewall_target got[FIREWALL_ADDRESSES_MAX];
+    struct nr_buf text;
+
+    if (!own_names(folder))
+        return 1;
+    struct grants *g =
+        grants_of("{\"egress\":[\"keys.test:80/tcp\",\"gate.test:80/tcp\","
+                  "\"slot.test:80/tcp\",\"self.test:80/tcp\",\"plc.test:502/tcp\"]}");
+
+    if (firewall_targets(&f, g, got) != 1 || got[0].to.address != 0x0a010203 || got[0].port != 502)
+        return 2;
+    grants_unref(g);
+    nr_buf_init(&text, 1 << 16);
+    nr_buf_adds(&text, "{\"egress\":[");
+    for (int i = 0; i < SILENT_NAMES; i++)
+        nr_buf_printf(&text, "\"n%d.silent.test:80/tcp\",", i);
+    nr_buf_adds(&text, "\"10.9.9.9:53/udp\"]}");
+    nr_buf_addc(&text, '\0');
+    g = grants_of(text.p);
+    nr_buf_fini(&text);
+    uint64_t begun_ms = nr_mono_ms();
+
+    if (firewall_targets(&f, g, got) != 1 || got[0].to.address != 0x0a090909)
+        return 3;
+    grants_unref(g);
+    return nr_mono_ms() - begun_ms < ALL_NAMES_MS ? 0 : 4;
+}
+
+/* Names lead neither to the host nor to other slots, and all of them that nobody answers for take a few seconds together; addresses behind
+ * them count nevertheless. */
+static void names_are_bounded(void **state)
+{
+    char folder[] = "/tmp/narae-names-XXXXXX";
+    int status;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(ask_for_names(folder));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(nr_dir_remove(folder, NULL), 0);
+    assert_int_equal(status, 0);
+}
+
 /* ---- a host with very many rules ------------------------------------------------------------------------------ */
 
 enum { STRANGERS = 70000 };
@@ -544,6 +628,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_next_start_adopts, rig_open, rig_close),
         cmocka_unit_test_setup_teardown(rules_come_back, rig_open, rig_close),
         cmocka_unit_test_setup_teardown(emptied_chains_are_filled, rig_open, rig_close),
+        cmocka_unit_test(names_are_bounded),
         cmocka_unit_test(too_many_rules_are_refused),
     };
 

@@ -387,6 +387,29 @@ static void late_removals_have_their_turn(void **state)
     wait_done(&l, 2 * WORKERS + (int)nr_countof(low));
 }
 
+/* However many containers wait for the names of their grants, starts, thaws and hand-overs are run. */
+static void grants_leave_room(void **state)
+{
+    static const enum engine_rank others[] = {RANK_THAW, RANK_START, RANK_REMOVE, RANK_PULL,
+                                              RANK_HANDOVER};
+    struct load l = {.r = *state, .may_end = true};
+    struct test_job grants[4 * WORKERS], jobs[nr_countof(others)];
+
+    for (size_t i = 0; i < nr_countof(grants); i++)
+        submit_until(&l, &grants[i], RANK_GRANT, 1);
+    while (atomic_load(&l.running[RANK_GRANT]) == 0)
+        (void)sched_yield();
+    for (size_t i = 0; i < nr_countof(others); i++)
+        submit(&l, &jobs[i], others[i]);
+    wait_done(&l, (int)nr_countof(others));
+    assert_int_equal(atomic_load(&l.phase), 0);
+    for (size_t i = 0; i < nr_countof(others); i++)
+        assert_int_equal(atomic_load(&l.running[others[i]]), 0);
+    assert_true(atomic_load(&l.running[RANK_GRANT]) > 0); /* none of them has ended */
+    atomic_store(&l.phase, 1);
+    wait_done(&l, (int)(nr_countof(others) + nr_countof(grants)));
+}
+
 /* ---- an image that is started ------------------------------------------------------------------------------- */
 
 /* However it was deployed: its volume would be disk of the host without a bound. Nothing of it is remembered. */
@@ -421,6 +444,7 @@ int main(void)
         IN_RIG(removals_leave_room),
         IN_RIG(best_rank_first),
         IN_RIG(late_removals_have_their_turn),
+        IN_RIG(grants_leave_room),
         IN_RIG(no_start_with_volumes),
     };
 
