@@ -374,7 +374,7 @@ static void test_resolve(void **state)
         PY
         ",\"parameters\":[{\"key\":\"a\",\"value\":{\"b\":1}},{\"key\":\"TOKEN\",\"value\":\"t\",\"init\":true}],"
         "\"annotations\":[{\"key\":\"narae.network\",\"value\":\"none\"},{\"key\":\"provide-api-key\",\"value\":true}],"
-        "\"limits\":{\"timeout\":5000,\"memory\":192,\"logs\":2,\"concurrency\":8}}",
+        "\"limits\":{\"timeout\":5000,\"memory\":192,\"logs\":2,\"concurrency\":8,\"instances\":3}}",
         false, 200));
     struct rig_reply reply = rig_call(r, r->guest, FN_RESOLVE, NULL, "fn", NULL, false);
     const struct function *f = reply.fn;
@@ -387,12 +387,14 @@ static void test_resolve(void **state)
     assert_string_equal(f->image, "narae/python:ba9876543210");
     assert_string_equal(f->parameters, "{\"a\":{\"b\":1}}");
     assert_string_equal(f->init_parameters, "{\"TOKEN\":\"t\"}");
-    assert_string_equal(f->limits,
-                        "{\"timeout\":5000,\"memory\":192,\"logs\":2,\"concurrency\":8}");
+    assert_string_equal(
+        f->limits,
+        "{\"timeout\":5000,\"memory\":192,\"logs\":2,\"concurrency\":8,\"instances\":3}");
     assert_int_equal(f->timeout_ms, 5000);
     assert_int_equal(f->memory_mb, 192);
     assert_int_equal(f->log_max_bytes, 2 << 20);
     assert_int_equal(f->concurrency, 8);
+    assert_int_equal(f->instances, 3);
     assert_int_equal(f->network, FN_NET_NONE);
     assert_true(f->provide_api_key && !f->relay && !f->binary);
     assert_string_equal(f->exec, "");
