@@ -29,7 +29,8 @@ static const struct {
     [LANE_CALLS] = {0, RANK_PULL, 0, "engine"},
     [LANE_PULLS] = {RANK_PULL, RANK_HANDOVER, PULLERS, "engine-pull"},
     [LANE_HANDOVERS] = {RANK_HANDOVER, RANK_GRANT, 1, "hand-over"},
-    [LANE_GRANTS] = {RANK_GRANT, RANK_COUNT, GRANTERS, "grants"},
+    [LANE_GRANTS] = {RANK_GRANT, RANK_RULES, GRANTERS, "grants"},
+    [LANE_RULES] = {RANK_RULES, RANK_COUNT, 1, "rules"},
 };
 
 static enum engine_lane lane_of(enum engine_rank rank)

@@ -18,7 +18,7 @@ struct engine_worker;
 /* Best first. Jobs of equal rank go in order. Prewarms and removals together take at most half of the workers. Pulls have workers of
  * their own, for they may take minutes; hand-overs of stems have one, which makes no calls: a call waits for each of them, and nothing that
  * takes longer than the kernel's files may stand before it. Grants of network slots have four: names that nobody answers for hold up
- * other grants only. */
+ * other grants only. What else is done with the host's firewall has one: whoever holds the lock of its programs holds up nothing else. */
 enum engine_rank {
     RANK_THAW,
     RANK_START,
@@ -27,6 +27,7 @@ enum engine_rank {
     RANK_PULL,
     RANK_HANDOVER,
     RANK_GRANT,
+    RANK_RULES,
     RANK_COUNT
 };
 

@@ -7,8 +7,8 @@
 #include "common/net/fetch.h"
 #include "invoker/engine.h"
 
-/* Who takes which ranks: calls, pulls, hand-overs, grants. */
-enum engine_lane { LANE_CALLS, LANE_PULLS, LANE_HANDOVERS, LANE_GRANTS, LANES };
+/* Who takes which ranks: calls, pulls, hand-overs, grants, the firewall's rules. */
+enum engine_lane { LANE_CALLS, LANE_PULLS, LANE_HANDOVERS, LANE_GRANTS, LANE_RULES, LANES };
 
 /* More removals than this that wait have their turn before starts, on at most low_max workers. */
 #define REMOVALS_LATE 16

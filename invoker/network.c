@@ -149,10 +149,11 @@ static void free_slot(struct net_slot *s)
     free(s);
 }
 
-static void clear_work(struct nr_work *w)
+static void clear_work(struct engine_worker *w, struct engine_job *j)
 {
-    struct net_slot *s = nr_container_of(w, struct net_slot, clear);
+    struct net_slot *s = nr_container_of(j, struct net_slot, clear);
 
+    (void)w;
     s->err = (struct nr_err){0};
     (void)net_slot_grant(s, NULL, &s->err);
 }
@@ -161,13 +162,13 @@ static void on_again(struct nr_deadline *d)
 {
     struct net_slot *s = nr_container_of(d, struct net_slot, again);
 
-    nr_work_post(s->n->v->loop, &s->clear);
+    engine_submit(s->n->v->engine, &s->clear);
 }
 
 /* While its rules are there nobody else gets its address; a network that is ending takes all rules. */
-static void on_cleared(struct nr_work *w)
+static void on_cleared(struct engine_job *j)
 {
-    struct net_slot *s = nr_container_of(w, struct net_slot, clear);
+    struct net_slot *s = nr_container_of(j, struct net_slot, clear);
     struct network *n = s->n;
 
     if (s->err.code != 0 && !n->stopping) {
@@ -204,8 +205,8 @@ void net_slot_return(struct net_slot *s)
         return;
     }
     move(s, NET_RETURNING);
-    s->clear = (struct nr_work){.work = clear_work, .done = on_cleared};
-    nr_work_post(n->v->loop, &s->clear);
+    s->clear = (struct engine_job){.rank = RANK_RULES, .work = clear_work, .done = on_cleared};
+    engine_submit(n->v->engine, &s->clear);
 }
 
 void net_slot_leave(struct net_slot *s)

@@ -39,10 +39,11 @@ static void read_ports(struct network *n)
         (void)closedir(d);
 }
 
-static void look_work(struct nr_work *w)
+static void look_work(struct engine_worker *w, struct engine_job *j)
 {
-    struct network *n = nr_container_of(w, struct network, look);
+    struct network *n = nr_container_of(j, struct network, look);
 
+    (void)w;
     n->look_err = (struct nr_err){0};
     n->put_back = false;
     read_ports(n);
@@ -55,9 +56,9 @@ static void look_work(struct nr_work *w)
         (void)network_link_bridge(n->firewall.bridge, n->firewall.subnet, &n->look_err);
 }
 
-static void on_looked(struct nr_work *w)
+static void on_looked(struct engine_job *j)
 {
-    struct network *n = nr_container_of(w, struct network, look);
+    struct network *n = nr_container_of(j, struct network, look);
 
     n->looking = false;
     if (n->look_err.code != 0)
@@ -89,8 +90,8 @@ void network_look(struct network *n, bool with_rules)
         net_slot_of(l)->looked_for = net_slot_of(l)->plugged;
     n->looking = true;
     n->with_rules = with_rules;
-    n->look = (struct nr_work){.work = look_work, .done = on_looked};
-    nr_work_post(n->v->loop, &n->look);
+    n->look = (struct engine_job){.rank = RANK_RULES, .work = look_work, .done = on_looked};
+    engine_submit(n->v->engine, &n->look);
 }
 
 static void on_tidy(struct nr_deadline *d)
@@ -128,17 +129,18 @@ int network_remove_all(const struct firewall *f, struct nr_err *err)
     return r == 0 ? firewall_remove(f, err) : r;
 }
 
-static void end_work(struct nr_work *w)
+static void end_work(struct engine_worker *w, struct engine_job *j)
 {
-    struct network *n = nr_container_of(w, struct network, look);
+    struct network *n = nr_container_of(j, struct network, look);
 
+    (void)w;
     n->look_err = (struct nr_err){0};
     (void)network_remove_all(&n->firewall, &n->look_err);
 }
 
-static void on_ended(struct nr_work *w)
+static void on_ended(struct engine_job *j)
 {
-    struct network *n = nr_container_of(w, struct network, look);
+    struct network *n = nr_container_of(j, struct network, look);
 
     if (n->look_err.code != 0)
         nr_log(n->v->log, NR_LOG_WARN, "invoker", "%s is not all gone: %s", n->firewall.bridge,
@@ -155,8 +157,8 @@ void network_end_if_empty(struct network *n)
         n->closed(n->closed_arg);
         return;
     }
-    n->look = (struct nr_work){.work = end_work, .done = on_ended};
-    nr_work_post(n->v->loop, &n->look);
+    n->look = (struct engine_job){.rank = RANK_RULES, .work = end_work, .done = on_ended};
+    engine_submit(n->v->engine, &n->look);
 }
 
 /* A slot whose rules could not be cleared is not waited for: they go with all the others. */
@@ -171,7 +173,7 @@ void network_drain(struct network *n, void (*closed)(void *arg), void *arg)
 
         if (nr_deadline_armed(&s->again)) {
             nr_deadline_cancel(&s->again);
-            nr_work_post(n->v->loop, &s->clear);
+            engine_submit(n->v->engine, &s->clear);
         }
     }
     network_end_if_empty(n);

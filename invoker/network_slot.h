@@ -27,10 +27,10 @@ struct net_slot {
     struct net_user *user;      /* NULL: nobody is told any more */
     struct nr_link link_all;
     _Atomic bool plugged;
-    bool looked_for;      /* plugged when the look began */
-    bool granted;         /* there may be rules of its own; written by who plugs or grants */
-    struct nr_work clear; /* takes them away */
-    struct nr_err err;    /* of that */
+    bool looked_for;         /* plugged when the look began */
+    bool granted;            /* there may be rules of its own; written by who plugs or grants */
+    struct engine_job clear; /* takes them away */
+    struct nr_err err;       /* of that */
     struct nr_deadline again;
 };
 
@@ -43,7 +43,7 @@ struct network {
     unsigned count[NET_STATES], total, next_index;
     bool taken[NET_INDEX_MAX + 1];
     struct nr_deadline tidy;
-    struct nr_work look; /* at ports and rules; and the removal of both at the end */
+    struct engine_job look; /* at ports and rules; and the removal of both at the end */
     bool looking, stopping, done;
     bool with_rules, no_verdict;     /* of the look */
     bool put_back;                   /* of the look: somebody had changed the rules */
