@@ -286,7 +286,7 @@ int adopt_open(struct invoker *v, const struct invoker_config *c, struct nr_err 
             .runs = state && (strcmp(state, "running") == 0 || strcmp(state, "paused") == 0),
         };
 
-        if (l.id == NULL || is_orphan(v, l.id))
+        if (!engine_is_id(l.id) || is_orphan(v, l.id))
             continue;
         v->adoption.found++;
         (void)gpu_adopt(v->gpus, l.name,

@@ -17,7 +17,7 @@
 /* Slow registries must not make everybody's images wait, and slow name servers not everybody's grants. */
 enum { PULLERS = 6, GRANTERS = 4 };
 /* The API version we speak, and the oldest Engine we can use. */
-enum { API_MAJOR = 1, API_MINOR = 41 };
+enum { API_MAJOR = 1, API_MINOR = 41, ID_LETTERS = 64 };
 
 /* ---- the queue ---------------------------------------------------------------------------------------------- */
 
@@ -311,6 +311,11 @@ void engine_abandon(struct engine *e)
 struct engine_worker *engine_own_worker(struct engine *e)
 {
     return &e->own;
+}
+
+bool engine_is_id(const char *text)
+{
+    return text && strspn(text, "0123456789abcdef") == ID_LETTERS && text[ID_LETTERS] == '\0';
 }
 
 const char *engine_api(const struct engine *e)

@@ -119,6 +119,8 @@ int engine_errand(struct engine_worker *w, const struct engine_errand *x, struct
 /* Errands end; other calls go on. */
 void engine_stop_errands(struct engine *e);
 
+/* Is this what the Engine calls a container: 64 lower-case hex? Anything else is put into no path. NULL is not. */
+bool engine_is_id(const char *text);
 /* "1.41": the API version in use; the version text of the Engine. */
 const char *engine_api(const struct engine *e);
 const char *engine_version(const struct engine *e);

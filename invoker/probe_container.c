@@ -113,7 +113,7 @@ static int create_and_start(struct attempt *a, const char *image)
     int r = body ? post(a, path, (struct nr_str){body, n}, &made, &a->err) : NR_ENOMEM;
     const char *id = made ? nr_json_string(made, "Id") : NULL;
 
-    if (r < 0 || id == NULL || strlen(id) >= sizeof(a->t->id))
+    if (r < 0 || !engine_is_id(id))
         return r < 0 ? r : nr_err_set(&a->err, NR_EPROTO, "the Engine named no container id");
     (void)snprintf(a->t->id, sizeof(a->t->id), "%s", id);
     a->create_us = nr_mono_us() - begun_us;

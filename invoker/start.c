@@ -42,7 +42,7 @@ static int create(struct engine_worker *w, struct start_job *j)
     const char *id = o ? nr_json_string(o, "Id") : NULL;
 
     nr_buf_fini(&reply.body);
-    if (r == 0 && (id == NULL || strlen(id) >= sizeof(j->id) || !images_safe_in_path(id)))
+    if (r == 0 && !engine_is_id(id))
         r = nr_err_set(&j->err, NR_EPROTO, "the Engine named no container id");
     if (r == 0)
         (void)snprintf(j->id, sizeof(j->id), "%s", id);

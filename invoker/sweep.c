@@ -110,7 +110,7 @@ static void judge_containers(struct sweep *s)
     json_array_foreach(s->list, i, each) {
         const char *id = nr_json_string(each, "Id"), *name = adopt_name_of(each);
 
-        if (id == NULL || name[0] == '\0' || known(v, id, name))
+        if (!engine_is_id(id) || name[0] == '\0' || known(v, id, name))
             continue;
         nr_log(
             v->log, NR_LOG_WARN, "invoker",

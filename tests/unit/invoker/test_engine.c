@@ -4,6 +4,7 @@
 #include "invoker/engine.h"
 #include "invoker/engine_state.h"
 #include "invoker/images.h"
+#include "invoker/internal.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -22,7 +23,18 @@
 
 enum { WORKERS = 4, GIVE_UP_MS = 20000 };
 
-enum manner { NORMAL, SILENT, NONSENSE, HALF_A_HEADER, BAD_JSON, ENDLESS, CLOSES, IMAGE, DISK };
+enum manner {
+    NORMAL,
+    SILENT,
+    NONSENSE,
+    HALF_A_HEADER,
+    BAD_JSON,
+    ENDLESS,
+    CLOSES,
+    IMAGE,
+    DISK,
+    STRANGE
+};
 
 /* ---- the server --------------------------------------------------------------------------------------------- */
 
@@ -74,6 +86,10 @@ static bool answer(int fd)
     case DISK:
         say_json(fd, "{\"Config\":{\"Cmd\":[\"/x\"],\"Volumes\":{\"/scratch\":{}}}}");
         return true;
+    case STRANGE:
+        say_json(fd, "[{\"Id\":\"../images/x\",\"Names\":[\"/narae-0-0123abcd\"]},{\"Id\":7},"
+                     "{\"Id\":\"0123456789ABCDEF\",\"State\":\"running\"}]");
+        return true;
     case SILENT: return true;
     case NONSENSE: say(fd, "220 welcome to a mail server\r\n"); return false;
     case HALF_A_HEADER: say(fd, "HTTP/1.1 200 OK\r\nContent-Le"); return false;
@@ -108,7 +124,7 @@ static void *serve(void *arg)
     }
 }
 
-static int server_open(void **state)
+static int serve_begin(void **state)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
 
@@ -123,7 +139,7 @@ static int server_open(void **state)
     return pthread_create(&server.thread, NULL, serve, NULL);
 }
 
-static int server_close(void **state)
+static int serve_end(void **state)
 {
     (void)state;
     (void)shutdown(server.listener, SHUT_RDWR);
@@ -253,6 +269,47 @@ static void hangs(void **state)
     while (ask(r, 30000, NULL) != 0)
         assert_true(nr_mono_ms() < until_ms);
     assert_true(engine_reachable(r->engine));
+}
+
+/* ---- ids ---------------------------------------------------------------------------------------------------- */
+
+static void ids_of_containers(void **state)
+{
+#define EIGHT "01abcdef"
+#define FIFTY_SIX EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT
+    static const char *const no[] = {
+        "",  EIGHT, FIFTY_SIX "01abcde",  FIFTY_SIX EIGHT "0", FIFTY_SIX "01abcdeF",
+        "/", "..",  FIFTY_SIX "/../../x", FIFTY_SIX "01abcde?"};
+
+    (void)state;
+    assert_true(engine_is_id(FIFTY_SIX EIGHT));
+    assert_false(engine_is_id(NULL));
+    for (size_t i = 0; i < nr_countof(no); i++)
+        if (engine_is_id(no[i]))
+            fail_msg("'%s'", no[i]);
+}
+
+/* What is in the Engine's list and is no id is neither adopted nor asked for nor removed. */
+static void strange_ids_go_nowhere(void **state)
+{
+    struct rig *r = *state;
+    char installation[] = "0123456789abcdef";
+    struct invoker v = {.engine = r->engine,
+                        .loop = &r->loop,
+                        .log = &r->log,
+                        .folder = server.folder,
+                        .installation = installation};
+    const struct invoker_config c = {.loop = &r->loop};
+
+    nr_list_init(&v.orphans);
+    atomic_store(&server.manner, STRANGE);
+    int asked = atomic_load(&server.requests);
+
+    assert_int_equal(adopt_open(&v, &c, NULL), 0);
+    assert_int_equal(v.adoption.found, 0);
+    assert_int_equal(v.alive, 0);
+    assert_int_equal(engine_waiting(r->engine), 0);
+    assert_int_equal(atomic_load(&server.requests), asked + 1); /* the list */
 }
 
 /* ---- the queue ---------------------------------------------------------------------------------------------- */
@@ -441,6 +498,8 @@ int main(void)
         IN_RIG(nonsense_is_an_error),
         IN_RIG(stale_connections),
         IN_RIG(hangs),
+        cmocka_unit_test(ids_of_containers),
+        IN_RIG(strange_ids_go_nowhere),
         IN_RIG(removals_leave_room),
         IN_RIG(best_rank_first),
         IN_RIG(late_removals_have_their_turn),
@@ -448,5 +507,5 @@ int main(void)
         IN_RIG(no_start_with_volumes),
     };
 
-    return cmocka_run_group_tests(tests, server_open, server_close);
+    return cmocka_run_group_tests(tests, serve_begin, serve_end);
 }
