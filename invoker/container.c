@@ -167,6 +167,7 @@ void container_set_slots(struct container *ct, unsigned count)
     }
     free(old);
     ct->slot_count = count;
+    server_accept_waiting(ct);
 }
 
 static struct container *make(struct invoker *v, enum container_state first)

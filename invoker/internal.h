@@ -279,7 +279,7 @@ bool container_loaded(const struct container *ct);
 /* server.c: the folder, the socket in it, who may connect. */
 int server_open(struct container *ct, struct nr_err *err);
 void server_close(struct container *ct);
-/* The Engine's id is known now: connections that waited for it are taken. */
+/* The Engine's id is known now, a connection has ended, there are more slots: one that waited for it is taken. */
 void server_accept_waiting(struct container *ct);
 
 /* ---- the pool ----------------------------------------------------------------------------------------------- */

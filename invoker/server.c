@@ -2,7 +2,8 @@
  * container. The host listens and the container dials, never the reverse: a path the tenant can write is never opened by us.
  *
  * On accept the kernel says who dials: the uid must be the functions' one and the process must be in this container's control group.
- * The Engine's id is needed for that; a connection that comes before the id is known waits in the backlog.
+ * The Engine's id is needed for that; a connection that comes before the id is known waits in the backlog. So does one that comes when
+ * there are as many as the container has slots: a function that dials without end is heard once, not once for each time.
  */
 #include "invoker/internal.h"
 
@@ -24,21 +25,27 @@ static bool paths(const struct container *ct, char folder[static PATH_MAX_BYTES]
     return n > 0 && m > 0 && m < PATH_MAX_BYTES;
 }
 
+static bool may_accept(const struct container *ct)
+{
+    return ct->server_open && ct->id[0] != '\0' && !ct->retired && ct->conn_count < ct->slot_count;
+}
+
+/* Until what came is accepted libuv does not look at the socket again. */
 static void on_connection(uv_stream_t *server, int status)
 {
     struct container *ct = server->data;
 
     if (status < 0)
         return;
-    if (ct->id[0] == '\0')
-        ct->accept_later = true;
-    else
+    if (may_accept(ct))
         conn_open(ct);
+    else
+        ct->accept_later = true;
 }
 
 void server_accept_waiting(struct container *ct)
 {
-    if (!ct->accept_later || !ct->server_open)
+    if (!ct->accept_later || !may_accept(ct))
         return;
     ct->accept_later = false;
     conn_open(ct);

@@ -42,6 +42,7 @@ void conn_close(struct conn *c)
         c->slot = NULL;
     }
     uv_close((uv_handle_t *)&c->pipe, on_closed);
+    server_accept_waiting(c->ct);
 }
 
 void slot_close(struct slot *s)
@@ -363,8 +364,7 @@ void conn_open(struct container *ct)
     c->pipe.data = c;
     nr_list_add(&ct->conns, &c->in_ct);
     ct->conn_count++;
-    if (uv_accept((uv_stream_t *)&ct->server, (uv_stream_t *)&c->pipe) < 0 ||
-        ct->conn_count > ct->slot_count || !is_ours(c) ||
+    if (uv_accept((uv_stream_t *)&ct->server, (uv_stream_t *)&c->pipe) < 0 || !is_ours(c) ||
         uv_read_start((uv_stream_t *)&c->pipe, on_room, on_read) < 0)
         conn_close(c);
 }
