@@ -41,9 +41,9 @@ static const struct nr_str no_body = {NULL, 0};
 /* Made by look_at(); freed after `done`. */
 struct adopt_job {
     struct engine_job job;
-    struct invoker *v;
-    struct container *ct; /* loop's thread only; NULL: an orphan */
-    char id[65], name[NAME_BYTES + 1];
+    struct container *ct;      /* loop's thread only; NULL: an orphan */
+    struct remove_job *orphan; /* loop's thread only */
+    char id[65];
     bool running; /* out */
     struct nr_err err;
 };
@@ -96,8 +96,7 @@ static void on_looked(struct engine_job *job)
     struct container *ct = j->ct;
 
     if (ct == NULL) {
-        remove_orphan(j->v, j->id, j->name);
-        j->v->alive--;
+        orphan_remove(j->orphan);
     } else {
         if (ct->state == CT_ADOPTING && j->err.code == 0 && !j->running)
             refuse(ct, "it does not run");
@@ -108,19 +107,17 @@ static void on_looked(struct engine_job *job)
     free(j);
 }
 
-static void look_at(struct invoker *v, struct container *ct, const char *id, const char *name)
+/* ct, or an orphan. */
+static void look_at(struct invoker *v, struct container *ct, struct remove_job *orphan)
 {
     struct adopt_job *j = nr_alloc(sizeof(*j));
 
     *j = (struct adopt_job){
         .job = {.rank = ct ? RANK_START : RANK_REMOVE, .work = look_work, .done = on_looked},
-        .v = v,
         .ct = ct ? container_ref(ct) : NULL,
+        .orphan = orphan,
     };
-    (void)snprintf(j->id, sizeof(j->id), "%s", id);
-    (void)snprintf(j->name, sizeof(j->name), "%s", name);
-    if (ct == NULL)
-        v->alive++; /* until the orphan's removal counts itself */
+    (void)snprintf(j->id, sizeof(j->id), "%s", ct ? ct->id : orphan->id);
     engine_submit(v->engine, &j->job);
 }
 
@@ -129,6 +126,7 @@ static void look_at(struct invoker *v, struct container *ct, const char *id, con
 /* A container of the Engine's list. */
 struct leftover {
     const char *id, *name; /* lent */
+    const json_t *listed;  /* its object there */
     bool runs;
 };
 
@@ -174,7 +172,7 @@ static void take_up(struct invoker *v, const struct leftover *l, const struct id
     else if (server_open(ct, &ct->failure) < 0)
         refuse(ct, ct->failure.text);
     else
-        look_at(v, ct, ct->id, ct->name);
+        look_at(v, ct, NULL);
 }
 
 static void decide(struct invoker *v, const struct invoker_config *c, const struct leftover *l)
@@ -194,7 +192,7 @@ static void decide(struct invoker *v, const struct invoker_config *c, const stru
     } else {
         nr_log(v->log, NR_LOG_DEBUG, "invoker", "container %.12s of an earlier run goes: %s", l->id,
                why);
-        look_at(v, NULL, l->id, l->name);
+        look_at(v, NULL, orphan_make(v, l->id, l->name, l->listed));
     }
     function_unref(f);
     identity_fini(&who);
@@ -283,6 +281,7 @@ int adopt_open(struct invoker *v, const struct invoker_config *c, struct nr_err 
         const struct leftover l = {
             .id = nr_json_string(each, "Id"),
             .name = adopt_name_of(each),
+            .listed = each,
             .runs = state && (strcmp(state, "running") == 0 || strcmp(state, "paused") == 0),
         };
 

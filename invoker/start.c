@@ -18,7 +18,7 @@
 #include "ports/grants.h"
 #include "invoker/stem.h"
 
-enum { PATH_MAX_BYTES = 1024, INSTALLATION_HEAD = 8 };
+enum { PATH_MAX_BYTES = 1024, INSTALLATION_HEAD = 8, MOUNTS_MAX_BYTES = 1 << 20 };
 
 static const struct nr_str no_body = {NULL, 0};
 
@@ -278,6 +278,7 @@ static void remove_work(struct engine_worker *w, struct engine_job *job)
 static void free_remove_job(struct remove_job *j)
 {
     free(j->folder);
+    free(j->mounts);
     free(j);
 }
 
@@ -312,6 +313,8 @@ static void on_orphan_removed(struct engine_job *job)
     }
     gpu_give(v->gpus, j->name);
     nr_list_del(&j->orphan);
+    if (j->mounts && !v->stopping)
+        pool_stir(v); /* somebody may wait for its volume */
     free_remove_job(j);
     v->alive--;
     invoker_container_gone(v);
@@ -372,16 +375,49 @@ void remove_container(struct container *ct)
     engine_submit(v->engine, &j->job);
 }
 
-void remove_orphan(struct invoker *v, const char *id, const char *name)
+/* The sources of its mounts, one a line (made). */
+static char *mounts_of(const json_t *listed)
+{
+    const json_t *each;
+    struct nr_buf out;
+    size_t i;
+
+    nr_buf_init(&out, MOUNTS_MAX_BYTES);
+    nr_buf_adds(&out, "\n");
+    json_array_foreach(json_object_get(listed, "Mounts"), i, each) {
+        const char *source = nr_json_string(each, "Source");
+
+        if (source)
+            nr_buf_printf(&out, "%s\n", source);
+    }
+    char *made = nr_buf_detach(&out, NULL);
+
+    nr_buf_fini(&out);
+    return made;
+}
+
+struct remove_job *orphan_make(struct invoker *v, const char *id, const char *name,
+                               const json_t *listed)
 {
     struct remove_job *j = remove_job_make(v, NULL, id, name);
 
+    j->mounts = listed ? mounts_of(listed) : NULL;
     v->alive++;
     nr_list_add(&v->orphans, &j->orphan);
     j->again.fire = on_orphan_again;
     j->job =
         (struct engine_job){.rank = RANK_REMOVE, .work = remove_work, .done = on_orphan_removed};
-    engine_submit(v->engine, &j->job);
+    return j;
+}
+
+void orphan_remove(struct remove_job *orphan)
+{
+    engine_submit(orphan->v->engine, &orphan->job);
+}
+
+void remove_orphan(struct invoker *v, const char *id, const char *name)
+{
+    orphan_remove(orphan_make(v, id, name, NULL));
 }
 
 void look_at_container(struct container *ct)

@@ -4,6 +4,7 @@
 #ifndef NR_INVOKER_START_H
 #define NR_INVOKER_START_H
 
+#include "common/base/json.h"
 #include "invoker/create.h"
 #include "invoker/engine.h"
 #include "invoker/identity.h"
@@ -39,6 +40,7 @@ struct remove_job {
     struct container *ct;     /* loop's thread only; NULL: an orphan */
     struct nr_link orphan;    /* in v->orphans */
     struct nr_deadline again; /* of an orphan that could not be removed */
+    char *mounts;             /* of an orphan: folders of the host that it has, one a line */
     char *folder;
     char name[9], id[65];
     bool unpause; /* before it is removed: what is frozen cannot be killed */
@@ -59,7 +61,13 @@ void start_container(struct container *ct, enum engine_rank rank);
 void remove_container(struct container *ct);
 /* Submits a look at its state; container_looked() comes. */
 void look_at_container(struct container *ct);
-/* Removes what an earlier run left, or the probe: by the Engine's id and the folder's name; tried until it is gone. Part of a drain. */
+/* Takes note of what an earlier run left: it is in v->orphans from now on, and holds the volumes that `listed` (lent; its object in the Engine's
+ * list, NULL: none) tells of. To be given to orphan_remove(). */
+struct remove_job *orphan_make(struct invoker *v, const char *id, const char *name,
+                               const json_t *listed);
+/* Submits its removal; tried until it is gone. Part of a drain. */
+void orphan_remove(struct remove_job *orphan);
+/* Both, for one without volumes: removes what the probe left, by the Engine's id and the folder's name; tried until it is gone. Part of a drain. */
 void remove_orphan(struct invoker *v, const char *id, const char *name);
 /* Orphans that wait for another try get their last one now. */
 void hurry_orphans(struct invoker *v);

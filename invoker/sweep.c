@@ -116,7 +116,7 @@ static void judge_containers(struct sweep *s)
             v->log, NR_LOG_WARN, "invoker",
             "container=%s: the Engine has it and nobody waits for it (a start that was answered too late): it goes",
             name);
-        remove_orphan(v, id, name);
+        orphan_remove(orphan_make(v, id, name, each));
     }
 }
 

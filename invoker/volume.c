@@ -19,6 +19,7 @@
 #include "common/base/file.h"
 #include "common/base/clock.h"
 #include "invoker/internal.h"
+#include "invoker/start.h"
 #include "ports/grants.h"
 
 enum { PATH_BYTES = VOLUME_PATH_BYTES + 32, LOOP_TRIES = 8 };
@@ -238,12 +239,33 @@ static bool share_one(const struct function *a, const struct function *b)
     return false;
 }
 
+/* Has a container of an earlier run, which is still to be removed, a volume of f? */
+static bool orphans_hold(const struct invoker *v, const struct function *f)
+{
+    char line[2 * PATH_BYTES], owner[PATH_BYTES];
+    struct nr_err err;
+
+    if (nr_list_empty(&v->orphans) || folder_of(v->volumes_dir, f->account, owner, &err) < 0)
+        return false;
+    for (struct nr_link *l = v->orphans.next; l != &v->orphans; l = l->next) {
+        const char *mounts = nr_container_of(l, struct remove_job, orphan)->mounts;
+
+        for (unsigned i = 0; mounts && i < f->grants->volume_count; i++) {
+            (void)snprintf(line, sizeof(line), "\n%s/%s/mnt\n", owner, f->grants->volumes[i].name);
+            if (strstr(mounts, line))
+                return true;
+        }
+    }
+    return false;
+}
+
 bool volume_is_held(struct invoker *v, const struct function *f)
 {
-    bool held = false;
-
     if (f->grants == NULL || f->grants->volume_count == 0)
         return false;
+
+    bool held = orphans_hold(v, f);
+
     for (struct nr_link *l = v->containers.next; l != &v->containers; l = l->next) {
         struct container *ct = nr_container_of(l, struct container, in_all);
 

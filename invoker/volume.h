@@ -29,7 +29,7 @@ int volume_forget(const char *volumes_dir, const char *account, struct nr_err *e
 /* Unmounts all that nobody uses any more. Blocking. */
 void volume_unmount_all(const char *volumes_dir);
 
-/* Does a live container hold a volume that f asks for? An idle one of another function is told to go. Loop's thread. */
+/* Does a live container, or one of an earlier run that is still to be removed, hold a volume that f asks for? An idle one of another function is told to go. Loop's thread. */
 bool volume_is_held(struct invoker *v, const struct function *f);
 
 #endif

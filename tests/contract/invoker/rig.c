@@ -48,17 +48,19 @@ void rig_kill(const char *id)
     nr_fetch_free(f);
 }
 
-char *rig_create(const struct rig *r, const char *name)
+char *rig_create(const struct rig *r, const char *name, const char *folder)
 {
-    char url[256], body[256];
+    char url[256], body[512];
     struct nr_fetch *f = nr_fetch_make(docker_socket);
     struct nr_fetch_req req = {.method = "POST", .url = url, .content_type = "application/json"};
 
     (void)snprintf(url, sizeof(url), "http://engine/v1.41/containers/create?name=narae-%.8s-%s",
                    r->installation, name);
     int n = snprintf(body, sizeof(body),
-                     "{\"Image\":\"%s\",\"Labels\":{\"narae.installation\":\"%s\"}}", r->native,
-                     r->installation);
+                     "{\"Image\":\"%s\",\"Labels\":{\"narae.installation\":\"%s\"},"
+                     "\"HostConfig\":{\"Binds\":[%s%s%s]}}",
+                     r->native, r->installation, folder ? "\"" : "", folder ? folder : "",
+                     folder ? ":/data\"" : "");
 
     req.body = (struct nr_str){body, (size_t)n};
     assert_int_equal(nr_fetch_call(f, &req, NULL), 0);

@@ -70,8 +70,8 @@ int64_t rig_status(struct rig *r, const char *a, const char *b);
 bool rig_has_bridge(void);
 /* Ids of the containers of this rig that the Engine knows, one a line (made). */
 char *rig_containers(struct rig *r);
-/* Makes a container of this rig behind the invoker's back, named as its are (8 hex); its id (made). */
-char *rig_create(const struct rig *r, const char *name);
+/* Makes a container of this rig behind the invoker's back, named as its are (8 hex), with a folder of the host (NULL: none); its id (made). */
+char *rig_create(const struct rig *r, const char *name, const char *folder);
 /* Kills a container behind the invoker's back. */
 void rig_kill(const char *id);
 

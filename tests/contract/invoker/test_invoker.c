@@ -19,6 +19,8 @@
 #include "common/net/fetch.h"
 #include "invoker/conn.h"
 #include "invoker/monitor.h"
+#include "invoker/volume.h"
+#include "ports/grants.h"
 
 static const char hello[] = "def main(args):\n"
                             "    print('hi', args.get('name'))\n"
@@ -548,7 +550,7 @@ static void what_is_lost_is_found(void **state)
     pid_t pid = forgotten_process(r, id);
 
     half_made_group(r, half);
-    nr_auto_free char *mine = rig_containers(r), *late = rig_create(r, "0badcafe");
+    nr_auto_free char *mine = rig_containers(r), *late = rig_create(r, "0badcafe", NULL);
     bool done = false;
 
     for (int i = 0; i < 300 && !done; i++) {
@@ -979,6 +981,38 @@ static struct function *make_counting(struct rig *r, const char *name)
     return rig_function(r, name, "python:3", "", counts);
 }
 
+/* What an earlier run left has its volume until the Engine has removed it: nobody else gets it before. */
+static void a_volume_of_an_earlier_run(void **state)
+{
+    struct rig *r = *state;
+    struct rig before;
+    char rows[] = "rows", row[] = "row";
+    struct grant_volume volumes[] = {{rows, 1, NULL}};
+    struct grants grants = {.refs = 1, .volumes = volumes, .volume_count = 1};
+    char folder[256];
+
+    (void)snprintf(folder, sizeof(folder), "%s/volumes/guest/rows/mnt", r->run_dir);
+    rig_close(r);
+    before = *r;
+    nr_auto_free char *id = rig_create(&before, "0badcafe", folder);
+
+    assert_true(rig_open_after(r, &before, NULL));
+    struct function *f = rig_function(r, "rows", "blackbox", "once", native_echo);
+    struct function *other = rig_function(r, "other", "blackbox", "once", native_echo);
+
+    f->grants = other->grants = &grants;
+    assert_true(volume_is_held(r->invoker, f));
+    volumes[0].name = row;
+    assert_false(volume_is_held(r->invoker, other));
+    volumes[0].name = rows;
+    for (int i = 0; i < 1200 && !nr_list_empty(&r->invoker->orphans); i++)
+        rig_pass(r, 25);
+    assert_false(volume_is_held(r->invoker, f));
+    f->grants = other->grants = NULL;
+    function_unref(f);
+    function_unref(other);
+}
+
 static void leave_idle_containers(struct rig *r)
 {
     for (size_t i = 0; i < nr_countof(counting); i++) {
@@ -1128,6 +1162,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(claims, setup, teardown),
         cmocka_unit_test_setup_teardown(cuts, setup, teardown),
         cmocka_unit_test_setup_teardown(crash_and_sweep, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_volume_of_an_earlier_run, setup, teardown),
         cmocka_unit_test_setup_teardown(adopted_by_the_next, setup, teardown),
         cmocka_unit_test_setup_teardown(drain_in_the_middle, setup, teardown),
         cmocka_unit_test_setup_teardown(drain_without_engine, setup, teardown),
