@@ -10,6 +10,7 @@ struct conn {
     uv_pipe_t pipe;
     struct container *ct;
     struct slot *slot; /* NULL until its hello */
+    pid_t pid;         /* who has dialled, as the kernel tells it */
     struct frame_reader reader;
     struct nr_link in_ct;
     bool closing;

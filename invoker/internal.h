@@ -198,7 +198,8 @@ struct container {
     int code_result; /* of the work */
     int code_status; /* 1: under way (with a hand-over: all of it), 0: there, < 0 */
 
-    pid_t pid; /* of its agent, as the kernel tells it */
+    pid_t
+        pid; /* of its agent, as the kernel tells it: of who said the first hello that was taken */
     enum cgroup_state cgroup_state;
     struct cgroup cgroup; /* to be used with CGROUP_OPEN only */
     struct nr_work

@@ -108,8 +108,7 @@ static bool is_ours(struct conn *c)
         getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0)
         return false;
     if (peer.uid == rule->uid && peer.pid > 0 && rule->inside(peer.pid, c->ct->id)) {
-        if (c->ct->pid == 0)
-            c->ct->pid = peer.pid;
+        c->pid = peer.pid;
         return true;
     }
     nr_log(
@@ -147,6 +146,8 @@ static bool on_hello(struct conn *c, const struct nr_frame *head, struct nr_str 
         return false;
     }
     (void)snprintf(ct->kind, sizeof(ct->kind), "%s", kind ? kind : "");
+    if (ct->pid == 0)
+        ct->pid = c->pid;
     c->slot = &ct->slots[index];
     c->slot->conn = c;
     container_greeted(ct, c->slot);

@@ -1,18 +1,22 @@
-/* The door of a container: how many connections are taken. The container is made by hand, and this process dials.
+/* The door of a container: how many connections are taken, and whose process its agent is. The container is made by hand; who dials are
+ * this process and children of it.
  */
 #include "invoker/conn.h"
 
 #include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
+#include "ports/frames.h"
 
 enum { SLOTS = 2, DIALS = 200, GIVE_UP_MS = 30000, QUIET_TURNS = 50 };
 
@@ -146,10 +150,56 @@ static void no_more_than_slots(void **state)
         (void)close(fds[i]);
 }
 
+/* A child that dials, says this (NULL: nothing) and stays. */
+static pid_t dial_from_a_child(const struct rig *r, const char *hello)
+{
+    pid_t pid = fork();
+
+    if (pid != 0)
+        return pid;
+    int fd = dial(r);
+    const struct nr_frame head = {.length = hello ? (uint32_t)strlen(hello) : 0,
+                                  .type = NR_FRAME_HELLO};
+
+    if (hello && (write(fd, &head, sizeof(head)) != sizeof(head) ||
+                  write(fd, hello, head.length) != (ssize_t)head.length))
+        _exit(1);
+    for (;;)
+        (void)pause();
+}
+
+/* Somebody else inside dials before the agent does: whose hello is taken is the agent, and its namespaces are looked at. */
+static void the_agent_is_who_said_hello(void **state)
+{
+    struct rig *r = *state;
+    uint64_t end_ms = nr_mono_ms() + GIVE_UP_MS;
+
+    r->ct.state = CT_ADOPTING;
+    (void)snprintf(r->ct.id, sizeof(r->ct.id), "it");
+    pid_t other = dial_from_a_child(r, NULL);
+
+    turn_until(r, 1, 1);
+    pid_t agent = dial_from_a_child(
+        r, "{\"protocol\":1,\"id\":\"0123abcd\",\"slot\":0,\"kind\":\"python:3\",\"ready\":true}");
+
+    turn_until(r, 2, 2);
+    while (r->ct.connected == 0 && nr_mono_ms() < end_ms)
+        turn_quietly(r);
+    pid_t taken = r->ct.pid;
+
+    (void)kill(other, SIGKILL);
+    (void)kill(agent, SIGKILL);
+    assert_int_equal(waitpid(other, NULL, 0), other);
+    assert_int_equal(waitpid(agent, NULL, 0), agent);
+    assert_int_equal(r->ct.connected, 1);
+    assert_int_equal(taken, agent);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(no_more_than_slots, rig_open, rig_close),
+        cmocka_unit_test_setup_teardown(the_agent_is_who_said_hello, rig_open, rig_close),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
