@@ -7,7 +7,7 @@
 
 enum {
     HEAD_BYTES = sizeof(struct nr_frame),
-    PAYLOAD_MAX_BYTES = NR_FRAME_ANSWER_MAX_BYTES, /* no ceiling is above it */
+    PAYLOAD_MAX_BYTES = NR_FRAME_LOG_MAX_BYTES, /* no ceiling is above it */
     PART_KEEP_BYTES = 0
 };
 
@@ -17,7 +17,7 @@ int64_t frame_ceiling(uint8_t type)
         [NR_FRAME_HELLO] = NR_FRAME_HELLO_MAX_BYTES,
         [NR_FRAME_INIT_DONE] = NR_FRAME_INIT_MAX_BYTES,
         [NR_FRAME_ANSWER] = NR_FRAME_ANSWER_MAX_BYTES,
-        [NR_FRAME_LOG] = NR_FRAME_LOG_PART_MAX_BYTES,
+        [NR_FRAME_LOG] = NR_FRAME_LOG_MAX_BYTES,
         [NR_FRAME_END] = sizeof(struct nr_frame_end),
     };
 

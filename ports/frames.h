@@ -28,8 +28,7 @@
 #define NR_FRAME_VALUE_MAX_BYTES (4 << 20) /* RUN: the value after the merge of bound parameters */
 #define NR_FRAME_ANSWER_MAX_BYTES                                                                  \
     (2 << 20) /* ANSWER: the result limit plus the eight bytes of a cut answer */
-#define NR_FRAME_LOG_MAX_BYTES (11 << 20)     /* LOG: all frames of one call together */
-#define NR_FRAME_LOG_PART_MAX_BYTES (1 << 20) /* LOG: one frame */
+#define NR_FRAME_LOG_MAX_BYTES (11 << 20) /* LOG: all frames of one call together */
 #define NR_FRAME_LOG_SPARE_BYTES                                                                   \
     1024 /* LOG: beyond the function's own log_max_bytes, for the line that tells of it */
 

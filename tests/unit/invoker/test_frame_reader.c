@@ -115,8 +115,8 @@ static void ceilings(void **state)
         {NR_FRAME_HELLO, NR_FRAME_HELLO_MAX_BYTES + 1, NR_EPROTO},
         {NR_FRAME_ANSWER, NR_FRAME_ANSWER_MAX_BYTES, 0},
         {NR_FRAME_ANSWER, NR_FRAME_ANSWER_MAX_BYTES + 1, NR_EPROTO},
-        {NR_FRAME_LOG, NR_FRAME_LOG_PART_MAX_BYTES, 0},
-        {NR_FRAME_LOG, NR_FRAME_LOG_PART_MAX_BYTES + 1, NR_EPROTO},
+        {NR_FRAME_LOG, NR_FRAME_LOG_MAX_BYTES, 0},
+        {NR_FRAME_LOG, NR_FRAME_LOG_MAX_BYTES + 1, NR_EPROTO},
         {NR_FRAME_LOG, UINT32_MAX, NR_EPROTO},
         {NR_FRAME_END, sizeof(struct nr_frame_end), 0},
         {NR_FRAME_END, sizeof(struct nr_frame_end) - 1, NR_EPROTO},
@@ -151,7 +151,7 @@ static void ceilings(void **state)
 /* Whoever knows the call says no to a header: nothing of the frame is kept, and no room is made for it, however it was cut. */
 static void refused_before_memory_is_taken(void **state)
 {
-    const struct nr_frame head = {.length = NR_FRAME_LOG_PART_MAX_BYTES, .type = NR_FRAME_LOG};
+    const struct nr_frame head = {.length = NR_FRAME_LOG_MAX_BYTES, .type = NR_FRAME_LOG};
 
     for (size_t step = 1; step <= sizeof(head); step++) {
         struct frame_reader r;
