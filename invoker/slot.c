@@ -169,10 +169,13 @@ static int64_t answer_room(const struct slot *s)
     return s->run_sent && !s->got.answered ? max_bytes - (int64_t)s->parts.n : -1;
 }
 
-/* The function's own limit, twice where this call has loaded the code: that phase has a log too. */
+/* The function's own limit, and what passed its launcher by; twice where this call has loaded the code: that phase has a log too. */
 static int64_t log_room(const struct slot *s)
 {
-    int64_t own_bytes = s->ct->fn->log_max_bytes + NR_FRAME_LOG_SPARE_BYTES;
+    int64_t max_bytes = s->ct->fn->log_max_bytes;
+    int64_t raw_bytes =
+        max_bytes < NR_FRAME_LOG_RAW_MAX_BYTES ? max_bytes : NR_FRAME_LOG_RAW_MAX_BYTES;
+    int64_t own_bytes = max_bytes + raw_bytes + NR_FRAME_LOG_SPARE_BYTES;
 
     if (s->run_sent && s->init_sent)
         own_bytes *= 2;

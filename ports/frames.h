@@ -29,6 +29,8 @@
 #define NR_FRAME_ANSWER_MAX_BYTES                                                                  \
     (2 << 20) /* ANSWER: the result limit plus the eight bytes of a cut answer */
 #define NR_FRAME_LOG_MAX_BYTES (11 << 20) /* LOG: all frames of one call together */
+#define NR_FRAME_LOG_RAW_MAX_BYTES                                                                 \
+    (512 << 10) /* LOG: what passes a launcher by that collects its calls' logs itself */
 #define NR_FRAME_LOG_SPARE_BYTES                                                                   \
     1024 /* LOG: beyond the function's own log_max_bytes, for the line that tells of it */
 

@@ -19,10 +19,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define NODE_RAW_LOG_BYTES                                                                         \
-    (512                                                                                           \
-     << 10) /* with several slots the launcher collects the logs; this is for what passes it by */
-
 struct worker *worker_make(struct agent *a, struct slot *slot)
 {
     struct worker *w = calloc(1, sizeof *w);
@@ -79,8 +75,8 @@ static void account(struct worker *w, struct control_slot *line, enum log_stream
     note_heap(w, bytes, length);
     if (line) {
         size_t limit = a->setup.log_max_bytes;
-        if (a->profile.node_control && a->setup.slots > 1 && limit > NODE_RAW_LOG_BYTES)
-            limit = NODE_RAW_LOG_BYTES;
+        if (a->profile.node_control && a->setup.slots > 1 && limit > NR_FRAME_LOG_RAW_MAX_BYTES)
+            limit = NR_FRAME_LOG_RAW_MAX_BYTES; /* the launcher collects the logs */
         bool open = worker_call_open(w, (unsigned)(line - a->page->slots));
         if (open && !w->logs.collecting)
             logs_begin(&w->logs, limit);
