@@ -62,6 +62,7 @@ static void an_ended_connection_is_not_waited_for(void **state)
     assert_int_equal(told(&r), NARAE_LOST);
     assert_int_equal(epoll_wait(r.turns.poll, ready, 4, 0), 0);
     assert_int_equal(r.turns.slots[0].fd, -1);
+    free(r.turns.bytes);
 }
 
 int main(void)
