@@ -149,12 +149,14 @@ static int retired_run(sqlite3 *db, struct nr_db_job *job)
     return read_names(db, s, j);
 }
 
+/* A version that came in an archive is older than its function here, and its time begins with it. */
 static int published_run(sqlite3 *db, struct nr_db_job *job)
 {
     struct due_job *j = nr_container_of(job, struct due_job, job);
     sqlite3_stmt *s = nr_db_prepare(
-        db, NAMES " WHERE v.state = 'PUBLISHED' AND v.updated_ms <= ?1 AND" IN_NO_ALIAS
-                  " ORDER BY v.updated_ms LIMIT ?2");
+        db, NAMES
+        " WHERE v.state = 'PUBLISHED' AND max(v.updated_ms, f.created_ms) <= ?1 AND" IN_NO_ALIAS
+        " ORDER BY v.updated_ms LIMIT ?2");
 
     if (s == NULL)
         return nr_db_err(sqlite3_errcode(db));

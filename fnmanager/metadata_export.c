@@ -157,7 +157,8 @@ static void bind_texts(sqlite3_stmt *s, const struct fn_row *v)
         nr_db_bind_text(s, (int)i + 1, nr_str_of(texts[i] != NULL ? texts[i] : ""));
 }
 
-static int put_version(sqlite3 *db, int64_t function_id, const struct fn_row *v)
+/* It comes to its state now: what is kept for a time after a move is kept from here on. */
+static int put_version(sqlite3 *db, int64_t function_id, int64_t now_ms, const struct fn_row *v)
 {
     sqlite3_stmt *s = nr_db_prepare(
         db,
@@ -165,7 +166,7 @@ static int put_version(sqlite3 *db, int64_t function_id, const struct fn_row *v)
         " parameters, annotations, function_id, number, revision, publish, has_code, binary, upload, code_bytes, sha256,"
         " timeout_ms, memory_mb, logs_mb, concurrency, instances, updated_ms, moved_ms)"
         " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,"
-        " ?23, ?24, ?25, ?26, ?27, ?27)");
+        " ?23, ?24, ?25, ?26, ?27, ?28)");
     const int64_t numbers[] = {function_id,
                                v->number,
                                (int64_t)v->revision,
@@ -180,7 +181,8 @@ static int put_version(sqlite3 *db, int64_t function_id, const struct fn_row *v)
                                v->limits.logs_mb,
                                v->limits.concurrency,
                                v->limits.instances,
-                               v->updated_ms};
+                               v->updated_ms,
+                               now_ms};
 
     if (s == NULL)
         return nr_db_err(sqlite3_errcode(db));
@@ -243,7 +245,7 @@ static int import_run(sqlite3 *db, struct nr_db_job *job)
     if (r == 0)
         r = put_function(db, j, line.at_ms, &id);
     for (size_t i = 0; r == 0 && i < j->f->versions; i++)
-        r = put_version(db, id, &j->f->version[i]);
+        r = put_version(db, id, line.at_ms, &j->f->version[i]);
     for (size_t i = 0; r == 0 && i < j->f->aliases.n; i++)
         r = put_alias(db, j, id, line.at_ms, &j->f->aliases.item[i]);
     if (r == 0)

@@ -9,6 +9,8 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "fnmanager/manager.h"
+#include "fnmanager/metadata_export.h"
 #include "fnmanager/version_controller.h"
 #include "rig.h"
 
@@ -158,6 +160,46 @@ static void age_removes_a_retired_function(void **state)
     rig_end(&r);
 }
 
+/* What comes in an archive has its old dates and is kept from the day on which it comes. */
+static void age_begins_with_the_import(void **state)
+{
+    struct rig r;
+    struct whole_function f = {0};
+    const struct fn_actor actor = {.account = NR_STR("guest")};
+    struct nr_err err = {0};
+
+    (void)state;
+    rig_begin(&r);
+    put(&r, PUT(1));
+    for (int i = 0; i < 3; i++)
+        ask(&r, FN_VERSION_PUBLISH, FN_EVERY_VERSION, NULL, NULL, 201);
+    ask(&r, FN_MOVE_RETIRE, 2, NULL, NULL, 200);
+    assert_int_equal(metadata_export_next(r.m->db, NR_STR("guest"), 0, &f), 0);
+    assert_int_equal(f.versions, 4);
+    ask(&r, FN_ACTION_DELETE, 0, NULL, NULL, 200);
+    rig_close(&r);
+    r.config.keep_retired_days = 30;
+    r.config.keep_versions_days = 60;
+    rig_open(&r);
+    for (size_t i = 0; i < f.versions; i++) {
+        f.version[i].revision = fnmanager_next_revision(r.m);
+        f.version[i].updated_ms = 1 + (int64_t)i;
+    }
+    assert_int_equal(metadata_import(r.m->db, NR_STR("guest"), &f, actor, &err), 0);
+    whole_function_fini(&f);
+    assert_int_equal(version_retention(r.m), 0);
+    nr_clock_fake(0, 29 * DAY_MS);
+    assert_int_equal(version_retention(r.m), 0);
+    assert_versions(&r, "[1,2,3]");
+    nr_clock_fake(0, 31 * DAY_MS);
+    assert_int_equal(version_retention(r.m), 1);
+    assert_versions(&r, "[1,3]");
+    nr_clock_fake(0, 61 * DAY_MS);
+    assert_int_equal(version_retention(r.m), 2);
+    nr_clock_fake(0, 0);
+    rig_end(&r);
+}
+
 /* What runs is told of each move; a window and an alias leave containers alone. */
 static void moves_say_what_they_mean(void **state)
 {
@@ -226,6 +268,7 @@ int main(void)
         cmocka_unit_test(the_newest_are_kept),
         cmocka_unit_test(age_removes_what_no_alias_names),
         cmocka_unit_test(age_removes_a_retired_function),
+        cmocka_unit_test(age_begins_with_the_import),
         cmocka_unit_test(moves_say_what_they_mean),
         cmocka_unit_test(a_window_keeps_the_revision),
     };
