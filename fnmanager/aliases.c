@@ -112,7 +112,7 @@ static int by_version(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static int read_weights(const json_t *weights, struct alias_split *ret, struct nr_err *err)
+int alias_weights_read(const json_t *weights, struct alias_split *ret, struct nr_err *err)
 {
     struct alias_split split = {0};
     const char *version;
@@ -159,7 +159,7 @@ static int read_put(const json_t *body, struct alias_order *o, struct nr_err *er
         o->split.part[0].version = version;
         o->split.part[0].weight = 100;
     }
-    return weights != NULL ? read_weights(weights, &o->split, err) : 0;
+    return weights != NULL ? alias_weights_read(weights, &o->split, err) : 0;
 }
 
 static int change(struct fnmanager *m, struct fn_call *call, struct alias_order *o,

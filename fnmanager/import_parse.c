@@ -3,12 +3,15 @@
  */
 #include "fnmanager/import_parse.h"
 
+#include "fnmanager/aliases.h"
 #include "fnmanager/fields.h"
 #include "fnmanager/lifecycle.h"
 #include "fnmanager/merge.h"
 
 #define NAME_MAX_BYTES 256
 #define TEXT_MAX_BYTES 4096
+/* Of publications: as many may follow as any function has ever had. */
+#define PUBLISHED_MAX (INT32_MAX / 2)
 
 void imported_fini(struct imported *i)
 {
@@ -98,28 +101,39 @@ static int parse_code(const json_t *code, const char *extension, struct imported
     return 0;
 }
 
+/* The state by its very name, and what an unblocking gives back: no version comes to be in a state that no move leads to. */
+static bool read_states(const json_t *v, struct fn_row *row)
+{
+    const enum function_state home = row->number == 0 ? FN_LATEST : FN_PUBLISHED;
+    const char *state = nr_json_string(v, "state"), *before = nr_json_string(v, "state_before");
+
+    row->state = lifecycle_of_name(state != NULL ? state : "");
+    row->state_before = home;
+    if (state == NULL || strcmp(state, lifecycle_name(row->state)) != 0)
+        return false;
+    if (row->state == FN_BLOCKED)
+        return before != NULL && strcmp(before, lifecycle_name(home)) == 0;
+    return row->state == home || row->state == FN_RETIRED;
+}
+
 static int parse_version(const json_t *v, const struct runtime_kind *kinds,
                          const struct import_limits *limits, struct imported *i, size_t at,
                          struct nr_err *err)
 {
     struct fn_row *row = &i->f.version[at];
-    const char *state = nr_json_string(v, "state"), *before = nr_json_string(v, "state_before");
     const char *extension = NULL;
     int r = parse_action(v, kinds, limits, row, &extension, err);
 
     if (r < 0)
         return r;
     row->number = json_integer_value(json_object_get(v, "number"));
-    row->state = lifecycle_of_name(state != NULL ? state : "");
-    row->state_before = lifecycle_of_name(before != NULL ? before : "");
     free(row->reason);
     free(row->note);
     row->reason = text_of(v, "reason");
     row->note = text_of(v, "note");
     row->updated_ms = json_integer_value(json_object_get(v, "updated_ms"));
     if ((at == 0) != (row->number == 0) || (at > 0 && row->number <= row[-1].number) ||
-        row->number > i->f.published || row->updated_ms < 0 || row->state == FN_UPDATING ||
-        (row->state == FN_PUBLISHED && at == 0) || (row->state == FN_LATEST && at > 0))
+        row->number > i->f.published || row->updated_ms < 0 || !read_states(v, row))
         return nr_err_set(err, NR_EINVAL,
                           "Its version %lld cannot be: numbers and states do not fit.",
                           (long long)row->number);
@@ -138,7 +152,7 @@ static bool has_version(const struct whole_function *f, int64_t number)
 static int parse_alias(const json_t *o, struct whole_function *f, struct nr_err *err)
 {
     struct alias_row *a = &f->aliases.item[f->aliases.n];
-    nr_auto_free char *weights = nr_json_text(json_object_get(o, "weights"), NULL);
+    struct nr_err why = {0};
     int r = name_of(o, "name", true, &a->name, err);
 
     if (r < 0)
@@ -146,8 +160,8 @@ static int parse_alias(const json_t *o, struct whole_function *f, struct nr_err 
     f->aliases.n++;
     a->history = nr_strdup("");
     a->is_protected = json_is_true(json_object_get(o, "protected"));
-    if (weights == NULL || !alias_split_read(nr_str_of(weights), &a->split))
-        return nr_err_set(err, NR_EINVAL, "Its alias '%s' points nowhere.", a->name);
+    if (alias_weights_read(json_object_get(o, "weights"), &a->split, &why) < 0)
+        return nr_err_set(err, NR_EINVAL, "Its alias '%s' cannot be: %s", a->name, why.text);
     for (size_t i = 0; i < a->split.n; i++) {
         if (!has_version(f, a->split.part[i].version))
             return nr_err_set(err, NR_EINVAL,
@@ -199,8 +213,9 @@ int imported_parse(struct nr_str text, const struct runtime_kind *kinds,
     if ((r = name_of(o, "name", true, &ret->f.name, err)) < 0)
         return r;
     ret->f.published = json_integer_value(json_object_get(o, "published"));
-    if (ret->f.published < 0 || ret->f.published > INT32_MAX)
-        return nr_err_set(err, NR_EINVAL, "Its count of publications cannot be.");
+    if (ret->f.published < 0 || ret->f.published > PUBLISHED_MAX)
+        return nr_err_set(err, NR_EINVAL, "Its count of publications cannot be (allowed: %d).",
+                          PUBLISHED_MAX);
     return parse_lists(o, kinds, limits, ret, err);
 }
 
