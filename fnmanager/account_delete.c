@@ -6,7 +6,9 @@
  *           finds nothing
  *   remove  its files, keys, grants and the account itself; the name is free
  *
- * A departure is the object that goes through them, between the bulk thread and the loop; after a crash the next start makes it anew.
+ * A departure is the object that goes through them, between the bulk thread and the loop; after a crash the next start makes it anew. No
+ * two of one name are under way: the second could come to its steps when somebody else has the name already. For the same reason
+ * each step that removes asks first whether the account is still DELETING; only its departure ends that state.
  */
 #include "fnmanager/account_delete.h"
 
@@ -22,17 +24,24 @@ struct departure {
     struct account nobody; /* who calls: the platform; its texts are `nothing` */
     char nothing[1];
     char *name;
+    bool again; /* deleted once more meanwhile, maybe by then another account of the name */
 };
+
+static void depart(struct fnmanager *m, struct nr_str name);
 
 static void end(struct departure *d)
 {
     struct fnmanager *m = d->manager;
+    bool again = false;
 
     if (m != NULL) {
         pthread_mutex_lock(&m->accounts.changing);
         nr_list_del(&d->link);
+        again = d->again;
         pthread_mutex_unlock(&m->accounts.changing);
     }
+    if (again)
+        depart(m, nr_str_of(d->name));
     nr_buf_fini(&d->call.reply);
     free(d->name);
     free(d);
@@ -82,6 +91,10 @@ static void on_purged(struct fn_call *call)
     struct departure *d = call->owner;
     const struct fnmanager_config *c;
 
+    if (d->manager != NULL && call->err.code == NR_ENOENT) {
+        end(d); /* it has left already; the name may be somebody else's */
+        return;
+    }
     if (ended(d))
         return;
     c = &d->manager->config;
@@ -91,17 +104,35 @@ static void on_purged(struct fn_call *call)
         on_forgotten(d);
 }
 
+/* Is it on its way already? Then that departure looks once more when it has ended. The lock is held. */
+static bool departs(struct fnmanager *m, struct nr_str name)
+{
+    for (struct nr_link *l = m->departures.next; l != &m->departures; l = l->next) {
+        struct departure *d = nr_container_of(l, struct departure, link);
+
+        if (!nr_str_eqz(name, d->name))
+            continue;
+        d->again = true;
+        return true;
+    }
+    return false;
+}
+
 static void depart(struct fnmanager *m, struct nr_str name)
 {
-    struct departure *d = nr_alloc(sizeof(*d));
+    struct departure *d = NULL;
 
-    d->manager = m;
-    d->name = nr_strndup(name.p, name.n);
-    d->nobody.name = d->nobody.uuid = d->nothing;
     pthread_mutex_lock(&m->accounts.changing);
-    nr_list_push(&m->departures, &d->link);
+    if (!departs(m, name)) {
+        d = nr_alloc(sizeof(*d));
+        d->manager = m;
+        d->name = nr_strndup(name.p, name.n);
+        d->nobody.name = d->nobody.uuid = d->nothing;
+        nr_list_push(&m->departures, &d->link);
+    }
     pthread_mutex_unlock(&m->accounts.changing);
-    post(d, FN_ACCOUNT_PURGE, on_purged);
+    if (d != NULL)
+        post(d, FN_ACCOUNT_PURGE, on_purged);
 }
 
 static int edit_delete(struct account_row *row, void *arg, struct nr_err *err)
@@ -157,7 +188,18 @@ int account_purge(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
         if (r == 0)
             account_versions_free(list, n);
     } while (r == 0 && n > 0);
+    if (r == NR_ENOENT)
+        return nr_err_set(&call->err, r, "it is not being deleted");
     return r < 0 ? nr_err_set(&call->err, r, "its functions: %s", nr_err_text(r)) : 0;
+}
+
+static bool is_leaving(struct fnmanager *m, struct nr_str name)
+{
+    struct account_row row = {0};
+    bool leaving = metadata_account(m->db, name, &row) == 0 && row.state == ACCOUNT_DELETING;
+
+    account_row_fini(&row);
+    return leaving;
 }
 
 int account_remove(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
@@ -166,6 +208,8 @@ int account_remove(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     int r;
 
     *ret_old = 0;
+    if (!is_leaving(m, call->name))
+        return 0;
     storage_bucket(call->name, bucket);
     storage_remove(&m->storage, bucket);
     r = metadata_garbage_bucket(m->db, bucket);

@@ -84,10 +84,28 @@ static int garbage(sqlite3 *db, const struct purge_job *j)
     return metadata_step(s);
 }
 
+/* 0, or NR_ENOENT: whoever has the name now keeps what is his. */
+static int leaving(sqlite3 *db, const struct purge_job *j)
+{
+    sqlite3_stmt *s =
+        nr_db_prepare(db, "SELECT 1 FROM accounts WHERE name = ?1 AND state = 'DELETING'");
+    int r;
+
+    if (s == NULL)
+        return nr_db_err(sqlite3_errcode(db));
+    nr_db_bind_text(s, 1, j->account);
+    r = sqlite3_step(s);
+    (void)sqlite3_reset(s);
+    return r == SQLITE_ROW ? 0 : r == SQLITE_DONE ? NR_ENOENT : nr_db_err(r);
+}
+
 static int purge_run(sqlite3 *db, struct nr_db_job *job)
 {
     struct purge_job *j = nr_container_of(job, struct purge_job, job);
-    int r = list(db, j);
+    int r = leaving(db, j);
+
+    if (r == 0)
+        r = list(db, j);
 
     if (r < 0 || j->count == 0)
         return r;

@@ -222,6 +222,37 @@ def test_delete(platform, admin):
     assert platform.request("GET", f"{ACCOUNTS}/a-deleted/grants", auth=again).json["egress"] == []
 
 
+def calls_of(platform, op):
+    text = platform.request("GET", "/metrics", auth=None).body.decode()
+    name = f'narae_fnmanager_calls_total{{op="{op}"}} '
+    return sum(float(line[len(name):]) for line in text.splitlines() if line.startswith(name))
+
+
+def test_deleted_again_and_again(platform, admin):
+    """However often it is deleted it leaves once: what is removed afterwards would be another tenant's, who has the name by then."""
+    key = admin.create("a-impatient")
+    assert put(platform, key, code=SLEEP).status == 200
+    purged, removed = calls_of(platform, "account_purge"), calls_of(platform, "account_remove")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        running = pool.submit(call, platform, key, s=3)
+        within(20, "it runs", lambda: platform.metric("narae_running_activations") > 0)
+        for _ in range(4):  # it cannot leave before its call has ended
+            assert admin.ask("DELETE", "/a-impatient").status == 202
+        assert admin.show("a-impatient")["state"] == "DELETING"
+        assert running.result(60).json == {"slept": 3}
+    within(60, "it is gone", lambda: admin.show("a-impatient") is None)
+    key = admin.create("a-impatient")
+    assert put(platform, key, "mine").status == 200
+    # all the deletions together looked once more, found somebody else there, and left
+    within(60, "they have looked", lambda: calls_of(platform, "account_purge") >= purged + 2)
+    assert (calls_of(platform, "account_purge"), calls_of(platform, "account_remove")) == (purged + 2, removed + 1)
+    assert call(platform, key, "mine", x=1).json == {"x": 1}
+    assert len(files_of(platform, "a-impatient")) == 1
+    # and the new one can be deleted like any other
+    admin.delete("a-impatient")
+    assert not (platform.data / "buckets" / "a-impatient").exists()
+
+
 SECRET = """
 import os
 
