@@ -42,6 +42,27 @@ static struct nr_str find_code(struct nr_str text)
     return code;
 }
 
+static int fit(const char *field, int64_t is_bytes, int64_t allowed_bytes, struct nr_err *err)
+{
+    if (is_bytes <= allowed_bytes)
+        return 0;
+    return nr_err_set(err, NR_ETOOBIG, "%s larger than allowed: %lld > %lld bytes.", field,
+                      (long long)is_bytes, (long long)allowed_bytes);
+}
+
+/* Nothing is built before it is known how much that will be: one small body could take all memory. */
+static int parse_rest(struct nr_str text, json_t **ret, struct nr_err *err)
+{
+    int64_t built_bytes = (int64_t)nr_json_built_bytes(text);
+    int r = 0;
+
+    if (built_bytes > 0) /* else it is bad, and the parser says where */
+        r = fit("Request without its code", (int64_t)text.n, BODY_REST_MAX_BYTES, err);
+    if (r == 0)
+        r = fit("Memory for the values of the request", built_bytes, BODY_BUILT_MAX_BYTES, err);
+    return r == 0 ? parse(text, ret, err) : r;
+}
+
 /* The document without the code, and the code: as it stands in the text when it has no escapes, else parsed. */
 static int parse_apart(struct nr_str text, struct nr_str code, struct action_body *b,
                        struct nr_err *err)
@@ -58,7 +79,7 @@ static int parse_apart(struct nr_str text, struct nr_str code, struct action_bod
     b->code = (struct nr_str){code.p + 1, code.n - 2};
     if (memchr(b->code.p, '\\', b->code.n) != NULL && (r = parse(code, &b->code_doc, err)) == 0)
         b->code = (struct nr_str){json_string_value(b->code_doc), json_string_length(b->code_doc)};
-    return r == 0 ? parse((struct nr_str){rest, before + 2 + after}, &b->doc, err) : r;
+    return r == 0 ? parse_rest((struct nr_str){rest, before + 2 + after}, &b->doc, err) : r;
 }
 
 static int parse_text(struct nr_str text, struct action_body *b, struct nr_err *err)
@@ -69,7 +90,7 @@ static int parse_text(struct nr_str text, struct action_body *b, struct nr_err *
     if (code.p != NULL)
         r = parse_apart(text, code, b, err);
     else
-        r = parse(text, &b->doc, err);
+        r = parse_rest(text, &b->doc, err);
     if (r == 0 && !json_is_object(b->doc))
         return malformed(err, "Object expected");
     return r;
@@ -107,14 +128,6 @@ static int string_member(const json_t *object, const char *key, const char **ret
         return 0;
     (void)snprintf(detail, sizeof(detail), "'%s' must not hold a NUL", key);
     return malformed(err, detail);
-}
-
-static int fit(const char *field, int64_t is_bytes, int64_t allowed_bytes, struct nr_err *err)
-{
-    if (is_bytes <= allowed_bytes)
-        return 0;
-    return nr_err_set(err, NR_ETOOBIG, "%s larger than allowed: %lld > %lld bytes.", field,
-                      (long long)is_bytes, (long long)allowed_bytes);
 }
 
 int64_t body_field_bytes(const json_t *array)

@@ -11,6 +11,11 @@
 /* Ceiling of parameters, and of annotations: the sum of their keys and of the JSON texts of their values. */
 #define BODY_FIELD_MAX_BYTES (1ll << 20)
 
+/* Of the document without the text of the code: two full fields, each character of them with an escape, and some white space. */
+#define BODY_REST_MAX_BYTES (8ll << 20)
+/* Of the memory that its values need: two full fields of pairs of numbers have room. */
+#define BODY_BUILT_MAX_BYTES (96ll << 20)
+
 /* Members are lent by `doc`, `code_doc` or the text that was parsed. */
 struct action_body {
     json_t *doc, *code_doc;

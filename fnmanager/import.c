@@ -21,7 +21,7 @@
 #include "fnmanager/settings.h"
 
 #define REPLY_MAX_BYTES (16 << 20)
-#define JSON_MAX_BYTES (64ll << 20)
+#define JSON_MAX_BYTES (16ll << 20)
 #define HEAD_MAX_BYTES 65536
 
 struct reader {

@@ -201,10 +201,15 @@ static int parse_lists(const json_t *o, const struct runtime_kind *kinds,
 int imported_parse(struct nr_str text, const struct runtime_kind *kinds,
                    const struct import_limits *limits, struct imported *ret, struct nr_err *err)
 {
-    nr_auto_json json_t *o = nr_json_parse(text, err);
+    const int64_t built_bytes = (int64_t)nr_json_built_bytes(text);
+    nr_auto_json json_t *o =
+        built_bytes <= IMPORT_BUILT_MAX_BYTES ? nr_json_parse(text, err) : NULL;
     char *package = NULL;
     int r;
 
+    if (built_bytes > IMPORT_BUILT_MAX_BYTES)
+        return nr_err_set(err, NR_ETOOBIG, "the values of a function.json need %lld > %lld bytes",
+                          (long long)built_bytes, IMPORT_BUILT_MAX_BYTES);
     if (o == NULL)
         return NR_EINVAL;
     if ((r = name_of(o, "package", false, &package, err)) < 0)

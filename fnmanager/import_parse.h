@@ -8,6 +8,8 @@
 #include "fnmanager/metadata_export.h"
 
 #define IMPORT_VERSIONS_MAX 1001
+/* Of the memory that the values of one function.json need. */
+#define IMPORT_BUILT_MAX_BYTES (128ll << 20)
 
 struct import_limits {
     struct body_ranges ranges;

@@ -43,6 +43,10 @@ enum nr_json_kind nr_json_scan_key(struct nr_str text, const char *key, struct n
 /* As nr_json_scan; for a bad text also the offset of the first byte that cannot be, and a phrase (lent by the program). */
 enum nr_json_kind nr_json_scan_why(struct nr_str text, size_t *ret_at, const char **ret_why);
 
+/* What the values of a text need of memory, at most, while nr_json_parse() builds them: many small ones need a hundred times their text.
+ * 0 when the text is bad. As quick as nr_json_scan, and allocates nothing. */
+size_t nr_json_built_bytes(struct nr_str text);
+
 /* Compact text (made, NUL-terminated) of a value; NULL without memory. Reals with 15 to 17 digits, the
  * fewest that read back the same. */
 char *nr_json_text(const json_t *j, size_t *ret_n);

@@ -12,6 +12,7 @@ struct scan {
     const char *why; /* set when the text is bad; p is where */
     uint64_t open;   /* lowest bit: innermost bracket is an object */
     unsigned depth;
+    size_t built_bytes; /* of the values so far, without the characters of texts */
     /* what nr_json_scan_key() looks for */
     const char *key;
     struct nr_str found;
@@ -23,6 +24,13 @@ static const unsigned char starts[256] = {
     ['{'] = NR_JSON_OBJECT, ['['] = NR_JSON_ARRAY,          ['"'] = NR_JSON_STRING,
     ['-'] = NR_JSON_NUMBER, ['0' ... '9'] = NR_JSON_NUMBER, ['t'] = NR_JSON_TRUE,
     ['f'] = NR_JSON_FALSE,  ['n'] = NR_JSON_NULL,
+};
+
+/* What jansson allocates of each kind, and what the bracket around it needs to hold it, also while it grows. */
+enum { KEY_BYTES = 128, SLOT_BYTES = 24 };
+static const unsigned char bytes_of[] = {
+    [NR_JSON_OBJECT] = 224, [NR_JSON_ARRAY] = 128, [NR_JSON_STRING] = 96,
+    [NR_JSON_NUMBER] = 32,  [NR_JSON_NULL] = 0,
 };
 
 /* Bytes in a string that end the quick run. */
@@ -219,6 +227,7 @@ static bool scan_key(struct scan *s, enum state *state)
     if (s->p >= s->end || *s->p != ':')
         return bad(s, s->p, "a colon must stand here");
     s->p++;
+    s->built_bytes += KEY_BYTES;
     skip_blanks(s);
     if (s->depth == 1)
         s->value = match ? s->p : NULL;
@@ -255,8 +264,11 @@ static bool close_empty(struct scan *s, char bracket, enum state *state)
 
 static bool scan_value(struct scan *s, enum state *state)
 {
+    const enum nr_json_kind kind = (enum nr_json_kind)starts[(unsigned char)*s->p];
+
     *state = AFTER;
-    switch (starts[(unsigned char)*s->p]) {
+    s->built_bytes += SLOT_BYTES + bytes_of[kind];
+    switch (kind) {
     case NR_JSON_OBJECT: *state = FIRST_KEY; return open_bracket(s, true);
     case NR_JSON_ARRAY: *state = FIRST_ITEM; return open_bracket(s, false);
     case NR_JSON_STRING: return scan_string(s);
@@ -357,4 +369,11 @@ enum nr_json_kind nr_json_scan_why(struct nr_str text, size_t *ret_at, const cha
         *ret_why = s.why;
     }
     return kind;
+}
+
+size_t nr_json_built_bytes(struct nr_str text)
+{
+    struct scan s = {0};
+
+    return run(&s, text) != NR_JSON_BAD ? s.built_bytes + text.n : 0;
 }

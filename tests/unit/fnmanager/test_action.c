@@ -618,6 +618,67 @@ static void test_sizes(void **state)
     }
 }
 
+/* "<head>item,item,...<tail>" of about n bytes. */
+static char *repeated(const char *head, const char *item, const char *tail, size_t n)
+{
+    struct nr_buf b;
+    size_t ignored;
+
+    nr_buf_init(&b, 128 << 20);
+    nr_buf_adds(&b, head);
+    while (b.n + strlen(item) + 1 < n) {
+        nr_buf_adds(&b, item);
+        nr_buf_addc(&b, ',');
+    }
+    nr_buf_adds(&b, item);
+    nr_buf_adds(&b, tail);
+    return nr_buf_detach(&b, &ignored);
+}
+
+/* A body is refused before its many values take memory that no field of it could fill; what fields may hold has room. */
+static void test_many_values(void **state)
+{
+    struct rig *r = *state;
+    struct nr_buf both;
+    static const char not_text[] = "{\"exec\":{\"kind\":\"python:3\",\"code\":[";
+    static const struct {
+        const char *head, *item, *tail;
+        size_t bytes;
+        const char *refusal;
+    } rows[] = {
+        {PY ",\"x\":[", "[]", "]}", 6 << 20, "Memory for the values of the request larger than"},
+        {PY ",\"x\":[", "{\"a\":1}", "]}", 3 << 20, "Memory for the values of the request larger"},
+        {not_text, "[]", "]}}", 6 << 20, "Memory for the values of the request larger than"},
+        {not_text, "\"text\"", "]}}", 40 << 20, "Request without its code larger than allowed: "},
+        {PY ",\"x\":\"", "some text", "\"}", 9 << 20, "Request without its code larger than"},
+    };
+
+    for (size_t i = 0; i < nr_countof(rows); i++) {
+        nr_auto_free char *body = repeated(rows[i].head, rows[i].item, rows[i].tail, rows[i].bytes);
+        struct rig_reply reply = rig_call(r, r->guest, FN_ACTION_PUT, NULL, "many", body, false);
+        if (reply.status != 413 ||
+            strncmp(reply.body, rows[i].refusal, strlen(rows[i].refusal)) != 0)
+            fail_msg("row %zu: %d %.200s", i, reply.status, reply.body);
+        rig_reply_fini(&reply);
+    }
+    nr_auto_free char *bad = repeated(PY ",\"x\":[", "[]", "", 9 << 20);
+    struct rig_reply reply = rig_call(r, r->guest, FN_ACTION_PUT, NULL, "many", bad, false);
+    assert_int_equal(reply.status, 400);
+    rig_reply_fini(&reply);
+    /* two full fields of numbers, and escapes in place of every letter */
+    nr_auto_free char *pairs = repeated("", "[1,2]", "", (1 << 20) - 400);
+    nr_buf_init(&both, 16 << 20);
+    nr_buf_printf(&both, PY ",\"parameters\":[{\"key\":\"k\",\"value\":[%s]}],", pairs);
+    nr_buf_printf(&both, "\"annotations\":[{\"key\":\"k\",\"value\":[%s]}]}", pairs);
+    nr_buf_addc(&both, '\0');
+    free(rig_put(r, "pairs", both.p, false, 200));
+    nr_buf_fini(&both);
+    nr_auto_free char *letters =
+        repeated(PY ",\"parameters\":[{\"key\":\"k\",\"value\":[", "\"\\uac00\\uac01\\uac02\"",
+                 "]}]}", 2 * ((1 << 20) - 400) - 400000);
+    free(rig_put(r, "letters", letters, false, 200));
+}
+
 static void test_large_upload(void **state)
 {
     struct rig *r = *state;
@@ -726,6 +787,7 @@ int main(void)
         CASE(test_every_page),
         CASE(test_list_item),
         CASE(test_sizes),
+        CASE(test_many_values),
         CASE(test_large_upload),
         CASE(test_damaged_file),
         CASE(test_racing_updates),

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "common/base/buf.h"
 #include "common/base/mem.h"
 #include "fnmanager/import_parse.h"
 #include "fnmanager/kinds.h"
@@ -98,10 +99,30 @@ static void only_states_that_moves_lead_to(void **state)
     }
 }
 
+static void many_values_are_refused_unread(void **state)
+{
+    struct imported i = {0};
+    struct nr_err err = {0};
+    struct nr_buf b;
+
+    (void)state;
+    nr_buf_init(&b, 16 << 20);
+    nr_buf_adds(&b, "{\"package\":\"\",\"name\":\"f\",\"published\":0,\"versions\":[[]");
+    for (int n = 0; n < 1000000; n++)
+        nr_buf_adds(&b, ",[]");
+    nr_buf_adds(&b, "]}");
+    nr_buf_addc(&b, '\0');
+    assert_int_equal(parse(b.p, &i, &err), NR_ETOOBIG);
+    assert_non_null(strstr(err.text, "the values of a function.json need "));
+    nr_buf_fini(&b);
+    imported_fini(&i);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_states_that_moves_lead_to),
+        cmocka_unit_test(many_values_are_refused_unread),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* The scanner against a table and against jansson, the key finder, the parser's ceilings and sentences, the writer. */
 #include "check.h"
 
+#include "common/base/buf.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
 
@@ -380,6 +381,77 @@ static void test_members(void **state)
     assert_null(nr_json_string(NULL, "o"));
 }
 
+static size_t built, built_peak;
+
+static void *count_malloc(size_t n)
+{
+    size_t *p = malloc(n + 16);
+
+    if (p == NULL)
+        return NULL;
+    *p = n + 16; /* the sixteen stand for what malloc itself needs */
+    built += *p;
+    built_peak = built > built_peak ? built : built_peak;
+    return p + 2;
+}
+
+static void count_free(void *p)
+{
+    if (p == NULL)
+        return;
+    built -= *((size_t *)p - 2);
+    free((size_t *)p - 2);
+}
+
+/* What is told beforehand is never less than what is taken then, and not ten times as much. */
+static void test_built_bytes(void **state)
+{
+    static const struct {
+        const char *head, *item, *tail;
+    } shapes[] = {
+        {"[", "1", "]"},
+        {"[", "-1.5", "]"},
+        {"[", "null", "]"},
+        {"[", "[]", "]"},
+        {"[", "{}", "]"},
+        {"[", "\"\"", "]"},
+        {"[", "\"some longer text of one value\"", "]"},
+        {"[", "[1,2]", "]"},
+        {"[", "[[[[[[[[]]]]]]]]", "]"},
+        {"[", "{\"\":1}", "]"},
+        {"[", "{\"key\":\"name\",\"value\":{\"a\":[1,2,3,4,5,6,7,8,9]}}", "]"},
+    };
+    json_malloc_t old_malloc;
+    json_free_t old_free;
+
+    (void)state;
+    json_get_alloc_funcs(&old_malloc, &old_free);
+    json_set_alloc_funcs(count_malloc, count_free);
+    for (size_t i = 0; i < nr_countof(shapes); i++) {
+        for (int items = 1; items <= 100000; items *= 10) {
+            struct nr_buf b;
+            nr_buf_init(&b, 64 << 20);
+            nr_buf_adds(&b, shapes[i].head);
+            for (int n = 0; n < items; n++)
+                nr_buf_printf(&b, "%s%s", n > 0 ? "," : "", shapes[i].item);
+            nr_buf_adds(&b, shapes[i].tail);
+            built_peak = built = 0;
+            size_t told = nr_json_built_bytes(nr_buf_str(&b));
+            json_t *j = nr_json_parse(nr_buf_str(&b), NULL);
+            assert_non_null(j);
+            json_decref(j);
+            assert_int_equal(built, 0);
+            if (items > 1 && (built_peak > told || told > 10 * built_peak))
+                fail_msg("%d times %s: told %zu, taken %zu", items, shapes[i].item, told,
+                         built_peak);
+            nr_buf_fini(&b);
+        }
+    }
+    json_set_alloc_funcs(old_malloc, old_free);
+    assert_int_equal(nr_json_built_bytes(NR_STR("[1,")), 0);
+    assert_int_equal(nr_json_built_bytes(NR_STR("")), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -387,6 +459,7 @@ int main(void)
         cmocka_unit_test(test_every_escape), cmocka_unit_test(test_depth),
         cmocka_unit_test(test_find_key),     cmocka_unit_test(test_sentences),
         cmocka_unit_test(test_text),         cmocka_unit_test(test_members),
+        cmocka_unit_test(test_built_bytes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
