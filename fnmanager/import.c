@@ -2,6 +2,10 @@
  * with the next function.json, or the end, the function goes into the registry as a whole. What is wrong with a function refuses this
  * function: its files go, it is told, the others go on. What is wrong with the archive itself ends the import there.
  *
+ * Its functions may name images of registries, which may be slow or silent, and were chosen by whoever made the archive. So an import runs on a
+ * thread that may wait, an account has one at a time, and after the first registry that is not there, or some minutes of waiting, no other is asked:
+ * what names an own image is refused then, the rest comes in.
+ *
  * Nothing of the archive's names reaches the disk: a name is compared with the two forms that there are, and every folder is a new upload's.
  */
 #include <archive.h>
@@ -23,6 +27,7 @@
 #define REPLY_MAX_BYTES (16 << 20)
 #define JSON_MAX_BYTES (16ll << 20)
 #define HEAD_MAX_BYTES 65536
+#define WAIT_MAX_MS 600000
 
 struct reader {
     struct fnmanager *m;
@@ -33,6 +38,8 @@ struct reader {
     struct imported now;     /* the function that is being read; name NULL: none */
     long long number;        /* its N */
     struct nr_err why;       /* why it is refused; code 0: it is not */
+    struct nr_err away;      /* why no registry is asked any more; code 0: one may be */
+    uint64_t waited_ms;      /* for registries */
     struct nr_buf good, bad; /* of the reply */
 };
 
@@ -76,6 +83,25 @@ static int check_place(struct reader *r, struct nr_str account)
     return e < 0 ? nr_err_set(&r->why, e, TEXT_INTERNAL) : 0;
 }
 
+static int pin_image(struct reader *r, const char *account, const char *image, char **ret_pin)
+{
+    uint64_t from_ms = nr_mono_ms();
+    int e;
+
+    if (r->away.code != 0)
+        return nr_err_set(&r->why, r->away.code, "The image '%.128s' was not looked for: %s", image,
+                          r->away.text);
+    e = images_pin(r->m, account, image, ret_pin, &r->why);
+    r->waited_ms += nr_mono_ms() - from_ms;
+    if (e == NR_EUNAVAIL || e == NR_ECANCELED)
+        (void)nr_err_set(&r->away, e, "a registry that was asked before is not there.");
+    else if (r->waited_ms > WAIT_MAX_MS)
+        (void)nr_err_set(&r->away, NR_EUNAVAIL,
+                         "registries have taken %llu s, and an import waits for at most %d s.",
+                         (unsigned long long)(r->waited_ms / 1000), WAIT_MAX_MS / 1000);
+    return e;
+}
+
 /* What depends on this host and account. */
 static int check_version(struct reader *r, struct fn_row *v)
 {
@@ -84,7 +110,7 @@ static int check_version(struct reader *r, struct fn_row *v)
     int e;
 
     if (strcmp(v->kind, KIND_BLACKBOX) == 0 && !kinds_image_is_native(v->image) &&
-        images_are_possible(r->m) && (e = images_pin(r->m, account, v->image, &pin, &r->why)) < 0)
+        images_are_possible(r->m) && (e = pin_image(r, account, v->image, &pin)) < 0)
         return e;
     if ((e = image_pin_set(&v->annotations, pin != NULL ? pin : "", &r->why)) < 0 ||
         (e = settings_check(v->annotations, r->m->config.node, &r->why)) < 0)
@@ -279,23 +305,48 @@ static int read_all(struct reader *r)
 static int prepare(struct fnmanager *m, struct fn_call *call, struct reader *r)
 {
     struct account_row row = {0};
-    int e = account_may_see(call);
+    int e = metadata_account(m->db, call->name, &row);
 
     if (e < 0)
-        return e;
-    if ((e = metadata_account(m->db, call->name, &row)) < 0)
         return account_refuse(call, e);
     r->limits.ranges = (struct body_ranges){m->config.memory_max_mb, row.concurrent_invocations};
     account_row_fini(&row);
     return 0;
 }
 
-int account_import(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
+/* One that is under way, in m->imports. */
+struct import_mark {
+    struct nr_link link;
+    struct nr_str account; /* lent by the call */
+};
+
+static int begin(struct fnmanager *m, struct import_mark *mark, struct nr_err *err)
+{
+    bool busy = false;
+
+    pthread_mutex_lock(&m->accounts.changing);
+    for (struct nr_link *l = m->imports.next; l != &m->imports; l = l->next)
+        busy |= nr_str_eq(nr_container_of(l, struct import_mark, link)->account, mark->account);
+    if (!busy)
+        nr_list_add(&m->imports, &mark->link);
+    pthread_mutex_unlock(&m->accounts.changing);
+    return busy ? nr_err_set(err, NR_EQUOTA,
+                             "An archive is being read into this account; try again after it.")
+                : 0;
+}
+
+static void end(struct fnmanager *m, struct import_mark *mark)
+{
+    pthread_mutex_lock(&m->accounts.changing);
+    nr_list_del(&mark->link);
+    pthread_mutex_unlock(&m->accounts.changing);
+}
+
+static int import(struct fnmanager *m, struct fn_call *call)
 {
     struct reader r = {.m = m, .call = call};
     int e = prepare(m, call, &r);
 
-    *ret_old = 0;
     if (e < 0)
         return e;
     nr_buf_init(&r.good, REPLY_MAX_BYTES);
@@ -310,5 +361,22 @@ int account_import(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     }
     nr_buf_fini(&r.good);
     nr_buf_fini(&r.bad);
+    return e;
+}
+
+int account_import(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
+{
+    struct import_mark mark = {.account = call->name};
+    int e = account_may_see(call);
+
+    *ret_old = 0;
+    if (e < 0)
+        return e;
+    if (!call->patient)
+        return HANDLER_LATER;
+    if ((e = begin(m, &mark, &call->err)) < 0)
+        return e;
+    e = import(m, call);
+    end(m, &mark);
     return e;
 }

@@ -75,6 +75,7 @@ int fnmanager_open(const struct fnmanager_config *c, struct fnmanager **ret, str
 
     m->config = *c;
     nr_list_init(&m->departures);
+    nr_list_init(&m->imports);
     pthread_mutex_init(&m->retrying, NULL);
     m->data_dir = nr_strdup(c->data_dir);
     m->native_image = nr_strdup(c->native_image);

@@ -29,6 +29,7 @@ struct fnmanager {
     struct accounts accounts;
     struct secrets secrets;
     struct nr_link departures; /* accounts that leave: account_delete.c; under accounts.changing */
+    struct nr_link imports;    /* archives that are read: import.c; under accounts.changing */
     struct handler handler;
     struct preenv *preenv;
     struct images images;

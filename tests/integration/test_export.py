@@ -2,9 +2,12 @@
 import hashlib
 import io
 import json
+import socket
 import tarfile
+import threading
 
 import pytest
+from conftest import within
 from test_accounts import ECHO, Admin, call, files_of, put
 from test_buckets import code_of, publish, verify
 
@@ -183,6 +186,46 @@ def test_bad_archives(platform, admin, full, what):
     assert {hashlib.sha256((platform.data / "buckets" / "x-none" / f).read_bytes()).hexdigest()
             for f in files_of(platform, "x-none")} == named
     assert verify(platform, "x-none")["damaged"] == []
+
+
+
+def test_an_import_that_waits_for_a_registry_holds_up_nobody(platform, admin):
+    key, other = admin.create("x-waits"), admin.create("x-beside")
+    assert put(platform, other, "here").status == 200
+    files = unpacked(export(platform, "x-beside", other))
+    here = json.loads(files[F])
+
+    def with_image(name, image):
+        exec_of = {"kind": "blackbox", "image": image}
+        version = {k: v for k, v in here["versions"][0].items() if k != "code"}
+        return json.dumps({**here, "name": name, "versions": [
+            {**version, "has_code": False, "action": {**version["action"], "exec": exec_of}}]}).encode()
+
+    replies = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and says nothing
+        registry = "127.0.0.1:%d" % silent.getsockname()[1]
+        archive = packed({"narae-account.json": files["narae-account.json"],
+                          "functions/1/function.json": with_image("one", f"{registry}/x/one:1"),
+                          "functions/2/function.json": with_image("two", f"{registry}/x/two:1"),
+                          "functions/3/function.json": files[F],
+                          **{n.replace("functions/1/", "functions/3/"): c for n, c in files.items() if "/code/" in n},
+                          "narae-end.json": files["narae-end.json"]})
+        caller = threading.Thread(target=lambda: replies.append(import_into(platform, "x-waits", archive, key)))
+        caller.start()
+        within(30, "it is being looked for", lambda: [
+            i for i in platform.request("GET", "/narae/v1/images", auth=key).json["images"] if i["state"] == "pulling"])
+        assert unpacked(export(platform, "x-beside", other))[F] == files[F]  # work on whole buckets goes on
+        assert verify(platform, "x-beside")["damaged"] == []
+        again = import_into(platform, "x-waits", archive, key)
+        assert (again.status, again.error) == (429, "An archive is being read into this account; try again after it.")
+        assert caller.is_alive()
+    caller.join(60)
+    (reply,) = replies
+    assert reply.json["imported"] == ["here"], reply
+    one, two = reply.json["refused"]
+    assert one["function"] == "one" and "cannot be had" in one["error"], one
+    assert two == {"function": "two", "error": f"The image '{registry}/x/two:1' was not looked for: "
+                                               "a registry that was asked before is not there."}
 
 
 def test_a_large_account_needs_no_large_memory(platform, admin):
