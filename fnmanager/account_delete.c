@@ -4,7 +4,7 @@
  *   purge   its functions go, few in a transaction, and containers end with their last call
  *   forget  whoever keeps something of its calls waits until the last has ended, and removes their records: who gets the name later
  *           finds nothing
- *   remove  its files, keys, grants and the account itself; the name is free
+ *   remove  its files, keys, grants and the account itself, when the last change that its keys began has ended; the name is free
  *
  * A departure is the object that goes through them, between the bulk thread and the loop; after a crash the next start makes it anew. No
  * two of one name are under way: the second could come to its steps when somebody else has the name already. For the same reason
@@ -210,6 +210,10 @@ int account_remove(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     *ret_old = 0;
     if (!is_leaving(m, call->name))
         return 0;
+    if (!call->patient && handler_runs_for(&m->handler, call))
+        return HANDLER_LATER;
+    handler_wait_for(&m->handler, call);
+    images_forget(&m->images, call->name);
     storage_bucket(call->name, bucket);
     storage_remove(&m->storage, bucket);
     r = metadata_garbage_bucket(m->db, bucket);

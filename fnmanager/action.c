@@ -104,6 +104,8 @@ static int pin_image(struct fnmanager *m, struct fn_call *call, struct put *p)
     if (!call->patient)
         return HANDLER_LATER;
     r = images_pin(m, call->account->name, p->body.image, &p->pin, &call->err);
+    if (r == 0)
+        r = handler_key_is_good(m, call); /* the registry took its time */
     return r == 0 ? set_pin(p, &call->err) : r;
 }
 

@@ -200,12 +200,54 @@ static void post_back(struct fnmanager *m, struct fn_call *call, uint64_t old_re
     nr_mailbox_post(c->loop, &c->mail);
 }
 
+int handler_key_is_good(struct fnmanager *m, struct fn_call *call)
+{
+    /* What was found or begun with a key is finished by the platform. */
+    bool ours = call->op == FN_RESOLVE || call->op == FN_RESOLVE_ALIAS ||
+                call->op == FN_IMAGE_PULL_WORK || call->account->key == 0;
+
+    if (ours || accounts_still_good(&m->accounts, call->account))
+        return 0;
+    return nr_err_set(&call->err, NR_EAUTH, "The supplied authentication is invalid");
+}
+
+static bool runs_for(const struct handler *h, const struct fn_call *call)
+{
+    for (int i = 0; i < HANDLER_THREADS; i++) {
+        const struct fn_call *c = h->running[i];
+
+        if (c != NULL && c != call && nr_str_eqz(call->name, c->account->name))
+            return true;
+    }
+    return false;
+}
+
+bool handler_runs_for(struct handler *h, const struct fn_call *call)
+{
+    bool runs;
+
+    pthread_mutex_lock(&h->lock);
+    runs = runs_for(h, call);
+    pthread_mutex_unlock(&h->lock);
+    return runs;
+}
+
+void handler_wait_for(struct handler *h, const struct fn_call *call)
+{
+    pthread_mutex_lock(&h->lock);
+    while (runs_for(h, call))
+        pthread_cond_wait(&h->ended, &h->lock);
+    pthread_mutex_unlock(&h->lock);
+}
+
 /* Runs the call and makes its status. A reply that grew past its ceiling is no reply. False: it is to be run anew where it may wait. */
 static bool run_call(struct handler *h, struct fn_call *call, uint64_t *ret_old)
 {
     uint64_t from_us = nr_mono_us(), old_revision = 0;
-    int r = operations[call->op].run(h->manager, call, &old_revision);
+    int r = handler_key_is_good(h->manager, call);
 
+    if (r == 0)
+        r = operations[call->op].run(h->manager, call, &old_revision);
     if (r == HANDLER_LATER)
         return false;
     if (r == 0 && call->reply.failed)
@@ -275,9 +317,17 @@ static int64_t tend(struct handler *h, enum call_weight t, bool waited)
     return SWEEP_EVERY_MS;
 }
 
+struct worker {
+    struct handler *h;
+    enum call_weight weight;
+    int number; /* of the thread */
+};
+
 /* Waits for a call, or for the end (NULL). */
-static struct fn_call *next_call(struct handler *h, enum call_weight t)
+static struct fn_call *next_call(const struct worker *w)
 {
+    struct handler *h = w->h;
+    enum call_weight t = w->weight;
     struct timespec at = in_ms(tend(h, t, false));
     struct fn_call *call;
 
@@ -293,8 +343,17 @@ static struct fn_call *next_call(struct handler *h, enum call_weight t)
         at = in_ms(tend(h, t, true));
         pthread_mutex_lock(&h->lock);
     }
+    h->running[w->number] = call;
     pthread_mutex_unlock(&h->lock);
     return call;
+}
+
+static void end_call(const struct worker *w)
+{
+    pthread_mutex_lock(&w->h->lock);
+    w->h->running[w->number] = NULL;
+    pthread_cond_broadcast(&w->h->ended);
+    pthread_mutex_unlock(&w->h->lock);
 }
 
 void handler_wake(struct handler *h)
@@ -327,23 +386,22 @@ static void enqueue(struct handler *h, struct fn_call *c)
 }
 
 /* To the threads that may wait; not while they end, for then nobody would take it: it is run here. */
-static bool hand_on(struct handler *h, struct fn_call *call)
+static bool hand_on(const struct worker *w, struct fn_call *call)
 {
+    struct handler *h = w->h;
     bool may;
 
     call->patient = true;
     pthread_mutex_lock(&h->lock);
     may = !h->stopping;
-    if (may)
+    if (may) {
+        h->running[w->number] = NULL;
+        pthread_cond_broadcast(&h->ended);
         enqueue(h, call);
+    }
     pthread_mutex_unlock(&h->lock);
     return may;
 }
-
-struct worker {
-    struct handler *h;
-    enum call_weight weight;
-};
 
 static void *work(void *arg)
 {
@@ -351,15 +409,16 @@ static void *work(void *arg)
     struct fn_call *call;
 
     free(arg);
-    while ((call = next_call(w.h, w.weight)) != NULL) {
+    while ((call = next_call(&w)) != NULL) {
         bool heavy = weight_of(call) != CALL_QUICK;
         uint64_t old_revision = 0;
         bool done = run_call(w.h, call, &old_revision);
 
-        if (!done && hand_on(w.h, call))
+        if (!done && hand_on(&w, call))
             continue;
         if (!done)
             (void)run_call(w.h, call, &old_revision);
+        end_call(&w);
         post_back(w.h->manager, call, old_revision);
         if (heavy)
             (void)malloc_trim(0);
@@ -378,14 +437,15 @@ int handler_init(struct handler *h, struct fnmanager *m, struct nr_err *err)
 
     h->manager = m;
     pthread_mutex_init(&h->lock, NULL);
+    pthread_cond_init(&h->ended, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&h->wake, &attr);
     pthread_condattr_destroy(&attr);
     for (; h->started < HANDLER_THREADS; h->started++) {
         struct worker *w = nr_alloc(sizeof(*w));
-        *w =
-            (struct worker){h, h->started < CALL_IMAGE ? (enum call_weight)h->started : CALL_IMAGE};
+        *w = (struct worker){h, h->started < CALL_IMAGE ? (enum call_weight)h->started : CALL_IMAGE,
+                             h->started};
         r = pthread_create(&h->thread[h->started], NULL, work, w);
         if (r != 0)
             free(w);
@@ -410,6 +470,7 @@ void handler_fini(struct handler *h)
     for (int i = 0; i < h->started; i++)
         (void)pthread_join(h->thread[i], NULL);
     pthread_cond_destroy(&h->wake);
+    pthread_cond_destroy(&h->ended);
     pthread_mutex_destroy(&h->lock);
     h->manager = NULL;
 }

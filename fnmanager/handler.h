@@ -24,7 +24,9 @@ struct handler {
     pthread_cond_t wake;
     struct call_queue queue[CALL_WEIGHTS];
     bool stopping;
-    bool look;   /* the time of the next end of an update window has changed */
+    bool look;            /* the time of the next end of an update window has changed */
+    pthread_cond_t ended; /* a call that ran */
+    const struct fn_call *running[HANDLER_THREADS];
     int started; /* threads that run */
     pthread_t thread[HANDLER_THREADS];
     nr_counter calls[FN_OPS], refused, failed;
@@ -39,6 +41,14 @@ void handler_metrics(struct handler *h, struct nr_buf *out);
 
 /* The quick thread looks at the clock again. */
 void handler_wake(struct handler *h);
+
+/* 0, or NR_EAUTH with the sentence when the call's key is no longer taken: it was revoked, its account leaves or is another one's by now.
+ * An operation that waited for others asks before it writes. */
+int handler_key_is_good(struct fnmanager *m, struct fn_call *call);
+/* Does any other call than `call` run for call->name, an account that leaves? None begins any more: its keys are refused before that. */
+bool handler_runs_for(struct handler *h, const struct fn_call *call);
+/* Waits until none does. Blocking; a thread that may wait. */
+void handler_wait_for(struct handler *h, const struct fn_call *call);
 
 /* What an operation that changed many functions says as the old revision: it has told each by handler_changed(), and `done` comes after
  * them all. */

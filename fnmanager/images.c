@@ -24,7 +24,7 @@ static const char engine_away[] = "The Docker Engine of this host does not answe
 /* One that is asked for or under way, or has failed. */
 struct image_pull {
     struct nr_link link;
-    char *account, *reference;
+    char *account, *reference; /* account "": it has left */
     struct image_progress progress;
     struct nr_err err; /* code != 0: it failed */
     int64_t begun_ms, ended_ms;
@@ -173,6 +173,34 @@ static void pull_end(struct images *i, struct image_pull *p, const struct nr_err
     if (err->code == 0)
         pull_free(i, p);
     pthread_mutex_unlock(&i->lock);
+}
+
+void images_forget(struct images *i, struct nr_str account)
+{
+    if (!i->ready)
+        return;
+    pthread_mutex_lock(&i->lock);
+    NR_LIST_EACH(&i->pulls, l) {
+        struct image_pull *p = nr_container_of(l, struct image_pull, link);
+
+        if (!nr_str_eqz(account, p->account))
+            continue;
+        p->account[0] = '\0';
+        if (p->ended_ms != 0)
+            pull_free(i, p);
+    }
+    pthread_mutex_unlock(&i->lock);
+}
+
+/* Whose it is (made). */
+static char *account_of(struct images *i, const struct image_pull *p)
+{
+    char *account;
+
+    pthread_mutex_lock(&i->lock);
+    account = nr_strdup(p->account);
+    pthread_mutex_unlock(&i->lock);
+    return account;
 }
 
 struct progress_to {
@@ -416,10 +444,11 @@ int images_pin(struct fnmanager *m, const char *account, const char *reference, 
 int images_pin_announced(struct fnmanager *m, struct image_pull *pull,
                          const struct image_name *name, char **ret_pin, struct nr_err *err)
 {
-    nr_auto_free char *account = nr_strdup(pull->account);
+    nr_auto_free char *account = account_of(&m->images, pull);
     struct pinning p = {.m = m, .account = account, .name = *name};
     struct nr_err why = {0};
-    int r = get(&p, pull, &why);
+    int r = account[0] != '\0' ? get(&p, pull, &why)
+                               : nr_err_set(&why, NR_EFORBIDDEN, "The account has been deleted.");
 
     if (r == 0)
         r = note(&p, &why);

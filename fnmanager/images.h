@@ -42,6 +42,9 @@ int images_announce(struct fnmanager *m, const char *account, const struct image
 int images_pin_announced(struct fnmanager *m, struct image_pull *pull,
                          const struct image_name *name, char **ret_pin, struct nr_err *err);
 
+/* The account (lent) leaves: its failed pulls are forgotten, and those that have not begun will not. None of it may be under way. */
+void images_forget(struct images *i, struct nr_str account);
+
 /* One call of the invoker's port, waited for; c->done, owner and progress are set here. Returns c->err.code. */
 int images_ask(struct fnmanager *m, struct image_call *c,
                void (*progress)(struct image_call *c, const struct image_progress *p), void *owner);

@@ -7,6 +7,8 @@
  *   before the body   route, key, scope, names, content type and length are judged when the headers are there, so that a large
  *                     body which will be refused is not read; a small one is, to keep the connection
  *   payload           is scanned here, above 64 KiB on a work thread
+ *   the key once more the body took its time, and may have been meant to: what was revoked meanwhile opens nothing, and a name
+ *                     that has another owner by now is not his whose key began the request
  *   call              hands over to the function manager or the controller; their answer ticks again, maybe at once
  *   a lost client     changes nothing but that nobody reads: the call runs to its end, its reply is dropped
  *   the end           comes from the server (on_end) when the reply is written; nothing of the request is touched after it
@@ -192,6 +194,20 @@ static bool payload_later(struct gateway_request *q)
     return false;
 }
 
+/* The key was taken when the headers were there; it is still to be good when something is done with it. */
+static void check_key_again(struct gateway_request *q)
+{
+    if (q->status != 0 || q->account == NULL ||
+        fnmanager_still_good(q->g->config.fnmanager, q->account))
+        return;
+    account_unref(q->account);
+    q->account = NULL;
+    nr_str_wipe(q->api_key);
+    auth_check(q); /* says why */
+    if (q->status == 0)
+        check(q);
+}
+
 /* Whoever asks another part begins with a clean question. */
 static void prepare_questions(struct gateway_request *q)
 {
@@ -231,6 +247,7 @@ void request_tick(struct gateway_request *q)
         /* fall through */
     case G_CALL: /* function manager, controller, or an answer of our own */
         q->state = G_REPLY;
+        check_key_again(q);
         if (q->status == 0) {
             prepare_questions(q);
             q->route->call(q);

@@ -217,6 +217,25 @@ class Platform:
             connection.close()
         return reply
 
+    def begin(self, method, path, body, auth=""):
+        """A request of which the platform has taken the headers; the function returned sends the body and returns the reply."""
+        body = json.dumps(body).encode()
+        connection = self.connect()
+        connection.putrequest(method, path if path.startswith("/") else f"{API}/{path}")
+        for name, value in (("Authorization", self.basic(auth or self.auth)), ("Content-Type", "application/json"),
+                            ("Content-Length", str(len(body))), ("Expect", "100-continue")):
+            connection.putheader(name, value)
+        connection.endheaders()
+        go_on = b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert connection.sock.recv(len(go_on), socket.MSG_WAITALL) == go_on
+
+        def finish():
+            connection.send(body)
+            reply = Reply(connection.getresponse())
+            connection.close()
+            return reply
+        return finish
+
     def put(self, name, code, kind="python:3", overwrite=True, **fields):
         """Creates or updates a function; returns its document."""
         body = {"exec": {"kind": kind, "code": code}, **fields}

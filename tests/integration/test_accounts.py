@@ -2,6 +2,7 @@
 import concurrent.futures
 import os
 import signal
+import socket
 import sqlite3
 import threading
 import time
@@ -251,6 +252,39 @@ def test_deleted_again_and_again(platform, admin):
     # and the new one can be deleted like any other
     admin.delete("a-impatient")
     assert not (platform.data / "buckets" / "a-impatient").exists()
+
+
+def test_a_request_of_the_one_before(platform, admin):
+    """Begun with a key of an account that is gone when its body is there: it is not carried out in the next one's of that name."""
+    old = admin.create("a-renamed")
+    late = platform.begin("PUT", "actions/pay?overwrite=true", {"exec": {"kind": "python:3", "code": SLEEP}}, auth=old)
+    admin.delete("a-renamed")
+    key = admin.create("a-renamed")
+    assert put(platform, key, "pay").status == 200
+    reply = late()
+    assert (reply.status, reply.error) == (401, "The supplied authentication is invalid")
+    assert call(platform, key, "pay", card="4242").json == {"card": "4242"}
+    assert len(files_of(platform, "a-renamed")) == 1
+
+
+def test_delete_while_a_registry_is_waited_for(platform, admin):
+    """What the account's last key began ends before the name is free, and is not carried out; others can leave meanwhile."""
+    key = admin.create("a-waiting")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and says nothing
+            image = "127.0.0.1:%d/x/y:1" % silent.getsockname()[1]
+            waiting = pool.submit(platform.request, "PUT", "actions/f", {"exec": {"kind": "blackbox", "image": image}}, auth=key)
+            within(30, "it is looked for",
+                   lambda: platform.request("GET", "/narae/v1/images", auth=key).json["images"] != [])
+            assert admin.ask("DELETE", "/a-waiting").status == 202
+            admin.create("a-passing")
+            admin.delete("a-passing")
+            assert admin.show("a-waiting")["state"] == "DELETING" and not waiting.done()
+        assert waiting.result(120).status >= 400
+    within(60, "it is gone", lambda: admin.show("a-waiting") is None)
+    again = admin.create("a-waiting")
+    assert platform.request("GET", "/narae/v1/images", auth=again).json["images"] == []
+    assert platform.request("GET", "actions", auth=again).json == []
 
 
 SECRET = """

@@ -149,6 +149,40 @@ def test_revoke_while_it_is_used(platform, account):
     assert platform.request("POST", keys_path(name, made["uuid"], "rotate"), auth=platform.admin_auth).status == 404
 
 
+@pytest.mark.parametrize("method, path, body", [
+    ("PUT", "actions/late?overwrite=true", {"exec": {"kind": "python:3", "code": ECHO}}),
+    ("POST", "actions/early?blocking=true&result=true", {"x": 1}),
+    ("POST", "actions/early?blocking=true&result=true", {"x": "x" * 100_000}),
+    ("PUT", "/narae/v1/registries/registry.invalid", {"username": "u", "password": "p"}),
+])
+def test_revoked_before_the_body_is_there(platform, account, method, path, body):
+    """The headers came with a good key; when the body is there it is none any more."""
+    name, first = account
+    put = {"exec": {"kind": "python:3", "code": "def main(args):\n    return {'first': 1}\n"}}
+    assert platform.request("PUT", "actions/early", put, auth=first).status == 200
+    made = make(platform, name)
+    late = platform.begin(method, path, body, auth=made["key"])
+    in_time = platform.begin(method, path, body, auth=first)
+    assert platform.request("DELETE", keys_path(name, made["uuid"]), auth=platform.admin_auth).status == 200
+    reply = late()
+    assert (reply.status, reply.error) == (401, "The supplied authentication is invalid")
+    assert [f["name"] for f in platform.request("GET", "actions", auth=first).json] == ["early"]
+    assert platform.request("GET", "activations", auth=first).json == []
+    assert platform.request("GET", "/narae/v1/registries", auth=first).json["registries"] == []
+    assert in_time().status == 200
+
+
+def test_suspended_before_the_body_is_there(platform, account):
+    name, first = account
+    late = platform.begin("PUT", "actions/f", {"exec": {"kind": "python:3", "code": ECHO}}, auth=first)
+    path = f"/narae/v1/accounts/{name}"
+    assert platform.request("POST", path + "/suspend", {"reason": "unpaid"}, auth=platform.admin_auth).status == 200
+    reply = late()
+    assert (reply.status, reply.error) == (403, f"The account '{name}' is suspended: unpaid.")
+    assert platform.request("POST", path + "/resume", {}, auth=platform.admin_auth).status == 200
+    assert platform.request("GET", "actions", auth=first).json == []
+
+
 def test_only_the_administrator_gives_keys(platform, account):
     name, first = account
     assert list(listed(platform, name, first)) == [first.split(":")[0]]
