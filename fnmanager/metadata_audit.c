@@ -1,6 +1,7 @@
 /* The audit log: who did what, when and why. It is written with the change itself, so there is no change without its line, and it is
  * never updated. The history of a function is the part of it that names the function; it outlives the function, for the question
- * "who deleted it?" comes after that.
+ * "who deleted it?" comes after that. It does not outlive the account: the lines stay, but a history begins with the account that has the
+ * name now. Where that is the order of the lines says, not the clock.
  */
 #include "fnmanager/metadata_audit.h"
 
@@ -67,8 +68,10 @@ static int history_run(sqlite3 *db, struct nr_db_job *job)
 {
     const struct history_job *j = nr_container_of(job, struct history_job, job);
     sqlite3_stmt *s = nr_db_prepare(
-        db, "SELECT at_ms, number, account, key_uuid, move, from_state, to_state, note FROM audit"
-            " WHERE object = " OBJECT " ORDER BY id DESC LIMIT ?4 OFFSET ?5");
+        db,
+        "SELECT at_ms, number, account, key_uuid, move, from_state, to_state, note FROM audit"
+        " WHERE object = " OBJECT " AND id > coalesce((SELECT max(id) FROM audit"
+        " WHERE object = ?1 AND move = 'account-gone'), 0) ORDER BY id DESC LIMIT ?4 OFFSET ?5");
     int r, n = 0;
 
     if (s == NULL)

@@ -287,6 +287,36 @@ def test_delete_while_a_registry_is_waited_for(platform, admin):
     assert platform.request("GET", "actions", auth=again).json == []
 
 
+def test_the_history_of_the_one_before(platform, admin):
+    """Who did what and why in an account is not for whoever has its name later; of the own ones a deleted function's stays."""
+    key = admin.create("a-historic")
+    assert put(platform, key).status == 200
+
+    def history(key, name="f"):
+        return platform.request("GET", f"/narae/v1/functions/{name}/history", auth=key)
+
+    def moves(key):
+        return [m["move"] for m in history(key).json["moves"]]
+
+    def block(key, reason):
+        reply = platform.request("POST", "/narae/v1/functions/f/versions/latest/block", {"reason": reason}, auth=key)
+        assert reply.status == 200, reply
+
+    block(key, "the contract with Mueller ends")
+    before = moves(key)
+    assert len(before) == 2
+    admin.delete("a-historic")
+    key = admin.create("a-historic")
+    assert history(key).status == 404
+    assert put(platform, key).status == 200
+    assert moves(key) == before[1:]
+    assert "Mueller" not in history(key).body.decode()
+    assert platform.request("DELETE", "actions/f", auth=key).status == 200
+    assert len(moves(key)) == 2 and moves(key)[1:] == before[1:]
+    with sqlite3.connect(f"file:{platform.data}/meta.db?mode=ro", uri=True) as db:  # the administrator's log has it all
+        assert db.execute("SELECT count(*) FROM audit WHERE object = 'a-historic/f'").fetchone()[0] >= 4
+
+
 SECRET = """
 import os
 
