@@ -14,6 +14,7 @@
 
 #include "common/base/mem.h"
 #include "fnmanager/account_api.h"
+#include "fnmanager/preenv_optimizer.h"
 
 #define PURGE_AT_ONCE 100
 
@@ -190,6 +191,7 @@ int account_purge(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     } while (r == 0 && n > 0);
     if (r == NR_ENOENT)
         return nr_err_set(&call->err, r, "it is not being deleted");
+    preenv_gone(m->preenv, (struct fn_key){.account = call->name});
     return r < 0 ? nr_err_set(&call->err, r, "its functions: %s", nr_err_text(r)) : 0;
 }
 

@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "fnmanager/api_body.h"
 #include "fnmanager/functions_api.h"
+#include "fnmanager/preenv_optimizer.h"
 
 #define REASON_MAX_BYTES 500
 #define HOLD_PRESET_S 10
@@ -74,6 +75,8 @@ int lifecycle_carry(struct fnmanager *m, struct move_order *o, bool cancel, stru
     for (size_t i = 0; i < ret->n; i++)
         handler_changed(m, account, package, name, ret->item[i].old_revision,
                         change_of(o->move, cancel));
+    if (o->number == FN_EVERY_VERSION && ret->n > 0 && ret->item[0].to == LIFECYCLE_GONE)
+        preenv_gone(m->preenv, o->key);
     return 0;
 }
 

@@ -11,8 +11,8 @@
 
 struct waiting {
     char id[33];
-    char *account; /* made */
-    int64_t function_id;
+    char *account, *package, *name; /* made */
+    bool gone;                      /* its function was deleted: it is under way and ends soon */
 };
 
 struct preenv {
@@ -31,8 +31,7 @@ struct preenv {
 
 /* ---- the queue ------------------------------------------------------------------------------------------------ */
 
-static int enqueue(struct preenv *p, const char *id, const char *account, int64_t function_id,
-                   struct nr_err *err)
+static int enqueue(struct preenv *p, const struct preenv_run *r, struct nr_err *err)
 {
     unsigned own = 0;
 
@@ -40,12 +39,16 @@ static int enqueue(struct preenv *p, const char *id, const char *account, int64_
         return nr_err_set(err, NR_EUNAVAIL,
                           "PreEnv is not available: the platform is starting or stopping.");
     for (unsigned i = 0; i < p->count; i++) {
-        own += strcmp(p->queue[i].account, account) == 0;
-        if (p->queue[i].function_id == function_id)
+        const struct waiting *w = &p->queue[i];
+
+        if (w->gone || strcmp(w->account, r->account) != 0)
+            continue;
+        own++;
+        if (strcmp(w->package, r->package) == 0 && strcmp(w->name, r->name) == 0)
             return nr_err_set(
                 err, NR_ECONFLICT,
                 "A run of this function is under way or waits already: %s. Cancel it, or wait for its end.",
-                p->queue[i].id);
+                w->id);
     }
     if (p->count == PREENV_QUEUE_MAX || own >= PREENV_QUEUE_ACCOUNT_MAX)
         return nr_err_set(
@@ -54,8 +57,10 @@ static int enqueue(struct preenv *p, const char *id, const char *account, int64_
             own, PREENV_QUEUE_ACCOUNT_MAX, p->count, PREENV_QUEUE_MAX);
     struct waiting *w = &p->queue[p->count++];
 
-    *w = (struct waiting){.account = nr_strdup(account), .function_id = function_id};
-    (void)snprintf(w->id, sizeof(w->id), "%s", id);
+    *w = (struct waiting){.account = nr_strdup(r->account),
+                          .package = nr_strdup(r->package),
+                          .name = nr_strdup(r->name)};
+    (void)snprintf(w->id, sizeof(w->id), "%s", r->id);
     pthread_cond_signal(&p->wake);
     return 0;
 }
@@ -63,6 +68,8 @@ static int enqueue(struct preenv *p, const char *id, const char *account, int64_
 static void remove_at(struct preenv *p, unsigned i)
 {
     free(p->queue[i].account);
+    free(p->queue[i].package);
+    free(p->queue[i].name);
     memmove(&p->queue[i], &p->queue[i + 1], (p->count - i - 1) * sizeof(p->queue[0]));
     p->count--;
 }
@@ -70,7 +77,7 @@ static void remove_at(struct preenv *p, unsigned i)
 int preenv_queue(struct preenv *p, const struct preenv_run *r, struct nr_err *err)
 {
     pthread_mutex_lock(&p->lock);
-    int e = enqueue(p, r->id, r->account, r->function_id, err);
+    int e = enqueue(p, r, err);
 
     pthread_mutex_unlock(&p->lock);
     return e;
@@ -95,6 +102,29 @@ int preenv_cancel(struct preenv *p, const char *id, bool *ret_waited)
     }
     pthread_mutex_unlock(&p->lock);
     return e;
+}
+
+static bool is_of(const struct waiting *w, struct fn_key key)
+{
+    return nr_str_eqz(key.account, w->account) &&
+           (key.name.n == 0 ||
+            (nr_str_eqz(key.package, w->package) && nr_str_eqz(key.name, w->name)));
+}
+
+void preenv_gone(struct preenv *p, struct fn_key key)
+{
+    pthread_mutex_lock(&p->lock);
+    for (unsigned i = p->count; i-- > 0;) {
+        if (!is_of(&p->queue[i], key))
+            continue;
+        if (i > 0 || !p->busy) {
+            remove_at(p, i);
+        } else {
+            p->queue[i].gone = p->cancel = true;
+            p->tester->cut(p->tester);
+        }
+    }
+    pthread_mutex_unlock(&p->lock);
 }
 
 struct preenv_tester *preenv_tester_of(struct preenv *p)

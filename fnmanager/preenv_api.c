@@ -83,7 +83,7 @@ static int read_request(struct fnmanager *m, struct fn_call *call, const struct 
 
 static int start(struct fnmanager *m, struct fn_call *call, struct preenv_run *r)
 {
-    int e = preenv_store(m->db, r);
+    int e = preenv_add(m->db, r);
 
     if (e < 0)
         return refuse(call, e);

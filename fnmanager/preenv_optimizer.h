@@ -18,6 +18,8 @@ int preenv_queue(struct preenv *p, const struct preenv_run *r, struct nr_err *er
 /* The run under way is told to end; one that waits is taken out, *ret_waited is true, and its row is the caller's. NR_ENOENT when it is
  * neither. Any thread. */
 int preenv_cancel(struct preenv *p, const char *id, bool *ret_waited);
+/* A function was deleted (name "": all of the account's), and the rows of its runs with it: they end. Any thread. */
+void preenv_gone(struct preenv *p, struct fn_key key);
 /* The Tester; NULL when there is none. */
 struct preenv_tester *preenv_tester_of(struct preenv *p);
 /* Made at the manager's opening, and freed at its closing: the run under way is interrupted. NULL is fine. */

@@ -48,18 +48,6 @@ static void tell(struct preenv_session *x, const char *station, const char *fmt,
     (void)snprintf(r->phase, sizeof(r->phase), "%.79s", e->text);
 }
 
-static void store(struct preenv_session *x)
-{
-    struct preenv_run *r = x->run;
-
-    r->spent_ms = x->spent_before_ms + (int64_t)(nr_mono_ms() - x->begun_ms);
-    int e = preenv_store(x->m->db, r);
-
-    if (e < 0)
-        nr_log(x->m->config.log, NR_LOG_WARN, "fnmanager", "PreEnv run %s cannot be stored: %s",
-               r->id, nr_err_text(e));
-}
-
 static void end_run(struct preenv_session *x, enum preenv_state state, const char *reason)
 {
     struct preenv_run *r = x->run;
@@ -70,6 +58,20 @@ static void end_run(struct preenv_session *x, enum preenv_state state, const cha
     r->ended_ms = nr_wall_ms();
     (void)snprintf(r->reason, sizeof(r->reason), "%s", reason);
     r->phase[0] = '\0';
+}
+
+static void store(struct preenv_session *x)
+{
+    struct preenv_run *r = x->run;
+
+    r->spent_ms = x->spent_before_ms + (int64_t)(nr_mono_ms() - x->begun_ms);
+    int e = preenv_store(x->m->db, r);
+
+    if (e == NR_ENOENT)
+        end_run(x, PREENV_CANCELLED, "Its function was deleted.");
+    else if (e < 0)
+        nr_log(x->m->config.log, NR_LOG_WARN, "fnmanager", "PreEnv run %s cannot be stored: %s",
+               r->id, nr_err_text(e));
 }
 
 /* ---- may it go on? ------------------------------------------------------------------------------------------- */

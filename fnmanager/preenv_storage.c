@@ -1,5 +1,6 @@
 /* A row has what was asked (settings: the request, who asked, what is measured) and how far it is (result: the JSON that GET gives). With
- * both a run goes on after a restart.
+ * both a run goes on after a restart. A row is made once, for a function that is there; it is never made again, for the number of a function
+ * that is gone may be another tenant's by then.
  */
 #include "fnmanager/preenv_storage.h"
 
@@ -24,15 +25,44 @@ static int step(sqlite3_stmt *s)
     return r == SQLITE_DONE || r == SQLITE_ROW ? 0 : nr_db_err(r);
 }
 
+/* As step(); NR_ENOENT when no row was changed. */
+static int step_one(sqlite3 *db, sqlite3_stmt *s)
+{
+    int e = step(s);
+
+    return e == 0 && sqlite3_changes(db) == 0 ? NR_ENOENT : e;
+}
+
+static int add_run(sqlite3 *db, struct nr_db_job *job)
+{
+    struct store_job *j = nr_container_of(job, struct store_job, job);
+    const struct preenv_run *r = j->r;
+    sqlite3_stmt *s = nr_db_prepare(
+        db, "INSERT INTO preenv_runs(id, function_id, number, state, settings, result, started_ms)"
+            " SELECT ?1, id, ?3, ?4, ?5, ?6, ?7 FROM functions"
+            " WHERE id = ?2 AND account = ?8 AND package = ?9 AND name = ?10");
+
+    if (s == NULL)
+        return nr_db_err(sqlite3_errcode(db));
+    nr_db_bind_text(s, 1, nr_str_of(r->id));
+    sqlite3_bind_int64(s, 2, r->function_id);
+    sqlite3_bind_int64(s, 3, r->request.version);
+    nr_db_bind_text(s, 4, nr_str_of(preenv_state_text(r->state)));
+    nr_db_bind_text(s, 5, nr_buf_str(&j->settings));
+    nr_db_bind_text(s, 6, nr_buf_str(&j->result));
+    sqlite3_bind_int64(s, 7, r->started_ms);
+    nr_db_bind_text(s, 8, nr_str_of(r->account));
+    nr_db_bind_text(s, 9, nr_str_of(r->package));
+    nr_db_bind_text(s, 10, nr_str_of(r->name));
+    return step_one(db, s);
+}
+
 static int store_run(sqlite3 *db, struct nr_db_job *job)
 {
     struct store_job *j = nr_container_of(job, struct store_job, job);
     const struct preenv_run *r = j->r;
     sqlite3_stmt *put = nr_db_prepare(
-        db,
-        "INSERT INTO preenv_runs(id, function_id, number, state, settings, result, started_ms, ended_ms)"
-        " SELECT ?1, id, ?3, ?4, ?5, ?6, ?7, ?8 FROM functions WHERE id = ?2"
-        " ON CONFLICT(id) DO UPDATE SET state = excluded.state, result = excluded.result, ended_ms = excluded.ended_ms");
+        db, "UPDATE preenv_runs SET state = ?2, result = ?3, ended_ms = ?4 WHERE id = ?1");
     sqlite3_stmt *drop = nr_db_prepare(
         db,
         "DELETE FROM preenv_runs WHERE function_id = ?1 AND state <> 'running' AND id NOT IN"
@@ -41,15 +71,11 @@ static int store_run(sqlite3 *db, struct nr_db_job *job)
     if (put == NULL || drop == NULL)
         return nr_db_err(sqlite3_errcode(db));
     nr_db_bind_text(put, 1, nr_str_of(r->id));
-    sqlite3_bind_int64(put, 2, r->function_id);
-    sqlite3_bind_int64(put, 3, r->request.version);
-    nr_db_bind_text(put, 4, nr_str_of(preenv_state_text(r->state)));
-    nr_db_bind_text(put, 5, nr_buf_str(&j->settings));
-    nr_db_bind_text(put, 6, nr_buf_str(&j->result));
-    sqlite3_bind_int64(put, 7, r->started_ms);
+    nr_db_bind_text(put, 2, nr_str_of(preenv_state_text(r->state)));
+    nr_db_bind_text(put, 3, nr_buf_str(&j->result));
     if (r->ended_ms > 0)
-        sqlite3_bind_int64(put, 8, r->ended_ms);
-    int e = step(put);
+        sqlite3_bind_int64(put, 4, r->ended_ms);
+    int e = step_one(db, put);
 
     if (e < 0)
         return e;
@@ -78,9 +104,10 @@ static void write_settings(const struct preenv_run *r, struct nr_buf *out)
     nr_buf_addc(out, '}');
 }
 
-int preenv_store(struct nr_db *db, const struct preenv_run *r)
+static int write_row(struct nr_db *db, const struct preenv_run *r,
+                     int (*run)(sqlite3 *db, struct nr_db_job *job))
 {
-    struct store_job j = {.job = {.run = store_run}, .r = r};
+    struct store_job j = {.job = {.run = run}, .r = r};
     int e = NR_ETOOBIG;
 
     nr_buf_init(&j.settings, 2 * PREENV_TEXT_MAX_BYTES);
@@ -92,6 +119,16 @@ int preenv_store(struct nr_db *db, const struct preenv_run *r)
     nr_buf_fini(&j.settings);
     nr_buf_fini(&j.result);
     return e;
+}
+
+int preenv_add(struct nr_db *db, const struct preenv_run *r)
+{
+    return write_row(db, r, add_run);
+}
+
+int preenv_store(struct nr_db *db, const struct preenv_run *r)
+{
+    return write_row(db, r, store_run);
 }
 
 static int forget_run(sqlite3 *db, struct nr_db_job *job)

@@ -9,7 +9,9 @@
 /* Runs that are kept of one function; the oldest go. */
 #define PREENV_KEPT 100
 
-/* Inserts the run, or stores how far it is. */
+/* Inserts a new run; NR_ENOENT when its function is not there any more. */
+int preenv_add(struct nr_db *db, const struct preenv_run *r);
+/* Stores how far it is; NR_ENOENT when its row is gone, as it is when the function was deleted. */
 int preenv_store(struct nr_db *db, const struct preenv_run *r);
 /* Deletes it: what was refused leaves no trace. */
 int preenv_forget(struct nr_db *db, const struct preenv_run *r);

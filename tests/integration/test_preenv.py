@@ -7,6 +7,7 @@ import time
 import pytest
 
 from conftest import SLOW, engine, within
+from test_accounts import Admin, admin  # noqa: F401
 
 QUICK = {"repeats": 3}
 SUM = "def main(args):\n    return {'sum': sum(range(args.get('n', 2000)))}\n"
@@ -223,6 +224,43 @@ def test_cancel_and_deadline(platform, name):
     done = measured(platform, name, payloads=[{"value": {"seconds": 0.4}}], deadline_s=1)
     assert done["state"] == "failed" and "deadline of 1 s" in done["reason"], done
     platform.request("DELETE", f"actions/{other}")
+
+
+def under_way(platform, name, run):
+    within(60, "the call is under way", lambda: any(e["station"] == "test" for e in look(platform, name, run)["events"]))
+
+
+def no_run_waits(platform):
+    within(120, "no run is under way or waits", lambda: platform.metric("narae_preenv_waiting") == 0)
+
+
+def test_a_run_goes_with_its_function(platform, name, admin):
+    """sqlite gives the number of the newest function again: nothing of a run may come to whoever has that number next."""
+    key = admin.create("a-preenv")
+    put(platform, name, PAUSE, 128)
+    run = start(platform, name, payloads=[{"value": {"seconds": 30, "pin": "4711"}}])
+    under_way(platform, name, run)
+    assert platform.request("DELETE", f"actions/{name}").status == 200
+    body = {"exec": {"kind": "python:3", "code": PAUSE}, "limits": {"memory": 128}}
+    assert platform.request("PUT", "actions/hers?overwrite=true", body, auth=key).status == 200
+    no_run_waits(platform)
+    assert platform.request("GET", path("hers"), auth=key).json == {"runs": []}
+    assert platform.request("GET", path("hers", run), auth=key).status == 404
+
+    put(platform, name, PAUSE, 128)
+    run = start(platform, name, payloads=[{"value": {"seconds": 30}}])
+    under_way(platform, name, run)
+    for again in (True, False):  # one that waits leaves the queue, and what is made anew under that name may be tried
+        reply = platform.request("POST", path("hers"), QUICK, auth=key)
+        assert reply.status == 202, reply
+        if again:
+            assert platform.request("DELETE", "actions/hers", auth=key).status == 200
+            assert platform.request("PUT", "actions/hers?overwrite=true", body, auth=key).status == 200
+    assert platform.metric("narae_preenv_waiting") == 2
+    admin.delete("a-preenv")
+    assert platform.metric("narae_preenv_waiting") == 1
+    assert platform.request("POST", path(name, run, "cancel")).status == 202
+    no_run_waits(platform)
 
 
 def test_other_code_is_not_what_was_measured(platform, name):
