@@ -226,6 +226,27 @@ bool accounts_still_good(struct accounts *a, const struct account *account)
     return good;
 }
 
+int accounts_may_go_on(struct accounts *a, const char *account, const char *uuid, unsigned scopes,
+                       struct nr_err *err)
+{
+    struct nr_map_node *n;
+    int r = 0;
+
+    pthread_rwlock_rdlock(&a->lock);
+    n = nr_map_get(&a->by_uuid, nr_str_of(uuid));
+    const struct key_entry *e = n ? nr_container_of(n, struct key_entry, node) : NULL;
+
+    if (e == NULL || strcmp(e->account->name, account) != 0 ||
+        (e->account->scopes & scopes) != scopes ||
+        (e->expires_ms != 0 && e->expires_ms <= nr_wall_ms()))
+        r = nr_err_set(err, NR_EFORBIDDEN,
+                       "The key that it was started with is not good any more.");
+    else if (e->account->refused != NULL)
+        r = nr_err_set(err, NR_EFORBIDDEN, "%s", e->account->refused);
+    pthread_rwlock_unlock(&a->lock);
+    return r;
+}
+
 /* New snapshots for all keys of the account; who holds an old one keeps it until his call ends. */
 static void put_in_force(struct accounts *a, const struct account_row *row)
 {

@@ -49,6 +49,12 @@ int accounts_authenticate(struct accounts *a, struct nr_str uuid, struct nr_str 
 /* As fnmanager_still_good(). */
 bool accounts_still_good(struct accounts *a, const struct account *account);
 
+/* May work that was begun with this key of the account go on, also in a later life of the process? NR_EFORBIDDEN with a sentence when the key
+ * is not there any more, has expired or lacks one of the scopes, or when the account is suspended or leaves. A rotated key may. Any thread,
+ * from memory. */
+int accounts_may_go_on(struct accounts *a, const char *account, const char *uuid, unsigned scopes,
+                       struct nr_err *err);
+
 /* A change of one account; lent during the call. */
 struct accounts_edit {
     struct nr_str name;

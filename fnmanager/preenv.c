@@ -1,6 +1,6 @@
-/* PreEnv Optimizer. Runs wait in a queue in the order in which they were asked for; one thread works on them, so two are never under way
- * at once and no test disturbs another. At start the runs that had not ended are queued again. At a stop the run under way is
- * interrupted, those that wait stay in their rows.
+/* PreEnv Optimizer. Runs wait in a queue, in which accounts take turns: the second run of an account comes after the first of every other
+ * one that waits. One thread works on them, so two are never under way at once and no test disturbs another. At start the runs that had
+ * not ended are queued again. At a stop the run under way is interrupted, those that wait stay in their rows.
  */
 #include <stdio.h>
 
@@ -12,6 +12,7 @@
 struct waiting {
     char id[33];
     char *account, *package, *name; /* made */
+    uint64_t turn;                  /* never less than that of the one before */
     bool gone;                      /* its function was deleted: it is under way and ends soon */
 };
 
@@ -24,12 +25,35 @@ struct preenv {
     bool started;
     struct waiting queue[PREENV_QUEUE_MAX]; /* [0] is under way while `busy` */
     unsigned count;
+    uint64_t turn; /* of the run that was begun last */
     bool busy;
     _Atomic bool cancel, stop;
     nr_counter ended[PREENV_STATES];
 };
 
 /* ---- the queue ------------------------------------------------------------------------------------------------ */
+
+/* Puts the run behind those of its turn, or of turns before. */
+static void insert(struct preenv *p, const struct preenv_run *r)
+{
+    uint64_t turn = p->turn;
+    unsigned at = p->count;
+
+    for (unsigned i = 0; i < p->count; i++)
+        if (strcmp(p->queue[i].account, r->account) == 0 && p->queue[i].turn >= turn)
+            turn = p->queue[i].turn + 1;
+    while (at > 0 && p->queue[at - 1].turn > turn)
+        at--;
+    struct waiting *w = &p->queue[at];
+
+    memmove(w + 1, w, (p->count++ - at) * sizeof(*w));
+    *w = (struct waiting){.account = nr_strdup(r->account),
+                          .package = nr_strdup(r->package),
+                          .name = nr_strdup(r->name),
+                          .turn = turn};
+    (void)snprintf(w->id, sizeof(w->id), "%s", r->id);
+    pthread_cond_signal(&p->wake);
+}
 
 static int enqueue(struct preenv *p, const struct preenv_run *r, struct nr_err *err)
 {
@@ -55,13 +79,7 @@ static int enqueue(struct preenv *p, const struct preenv_run *r, struct nr_err *
             err, NR_EQUOTA,
             "Too many PreEnv runs wait: %u of this account (at most %d), %u in all (at most %d).",
             own, PREENV_QUEUE_ACCOUNT_MAX, p->count, PREENV_QUEUE_MAX);
-    struct waiting *w = &p->queue[p->count++];
-
-    *w = (struct waiting){.account = nr_strdup(r->account),
-                          .package = nr_strdup(r->package),
-                          .name = nr_strdup(r->name)};
-    (void)snprintf(w->id, sizeof(w->id), "%s", r->id);
-    pthread_cond_signal(&p->wake);
+    insert(p, r);
     return 0;
 }
 
@@ -148,6 +166,7 @@ static bool next_run(struct preenv *p, char id[33])
 
     if (more) {
         memcpy(id, p->queue[0].id, 33);
+        p->turn = p->queue[0].turn;
         p->busy = true;
         p->cancel = false;
     }

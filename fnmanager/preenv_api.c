@@ -70,7 +70,7 @@ static int fill_run(struct fnmanager *m, struct fn_call *call, struct preenv_run
 static int read_request(struct fnmanager *m, struct fn_call *call, const struct preenv_tester *t,
                         struct preenv_run *r)
 {
-    struct preenv_ranges ranges = {t->memory_max_mb, t->cores, 0, 0};
+    struct preenv_ranges ranges = {t->memory_max_mb, t->cores, 0, 0, PREENV_DEADLINE_MAX_S};
     int e = preenv_request_parse(call->body, &ranges, &r->request, &call->err);
 
     if (e < 0 || (e = fill_run(m, call, r)) < 0)

@@ -105,9 +105,9 @@ int preenv_apply(struct fnmanager *m, const struct preenv_run *r, struct nr_err 
                            .overwrite = true};
     struct nr_buf body;
     uint64_t old = 0;
-    int e = check_unchanged(m, r, err);
+    int e = accounts_may_go_on(&m->accounts, r->account, r->key_uuid, SCOPE_WRITE, err);
 
-    if (e < 0)
+    if (e < 0 || (e = check_unchanged(m, r, err)) < 0)
         return e;
     nr_buf_init(&body, 256);
     write_update(r, &body);

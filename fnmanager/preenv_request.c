@@ -7,7 +7,6 @@
 #include "common/base/mem.h"
 
 #define TOLERANCE_PRESET 0.05
-#define DEADLINE_PRESET_S 3600
 #define REPEATS_MAX 200
 #define WEIGHT_MAX 1e6
 #define MILLI 1000
@@ -134,8 +133,7 @@ static int read_apply(const json_t *j, const struct preenv_ranges *ranges, struc
 static int read_deadline(const json_t *j, const struct preenv_ranges *ranges,
                          struct preenv_request *q, struct nr_err *err)
 {
-    (void)ranges;
-    return integer_in(j, "deadline_s", 1, 86400, &q->deadline_s, err);
+    return integer_in(j, "deadline_s", 1, ranges->deadline_max_s, &q->deadline_s, err);
 }
 
 static int read_target(const json_t *j, const struct preenv_ranges *ranges,
@@ -264,7 +262,8 @@ int preenv_request_parse(struct nr_str text, const struct preenv_ranges *ranges,
     nr_auto_json json_t *body = text.n ? nr_json_parse(text, err) : json_object();
     int r;
 
-    *ret = (struct preenv_request){.tolerance = TOLERANCE_PRESET, .deadline_s = DEADLINE_PRESET_S};
+    *ret =
+        (struct preenv_request){.tolerance = TOLERANCE_PRESET, .deadline_s = PREENV_DEADLINE_MAX_S};
     if (body == NULL)
         return nr_err_wrap(err, NR_EINVAL, "The request content was malformed");
     if (!json_is_object(body))

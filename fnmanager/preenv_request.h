@@ -6,11 +6,15 @@
 #include "common/base/err.h"
 #include "fnmanager/preenv.h"
 
+/* A run keeps all others waiting. */
+#define PREENV_DEADLINE_MAX_S 3600
+
 /* The node that the run is for. */
 struct preenv_ranges {
     int64_t memory_max_mb;
     int cores;
     int64_t declared_mb, declared_cpus_milli;
+    int64_t deadline_max_s;
 };
 
 /* Reads the body (lent; "" is all presets) into *ret (preenv_request_fini in any case). NR_EINVAL with a sentence that names the field, the

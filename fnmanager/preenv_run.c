@@ -9,8 +9,9 @@
  *   storage       Storage writes it down, after every block
  *
  * A list of sizes (or the axis cpu) is tested as a whole: every round visits every size, then all are judged.
- * The run ends early by its deadline, a cancel, a function that changed, or a platform that cannot run or measure it. A stop of
- * the platform only interrupts it: figures of configurations that were done are stored, the one under way begins anew.
+ * The run ends early by its deadline, a cancel, a function that changed or went, an account or key that is not good any more, or a
+ * platform that cannot run or measure it. A stop of the platform only interrupts it: figures of configurations that were done are stored,
+ * the one under way begins anew.
  */
 #include "fnmanager/preenv_run.h"
 
@@ -85,12 +86,16 @@ static bool goes_on(struct preenv_session *x)
 {
     struct preenv_run *r = x->run;
     int64_t spent_ms = x->spent_before_ms + (int64_t)(nr_mono_ms() - x->begun_ms);
+    struct nr_err err = {0};
     char text[200];
 
     if (r->state != PREENV_RUNNING || *x->stop)
         return false;
     if (*x->cancel) {
         end_run(x, PREENV_CANCELLED, "It was cancelled.");
+    } else if (accounts_may_go_on(&x->m->accounts, r->account, r->key_uuid, SCOPE_WRITE, &err) <
+               0) {
+        end_run(x, PREENV_CANCELLED, err.text);
     } else if (spent_ms > 1000 * r->request.deadline_s) {
         (void)snprintf(
             text, sizeof(text),

@@ -234,7 +234,7 @@ static int read_settings(const char *text, struct preenv_run *r)
 {
     nr_auto_json json_t *j = nr_json_parse(nr_str_of(text), NULL);
     nr_auto_free char *request = nr_json_text(nr_json_object(j, "request"), NULL);
-    const struct preenv_ranges wide = {INT32_MAX, 65536, 0, 0};
+    const struct preenv_ranges wide = {INT32_MAX, 65536, 0, 0, INT32_MAX};
     const struct {
         const char *name;
         char **at;

@@ -263,6 +263,60 @@ def test_a_run_goes_with_its_function(platform, name, admin):
     no_run_waits(platform)
 
 
+def suspend(admin, account, key):
+    assert admin.ask("POST", f"/{account}/suspend", {"reason": "unpaid"}).status == 200
+
+
+def revoke(admin, account, key):
+    assert admin.ask("DELETE", f"/{account}/keys/{key.split(':')[0]}").status in (200, 204)
+
+
+@pytest.mark.parametrize("change, said", [(suspend, "is suspended: unpaid"), (revoke, "key that it was started with")],
+                         ids=["suspended", "revoked"])
+def test_a_run_ends_with_its_account_or_key(platform, admin, change, said):
+    account = "a-preenv-" + change.__name__
+    key = admin.create(account)
+    reader = admin.ask("POST", f"/{account}/keys", {"scopes": ["read"]}).json["key"]
+    body = {"exec": {"kind": "python:3", "code": PAUSE}, "limits": {"memory": 128}}
+    for name in ("runs", "waits"):
+        assert platform.request("PUT", f"actions/{name}?overwrite=true", body, auth=key).status == 200
+    payloads = [{"value": {"seconds": 1}}]
+    ids = {name: platform.request("POST", path(name), {"payloads": payloads, "repeats": 200, "apply": True}, auth=key).json["id"]
+           for name in ("runs", "waits")}
+    within(60, "a block is under way", lambda: any(
+        e["station"] == "test" for e in platform.request("GET", path("runs", ids["runs"]), auth=key).json["events"]))
+    change(admin, account, key)
+    no_run_waits(platform)
+    if change == suspend:
+        assert admin.ask("POST", f"/{account}/resume", {}).status == 200
+    for name, run in ids.items():
+        done = platform.request("GET", path(name, run), auth=reader).json
+        assert done["state"] == "cancelled" and said in done["reason"] and done["applied"] is False, done
+        assert len(done["configurations"]) <= 1
+    waited = platform.request("GET", path("waits", ids["waits"]), auth=reader).json
+    assert waited["configurations"] == []  # it was not run at all
+
+
+def test_accounts_take_turns(platform, name, admin):
+    """Who has many runs waiting keeps nobody else waiting for more than one of them."""
+    key = admin.create("a-preenv-turns")
+    body = {"exec": {"kind": "python:3", "code": PAUSE}, "limits": {"memory": 128}}
+    fast = {"payloads": [{"value": {"seconds": 0.01}}], "deadline_s": 1}
+    ids = []
+    for i in range(3):
+        assert platform.request("PUT", f"actions/f{i}?overwrite=true", body, auth=key).status == 200
+        ask = fast if i else {"payloads": [{"value": {"seconds": 50}}]}
+        reply = platform.request("POST", path(f"f{i}"), ask, auth=key)
+        assert reply.status == 202, reply
+        ids.append(reply.json["id"])
+    put(platform, name, PAUSE, 128)
+    run = start(platform, name, **fast)
+    assert platform.request("POST", path("f0", ids[0], "cancel"), auth=key).status == 202
+    no_run_waits(platform)
+    begun = [platform.request("GET", path(f"f{i}", ids[i]), auth=key).json["events"][0]["at_ms"] for i in (1, 2)]
+    assert look(platform, name, run)["events"][0]["at_ms"] <= begun[0] <= begun[1]
+
+
 def test_other_code_is_not_what_was_measured(platform, name):
     put(platform, name, PAUSE, 128)
     run = start(platform, name, payloads=[{"value": {"seconds": 0.3}}])
@@ -342,7 +396,7 @@ def test_mistakes_are_told(platform, name):
             ({"repeats": 201}, "'repeats' must be an integer from 3 to 200"),
             ({"axis": "disk"}, "\"memory\" or \"cpu\""),
             ({"apply": "yes"}, "'apply' must be true or false"),
-            ({"deadline_s": 86401}, "'deadline_s' must be an integer from 1 to 86400"),
+            ({"deadline_s": 3601}, "'deadline_s' must be an integer from 1 to 3600"),
             ({"target_ms": 10}, "belongs to the axis \"cpu\""),
             ({"sizes": [100]}, "multiple of 64 MB from 64 to"),
             ({"sizes": [64 << 20]}, "multiple of 64 MB from 64 to"),

@@ -48,7 +48,7 @@ def deploy(platform, name):
 
 def measure(platform, name, more):
     where = f"/narae/v1/functions/{name}/preenv"
-    reply = platform.request("POST", where, {**WORKLOADS[name][3], "deadline_s": 86400, **more})
+    reply = platform.request("POST", where, {**WORKLOADS[name][3], "deadline_s": 3600, **more})
     assert reply.status == 202, reply
     told = 0
     while True:
