@@ -216,7 +216,9 @@ static bool runs_for(const struct handler *h, const struct fn_call *call)
     for (int i = 0; i < HANDLER_THREADS; i++) {
         const struct fn_call *c = h->running[i];
 
-        if (c != NULL && c != call && nr_str_eqz(call->name, c->account->name))
+        if (c != NULL && c != call &&
+            (nr_str_eqz(call->name, c->account->name) ||
+             (c->op == FN_ACCOUNT_IMPORT && nr_str_eq(call->name, c->name))))
             return true;
     }
     return false;

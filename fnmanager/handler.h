@@ -45,7 +45,7 @@ void handler_wake(struct handler *h);
 /* 0, or NR_EAUTH with the sentence when the call's key is no longer taken: it was revoked, its account leaves or is another one's by now.
  * An operation that waited for others asks before it writes. */
 int handler_key_is_good(struct fnmanager *m, struct fn_call *call);
-/* Does any other call than `call` run for call->name, an account that leaves? None begins any more: its keys are refused before that. */
+/* Does any other call than `call` run for call->name, an account that leaves, or into it? None begins any more: its keys are refused before that. */
 bool handler_runs_for(struct handler *h, const struct fn_call *call);
 /* Waits until none does. Blocking; a thread that may wait. */
 void handler_wait_for(struct handler *h, const struct fn_call *call);
