@@ -22,6 +22,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
+#include "common/net/address.h"
 #include "common/net/tls.h"
 #include "daemon/options.h"
 #include "daemon/runtime_images.h"
@@ -169,6 +170,12 @@ static int open_tls(struct daemon *d, struct nr_err *err)
     if ((o->tls_cert == NULL) != (o->tls_key == NULL))
         return nr_err_set(err, NR_EINVAL, "--tls-cert and --tls-key go together");
     return o->tls_cert ? nr_tls_open(o->tls_cert, o->tls_key, &d->tls, err) : 0;
+}
+
+/* Before anything is made on the host that a start which fails would leave there. */
+static int try_listen(struct daemon *d, struct nr_err *err)
+{
+    return nr_net_try_listen(d->options.listen, err);
 }
 
 static bool on_loopback(const char *listen)
@@ -405,9 +412,9 @@ static int open_loop(struct daemon *d, struct nr_err *err)
 
 /* In this order; a stop goes the other way. */
 static int (*const opens[])(struct daemon *d, struct nr_err *err) = {
-    lock_data,    name_installation, find_run,     find_agent,     open_tls,
-    read_devices, read_gpus,         open_loop,    open_fnmanager, open_invoker,
-    open_preenv,  open_controller,   open_gateway,
+    lock_data,    name_installation, find_run,        find_agent,   try_listen,
+    open_tls,     read_devices,      read_gpus,       open_loop,    open_fnmanager,
+    open_invoker, open_preenv,       open_controller, open_gateway,
 };
 
 /* ---- stop: gateway refuses, controller drains, invoker removes, everything closes ---------------------------------- */
@@ -509,6 +516,18 @@ static void limit_process(void)
     (void)setenv("UV_THREADPOOL_SIZE", "2", 0);
 }
 
+/* A signal that comes during the start waits for its end: then it is a stop like any other, which leaves nothing on the host. */
+static void hold_signals(int how)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
+    (void)pthread_sigmask(how, &set, NULL);
+}
+
 static void watch_signals(struct daemon *d)
 {
     const struct {
@@ -524,6 +543,7 @@ static void watch_signals(struct daemon *d)
         (void)uv_signal_start(watch[i].handle, watch[i].cb, watch[i].signum);
         uv_unref((uv_handle_t *)watch[i].handle);
     }
+    hold_signals(SIG_UNBLOCK);
 }
 
 static void serve(struct daemon *d)
@@ -588,6 +608,7 @@ int main(int argc, char **argv)
     d.log = (struct nr_log){.out = stderr,
                             .json = strcmp(d.options.log_format, "json") == 0,
                             .level = nr_log_level_of(d.options.log_level)};
+    hold_signals(SIG_BLOCK);
     size_node(&d);
     for (size_t i = 0; i < nr_countof(opens); i++) {
         if (opens[i](&d, &err) != 0) {

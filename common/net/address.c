@@ -1,10 +1,12 @@
 /* Addresses as people write them -> what the kernel takes. */
 #include "common/net/address.h"
 
+#include <errno.h>
 #include <netinet/in.h>
+#include <unistd.h>
 #include <uv.h>
 
-#include "common/base/err.h"
+#include "common/base/mem.h"
 #include "common/base/str.h"
 
 int nr_net_address(const char *address, struct sockaddr_storage *ret)
@@ -25,4 +27,24 @@ int nr_net_address(const char *address, struct sockaddr_storage *ret)
     if (uv_ip4_addr(host, (int)port, (struct sockaddr_in *)(void *)ret) == 0)
         return 0;
     return uv_ip6_addr(host, (int)port, (struct sockaddr_in6 *)(void *)ret) == 0 ? 0 : NR_EINVAL;
+}
+
+int nr_net_try_listen(const char *address, struct nr_err *err)
+{
+    struct sockaddr_storage a = {0};
+    const int on = 1;
+
+    if (nr_net_address(address, &a) < 0)
+        return nr_err_set(err, NR_EINVAL,
+                          "cannot listen on %s: not an address and a port, as in 127.0.0.1:3233",
+                          address);
+    socklen_t bytes =
+        a.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    nr_auto_close int fd = socket(a.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+        bind(fd, (const struct sockaddr *)&a, bytes) < 0 || listen(fd, 1) < 0)
+        return nr_err_set(err, nr_err_from_errno(errno), "cannot listen on %s: %s", address,
+                          uv_strerror(-errno));
+    return 0;
 }
