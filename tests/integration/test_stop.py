@@ -1,7 +1,12 @@
 """How a platform stops: its containers go at once, whatever they were doing."""
+import signal
+import socket
+import subprocess
 import time
 
-from conftest import SLOW, within
+import pytest
+
+from conftest import Platform, SLOW, within
 
 ECHO = "def main(args):\n    return args\n"
 
@@ -21,3 +26,28 @@ def test_twenty_idle_containers_stems_and_network_slots_are_gone_in_seconds(star
     own.stop()  # exit status 0, nothing left
     assert time.monotonic() - begun < 20 * SLOW
     assert "could not be removed" not in own.said()
+
+
+def rules_of(own):
+    tag = (own.data / "installation").read_text().strip()[:8]
+    listed = subprocess.run(["iptables-save"], stdout=subprocess.PIPE, text=True, check=False).stdout
+    return [line for line in listed.splitlines() if tag in line]
+
+
+@pytest.mark.parametrize("seen", ["capability=\"engine\"", "capability=\"freezer\"", "capability=\"network egress\""])
+def test_a_start_that_is_ended_leaves_nothing(tmp_path, seen):
+    own = Platform(tmp_path)
+    own.spawn()
+    within(60, f"it says {seen}", lambda: seen in own.said())
+    own.process.send_signal(signal.SIGTERM)
+    assert own.wait() == 0, own.said()
+    assert rules_of(own) == []
+
+
+def test_a_start_whose_port_is_taken_makes_nothing(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        own = Platform(tmp_path)
+        own.spawn(f"--listen=127.0.0.1:{taken.getsockname()[1]}")
+        assert own.wait() == 1
+    assert "address already in use" in own.said() and "capability=" not in own.said()
+    assert rules_of(own) == []
