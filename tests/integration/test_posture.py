@@ -211,7 +211,8 @@ def test_the_surroundings(platform, name, network):
     seen = reply.json
     assert set(seen["init"].values()) == {"ConnectionRefusedError"} and seen["run"] == "ConnectionRefusedError"
     assert seen["folder"] == ["s"] and set(seen["narae"]) == {"agent", "s"} == set(seen["up"])
-    assert seen["dial"] in ("", "ConnectionResetError", "BrokenPipeError"), seen["dial"]
+    # one connection more than there are slots waits for ever, or is ended unheard
+    assert seen["dial"] in ("", "ConnectionResetError", "BrokenPipeError", "TimeoutError"), seen["dial"]
     assert seen["abstract"] == [] and seen["left"] == []
     assert max(seen["pids"]) < 1000 and len(seen["pids"]) < 12, seen["pids"]
     for word in (secret, other, platform.auth.split(":")[1], platform.admin_auth.split(":")[1], str(platform.data)):
