@@ -1,133 +1,32 @@
-/* Running the programs: iptables -S tells what is there, iptables-restore changes it in one transaction. Both come through posix_spawn
- * with a fixed path, fixed arguments and an environment of two lines; their input and output are files in memory.
+/* Running the programs: iptables -S tells what is there, iptables-restore changes it in one transaction, both with fixed arguments.
  *
  * The programs take the host's lock (-w) themselves; in this process one change is made at a time, by who calls.
  */
 #include "invoker/firewall.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <resolv.h>
-#include <spawn.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/base/program.h"
 #include "ports/grants.h"
 
-enum { OUTPUT_MAX_BYTES = 4 << 20, PATH_BYTES = 64, LINK_LOCAL = 169 << 8 | 254 };
+/* RUN_MS: of a program, with the ten seconds that it may wait for the host's lock. */
+enum { OUTPUT_MAX_BYTES = 4 << 20, RUN_MS = 30000, LINK_LOCAL = 169 << 8 | 254 };
 /* NAMES_MS: for all names of a slot together; the one that is being asked for then is still waited for. */
 enum { NAME_SERVER_S = 1, NAMES_MS = 3000 };
 
 /* ---- programs ----------------------------------------------------------------------------------------------- */
 
-static bool find_program(const char *name, char path[PATH_BYTES])
-{
-    static const char *const folders[] = {"/usr/sbin", "/sbin", "/usr/bin", "/usr/local/sbin"};
-
-    for (size_t i = 0; i < nr_countof(folders); i++) {
-        (void)snprintf(path, PATH_BYTES, "%s/%s", folders[i], name);
-        if (access(path, X_OK) == 0)
-            return true;
-    }
-    return false;
-}
-
-static int memory_file(struct nr_str text)
-{
-    int fd = memfd_create("iptables", MFD_CLOEXEC);
-    size_t at = 0;
-
-    while (fd >= 0 && at < text.n) {
-        ssize_t n = write(fd, text.p + at, text.n - at);
-
-        if (n <= 0) {
-            (void)close(fd);
-            return -1;
-        }
-        at += (size_t)n;
-    }
-    if (fd >= 0)
-        (void)lseek(fd, 0, SEEK_SET);
-    return fd;
-}
-
-static void read_back(int fd, struct nr_buf *out)
-{
-    off_t size = lseek(fd, 0, SEEK_END), at = 0;
-
-    while (at < size) {
-        char *p = nr_buf_room(out, (size_t)(size - at));
-        ssize_t n = p ? pread(fd, p, (size_t)(size - at), at) : -1;
-
-        if (n <= 0)
-            return;
-        nr_buf_took(out, (size_t)n);
-        at += n;
-    }
-}
-
-static int spawn_and_wait(const char *path, const char *const *argv, const int fds[3])
-{
-    char path_line[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin", locale[] = "LC_ALL=C";
-    char *const env[] = {path_line, locale, NULL};
-    posix_spawn_file_actions_t actions;
-    pid_t pid;
-    int status = -1;
-
-    if (posix_spawn_file_actions_init(&actions) != 0)
-        return -1;
-    for (int i = 0; i < 3; i++)
-        (void)posix_spawn_file_actions_adddup2(&actions, fds[i], i);
-    if (posix_spawn(&pid, path, &actions, NULL, (char *const *)(uintptr_t)argv, env) == 0)
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-            continue;
-    (void)posix_spawn_file_actions_destroy(&actions);
-    return status;
-}
-
-/* argv[0] is the program's name. Its output goes behind `out`, all of it or the call fails; when the program fails its first words go to
- * err. */
-static int run(const char *const *argv, struct nr_str input, struct nr_buf *out, struct nr_err *err)
-{
-    char path[PATH_BYTES];
-    struct nr_buf words;
-
-    if (!find_program(argv[0], path))
-        return nr_err_set(err, NR_EUNAVAIL, "there is no %s on this host", argv[0]);
-    nr_auto_close int in = memory_file(input);
-    nr_auto_close int to = memory_file((struct nr_str){NULL, 0});
-    nr_auto_close int errors = memory_file((struct nr_str){NULL, 0});
-
-    if (in < 0 || to < 0 || errors < 0)
-        return nr_err_set(err, NR_EUNAVAIL, "%s: %s", argv[0], strerror(errno));
-    int status = spawn_and_wait(path, argv, (int[3]){in, to, errors});
-
-    nr_buf_init(&words, OUTPUT_MAX_BYTES);
-    read_back(errors, &words);
-    if (out)
-        read_back(to, out);
-    for (size_t i = 0; i < words.n; i++)
-        if (words.p[i] == '\n')
-            words.p[i] = ' ';
-    int r = status == 0 ? 0
-                        : nr_err_set(err, NR_EUNAVAIL, "%s failed: %.*s", argv[0],
-                                     (int)(words.n < 200 ? words.n : 200), words.n ? words.p : "");
-    nr_buf_fini(&words);
-    if (r == 0 && out && out->failed)
-        r = nr_err_set(err, NR_ETOOBIG, "%s printed more than %d bytes", argv[0], OUTPUT_MAX_BYTES);
-    return r;
-}
-
 static int list(const char *program, const char *table, struct nr_buf *out, struct nr_err *err)
 {
     const char *const argv[] = {program, "-w", "10", "-t", table, "-S", NULL};
 
-    return run(argv, (struct nr_str){NULL, 0}, out, err);
+    return nr_program_run(&(struct nr_program){.argv = argv, .out = out, .max_ms = RUN_MS}, err);
 }
 
 static int restore(const char *program, const struct nr_buf *text, struct nr_err *err)
@@ -136,7 +35,11 @@ static int restore(const char *program, const struct nr_buf *text, struct nr_err
 
     if (text->failed)
         return nr_err_set(err, NR_ETOOBIG, "the firewall's rules are longer than allowed");
-    return text->n == 0 ? 0 : run(argv, nr_buf_str(text), NULL, err);
+    return text->n == 0 ? 0
+                        : nr_program_run(&(struct nr_program){.argv = argv,
+                                                              .input = nr_buf_str(text),
+                                                              .max_ms = RUN_MS},
+                                         err);
 }
 
 /* ---- installing and removing -------------------------------------------------------------------------------- */

@@ -30,7 +30,7 @@ static int need_forwarding(struct nr_err *err)
                             "this host forwards no packets (sysctl net.ipv4.ip_forward=1)");
 }
 
-/* The host's resolvers; those of systemd-resolved's own file when the first one names only its local stub. */
+/* The host's resolvers; those of systemd-resolved's own file when the first one names only a forwarder on this host. */
 static void find_resolvers(struct firewall *f)
 {
     static const char *const files[] = {"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"};

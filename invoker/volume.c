@@ -8,21 +8,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/loop.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/file.h"
 #include "common/base/clock.h"
+#include "common/base/program.h"
 #include "invoker/internal.h"
 #include "invoker/start.h"
 #include "ports/grants.h"
 
-enum { PATH_BYTES = VOLUME_PATH_BYTES + 32, LOOP_TRIES = 8 };
+enum { PATH_BYTES = VOLUME_PATH_BYTES + 32, LOOP_TRIES = 8, MKFS_MS = 120000 };
 
 static int failed(struct nr_err *err, const char *what, const char *path, int errnum)
 {
@@ -34,24 +33,11 @@ static int failed(struct nr_err *err, const char *what, const char *path, int er
 
 static int make_file_system(const char *path, struct nr_err *err)
 {
-    char program[] = "/usr/sbin/mkfs.ext4", quiet[] = "-q", force[] = "-F", none[] = "-m",
-         zero[] = "0", extended[] = "-E", owner[] = "root_owner=65534:65534", file[PATH_BYTES + 16];
-    char *const argv[] = {program, quiet, force, none, zero, extended, owner, file, NULL};
-    char locale[] = "LC_ALL=C";
-    char *const env[] = {locale, NULL};
-    int status = -1;
-    pid_t pid;
+    const char *const argv[] = {"mkfs.ext4", "-q", "-F", "-m", "0", "-E", "root_owner=65534:65534",
+                                path,        NULL};
+    int r = nr_program_run(&(struct nr_program){.argv = argv, .max_ms = MKFS_MS}, err);
 
-    (void)snprintf(file, sizeof(file), "%s", path);
-    int r = posix_spawn(&pid, program, NULL, NULL, argv, env);
-
-    if (r != 0)
-        return failed(err, "cannot run", program, r);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        continue;
-    return status == 0 ? 0
-                       : nr_err_set(err, NR_EUNAVAIL, "volume: mkfs.ext4 of %s ended with %d", path,
-                                    WEXITSTATUS(status));
+    return r < 0 ? nr_err_wrap(err, r, "volume") : 0;
 }
 
 /* Whole or not at all. */

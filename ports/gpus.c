@@ -3,19 +3,15 @@
  */
 #include "ports/gpus.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "common/base/mem.h"
+#include "common/base/program.h"
 #include "common/base/str.h"
 
-enum { MEMORY_MAX_MB = 16 << 20, DRIVER_TEXT_BYTES = 16384 };
+enum { MEMORY_MAX_MB = 16 << 20, DRIVER_TEXT_BYTES = 16384, DRIVER_MS = 10000 };
 
 static bool good_name(struct nr_str s)
 {
@@ -112,47 +108,32 @@ int gpus_read_driver(const char *lines, struct node_gpu **ret, unsigned *ret_cou
     return finish(list, count, r, ret, ret_count);
 }
 
-/* What the tool writes, at most the buffer; false when there is no such tool or it fails, as it does without a device. */
-static bool ask_driver(char out[static DRIVER_TEXT_BYTES])
+/* What the driver's tool writes, behind `out`; false when there is no such tool or it fails, as it does without a device. */
+static bool ask_driver(struct nr_buf *out)
 {
-    char program[] = "nvidia-smi", query[] = "--query-gpu=uuid,memory.total",
-         format[] = "--format=csv,noheader,nounits";
-    char *const argv[] = {program, query, format, NULL};
-    posix_spawn_file_actions_t actions;
-    int ends[2], status = -1;
-    size_t n = 0;
-    ssize_t got;
-    pid_t pid;
+    const char *const argv[] = {"nvidia-smi", "--query-gpu=uuid,memory.total",
+                                "--format=csv,noheader,nounits", NULL};
 
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return false;
-    (void)posix_spawn_file_actions_init(&actions);
-    (void)posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-    (void)posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    int r = posix_spawnp(&pid, program, &actions, NULL, argv, environ);
-
-    (void)posix_spawn_file_actions_destroy(&actions);
-    (void)close(ends[1]);
-    while (r == 0 && n < DRIVER_TEXT_BYTES - 1 &&
-           ((got = read(ends[0], out + n, DRIVER_TEXT_BYTES - 1 - n)) > 0 ||
-            (got < 0 && errno == EINTR)))
-        n += got > 0 ? (size_t)got : 0;
-    out[n] = '\0';
-    (void)close(ends[0]);
-    while (r == 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        continue;
-    return r == 0 && status == 0;
+    return nr_program_run(&(struct nr_program){.argv = argv, .out = out, .max_ms = DRIVER_MS},
+                          NULL) == 0;
 }
 
 int gpus_read(const char *text, struct node_gpu **ret, unsigned *ret_count, struct nr_err *err)
 {
     struct nr_str rest = nr_str_of(text ? text : "auto"), item;
-    char lines[DRIVER_TEXT_BYTES];
+    struct nr_buf lines;
     unsigned count = 0;
     int r = 0;
 
-    if (nr_str_eqz(rest, "auto") && ask_driver(lines))
-        return gpus_read_driver(lines, ret, ret_count, err);
+    nr_buf_init(&lines, DRIVER_TEXT_BYTES);
+    bool driver = nr_str_eqz(rest, "auto") && ask_driver(&lines);
+
+    nr_buf_addc(&lines, '\0');
+    if (driver)
+        r = gpus_read_driver(lines.p, ret, ret_count, err);
+    nr_buf_fini(&lines);
+    if (driver)
+        return r;
     struct node_gpu *list = nr_alloc(NODE_GPUS_MAX * sizeof(*list));
 
     if (!nr_str_eqz(rest, "auto") && !nr_str_eqz(rest, "none"))
