@@ -28,11 +28,6 @@ static int64_t *number_at(struct account_row *row, size_t offset)
     return (int64_t *)(void *)((char *)row + offset);
 }
 
-struct fn_actor account_actor(const struct fn_call *call)
-{
-    return (struct fn_actor){nr_str_of(call->account->name), nr_str_of(call->account->uuid)};
-}
-
 int account_admin_only(struct fn_call *call)
 {
     if ((call->account->scopes & SCOPE_ADMIN) != 0)
@@ -49,21 +44,9 @@ int account_may_see(struct fn_call *call)
 
 int account_refuse(struct fn_call *call, int r)
 {
-    static const struct {
-        int code;
-        const char *text;
-    } texts[] = {
-        {NR_ENOENT, TEXT_NOT_FOUND},
-        {NR_EEXIST, TEXT_EXISTS},
-        {NR_ECONFLICT, NO_ADMIN_LEFT},
-        {NR_ENOSPC, TEXT_NO_SPACE},
-    };
-
-    for (size_t i = 0; i < nr_countof(texts); i++) {
-        if (texts[i].code == r)
-            return nr_err_set(&call->err, r, "%s", texts[i].text);
-    }
-    return nr_err_set(&call->err, r, "%s", TEXT_INTERNAL);
+    if (r == NR_ECONFLICT)
+        return nr_err_set(&call->err, r, NO_ADMIN_LEFT);
+    return handler_refuse(call, r);
 }
 
 /* Without the closing brace. */
@@ -211,7 +194,7 @@ int account_create(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     *ret_old = 0;
     if (r < 0 || (r = parse_create(call->body, &row, &call->err)) < 0)
         return r;
-    r = accounts_create(&m->accounts, m->db, &row, account_actor(call), &pair);
+    r = accounts_create(&m->accounts, m->db, &row, handler_actor(call), &pair);
     if (r == NR_EEXIST)
         r = nr_err_set(&call->err, r, "There is an account '%s' already.", row.name);
     else if (r < 0)
@@ -234,7 +217,7 @@ static int change(struct fnmanager *m, struct fn_call *call, const char *move,
                   int (*edit)(struct account_row *row, void *arg, struct nr_err *err), bool whole)
 {
     const struct accounts_edit e = {
-        .name = call->name, .actor = account_actor(call), .move = move, .edit = edit, .arg = call};
+        .name = call->name, .actor = handler_actor(call), .move = move, .edit = edit, .arg = call};
     struct account_row row = {0};
     int r = account_admin_only(call);
 

@@ -16,13 +16,11 @@ int account_limits(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 int account_suspend(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old);
 int account_resume(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old);
 
-/* Who calls, for the audit log. */
-struct fn_actor account_actor(const struct fn_call *call);
 /* May the caller administer? 0 or NR_EFORBIDDEN with a sentence. */
 int account_admin_only(struct fn_call *call);
 /* May the caller see the account of call->name? 0, or NR_ENOENT with a sentence. */
 int account_may_see(struct fn_call *call);
-/* The sentence for what the registry said about the account of call->name. */
+/* handler_refuse() for the account of call->name: a conflict is that no administrator would be left. */
 int account_refuse(struct fn_call *call, int r);
 
 #endif

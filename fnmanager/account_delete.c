@@ -151,7 +151,7 @@ static int edit_delete(struct account_row *row, void *arg, struct nr_err *err)
 int account_delete(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
     const struct accounts_edit e = {.name = call->name,
-                                    .actor = account_actor(call),
+                                    .actor = handler_actor(call),
                                     .move = "account-delete",
                                     .edit = edit_delete};
     struct account_row row = {0};
@@ -181,7 +181,7 @@ int account_purge(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 
     *ret_old = HANDLER_MANY;
     do {
-        r = metadata_purge_functions(m->db, call->name, PURGE_AT_ONCE, account_actor(call), &list,
+        r = metadata_purge_functions(m->db, call->name, PURGE_AT_ONCE, handler_actor(call), &list,
                                      &n);
         for (size_t i = 0; r == 0 && i < n; i++)
             handler_changed(m, account, list[i].package, list[i].name, list[i].revision,
@@ -220,7 +220,7 @@ int account_remove(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     storage_remove(&m->storage, bucket);
     r = metadata_garbage_bucket(m->db, bucket);
     if (r == 0)
-        r = accounts_remove(&m->accounts, m->db, call->name, account_actor(call));
+        r = accounts_remove(&m->accounts, m->db, call->name, handler_actor(call));
     if (r == NR_ECONFLICT || r == NR_ENOENT)
         r = 0; /* somebody else's departure was quicker, or it was made anew since */
     return r < 0 ? nr_err_set(&call->err, r, "what is left of it: %s", nr_err_text(r)) : 0;

@@ -23,36 +23,6 @@
 #define MERGE_TRIES 100
 #define LIST_MAX 200
 
-static struct fn_key key_of(const struct fn_call *call)
-{
-    return (struct fn_key){nr_str_of(call->account->name), call->package, call->name};
-}
-
-static struct fn_actor actor_of(const struct fn_call *call)
-{
-    return (struct fn_actor){nr_str_of(call->account->name), nr_str_of(call->account->uuid)};
-}
-
-/* The sentence for what the registry said. */
-static int refuse(struct fn_call *call, int r)
-{
-    static const struct {
-        int code;
-        const char *text;
-    } texts[] = {
-        {NR_ENOENT, TEXT_NOT_FOUND},
-        {NR_EEXIST, TEXT_EXISTS},
-        {NR_ECONFLICT, TEXT_CONFLICT},
-        {NR_ENOSPC, TEXT_NO_SPACE},
-    };
-
-    for (size_t i = 0; i < nr_countof(texts); i++) {
-        if (texts[i].code == r)
-            return nr_err_set(&call->err, r, "%s", texts[i].text);
-    }
-    return nr_err_set(&call->err, r, "%s", TEXT_INTERNAL);
-}
-
 static int check_place(struct fnmanager *m, struct fn_call *call)
 {
     struct nr_str account = nr_str_of(call->account->name);
@@ -60,12 +30,12 @@ static int check_place(struct fnmanager *m, struct fn_call *call)
 
     if (call->package.n != 0) {
         r = metadata_package(m->db, account, call->package);
-        return r < 0 ? refuse(call, r) : 0;
+        return r < 0 ? handler_refuse(call, r) : 0;
     }
     r = metadata_name_free(m->db, account, call->name);
     if (r == NR_EEXIST)
         return nr_err_set(&call->err, r, TEXT_OTHER_COLLECTION);
-    return r < 0 ? refuse(call, r) : 0;
+    return r < 0 ? handler_refuse(call, r) : 0;
 }
 
 /* One PUT on its way. */
@@ -116,14 +86,14 @@ static int read_and_merge(struct fnmanager *m, struct fn_call *call, struct put 
 
     fn_row_fini(&p->old);
     fn_row_fini(&p->row);
-    r = metadata_load(m->db, key_of(call), &p->old);
+    r = metadata_load(m->db, handler_key(call), &p->old);
     p->exists = r == 0;
     if (r < 0 && r != NR_ENOENT)
-        return refuse(call, r);
+        return handler_refuse(call, r);
     if (p->exists && !call->overwrite && p->move == MOVE_UPDATE)
-        return refuse(call, NR_EEXIST);
+        return handler_refuse(call, NR_EEXIST);
     if (!p->exists && p->move == MOVE_COMMIT)
-        return refuse(call, NR_ENOENT);
+        return handler_refuse(call, NR_ENOENT);
     r = action_merge(&p->body, p->exists ? &p->old : NULL, p->move, &p->row, &call->err);
     if (r == 0)
         r = set_pin(p, &call->err);
@@ -143,7 +113,7 @@ static int store_code(struct fnmanager *m, struct fn_call *call, struct put *p)
         return 0;
     for (int i = 0; i < 2; i++) {
         why = (struct nr_err){0};
-        r = code_store(&m->storage, key_of(call), p->body.code, p->body.extension,
+        r = code_store(&m->storage, handler_key(call), p->body.code, p->body.extension,
                        fnmanager_next_revision(m), &p->code, &why);
         if (r != NR_ENOSPC || sweep_garbage(&m->storage, m->db, 0) == 0)
             break;
@@ -153,7 +123,7 @@ static int store_code(struct fnmanager *m, struct fn_call *call, struct put *p)
     if (r < 0)
         nr_log(m->config.log, NR_LOG_ERROR, "fnmanager",
                "the code of an action cannot be stored: %s", why.text);
-    return r < 0 ? refuse(call, r) : 0;
+    return r < 0 ? handler_refuse(call, r) : 0;
 }
 
 /* After trouble with the disk nobody knows whether the row will be there after a restart: then the file stays, and the sweeper judges. */
@@ -188,13 +158,13 @@ static int commit(struct fnmanager *m, struct fn_call *call, struct put *p)
             code_into_row(&p->code, &p->row);
         p->row.revision = fnmanager_next_revision(m);
         p->row.updated_ms = nr_wall_ms();
-        r = metadata_commit(m->db, key_of(call), &p->row, p->exists ? p->old.revision : 0,
-                            actor_of(call), &call->err);
+        r = metadata_commit(m->db, handler_key(call), &p->row, p->exists ? p->old.revision : 0,
+                            handler_actor(call), &call->err);
         if (r != NR_ECONFLICT && (r != NR_EEXIST || !call->overwrite))
             break;
     }
     end_tries(m, i);
-    return r < 0 ? refuse(call, r) : 0;
+    return r < 0 ? handler_refuse(call, r) : 0;
 }
 
 static int put_parsed(struct fnmanager *m, struct fn_call *call, struct put *p)
@@ -217,7 +187,7 @@ static int write_action(struct fnmanager *m, struct fn_call *call, const struct 
 
     nr_buf_init(&call->reply, ACTION_REPLY_MAX_BYTES);
     with_code &= row->has_code;
-    entity_write_head(key_of(call), row, with_code, &call->reply);
+    entity_write_head(handler_key(call), row, with_code, &call->reply);
     if (with_code && code != NULL)
         nr_buf_json(&call->reply, *code);
     else if (with_code)
@@ -283,10 +253,10 @@ int action_commit(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 int action_get(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
     struct fn_row row = {0};
-    int r = metadata_load(m->db, key_of(call), &row);
+    int r = metadata_load(m->db, handler_key(call), &row);
 
     *ret_old = 0;
-    r = r < 0 ? refuse(call, r) : write_action(m, call, &row, NULL, call->with_code);
+    r = r < 0 ? handler_refuse(call, r) : write_action(m, call, &row, NULL, call->with_code);
     fn_row_fini(&row);
     return r;
 }
@@ -294,11 +264,11 @@ int action_get(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 /* LATEST, all versions and aliases in one commit. */
 static int delete_loaded(struct fnmanager *m, struct fn_call *call, const struct fn_row *row)
 {
-    struct move_order o = {.key = key_of(call),
+    struct move_order o = {.key = handler_key(call),
                            .number = FN_EVERY_VERSION,
                            .move = MOVE_DELETE,
                            .expected = row->revision,
-                           .actor = actor_of(call)};
+                           .actor = handler_actor(call)};
     struct moved_list moved = {0};
     int r;
 
@@ -317,19 +287,19 @@ int action_delete(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
         struct fn_row row = {0};
         begin_try(m, i);
         nr_buf_fini(&call->reply);
-        if ((r = metadata_load(m->db, key_of(call), &row)) == 0)
+        if ((r = metadata_load(m->db, handler_key(call), &row)) == 0)
             r = delete_loaded(m, call, &row);
         *ret_old = r == 0 ? HANDLER_MANY : 0;
         fn_row_fini(&row);
     }
     end_tries(m, i - 1);
-    return r < 0 ? refuse(call, r) : 0;
+    return r < 0 ? handler_refuse(call, r) : 0;
 }
 
 int action_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
     struct fn_list q = {
-        .key = key_of(call),
+        .key = handler_key(call),
         .limit = call->limit > 0 ? call->limit : LIST_MAX,
         .skip = call->skip,
         .count = call->count,
@@ -341,5 +311,5 @@ int action_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     nr_buf_init(&call->reply, ACTION_REPLY_MAX_BYTES);
     if (r == 0)
         r = metadata_list(m->db, &q);
-    return r < 0 ? refuse(call, r) : 0;
+    return r < 0 ? handler_refuse(call, r) : 0;
 }

@@ -45,7 +45,7 @@ static void write_alias(const struct alias_row *a, struct nr_buf *out)
 static int answer(struct fnmanager *m, struct fn_call *call)
 {
     struct alias_list all = {0};
-    int r = metadata_alias_list(m->db, lifecycle_key(call), &all);
+    int r = metadata_alias_list(m->db, handler_key(call), &all);
     bool found = false;
 
     nr_buf_init(&call->reply, FUNCTIONS_REPLY_MAX_BYTES);
@@ -57,17 +57,17 @@ static int answer(struct fnmanager *m, struct fn_call *call)
     alias_list_fini(&all);
     if (r == 0 && !found)
         r = NR_ENOENT;
-    return r < 0 ? lifecycle_refuse(call, r) : 0;
+    return r < 0 ? handler_refuse(call, r) : 0;
 }
 
 int alias_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
     struct alias_list all = {0};
-    int r = metadata_alias_list(m->db, lifecycle_key(call), &all);
+    int r = metadata_alias_list(m->db, handler_key(call), &all);
 
     *ret_old = 0;
     if (r < 0)
-        return lifecycle_refuse(call, r);
+        return handler_refuse(call, r);
     nr_buf_init(&call->reply, FUNCTIONS_REPLY_MAX_BYTES);
     nr_buf_adds(&call->reply, "{\"aliases\":[");
     for (size_t i = 0; i < all.n; i++) {
@@ -168,11 +168,11 @@ static int change(struct fnmanager *m, struct fn_call *call, struct alias_order 
     bool is_new;
     int r;
 
-    o->key = lifecycle_key(call);
-    o->actor = lifecycle_actor(call);
+    o->key = handler_key(call);
+    o->actor = handler_actor(call);
     o->alias = call->item;
     if ((r = metadata_alias_change(m->db, o, &is_new, &call->err)) < 0)
-        return lifecycle_refuse(call, r);
+        return handler_refuse(call, r);
     nr_auto_free char *package =
         nr_strndup(call->package.n ? call->package.p : "", call->package.n);
     nr_auto_free char *name = nr_strndup(call->name.p, call->name.n);

@@ -1,35 +1,12 @@
 /* Exactly the fields that clients know, in compact JSON: validators of clients refuse others. */
 #include "fnmanager/entity.h"
 
-#include <ctype.h>
-
 #include "fnmanager/lifecycle.h"
 #include "ports/fnmanager.h"
 
-#define NAME_MAX_BYTES 256
-
-/* Word characters first, blanks only inside. */
-int entity_name_check(struct nr_str name, struct nr_err *err)
-{
-    bool good = name.n > 0;
-
-    if (name.n > NAME_MAX_BYTES)
-        return nr_err_set(err, NR_EINVAL, "Name segement longer than allowed: %zu > %d.", name.n,
-                          NAME_MAX_BYTES);
-    for (size_t i = 0; good && i < name.n; i++) {
-        unsigned char c = (unsigned char)name.p[i];
-        bool word = isascii(c) && (isalnum(c) || c == '_');
-        good = word || (i > 0 && c != '\0' && strchr("@.&-", c) != NULL) ||
-               (i > 0 && i + 1 < name.n && c == ' ');
-    }
-    if (!good)
-        return nr_err_set(err, NR_EINVAL, "The name of the entity contains illegal characters.");
-    return 0;
-}
-
 static void write_namespace(struct nr_str account, struct nr_str package, struct nr_buf *out)
 {
-    char both[2 * NAME_MAX_BYTES + 2];
+    char both[2 * ENTITY_NAME_MAX_BYTES + 2];
     int n;
 
     if (package.n == 0) {

@@ -112,7 +112,7 @@ static void write_aliases(const struct fn_row *row, const struct alias_list *ali
 
 int functions_answer(struct fnmanager *m, struct fn_call *call, int64_t number)
 {
-    struct fn_key key = lifecycle_key(call);
+    struct fn_key key = handler_key(call);
     struct alias_list aliases = {0};
     struct fn_row row = {0};
     int r = metadata_load_version(m->db, key, number, &row);
@@ -133,7 +133,7 @@ int functions_answer(struct fnmanager *m, struct fn_call *call, int64_t number)
     }
     alias_list_fini(&aliases);
     fn_row_fini(&row);
-    return r < 0 ? lifecycle_refuse(call, r) : 0;
+    return r < 0 ? handler_refuse(call, r) : 0;
 }
 
 int function_get(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
@@ -153,9 +153,9 @@ int function_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 
     *ret_old = 0;
     nr_buf_init(&call->reply, FUNCTIONS_REPLY_MAX_BYTES);
-    r = metadata_function_list(m->db, lifecycle_key(call).account, page(call), call->skip,
+    r = metadata_function_list(m->db, handler_key(call).account, page(call), call->skip,
                                &call->reply);
-    return r < 0 ? lifecycle_refuse(call, r) : 0;
+    return r < 0 ? handler_refuse(call, r) : 0;
 }
 
 int function_history(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
@@ -164,6 +164,6 @@ int function_history(struct fnmanager *m, struct fn_call *call, uint64_t *ret_ol
 
     *ret_old = 0;
     nr_buf_init(&call->reply, FUNCTIONS_REPLY_MAX_BYTES);
-    r = metadata_history(m->db, lifecycle_key(call), page(call), call->skip, &call->reply);
-    return r < 0 ? lifecycle_refuse(call, r) : 0;
+    r = metadata_history(m->db, handler_key(call), page(call), call->skip, &call->reply);
+    return r < 0 ? handler_refuse(call, r) : 0;
 }

@@ -31,18 +31,21 @@
 
 static int op_resolve(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
-    struct fn_key key = {nr_str_of(call->account->name), call->package, call->name};
-
     *ret_old = 0;
-    return function_resolve(m, key, call->number, &call->fn, &call->err);
+    return function_resolve(m, handler_key(call), call->number, &call->fn, &call->err);
 }
 
 static int op_resolve_alias(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
-    struct fn_key key = {nr_str_of(call->account->name), call->package, call->name};
-
     *ret_old = 0;
-    return alias_resolve(m, key, call->item, &call->split, &call->err);
+    return alias_resolve(m, handler_key(call), call->item, &call->split, &call->err);
+}
+
+static int op_absent(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
+{
+    (void)m;
+    *ret_old = 0;
+    return nr_err_set(&call->err, NR_ENOENT, TEXT_NOT_FOUND);
 }
 
 static const struct {
@@ -110,6 +113,24 @@ static const struct {
     [FN_ALIAS_PUT] = {"alias_put", alias_put},
     [FN_ALIAS_DELETE] = {"alias_delete", alias_delete},
     [FN_ALIAS_ROLLBACK] = {"alias_rollback", alias_rollback},
+    [FN_PACKAGE_LIST] = {"package_list", op_absent},
+    [FN_PACKAGE_PUT] = {"package_put", op_absent},
+    [FN_PACKAGE_GET] = {"package_get", op_absent},
+    [FN_PACKAGE_DELETE] = {"package_delete", op_absent},
+    [FN_TRIGGER_LIST] = {"trigger_list", op_absent},
+    [FN_TRIGGER_PUT] = {"trigger_put", op_absent},
+    [FN_TRIGGER_GET] = {"trigger_get", op_absent},
+    [FN_TRIGGER_DELETE] = {"trigger_delete", op_absent},
+    [FN_TRIGGER_RESOLVE] = {"trigger_resolve", op_absent},
+    [FN_RULE_LIST] = {"rule_list", op_absent},
+    [FN_RULE_PUT] = {"rule_put", op_absent},
+    [FN_RULE_GET] = {"rule_get", op_absent},
+    [FN_RULE_DELETE] = {"rule_delete", op_absent},
+    [FN_RULE_STATE] = {"rule_state", op_absent},
+    [FN_API_CREATE] = {"api_create", op_absent},
+    [FN_API_GET] = {"api_get", op_absent},
+    [FN_API_DELETE] = {"api_delete", op_absent},
+    [FN_API_RESOLVE] = {"api_resolve", op_absent},
 };
 
 /* A change on its way to the loops; freed when both have seen it. Of many changes by one call each has one without a call, and the last
@@ -198,6 +219,35 @@ static void post_back(struct fnmanager *m, struct fn_call *call, uint64_t old_re
         c->name = nr_strndup(call->name.p, call->name.n);
     }
     nr_mailbox_post(c->loop, &c->mail);
+}
+
+struct fn_key handler_key(const struct fn_call *call)
+{
+    return (struct fn_key){nr_str_of(call->account->name), call->package, call->name};
+}
+
+struct fn_actor handler_actor(const struct fn_call *call)
+{
+    return (struct fn_actor){nr_str_of(call->account->name), nr_str_of(call->account->uuid)};
+}
+
+int handler_refuse(struct fn_call *call, int r)
+{
+    static const struct {
+        int code;
+        const char *text;
+    } texts[] = {
+        {NR_ENOENT, TEXT_NOT_FOUND},
+        {NR_EEXIST, TEXT_EXISTS},
+        {NR_ECONFLICT, TEXT_CONFLICT},
+        {NR_ENOSPC, TEXT_NO_SPACE},
+    };
+
+    for (size_t i = 0; i < nr_countof(texts); i++) {
+        if (texts[i].code == r)
+            return nr_err_set(&call->err, r, "%s", texts[i].text);
+    }
+    return nr_err_set(&call->err, r, "%s", TEXT_INTERNAL);
 }
 
 int handler_key_is_good(struct fnmanager *m, struct fn_call *call)

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "common/base/metric.h"
+#include "fnmanager/metadata.h"
 #include "ports/fnmanager.h"
 
 /* How long a call may take, and so which thread runs it. Quick ones have a thread for themselves, so that no invocation waits behind an
@@ -49,6 +50,12 @@ int handler_key_is_good(struct fnmanager *m, struct fn_call *call);
 bool handler_runs_for(struct handler *h, const struct fn_call *call);
 /* Waits until none does. Blocking; a thread that may wait. */
 void handler_wait_for(struct handler *h, const struct fn_call *call);
+
+/* What a call names, and who makes it; lent as the call is. */
+struct fn_key handler_key(const struct fn_call *call);
+struct fn_actor handler_actor(const struct fn_call *call);
+/* The sentence for what the registry said into call->err; returns r. */
+int handler_refuse(struct fn_call *call, int r);
 
 /* What an operation that changed many functions says as the old revision: it has told each by handler_changed(), and `done` comes after
  * them all. */

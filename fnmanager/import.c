@@ -131,7 +131,7 @@ static int store_function(struct reader *r)
         if ((e = check_version(r, &r->now.f.version[i])) < 0)
             return e;
     }
-    e = metadata_import(r->m->db, r->call->name, &r->now.f, account_actor(r->call), &r->why);
+    e = metadata_import(r->m->db, r->call->name, &r->now.f, handler_actor(r->call), &r->why);
     if (e == NR_EEXIST)
         return nr_err_set(&r->why, e, "There is a function of this name already.");
     return e < 0 ? nr_err_set(&r->why, e, "%s", e == NR_ENOSPC ? TEXT_NO_SPACE : TEXT_INTERNAL) : 0;

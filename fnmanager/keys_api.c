@@ -240,7 +240,7 @@ int key_create(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
         return NR_EINVAL;
     if ((r = parse_create(o, &key, &call->err)) < 0)
         return r;
-    if ((r = accounts_key_add(&m->accounts, m->db, &key, account_actor(call), &pair)) == 0) {
+    if ((r = accounts_key_add(&m->accounts, m->db, &key, handler_actor(call), &pair)) == 0) {
         call->status = 201;
         write_made(call, &key, &pair);
     }
@@ -258,7 +258,7 @@ int key_rotate(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     *ret_old = 0;
     if (r < 0)
         return r;
-    r = accounts_key_rotate(&m->accounts, m->db, call->name, call->item, account_actor(call), &key,
+    r = accounts_key_rotate(&m->accounts, m->db, call->name, call->item, handler_actor(call), &key,
                             &pair, &note);
     if (r == 0)
         write_made(call, &key, &pair);
@@ -273,7 +273,7 @@ int key_revoke(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     *ret_old = 0;
     if (r < 0)
         return r;
-    r = accounts_key_revoke(&m->accounts, m->db, call->name, call->item, account_actor(call));
+    r = accounts_key_revoke(&m->accounts, m->db, call->name, call->item, handler_actor(call));
     if (r == NR_ECONFLICT)
         return nr_err_set(
             &call->err, r,

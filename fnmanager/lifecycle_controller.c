@@ -19,34 +19,6 @@
 #define DEADLINE_MAX_S 86400
 #define WINDOWS_LOOK_MS 60000
 
-struct fn_key lifecycle_key(const struct fn_call *call)
-{
-    return (struct fn_key){nr_str_of(call->account->name), call->package, call->name};
-}
-
-struct fn_actor lifecycle_actor(const struct fn_call *call)
-{
-    return (struct fn_actor){nr_str_of(call->account->name), nr_str_of(call->account->uuid)};
-}
-
-int lifecycle_refuse(struct fn_call *call, int r)
-{
-    static const struct {
-        int code;
-        const char *text;
-    } texts[] = {
-        {NR_ENOENT, TEXT_NOT_FOUND},
-        {NR_ECONFLICT, TEXT_CONFLICT},
-        {NR_ENOSPC, TEXT_NO_SPACE},
-    };
-
-    for (size_t i = 0; i < nr_countof(texts); i++) {
-        if (texts[i].code == r)
-            return nr_err_set(&call->err, r, "%s", texts[i].text);
-    }
-    return nr_err_set(&call->err, r, "%s", TEXT_INTERNAL);
-}
-
 static uint64_t next_revision(void *arg)
 {
     return fnmanager_next_revision(arg);
@@ -84,7 +56,7 @@ static int write_states(struct fn_call *call, const struct moved_list *moved)
 {
     nr_buf_init(&call->reply, FUNCTIONS_REPLY_MAX_BYTES);
     nr_buf_adds(&call->reply, "{\"name\":");
-    functions_write_name(lifecycle_key(call), &call->reply);
+    functions_write_name(handler_key(call), &call->reply);
     nr_buf_adds(&call->reply, ",\"states\":[");
     for (size_t i = 0; i < moved->n; i++) {
         int to = moved->item[i].to;
@@ -104,10 +76,10 @@ static int carry(struct fnmanager *m, struct fn_call *call, struct move_order *o
     struct moved_list moved = {0};
     int r;
 
-    o->key = lifecycle_key(call);
-    o->actor = lifecycle_actor(call);
+    o->key = handler_key(call);
+    o->actor = handler_actor(call);
     if ((r = lifecycle_carry(m, o, cancel, &moved, &call->err)) < 0)
-        return lifecycle_refuse(call, r);
+        return handler_refuse(call, r);
     *ret_old = HANDLER_MANY;
     r = write_states(call, &moved);
     free(moved.item);

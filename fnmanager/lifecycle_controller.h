@@ -7,12 +7,6 @@
 #include "fnmanager/manager.h"
 #include "fnmanager/metadata_moves.h"
 
-/* The account, package and name that a call is about, and who makes it; lent by the call. */
-struct fn_key lifecycle_key(const struct fn_call *call);
-struct fn_actor lifecycle_actor(const struct fn_call *call);
-/* The sentence for what the registry said; r is given back. */
-int lifecycle_refuse(struct fn_call *call, int r);
-
 /* Carries out o (its next_revision and arg are filled in here) and tells on_change of every version that moved; `cancel`: their running
  * calls are ended. As metadata_move(). */
 int lifecycle_carry(struct fnmanager *m, struct move_order *o, bool cancel, struct moved_list *ret,

@@ -15,21 +15,6 @@
 #define LIST_MAX 200
 #define REPLY_MAX_BYTES (2 * PREENV_TEXT_MAX_BYTES)
 
-static struct fn_key key_of(const struct fn_call *call)
-{
-    return (struct fn_key){nr_str_of(call->account->name), call->package, call->name};
-}
-
-static struct fn_actor actor_of(const struct fn_call *call)
-{
-    return (struct fn_actor){nr_str_of(call->account->name), nr_str_of(call->account->uuid)};
-}
-
-static int refuse(struct fn_call *call, int r)
-{
-    return nr_err_set(&call->err, r, "%s", r == NR_ENOENT ? TEXT_NOT_FOUND : TEXT_INTERNAL);
-}
-
 /* ---- start --------------------------------------------------------------------------------------------------- */
 
 /* What is measured: a version that may run now. */
@@ -38,12 +23,12 @@ static int fill_run(struct fnmanager *m, struct fn_call *call, struct preenv_run
     struct function *f = NULL;
     struct fn_row row = {0};
     char sha[2 * NR_SHA256_BYTES + 1];
-    int e = function_resolve(m, key_of(call), r->request.version, &f, &call->err);
+    int e = function_resolve(m, handler_key(call), r->request.version, &f, &call->err);
 
     if (e == 0)
         e = lifecycle_may_run(f->state, &call->err);
-    if (e == 0 && (e = metadata_load(m->db, key_of(call), &row)) < 0)
-        (void)refuse(call, e);
+    if (e == 0 && (e = metadata_load(m->db, handler_key(call), &row)) < 0)
+        (void)handler_refuse(call, e);
     if (e == 0) {
         nr_hex(f->sha256, NR_SHA256_BYTES, sha);
         r->function_id = row.function_id;
@@ -86,13 +71,13 @@ static int start(struct fnmanager *m, struct fn_call *call, struct preenv_run *r
     int e = preenv_add(m->db, r);
 
     if (e < 0)
-        return refuse(call, e);
+        return handler_refuse(call, e);
     e = preenv_queue(m->preenv, r, &call->err);
     if (e < 0) { /* no trace of what was refused */
         (void)preenv_forget(m->db, r);
         return e;
     }
-    (void)preenv_audit(m->db, r, actor_of(call), "preenv");
+    (void)preenv_audit(m->db, r, handler_actor(call), "preenv");
     call->status = 202;
     nr_buf_init(&call->reply, REPLY_MAX_BYTES);
     nr_buf_printf(&call->reply, "{\"id\":\"%s\"}", r->id);
@@ -119,9 +104,9 @@ int op_preenv_start(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old
 
 static int load_text(struct fnmanager *m, struct fn_call *call, char **ret)
 {
-    int r = preenv_load_text(m->db, key_of(call), call->item, ret);
+    int r = preenv_load_text(m->db, handler_key(call), call->item, ret);
 
-    return r < 0 ? refuse(call, r) : 0;
+    return r < 0 ? handler_refuse(call, r) : 0;
 }
 
 int op_preenv_get(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
@@ -181,7 +166,7 @@ static void write_drift(struct fnmanager *m, const struct fn_call *call, const c
     char text[240];
 
     if (t && t->production && preenv_read(nr_str_of(latest), r) == 0 &&
-        function_resolve(m, key_of(call), 0, &f, NULL) == 0)
+        function_resolve(m, handler_key(call), 0, &f, NULL) == 0)
         t->production(t, f, r->ended_ms, &p);
     nr_buf_printf(out, ",\"production\":{\"calls\":%lld", (long long)p.calls);
     if (p.calls > 0)
@@ -198,7 +183,7 @@ static void write_drift(struct fnmanager *m, const struct fn_call *call, const c
 int op_preenv_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
     struct listing listing = {.out = &call->reply};
-    struct preenv_list q = {.key = key_of(call),
+    struct preenv_list q = {.key = handler_key(call),
                             .limit = call->limit > 0 ? call->limit : LIST_MAX,
                             .skip = call->skip,
                             .each = add_run,
@@ -217,7 +202,7 @@ int op_preenv_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
         write_drift(m, call, listing.latest, &call->reply);
     nr_buf_addc(&call->reply, '}');
     free(listing.latest);
-    return r < 0 ? refuse(call, r) : 0;
+    return r < 0 ? handler_refuse(call, r) : 0;
 }
 
 /* ---- changing -------------------------------------------------------------------------------------------------- */
@@ -233,7 +218,7 @@ static int load(struct fnmanager *m, struct fn_call *call, struct preenv_run **r
         return r;
     (void)snprintf(id, sizeof(id), "%.*s", (int)call->item.n, call->item.p);
     r = preenv_load(m->db, id, ret);
-    return r < 0 ? refuse(call, r) : 0;
+    return r < 0 ? handler_refuse(call, r) : 0;
 }
 
 static void write_run(struct fn_call *call, const struct preenv_run *r)
@@ -251,7 +236,7 @@ static int cancel(struct fnmanager *m, struct fn_call *call, struct preenv_run *
                           preenv_state_text(r->state));
     if (preenv_cancel(m->preenv, r->id, &waited) < 0)
         waited = true; /* a row that nobody works on */
-    (void)preenv_audit(m->db, r, actor_of(call), "preenv-cancel");
+    (void)preenv_audit(m->db, r, handler_actor(call), "preenv-cancel");
     if (!waited) {
         call->status = 202;
         (void)snprintf(r->phase, sizeof(r->phase), "is being cancelled");
@@ -263,7 +248,7 @@ static int cancel(struct fnmanager *m, struct fn_call *call, struct preenv_run *
     (void)snprintf(r->reason, sizeof(r->reason), "It was cancelled before its turn came.");
     int e = preenv_store(m->db, r);
 
-    return e < 0 ? refuse(call, e) : 0;
+    return e < 0 ? handler_refuse(call, e) : 0;
 }
 
 int op_preenv_cancel(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
@@ -298,7 +283,7 @@ static int apply(struct fnmanager *m, struct fn_call *call, struct preenv_run *r
         return e;
     r->applied = true;
     e = preenv_store(m->db, r);
-    return e < 0 ? refuse(call, e) : 0;
+    return e < 0 ? handler_refuse(call, e) : 0;
 }
 
 int op_preenv_apply(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
@@ -308,7 +293,7 @@ int op_preenv_apply(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old
 
     *ret_old = 0;
     if (e == 0 && (e = apply(m, call, r)) == 0) {
-        (void)preenv_audit(m->db, r, actor_of(call), "preenv-apply");
+        (void)preenv_audit(m->db, r, handler_actor(call), "preenv-apply");
         write_run(call, r);
     }
     preenv_run_free(r);

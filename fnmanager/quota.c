@@ -122,7 +122,7 @@ static int edit_quota(struct account_row *row, void *arg, struct nr_err *err)
 int quota_put(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
     const struct accounts_edit e = {.name = call->name,
-                                    .actor = account_actor(call),
+                                    .actor = handler_actor(call),
                                     .move = "account-quota",
                                     .edit = edit_quota,
                                     .arg = call};

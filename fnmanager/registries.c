@@ -96,11 +96,6 @@ int registry_is_allowed(const struct fnmanager *m, const char *host, struct nr_e
 
 /* ---- the API ------------------------------------------------------------------------------------------------ */
 
-static struct fn_actor actor_of(const struct fn_call *call)
-{
-    return (struct fn_actor){nr_str_of(call->account->name), nr_str_of(call->account->uuid)};
-}
-
 static int host_of(struct fn_call *call, char out[static IMAGE_HOST_BYTES])
 {
     nr_auto_free char *text = nr_strndup(call->item.p, call->item.n);
@@ -168,7 +163,7 @@ static int store(struct fnmanager *m, struct fn_call *call, const char *host, co
         nr_log(m->config.log, NR_LOG_ERROR, "fnmanager",
                "credentials of a registry cannot be sealed: %s", why.text);
     if (r == 0)
-        r = metadata_registry_put(m->db, &row, actor_of(call));
+        r = metadata_registry_put(m->db, &row, handler_actor(call));
     return r < 0 ? nr_err_set(&call->err, r, "%s", r == NR_ENOSPC ? TEXT_NO_SPACE : TEXT_INTERNAL)
                  : 0;
 }
@@ -201,7 +196,7 @@ int registry_delete(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old
     if (r < 0)
         return r;
     r = metadata_registry_delete(m->db, nr_str_of(call->account->name), nr_str_of(host),
-                                 actor_of(call));
+                                 handler_actor(call));
     if (r < 0)
         return nr_err_set(&call->err, r, "%s", r == NR_ENOENT ? TEXT_NOT_FOUND : TEXT_INTERNAL);
     write_registry(call, host, NULL);

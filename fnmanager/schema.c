@@ -163,5 +163,23 @@ static const char step_images[] =
     " ON CONFLICT(account, pin) DO UPDATE SET ours = max(ours, excluded.ours);"
     " DELETE FROM images WHERE account = old.name; END;";
 
-const char *const schema_steps[] = {step_1, step_2,        step_3,      step_4,
-                                    step_5, step_accounts, step_images, NULL};
+/* Packages, triggers, rules and APIs: their lists by change, what stands behind a binding, the steps of sequences (JSON array of references; ""
+ * for what is none), the version that a rule names (0 and "": LATEST), and an API's own document, of which `routes` is what is served. They go with
+ * their account. */
+static const char step_entities[] =
+    "ALTER TABLE versions ADD COLUMN components TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE rules ADD COLUMN action_version INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE rules ADD COLUMN action_alias TEXT NOT NULL DEFAULT '';"
+    "CREATE INDEX packages_by_change ON packages(account, updated_ms DESC, revision DESC);"
+    "CREATE INDEX packages_by_binding ON packages(binding_account, binding_name) WHERE binding_name IS NOT NULL;"
+    "CREATE INDEX triggers_by_change ON triggers(account, updated_ms DESC, revision DESC);"
+    "CREATE INDEX rules_by_change ON rules(account, updated_ms DESC, revision DESC);"
+    "CREATE TABLE apis(account TEXT NOT NULL, base_path TEXT NOT NULL, name TEXT NOT NULL, document TEXT NOT NULL,"
+    " updated_ms INTEGER NOT NULL, PRIMARY KEY(account, base_path)) WITHOUT ROWID;"
+    "CREATE TRIGGER entities_gone AFTER DELETE ON accounts BEGIN"
+    " DELETE FROM packages WHERE account = old.name; DELETE FROM triggers WHERE account = old.name;"
+    " DELETE FROM rules WHERE account = old.name; DELETE FROM routes WHERE account = old.name;"
+    " DELETE FROM apis WHERE account = old.name; END;";
+
+const char *const schema_steps[] = {step_1,        step_2,      step_3,        step_4, step_5,
+                                    step_accounts, step_images, step_entities, NULL};

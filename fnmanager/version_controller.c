@@ -19,7 +19,7 @@
 
 static int write_versions(struct fnmanager *m, struct fn_call *call, int64_t number)
 {
-    struct fn_key key = lifecycle_key(call);
+    struct fn_key key = handler_key(call);
     struct alias_list aliases = {0};
     int r = metadata_alias_list(m->db, key, &aliases);
 
@@ -27,7 +27,7 @@ static int write_versions(struct fnmanager *m, struct fn_call *call, int64_t num
     if (r == 0)
         r = metadata_version_list(m->db, key, number, &aliases, &call->reply);
     alias_list_fini(&aliases);
-    return r < 0 ? lifecycle_refuse(call, r) : 0;
+    return r < 0 ? handler_refuse(call, r) : 0;
 }
 
 int version_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
@@ -101,8 +101,8 @@ int version_publish(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old
 {
     static const char *const fields[] = {"note", NULL};
     nr_auto_json json_t *body = api_body_read(call->body, fields, &call->err);
-    struct publish_order o = {.key = lifecycle_key(call),
-                              .actor = lifecycle_actor(call),
+    struct publish_order o = {.key = handler_key(call),
+                              .actor = handler_actor(call),
                               .revision = fnmanager_next_revision(m)};
     int64_t number = 0;
     int r;
@@ -113,7 +113,7 @@ int version_publish(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old
     if ((r = api_body_text(body, "note", NOTE_MAX_BYTES, &o.note, &call->err)) < 0)
         return r;
     if ((r = metadata_publish(m->db, &o, &number, &call->err)) < 0)
-        return lifecycle_refuse(call, r);
+        return handler_refuse(call, r);
     keep_newest(m, o.key);
     *ret_old = HANDLER_MANY;
     call->status = 201;
@@ -140,7 +140,7 @@ static void write_number(const char *name, int64_t number, struct nr_buf *out)
 
 int version_diff(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
-    struct fn_key key = lifecycle_key(call);
+    struct fn_key key = handler_key(call);
     struct fn_row from = {0}, to = {0};
     int64_t other;
     int r;
@@ -159,5 +159,5 @@ int version_diff(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     nr_buf_addc(&call->reply, '}');
     fn_row_fini(&from);
     fn_row_fini(&to);
-    return r < 0 ? lifecycle_refuse(call, r) : 0;
+    return r < 0 ? handler_refuse(call, r) : 0;
 }

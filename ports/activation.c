@@ -1,6 +1,7 @@
 /* The life of the shared objects of the ports: counting, freeing, names of their states. No decisions. */
 #include "ports/activation.h"
 #include "ports/grants.h"
+#include "ports/target.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -176,11 +177,17 @@ void function_unref(struct function *f)
     if (f == NULL || atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) > 1)
         return;
     char *const texts[] = {
-        f->account,         f->package, f->name,  f->path, f->version,   f->kind,
-        f->image,           f->exec,    f->main,  f->file, f->code_path, f->parameters,
-        f->init_parameters, f->limits,  f->reason};
+        f->account,         f->package, f->name,   f->path,    f->version,   f->kind,
+        f->image,           f->exec,    f->main,   f->file,    f->code_path, f->parameters,
+        f->init_parameters, f->limits,  f->reason, f->binding, f->web.secret};
     for (size_t i = 0; i < nr_countof(texts); i++)
         free(texts[i]);
+    for (char **name = f->final_names; name && *name; name++)
+        free(*name);
+    free(f->final_names);
+    for (size_t i = 0; i < f->step_count; i++)
+        function_target_fini(&f->steps[i]);
+    free(f->steps);
     grants_unref(f->grants);
     free(f);
 }

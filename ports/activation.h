@@ -21,6 +21,11 @@
 
 struct controller;
 struct slot;
+struct composition; /* controller: a sequence or a composition that runs */
+struct fire;        /* controller: a trigger that is fired */
+
+/* What ran: of the record. */
+enum activation_kind { ACTIVATION_FUNCTION, ACTIVATION_TRIGGER };
 
 /* How the function ended: status of the record. */
 enum outcome_status {
@@ -55,7 +60,10 @@ struct outcome {
 
 struct activation {
     /* in: set by who makes it (gateway, or the controller for a reloaded row) before controller_invoke() */
-    struct account *account;     /* shared */
+    enum activation_kind kind;
+    struct account *account; /* shared: in whose name it runs, and who has the record */
+    struct nr_str
+        space; /* namespace of the target, decoded, in the arena; n == 0: the account's own */
     struct nr_str package, name; /* of the target, decoded, in the arena; package.n == 0: none */
     int64_t number;      /* the published version that was asked for; 0: LATEST, or by alias */
     struct nr_str alias; /* that was asked for, in the arena; n == 0: none */
@@ -79,9 +87,11 @@ struct activation {
         client_gone; /* set by the gateway: nobody reads the reply; the record is kept all the same */
 
     /* the record */
-    char id[33];                        /* "" until admitted */
-    char cause[33];                     /* parent, or "" */
-    struct function *fn;                /* shared, from resolve on */
+    char id[33];             /* "" until admitted */
+    char cause[33];          /* parent, or "" */
+    bool caused_by_sequence; /* a step of a sequence or composition: annotation causedBy */
+    uint64_t steps_us;       /* of a sequence or composition: the run times of its steps */
+    struct function *fn;     /* shared, from resolve on */
     int64_t start_wall_ms, end_wall_ms; /* labels: start of init or run, end of run */
     uint64_t accepted_us, borrowed_us, started_us, answered_us; /* monotonic */
     uint64_t init_us;                                           /* 0: the container was warm */
@@ -104,6 +114,11 @@ struct activation {
     /* controller */
     enum controller_state c;
     struct controller *ctl;
+    struct activation *
+        parent; /* shared: the sequence or composition whose step it is; it is not admitted by itself then, and its answer
+                                  goes to on_reply however long it takes */
+    struct composition *composition; /* made: of a sequence or conductor from C_RUN on */
+    struct fire *fire; /* of a trigger, and of the calls that it starts until they are on disk */
     struct nr_deadline wait;         /* blocking wait */
     struct nr_link in_account;       /* controller's list of live ones */
     struct nr_db_job row;            /* accept or claim under way */

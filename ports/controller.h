@@ -30,7 +30,30 @@ void controller_start(struct controller *c);
 /* Takes over one reference of a (given). on_reply comes once, maybe before this returns. */
 void controller_invoke(struct controller *c, struct activation *a);
 
-/* A function changed: forget its snapshots, tell the invoker. Wired to fnmanager_config.on_change. */
+/* Fires the trigger a->name of a->account (a->kind is ACTIVATION_TRIGGER): its record and the rows of all calls that its active rules start are
+ * on disk, in one transaction, before its 202. 204 with no body and no record when no rule is active. Takes over one reference of a (given);
+ * on_reply comes once, maybe before this returns. `headers` (JSON object text, lent during the call; n == 0: none) becomes the parameter
+ * __ow_headers of the calls. */
+void controller_fire(struct controller *c, struct activation *a, struct nr_str headers);
+
+/* A question for a function as a call of the same names would find it, from the same cache; lent until done. */
+struct function_query {
+    /* in; texts lent until done */
+    struct account *account; /* shared: in whose name */
+    struct nr_str space, package, name;
+    int64_t number;
+    struct nr_str alias;                    /* its first version */
+    void (*done)(struct function_query *q); /* once, maybe before controller_find() returns */
+    void *owner;
+    /* out */
+    struct nr_err err;   /* NR_ENOENT, NR_EFORBIDDEN, ... */
+    struct function *fn; /* shared, given; also one that may not run */
+    /* private */
+    struct activation *a;
+};
+void controller_find(struct controller *c, struct function_query *q);
+
+/* A function, a package or a trigger changed: forget snapshots, tell the invoker. Wired to fnmanager_config.on_change. */
 void controller_on_change(void *controller, const char *account, const char *package,
                           const char *name, uint64_t old_revision, enum fn_change what);
 

@@ -12,6 +12,8 @@
 #include "common/net/loop.h"
 #include "ports/function.h"
 #include "ports/node.h"
+#include "ports/target.h"
+#include "ports/trigger.h"
 
 struct fnmanager;
 struct grant_device;
@@ -32,7 +34,10 @@ struct runtime_kind {
 enum fn_change {
     FN_REPLACED, /* the revision runs no more calls: its containers end when their calls have ended */
     FN_KEPT, /* asked for anew, but the revision's containers stay: an update window, an alias; the revision may be 0 */
-    FN_CANCEL, /* as replaced, and its running calls are ended now */
+    FN_CANCEL,          /* as replaced, and its running calls are ended now */
+    FN_PACKAGE_CHANGED, /* of `package`, the name is "": what it binds, its parameters or who may use it; the revision means nothing */
+    FN_TRIGGER_CHANGED, /* of the trigger `name`, or of its rules */
+    FN_APIS_CHANGED,    /* of the account's APIs; no names */
 };
 
 struct fnmanager_config {
@@ -81,8 +86,13 @@ int fnmanager_authenticate(struct fnmanager *m, struct nr_str uuid, struct nr_st
  * or rotated, lost a scope, or when its account is suspended or leaves, whoever has its name since. Any thread, from memory. */
 bool fnmanager_still_good(struct fnmanager *m, const struct account *account);
 
+/* The account `name` as the platform itself acts for it (shared, given; uuid "", no key, no scope), whoever called: for web actions and API routes,
+ * which run in their owner's name. NR_ENOENT; an account that is suspended or leaves is NR_EAUTH with the sentence. Any thread, from memory. */
+int fnmanager_account(struct fnmanager *m, struct nr_str name, struct account **ret,
+                      struct nr_err *err);
+
 enum fn_op {
-    FN_RESOLVE,    /* account (owner), package, name, number -> fn */
+    FN_RESOLVE,    /* account (in whose name), space, package, name, number -> fn */
     FN_ACTION_PUT, /* body, overwrite */
     FN_ACTION_GET, /* code */
     FN_ACTION_DELETE,
@@ -109,7 +119,7 @@ enum fn_op {
     FN_ACCOUNT_LIMITS, /* name, body {"invocationsPerMinute","concurrentInvocations","firesPerMinute"} */
     FN_GRANTS_GET, /* name: the account */
     FN_GRANTS_PUT, /* name, body as grants_read() takes it; each function of the account becomes new */
-    FN_RESOLVE_ALIAS, /* account (owner), package, name, item: the alias -> split */
+    FN_RESOLVE_ALIAS, /* account (in whose name), space, package, name, item: the alias -> split */
     FN_IMAGE_LIST,
     FN_IMAGE_PULL,      /* body {"reference"} */
     FN_IMAGE_PULL_WORK, /* the function manager's own */
@@ -142,7 +152,32 @@ enum fn_op {
     FN_ALIAS_PUT, /* item; body {"version"} or {"weights"}, {"protected"} -> 201 when it is new */
     FN_ALIAS_DELETE,   /* item */
     FN_ALIAS_ROLLBACK, /* item */
+    FN_PACKAGE_LIST,   /* space; limit, skip, count */
+    FN_PACKAGE_PUT,    /* package; body, overwrite */
+    FN_PACKAGE_GET,    /* space, package */
+    FN_PACKAGE_DELETE, /* package, force */
+    FN_TRIGGER_LIST,   /* limit, skip, count */
+    FN_TRIGGER_PUT,    /* name; body, overwrite */
+    FN_TRIGGER_GET,
+    FN_TRIGGER_DELETE,
+    FN_TRIGGER_RESOLVE, /* account (owner), name -> trigger */
+    FN_RULE_LIST,       /* limit, skip, count */
+    FN_RULE_PUT,        /* name; body, overwrite */
+    FN_RULE_GET,
+    FN_RULE_DELETE,
+    FN_RULE_STATE, /* name, body {"status"}: POST; the reply is empty */
+    FN_API_CREATE, /* body {"apidoc":{...}}; item: scheme and host that the client used, "http://host:port" */
+    FN_API_GET,     /* api; item as above */
+    FN_API_DELETE,  /* api */
+    FN_API_RESOLVE, /* name: the account -> apis */
     FN_OPS
+};
+
+/* Which APIs a call means; absent texts have no bytes. */
+struct api_query {
+    struct nr_str base_path; /* or the API's name */
+    struct nr_str path, method;
+    int limit, skip;
 };
 
 /* fn_call.number when no version was named: for a move LATEST and every published one. */
@@ -151,7 +186,9 @@ enum fn_op {
 struct fn_call {
     /* in: lent until done */
     enum fn_op op;
-    struct account *account; /* shared: the caller; FN_RESOLVE: the owner's name is account->name */
+    struct account *account; /* shared: the caller */
+    struct nr_str
+        space; /* the namespace that the path names, decoded; n == 0: the caller's own. Of another's only what is shared is seen */
     struct nr_str package, name; /* decoded and checked by the caller with entity_name_check() */
     int64_t number;              /* of a published version; 0: LATEST; FN_EVERY_VERSION */
     struct nr_str item; /* what else the path names: an alias, a key's uuid, a PreEnv run, ... */
@@ -159,7 +196,8 @@ struct fn_call {
     struct nr_str transaction;
     struct nr_str
         sha256; /* FN_ACTION_PUT: of the code's file, as the client says it in hex; p NULL: not said */
-    bool overwrite, with_code, count;
+    const struct api_query *api; /* FN_API_GET, FN_API_DELETE */
+    bool overwrite, with_code, count, force;
     int limit, skip; /* limit 0 is the maximum, 200 */
     struct nr_loop *loop;
     void (*done)(struct fn_call *c);
@@ -173,6 +211,8 @@ struct fn_call {
     int64_t file_bytes;
     struct function *
         fn; /* FN_RESOLVE: shared, given to the caller; also one that may not run (FN_BLOCKED, FN_RETIRED) */
+    struct trigger *trigger;  /* FN_TRIGGER_RESOLVE: shared, given to the caller */
+    struct api_table *apis;   /* FN_API_RESOLVE: shared, given to the caller */
     struct alias_split split; /* FN_RESOLVE_ALIAS: where it points, n is at least 1 */
     /* private */
     enum fn_change change; /* of the revision that the operation replaced */
@@ -197,8 +237,5 @@ void fnmanager_registry_auth(struct fnmanager *m, const char *account, const cha
 /* JSON member for GET /: {"python":[{"kind":..,"image":..,"default":..}],...}. */
 void fnmanager_runtimes(struct fnmanager *m, struct nr_buf *out);
 void fnmanager_metrics(struct fnmanager *m, struct nr_buf *out);
-
-/* OpenWhisk's rule for names: 0, or NR_EINVAL with the exact text. */
-int entity_name_check(struct nr_str name, struct nr_err *err);
 
 #endif

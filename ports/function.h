@@ -38,15 +38,48 @@ struct function_gpu {
     int percentage;    /* of each one's use; 0: not asked for */
 };
 
-/* One version of one function, with its settings. All texts are part of the snapshot. */
+/* What an annotation, a rule, a route or a sequence names: a function, and which version of it. As a text: "/ns/name", "/ns/pkg/name", behind it
+ * "?version=3" or "?alias=prod" (a `?` is in no name). */
+struct function_target {
+    char *account; /* namespace */
+    char *package; /* "" when in none */
+    char *name;
+    int64_t number; /* of a published version; 0: LATEST, or by alias */
+    char *alias;    /* "" when none is named */
+};
+
+/* Who may call a web action over /api/v1/web. */
+enum web_access {
+    WEB_CLOSED, /* it is none */
+    WEB_OPEN,
+    WEB_KEY,    /* with any valid key */
+    WEB_SECRET, /* with the text of `secret` in X-Require-Whisk-Auth */
+};
+
+/* What the web annotations say. */
+struct function_web {
+    enum web_access access;
+    bool raw; /* raw-http */
+    bool
+        custom_options; /* web-custom-options: OPTIONS calls it, and it makes its own CORS headers */
+    char *secret;       /* "" but with WEB_SECRET */
+};
+
+/* Which activations get a record: annotation narae.store. */
+enum store_policy { STORE_ALL, STORE_ERRORS, STORE_NONE };
+
+/* One version of one function, with its settings, as one account calls it. All texts are part of the snapshot. */
 struct function {
     _Atomic int refs;
-    uint64_t revision; /* unique in this installation; a new one with every change */
-    char *account;     /* owner's name */
-    char *package;     /* "" when it is in none */
+    /* Unique in this installation; a new one with every change. Called through a binding or by another account, or out of a package with
+     * parameters, it has one of its own, so that its containers are shared with nobody else's. */
+    uint64_t revision;
+    char *account; /* in whose name it runs: the owner's, or of who calls a shared one */
+    char *package; /* as it is called; "" when it is in none */
     char *name;
-    char
-        *path; /* "ns/name" or "ns/pkg/name": annotation path, __OW_ACTION_NAME without the slash */
+    char *
+        path; /* whose code runs, "ns/name" or "ns/pkg/name": annotation path, __OW_ACTION_NAME without the slash */
+    char *binding;     /* "ns/name" of the binding through which it is called; "" when none */
     char *version;     /* "0.0.1" */
     int64_t published; /* 1, 2, 3…; 0: LATEST */
     enum function_state state;
@@ -75,6 +108,14 @@ struct function {
     struct function_gpu gpu;
     enum function_network network;
     bool provide_api_key;
+    bool conductor; /* its result says what runs next */
+    struct function_web web;
+    /* Annotation final: names of parameters that a call must not give; ends with NULL; NULL: none. */
+    char **final_names;
+    struct function_target
+        *steps;        /* of a sequence: what runs one after the other; kind is "sequence" then */
+    size_t step_count; /* 0: it is none */
+    enum store_policy store;
     bool trial; /* of PreEnv: its calls are no traffic of the function */
     struct grants *
         grants; /* shared: what the administrator allows the account, and this function asks for; NULL: nothing */

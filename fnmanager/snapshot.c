@@ -1,0 +1,151 @@
+/* A snapshot is made whole: parameters split into those of every run and those of the start, annotations that mean something turned
+ * into fields, the image of the kind filled in as the platform has it now.
+ */
+#include "fnmanager/snapshot.h"
+
+#include "common/base/clock.h"
+#include "common/base/json.h"
+#include "fnmanager/entity.h"
+#include "fnmanager/grants_api.h"
+#include "fnmanager/image_annotation.h"
+#include "fnmanager/kinds.h"
+#include "fnmanager/lifecycle.h"
+#include "ports/grants.h"
+
+static char *joined(const char *a, const char *b, const char *c)
+{
+    size_t n = strlen(a) + strlen(b) + strlen(c) + 3;
+    char *out = nr_alloc(n);
+
+    (void)snprintf(out, n, "%s/%s%s%s", a, b, *b != '\0' ? "/" : "", c);
+    return out;
+}
+
+static int split_parameters(const char *stored, struct function *f)
+{
+    nr_auto_json json_t *all = nr_json_parse(nr_str_of(stored), NULL);
+    nr_auto_json json_t *run = json_object();
+    nr_auto_json json_t *init = json_object();
+    size_t i;
+    json_t *e;
+
+    if (all == NULL)
+        return NR_ENOMEM;
+    json_array_foreach(all, i, e) {
+        json_t *into = json_is_true(json_object_get(e, "init")) ? init : run;
+        (void)json_object_set(into, json_string_value(json_object_get(e, "key")),
+                              json_object_get(e, "value"));
+    }
+    f->parameters = nr_json_text(run, NULL);
+    f->init_parameters = nr_json_text(init, NULL);
+    return f->parameters != NULL && f->init_parameters != NULL ? 0 : NR_ENOMEM;
+}
+
+/* What was asked for when the function was stored may have been taken away since: then it does not run. */
+static int set_grants(struct fnmanager *m, struct fn_key key, const char *stored,
+                      struct function *f, struct nr_err *err)
+{
+    nr_auto_json json_t *annotations = nr_json_parse(nr_str_of(stored), NULL);
+    struct grants *has = NULL;
+    int r = grants_of_account(m, key.account, &has, err);
+
+    if (r == 0)
+        r = grants_for_function(has, annotations, f->network == FN_NET_EGRESS, &f->grants, err);
+    grants_unref(has);
+    return r;
+}
+
+static int set_image(struct fnmanager *m, const struct fn_row *row, struct function *f,
+                     bool *ret_native, struct nr_err *err)
+{
+    const struct runtime_kind *kind;
+
+    *ret_native = false;
+    if (strcmp(row->kind, KIND_BLACKBOX) == 0) {
+        *ret_native = kinds_image_is_native(row->image);
+        f->relay = !*ret_native;
+        nr_auto_free char *pin =
+            f->relay ? image_pin_of(nr_str_of(row->annotations)) : nr_strdup("");
+
+        f->image = nr_strdup(!f->relay ? m->native_image : pin[0] ? pin : row->image);
+        return 0;
+    }
+    if ((kind = kinds_resolve(m->config.kinds, row->kind, err)) == NULL)
+        return NR_EINVAL;
+    f->image = nr_strdup(kind->image);
+    return 0;
+}
+
+static void set_limits(const struct fn_row *row, struct function *f)
+{
+    struct nr_buf text;
+
+    nr_buf_init(&text, 512);
+    entity_write_limits(&row->limits, &text);
+    f->limits = nr_buf_detach(&text, NULL);
+    nr_buf_fini(&text);
+    f->timeout_ms = row->limits.timeout_ms;
+    f->memory_mb = row->limits.memory_mb;
+    f->log_max_bytes = row->limits.logs_mb << 20;
+    f->concurrency = (int)row->limits.concurrency;
+    f->instances = row->limits.instances > 0 ? row->limits.instances : 0;
+}
+
+/* A window whose end is due but not yet told is over: nobody is held for it. */
+static uint32_t hold_of(const struct fn_row *row)
+{
+    bool open = row->state == FN_UPDATING && row->deadline_ms > nr_wall_ms();
+
+    return open ? (uint32_t)row->hold_ms : 0;
+}
+
+static int fill(struct fnmanager *m, struct fn_key key, const struct fn_row *row,
+                struct function *f, struct nr_err *err)
+{
+    bool native;
+    int r;
+
+    f->revision = row->revision;
+    f->published = row->number;
+    f->state = row->state;
+    f->reason = nr_strdup(row->reason);
+    f->hold_ms = hold_of(row);
+    f->account = nr_strndup(key.account.p, key.account.n);
+    f->package = key.package.n != 0 ? nr_strndup(key.package.p, key.package.n) : nr_strdup("");
+    f->name = nr_strndup(key.name.p, key.name.n);
+    f->path = joined(f->account, f->package, f->name);
+    f->version = nr_strdup(row->version);
+    f->kind = nr_strdup(row->kind);
+    f->main = nr_strdup(row->main);
+    f->binary = row->binary;
+    f->file = nr_strdup(row->file);
+    f->code_path =
+        row->file[0] != '\0' ? storage_path(&m->storage, row->folder, row->file) : nr_strdup("");
+    f->code_bytes = row->code_bytes;
+    memcpy(f->sha256, row->sha256, sizeof(f->sha256));
+    set_limits(row, f);
+    if ((r = set_image(m, row, f, &native, err)) < 0)
+        return r;
+    snapshot_annotations(row->annotations, native, f);
+    if (lifecycle_may_run(f->state, NULL) == 0 &&
+        (r = set_grants(m, key, row->annotations, f, err)) < 0)
+        return r;
+    if ((r = split_parameters(row->parameters, f)) < 0 || f->limits == NULL)
+        return nr_err_set(err, NR_ENOMEM, "There is no memory to load the function.");
+    return 0;
+}
+
+int snapshot_make(struct fnmanager *m, struct fn_key key, const struct fn_row *row,
+                  struct function **ret, struct nr_err *err)
+{
+    struct function *f = nr_alloc(sizeof(*f));
+    int r;
+
+    atomic_init(&f->refs, 1);
+    r = fill(m, key, row, f, err);
+    if (r == 0)
+        *ret = f;
+    else
+        function_unref(f);
+    return r;
+}

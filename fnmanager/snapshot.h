@@ -1,0 +1,16 @@
+/* From a stored version to the snapshot that calls run from. Blocking; any thread.
+ */
+#ifndef NR_FNMANAGER_SNAPSHOT_H
+#define NR_FNMANAGER_SNAPSHOT_H
+
+#include "fnmanager/manager.h"
+
+/* Makes *ret (shared, given) of a row of `key` (lent). NR_EFORBIDDEN, NR_EINVAL, NR_ENOMEM with a sentence: what the function asks for is not
+ * granted or not there any more. */
+int snapshot_make(struct fnmanager *m, struct fn_key key, const struct fn_row *row,
+                  struct function **ret, struct nr_err *err);
+
+/* Fills the fields of f that annotations (JSON array text) tell; `native`: it runs executables. */
+void snapshot_annotations(const char *annotations, bool native, struct function *f);
+
+#endif
