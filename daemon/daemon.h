@@ -1,0 +1,72 @@
+/* What the files of the daemon share: the process and its parts. Loop's thread, but for the start.
+ */
+#ifndef NR_DAEMON_DAEMON_H
+#define NR_DAEMON_DAEMON_H
+
+#include <pthread.h>
+
+#include "common/base/list.h"
+#include "daemon/options.h"
+#include "ports/gateway.h"
+
+struct preenv_tester;
+
+enum { DAEMON_PATH_BYTES = 4096 };
+
+struct daemon {
+    struct options options;
+    struct nr_option_set sets[2];
+    struct nr_loop loop;
+    struct nr_log log;
+    struct node node;
+    struct nr_tls *tls;
+    struct fnmanager *fnmanager;
+    struct invoker *invoker;
+    struct preenv_tester *tester;
+    struct controller *controller;
+    struct gateway *gateway;
+    struct grant_device *devices;
+    struct node_gpu *gpus;
+    pthread_mutex_t images_lock; /* of no_images: the invoker takes no further image calls */
+    bool no_images;
+    uv_signal_t term, intr, hup;
+    char run[DAEMON_PATH_BYTES], agent[DAEMON_PATH_BYTES], installation[17];
+    int lock_fd, open_parts, argc;
+    bool stopping, left_some;
+    struct nr_link forgettings; /* accounts that are leaving */
+    char **argv;
+};
+
+/* ---- places.c: what a start needs of the host. Each is 0, or NR_E* with a sentence that says what to do. Blocking. ---- */
+
+/* The data folder is made and ours until the process ends. */
+int place_lock_data(struct daemon *d, struct nr_err *err);
+/* A random name for this data folder, kept in it: the label by which containers are found again. */
+int place_name_installation(struct daemon *d, struct nr_err *err);
+/* The folder of sockets. */
+int place_find_run(struct daemon *d, struct nr_err *err);
+int place_find_agent(struct daemon *d, struct nr_err *err);
+/* Cores and memory; before any part is opened. */
+void place_size_node(struct daemon *d);
+int place_open_tls(struct daemon *d, struct nr_err *err);
+/* Before anything is made on the host that a start which fails would leave there. */
+int place_try_listen(struct daemon *d, struct nr_err *err);
+int place_read_devices(struct daemon *d, struct nr_err *err);
+int place_read_gpus(struct daemon *d, struct nr_err *err);
+/* Does only this host reach the address? */
+bool place_on_loopback(const char *listen);
+
+/* ---- parts.c: the components, opened in one order and wired through their ports. ---- */
+
+int part_open_loop(struct daemon *d, struct nr_err *err);
+int part_open_fnmanager(struct daemon *d, struct nr_err *err);
+int part_open_invoker(struct daemon *d, struct nr_err *err);
+int part_open_preenv(struct daemon *d, struct nr_err *err);
+int part_open_controller(struct daemon *d, struct nr_err *err);
+int part_open_gateway(struct daemon *d, struct nr_err *err);
+/* The invoker takes no further image calls; any thread. */
+void part_end_images(struct daemon *d);
+/* Accounts that were leaving are left as they are: the next start goes on. The loop has stopped. */
+void part_end_forgettings(struct daemon *d);
+
+#endif

@@ -1,0 +1,230 @@
+/* The components: how each is opened, and who calls whom. What stands behind a port is decided here, once. */
+#include "daemon/daemon.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "daemon/runtime_images.h"
+#include "ports/preenv.h"
+
+static const struct runtime_kind kinds[] = {
+    {"python:3", "python", NARAE_IMAGE_PYTHON, ".py", true, NULL},
+    {"python:3.11", "python", NARAE_IMAGE_PYTHON, ".py", false, "python:3"},
+    {"nodejs:18", "nodejs", NARAE_IMAGE_NODEJS, ".js", true, NULL},
+    {NULL, NULL, NULL, NULL, false, NULL},
+};
+
+/* An account that is leaving: the controller's part, then the invoker's. */
+struct forgetting {
+    struct nr_link link; /* in d->forgettings */
+    struct daemon *daemon;
+    char *account;
+    void (*done)(void *arg);
+    void *arg;
+};
+
+static void end_forgetting(void *arg)
+{
+    struct forgetting *f = arg;
+    void (*done)(void *) = f->done;
+    void *done_arg = f->arg;
+
+    nr_list_del(&f->link);
+    free(f->account);
+    free(f);
+    done(done_arg);
+}
+
+void part_end_forgettings(struct daemon *d)
+{
+    NR_LIST_EACH(&d->forgettings, l)
+        end_forgetting(nr_container_of(l, struct forgetting, link));
+}
+
+/* While we stop it is left as it is: the next start goes on. */
+static void on_calls_forgotten(void *arg)
+{
+    struct forgetting *f = arg;
+
+    if (!f->daemon->stopping)
+        invoker_forget_account(f->daemon->invoker, f->account, end_forgetting, f);
+}
+
+static void on_forget_account(void *arg, const char *account, void (*done)(void *done_arg),
+                              void *done_arg)
+{
+    struct daemon *d = arg;
+    struct forgetting *f = nr_alloc(sizeof(*f));
+
+    *f = (struct forgetting){
+        .daemon = d, .account = nr_strdup(account), .done = done, .arg = done_arg};
+    nr_list_add(&d->forgettings, &f->link);
+    controller_forget_account(d->controller, f->account, on_calls_forgotten, f);
+}
+
+static void on_change(void *arg, const char *account, const char *package, const char *name,
+                      uint64_t old_revision, enum fn_change what)
+{
+    struct daemon *d = arg;
+
+    if (d->controller)
+        controller_on_change(d->controller, account, package, name, old_revision, what);
+}
+
+/* A pull that went on after its 202 may ask for more while the platform stops. */
+static void on_image(void *arg, struct image_call *c)
+{
+    struct daemon *d = arg;
+
+    (void)pthread_mutex_lock(&d->images_lock);
+    bool open = d->invoker && !d->no_images;
+
+    if (open)
+        invoker_image(d->invoker, c);
+    (void)pthread_mutex_unlock(&d->images_lock);
+    if (open)
+        return;
+    (void)nr_err_set(&c->err, NR_ESTOPPING, "The platform is stopping.");
+    c->done(c);
+}
+
+void part_end_images(struct daemon *d)
+{
+    (void)pthread_mutex_lock(&d->images_lock);
+    d->no_images = true;
+    (void)pthread_mutex_unlock(&d->images_lock);
+}
+
+static void on_registry_auth(void *arg, const char *account, const char *image, char **ret_auth)
+{
+    struct daemon *d = arg;
+
+    fnmanager_registry_auth(d->fnmanager, account, image, ret_auth);
+}
+
+int part_open_fnmanager(struct daemon *d, struct nr_err *err)
+{
+    const struct fnmanager_config c = {.data_dir = d->options.data,
+                                       .kinds = kinds,
+                                       .native_image = NARAE_IMAGE_NATIVE,
+                                       .guest_profile = d->options.guest_profile,
+                                       .secret_key_file = d->options.secret_key_file,
+                                       .dev_keys = d->options.dev_keys,
+                                       .memory_max_mb = d->node.memory_max_mb,
+                                       .keep_versions = d->options.keep_versions,
+                                       .keep_versions_days = d->options.keep_versions_days,
+                                       .keep_retired_days = d->options.keep_retired_days,
+                                       .node = &d->node,
+                                       .registries = d->options.registries,
+                                       .image = on_image,
+                                       .devices = d->devices,
+                                       .loop = &d->loop,
+                                       .on_change = on_change,
+                                       .forget_account = on_forget_account,
+                                       .arg = d,
+                                       .log = &d->log};
+
+    if (d->options.dev_keys && !place_on_loopback(d->options.listen))
+        return nr_err_set(
+            err, NR_EINVAL,
+            "--dev-keys are public: they are only allowed with --listen on a loopback address");
+    return fnmanager_open(&c, &d->fnmanager, err);
+}
+
+static struct function *function_of(void *arg, const char *account, const char *package,
+                                    const char *name)
+{
+    struct daemon *d = arg;
+
+    return fnmanager_function(d->fnmanager, account, package, name);
+}
+
+int part_open_invoker(struct daemon *d, struct nr_err *err)
+{
+    static const char *const images[] = {NARAE_IMAGE_PYTHON, NARAE_IMAGE_NODEJS, NARAE_IMAGE_NATIVE,
+                                         NULL};
+    char volumes[DAEMON_PATH_BYTES];
+
+    nr_auto_free char *data = realpath(d->options.data, NULL);
+
+    (void)snprintf(volumes, sizeof(volumes), "%s/volumes", data ? data : d->options.data);
+    static const char *const image_kinds[] = {"python:3", "nodejs:18", "blackbox"};
+    const struct invoker_config c = {.loop = &d->loop,
+                                     .node = &d->node,
+                                     .docker_socket = d->options.docker,
+                                     .run_dir = d->run,
+                                     .volumes_dir = volumes,
+                                     .devices = d->devices,
+                                     .agent_path = d->agent,
+                                     .installation = d->installation,
+                                     .image_hint = "scripts/images",
+                                     .images = images,
+                                     .kinds = image_kinds,
+                                     .keep_alive_ms = (uint32_t)(d->options.keep_alive_s * 1000),
+                                     .function_of = function_of,
+                                     .function_of_arg = d,
+                                     .registry_auth = on_registry_auth,
+                                     .registry_auth_arg = d,
+                                     .engine_workers = (int)d->options.engine_workers,
+                                     .freeze_after_ms = (uint32_t)d->options.freeze_after_ms,
+                                     .containers_max = (unsigned)d->options.containers_max,
+                                     .stems = d->options.stems,
+                                     .keep_containers = d->options.keep_containers,
+                                     .runtime = d->options.runtime,
+                                     .freezer = d->options.freezer,
+                                     .memory_raise = d->options.memory_raise,
+                                     .network = d->options.network,
+                                     .seccomp = d->options.seccomp,
+                                     .log = &d->log};
+
+    return invoker_open(&c, &d->invoker, err);
+}
+
+int part_open_preenv(struct daemon *d, struct nr_err *err)
+{
+    d->tester = preenv_tester_open(&d->loop, d->invoker, &d->node);
+    return fnmanager_preenv(d->fnmanager, d->tester, err);
+}
+
+int part_open_controller(struct daemon *d, struct nr_err *err)
+{
+    const struct controller_config c = {.loop = &d->loop,
+                                        .data_dir = d->options.data,
+                                        .fnmanager = d->fnmanager,
+                                        .invoker = d->invoker,
+                                        .number = 0,
+                                        .retention_s = d->options.retention_days * 86400,
+                                        .retention_max_bytes = d->options.retention_mb << 20,
+                                        .queue_max = d->options.queue_max,
+                                        .log = &d->log};
+
+    int r = controller_open(&c, &d->controller, err);
+
+    if (r == 0)
+        preenv_tester_records(d->tester, d->controller);
+    return r;
+}
+
+int part_open_gateway(struct daemon *d, struct nr_err *err)
+{
+    const struct gateway_config c = {.loop = &d->loop,
+                                     .listen = d->options.listen,
+                                     .tls = d->tls,
+                                     .fnmanager = d->fnmanager,
+                                     .controller = d->controller,
+                                     .invoker = d->invoker,
+                                     .log = &d->log,
+                                     .connections_max = (unsigned)d->options.connections_max,
+                                     .inflight_max_bytes = d->options.inflight_mb << 20,
+                                     .failed_logins_per_minute = (unsigned)d->options.failed_logins,
+                                     .build = NARAE_VERSION,
+                                     .build_number = NARAE_VERSION,
+                                     .memory_max_mb = d->node.memory_max_mb};
+
+    return gateway_open(&c, &d->gateway, err);
+}
+
+int part_open_loop(struct daemon *d, struct nr_err *err)
+{
+    return nr_loop_init(&d->loop, err);
+}
