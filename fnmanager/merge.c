@@ -22,55 +22,6 @@ static void append_new(json_t *array, const char *key, json_t *value)
     (void)json_array_append_new(array, json_pack("{s:s, s:o}", "key", key, "value", value));
 }
 
-/* Only what we keep of an entry: key, value and, for parameters, `init` when it is true. */
-static json_t *clean(const json_t *entry, bool with_init)
-{
-    json_t *out = json_object();
-
-    (void)json_object_set(out, "key", json_object_get(entry, "key"));
-    (void)json_object_set(out, "value", json_object_get(entry, "value"));
-    if (with_init && json_is_true(json_object_get(entry, "init")))
-        (void)json_object_set_new(out, "init", json_true());
-    return out;
-}
-
-struct key_at {
-    const char *key;
-    size_t at;
-};
-
-static int by_key(const void *a, const void *b)
-{
-    const struct key_at *x = a, *y = b;
-    int r = strcmp(x->key, y->key);
-
-    return r != 0 ? r : (x->at > y->at) - (x->at < y->at);
-}
-
-/* A cleaned copy in which each key stands once, with its last value. Sorted once, for a client may send 100,000 of them. */
-static json_t *unique(const json_t *array, bool with_init)
-{
-    size_t n = json_array_size(array);
-    nr_auto_free struct key_at *keys = nr_try_alloc((n + 1) * sizeof(*keys));
-    nr_auto_free bool *last = nr_try_alloc(n + 1);
-    json_t *out = json_array();
-
-    if (keys == NULL || last == NULL || out == NULL) {
-        json_decref(out);
-        return NULL;
-    }
-    for (size_t i = 0; i < n; i++)
-        keys[i] = (struct key_at){key_of(array, i), i};
-    qsort(keys, n, sizeof(*keys), by_key);
-    for (size_t i = 0; i < n; i++)
-        last[keys[i].at] = i + 1 == n || strcmp(keys[i].key, keys[i + 1].key) != 0;
-    for (size_t i = 0; i < n; i++) {
-        if (last[i])
-            (void)json_array_append_new(out, clean(json_array_get(array, i), with_init));
-    }
-    return out;
-}
-
 static int text_of(json_t *array, char **ret, struct nr_err *err)
 {
     char *text = array != NULL ? nr_json_text(array, NULL) : NULL;
@@ -90,7 +41,7 @@ static int merge_parameters(const struct action_body *body, const struct fn_row 
         ret->parameters = nr_strdup(old != NULL ? old->parameters : "[]");
         return 0;
     }
-    parameters = unique(body->parameters, true);
+    parameters = entity_unique(body->parameters, true);
     return text_of(parameters, &ret->parameters, err);
 }
 
@@ -132,10 +83,10 @@ static int merge_annotations(const struct action_body *body, const struct fn_row
             (void)json_array_append(all, e);
     }
     append_new(all, "exec", json_string(ret->kind));
-    merged = unique(all, false);
-    if (body_field_bytes(merged) > BODY_FIELD_MAX_BYTES)
+    merged = entity_unique(all, false);
+    if (entity_field_bytes(merged) > BODY_FIELD_MAX_BYTES)
         return nr_err_set(err, NR_ETOOBIG, "annotations larger than allowed: %lld > %lld bytes.",
-                          (long long)body_field_bytes(merged), (long long)BODY_FIELD_MAX_BYTES);
+                          (long long)entity_field_bytes(merged), (long long)BODY_FIELD_MAX_BYTES);
     return text_of(merged, &ret->annotations, err);
 }
 
