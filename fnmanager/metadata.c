@@ -28,8 +28,8 @@ struct change_job {
 
 void fn_row_fini(struct fn_row *r)
 {
-    char *const texts[] = {r->version, r->kind,       r->image,       r->main,   r->folder,
-                           r->file,    r->parameters, r->annotations, r->reason, r->note};
+    char *const texts[] = {r->version,    r->kind,        r->image,  r->main, r->folder,    r->file,
+                           r->parameters, r->annotations, r->reason, r->note, r->components};
 
     for (size_t i = 0; i < nr_countof(texts); i++)
         free(texts[i]);
@@ -76,6 +76,7 @@ static void read_row(sqlite3_stmt *s, struct fn_row *r)
     r->hold_ms = sqlite3_column_int64(s, 29);
     r->deadline_ms = sqlite3_column_int64(s, 30);
     r->newest = sqlite3_column_int64(s, 31);
+    r->components = sql_text(s, 32);
     free(state);
     free(before);
 }
@@ -88,7 +89,8 @@ static int load_run(sqlite3 *db, struct nr_db_job *job)
         "SELECT f.id, v.id, v.revision, v.state, coalesce(v.state_before, 'LATEST'), v.version, v.kind, v.image, v.main,"
         " v.publish, v.has_code, v.binary, v.upload, v.code_folder, v.file, v.code_bytes, v.sha256, v.sent_bytes, v.parameters,"
         " v.annotations, v.timeout_ms, v.memory_mb, v.logs_mb, v.concurrency, v.instances, v.updated_ms, v.number,"
-        " v.state_reason, v.note, v.hold_ms, v.deadline_ms, f.published" FROM_VERSION("?4"));
+        " v.state_reason, v.note, v.hold_ms, v.deadline_ms, f.published, v.components" FROM_VERSION(
+            "?4"));
     int r;
 
     if (s == NULL)
@@ -180,8 +182,8 @@ static int put_version(sqlite3 *db, int64_t function_id, const struct fn_row *ro
         db,
         "INSERT INTO versions(function_id, number, revision, state, version, kind, image, main, has_code, binary, upload,"
         " code_folder, file, code_bytes, sent_bytes, sha256, parameters, annotations, timeout_ms, memory_mb, logs_mb,"
-        " concurrency, instances, publish, updated_ms)"
-        " VALUES(?1, 0, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)"
+        " concurrency, instances, publish, updated_ms, components)"
+        " VALUES(?1, 0, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)"
         " ON CONFLICT(function_id, number) DO UPDATE SET revision = excluded.revision, state = excluded.state,"
         " version = excluded.version, kind = excluded.kind, image = excluded.image, main = excluded.main,"
         " has_code = excluded.has_code, binary = excluded.binary, upload = excluded.upload, code_folder = excluded.code_folder,"
@@ -189,6 +191,7 @@ static int put_version(sqlite3 *db, int64_t function_id, const struct fn_row *ro
         " parameters = excluded.parameters, annotations = excluded.annotations, timeout_ms = excluded.timeout_ms,"
         " memory_mb = excluded.memory_mb, logs_mb = excluded.logs_mb, concurrency = excluded.concurrency,"
         " instances = excluded.instances, publish = excluded.publish, updated_ms = excluded.updated_ms,"
+        " components = excluded.components,"
         " hold_ms = 0, deadline_ms = 0");
 
     if (s == NULL)
@@ -210,6 +213,7 @@ static int put_version(sqlite3 *db, int64_t function_id, const struct fn_row *ro
     sqlite3_bind_int64(s, 22, row->limits.instances);
     sqlite3_bind_int(s, 23, row->publish);
     sqlite3_bind_int64(s, 24, row->updated_ms);
+    nr_db_bind_text(s, 25, nr_str_of(row->components != NULL ? row->components : ""));
     return sql_run(db, s);
 }
 

@@ -30,6 +30,8 @@ struct fn_row {
         *note; /* of its block or retirement; of its publication; "" when none was given */
     int64_t hold_ms, deadline_ms; /* of its update window; wall clock; 0: none */
     char *version, *kind, *image, *main;
+    char *
+        components; /* of a sequence: JSON array text of references, with their namespaces; else "" */
     bool publish, has_code, binary;
     int64_t upload;      /* number of the upload that the code came with; 0: no file */
     char *folder, *file; /* below the buckets; "" without a file */

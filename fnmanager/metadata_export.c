@@ -164,9 +164,10 @@ static int put_version(sqlite3 *db, int64_t function_id, int64_t now_ms, const s
         db,
         "INSERT INTO versions(state, state_before, state_reason, note, version, kind, image, main, code_folder, file,"
         " parameters, annotations, function_id, number, revision, publish, has_code, binary, upload, code_bytes, sha256,"
-        " timeout_ms, memory_mb, logs_mb, concurrency, instances, updated_ms, moved_ms)"
+        " timeout_ms, memory_mb, logs_mb, concurrency, instances, updated_ms, moved_ms,"
+        " components)"
         " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,"
-        " ?23, ?24, ?25, ?26, ?27, ?28)");
+        " ?23, ?24, ?25, ?26, ?27, ?28, ?29)");
     const int64_t numbers[] = {function_id,
                                v->number,
                                (int64_t)v->revision,
@@ -190,6 +191,7 @@ static int put_version(sqlite3 *db, int64_t function_id, int64_t now_ms, const s
     for (size_t i = 0; i < nr_countof(numbers); i++)
         sqlite3_bind_int64(s, (int)i + 13, numbers[i]);
     nr_db_bind_blob(s, 21, (struct nr_str){(const char *)v->sha256, sizeof(v->sha256)});
+    nr_db_bind_text(s, 29, nr_str_of(v->components != NULL ? v->components : ""));
     int r = sql_run(db, s);
 
     return r < 0 ? r : sql_put_counter(db, v->revision);

@@ -69,10 +69,10 @@ static int insert(sqlite3 *db, const struct publish_job *j, int64_t now_ms)
         db,
         "INSERT INTO versions(function_id, number, revision, state, note, updated_ms, moved_ms, version, kind, image, main,"
         " publish, has_code, binary, upload, code_folder, file, code_bytes, sent_bytes, sha256, parameters, annotations,"
-        " timeout_ms, memory_mb, logs_mb, concurrency, instances, settings)"
+        " timeout_ms, memory_mb, logs_mb, concurrency, instances, settings, components)"
         " SELECT function_id, ?2, ?3, 'PUBLISHED', ?4, ?5, ?5, version, kind, image, main, publish, has_code, binary, upload,"
         " code_folder, file, code_bytes, sent_bytes, sha256, parameters, annotations, timeout_ms, memory_mb, logs_mb,"
-        " concurrency, instances, settings FROM versions WHERE id = ?1");
+        " concurrency, instances, settings, components FROM versions WHERE id = ?1");
 
     if (s != NULL) {
         sqlite3_bind_int64(s, 1, j->version_id);

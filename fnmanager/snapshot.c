@@ -10,6 +10,7 @@
 #include "fnmanager/image_annotation.h"
 #include "fnmanager/kinds.h"
 #include "fnmanager/lifecycle.h"
+#include "fnmanager/sequence.h"
 #include "ports/grants.h"
 
 static char *joined(const char *a, const char *b, const char *c)
@@ -61,6 +62,10 @@ static int set_image(struct fnmanager *m, const struct fn_row *row, struct funct
     const struct runtime_kind *kind;
 
     *ret_native = false;
+    if (strcmp(row->kind, KIND_SEQUENCE) == 0) {
+        f->image = nr_strdup("");
+        return 0;
+    }
     if (strcmp(row->kind, KIND_BLACKBOX) == 0) {
         *ret_native = kinds_image_is_native(row->image);
         f->relay = !*ret_native;
@@ -73,6 +78,20 @@ static int set_image(struct fnmanager *m, const struct fn_row *row, struct funct
     if ((kind = kinds_resolve(m->config.kinds, row->kind, err)) == NULL)
         return NR_EINVAL;
     f->image = nr_strdup(kind->image);
+    return 0;
+}
+
+static int set_steps(const struct fn_row *row, struct function *f, struct nr_err *err)
+{
+    struct sequence s;
+    int r = sequence_load(row->components, &s, err);
+
+    if (r < 0) {
+        sequence_fini(&s);
+        return r;
+    }
+    f->steps = s.step;
+    f->step_count = s.count;
     return 0;
 }
 
@@ -124,13 +143,15 @@ static int fill(struct fnmanager *m, struct fn_key key, const struct fn_row *row
     f->code_bytes = row->code_bytes;
     memcpy(f->sha256, row->sha256, sizeof(f->sha256));
     set_limits(row, f);
-    if ((r = set_image(m, row, f, &native, err)) < 0)
+    if ((r = set_steps(row, f, err)) < 0 || (r = set_image(m, row, f, &native, err)) < 0)
         return r;
     snapshot_annotations(row->annotations, native, f);
     if (lifecycle_may_run(f->state, NULL) == 0 &&
         (r = set_grants(m, key, row->annotations, f, err)) < 0)
         return r;
-    if ((r = split_parameters(row->parameters, f)) < 0 || f->limits == NULL)
+    /* A sequence's one parameter only tells what its components are. */
+    if ((r = split_parameters(f->steps ? "[]" : row->parameters, f)) < 0 || f->limits == NULL ||
+        (r = snapshot_final(row->annotations, f)) < 0)
         return nr_err_set(err, NR_ENOMEM, "There is no memory to load the function.");
     return 0;
 }

@@ -10,7 +10,9 @@
 int snapshot_make(struct fnmanager *m, struct fn_key key, const struct fn_row *row,
                   struct function **ret, struct nr_err *err);
 
-/* Fills the fields of f that annotations (JSON array text) tell; `native`: it runs executables. */
+/* Fills the fields of f that annotations (JSON array text) tell; `native`: it runs executables. The steps of a sequence are there already. */
 void snapshot_annotations(const char *annotations, bool native, struct function *f);
+/* Fills final_names when the annotations say `final`: the names of those parameters of f, as it has them by then, that have a value. */
+int snapshot_final(const char *annotations, struct function *f);
 
 #endif

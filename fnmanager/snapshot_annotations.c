@@ -28,6 +28,83 @@ static bool is_truthy(const json_t *j)
     return true;
 }
 
+static bool is_true(const json_t *annotations, const char *key)
+{
+    return json_is_true(annotation(annotations, key));
+}
+
+/* Anything but false wants something of the caller; what a PUT takes is true, a text or a number. */
+static void set_secret(const json_t *require, struct function_web *w)
+{
+    nr_auto_free char *number = json_is_number(require) ? nr_json_text(require, NULL) : NULL;
+    const char *text = json_is_string(require) ? json_string_value(require) : number;
+
+    if (require == NULL || json_is_false(require))
+        w->access = WEB_OPEN;
+    else if (text == NULL || *text == '\0')
+        w->access = WEB_KEY;
+    else
+        w->access = WEB_SECRET;
+    w->secret = nr_strdup(w->access == WEB_SECRET ? text : "");
+}
+
+static void set_web(const json_t *annotations, struct function_web *w)
+{
+    if (!is_true(annotations, "web-export")) {
+        w->secret = nr_strdup("");
+        return;
+    }
+    set_secret(annotation(annotations, "require-whisk-auth"), w);
+    w->raw = is_true(annotations, "raw-http");
+    w->custom_options = is_true(annotations, "web-custom-options");
+}
+
+static enum store_policy store_of(const json_t *annotations)
+{
+    const char *word = json_string_value(annotation(annotations, "narae.store"));
+
+    if (word == NULL || strcmp(word, "all") == 0)
+        return STORE_ALL;
+    return strcmp(word, "errors") == 0 ? STORE_ERRORS : STORE_NONE;
+}
+
+/* Adds the keys of an object text whose value is neither null nor an empty text. */
+static int add_names(const char *object, char **names, size_t *n)
+{
+    nr_auto_json json_t *all = nr_json_parse(nr_str_of(object), NULL);
+    const char *key;
+    json_t *value;
+
+    if (all == NULL)
+        return NR_ENOMEM;
+    json_object_foreach(all, key, value) {
+        bool empty = json_is_null(value) || (json_is_string(value) && !json_string_length(value));
+        if (!empty && names != NULL)
+            names[*n] = nr_strdup(key);
+        *n += !empty;
+    }
+    return 0;
+}
+
+int snapshot_final(const char *stored, struct function *f)
+{
+    nr_auto_json json_t *all = nr_json_parse(nr_str_of(stored), NULL);
+    size_t n = 0, again = 0;
+    int r;
+
+    if (!is_truthy(annotation(all, "final")))
+        return 0;
+    if ((r = add_names(f->parameters, NULL, &n)) < 0 ||
+        (r = add_names(f->init_parameters, NULL, &n)) < 0)
+        return r;
+    f->final_names = n > 0 ? nr_try_alloc((n + 1) * sizeof(*f->final_names)) : NULL;
+    if (n > 0 && f->final_names == NULL)
+        return NR_ENOMEM;
+    if (n > 0 && (r = add_names(f->parameters, f->final_names, &again)) == 0)
+        r = add_names(f->init_parameters, f->final_names, &again);
+    return r;
+}
+
 void snapshot_annotations(const char *stored, bool native, struct function *f)
 {
     nr_auto_json json_t *all = nr_json_parse(nr_str_of(stored), NULL);
@@ -37,6 +114,9 @@ void snapshot_annotations(const char *stored, bool native, struct function *f)
     f->network = network != NULL && strcmp(network, "none") == 0 ? FN_NET_NONE : FN_NET_EGRESS;
     f->exec = nr_strdup(!native ? "" : exec != NULL ? exec : "once");
     f->provide_api_key = is_truthy(annotation(all, "provide-api-key"));
+    f->conductor = f->steps == NULL && is_truthy(annotation(all, "conductor"));
+    f->store = store_of(all);
+    set_web(all, &f->web);
     struct settings s = {.cpus_milli = 0};
 
     (void)settings_read(all, &s, NULL); /* checked when it was stored */
