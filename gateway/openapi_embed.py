@@ -1,17 +1,31 @@
 #!/usr/bin/env python3
-"""A JSON document as a C array: compact, with @VERSION@ replaced.
+"""A document of the API as a C array: compact, with @VERSION@ replaced, and each operation's `refusals`, a list of statuses, written out
+as responses, which all have the same form.
 
-usage: openapi_embed.py DOCUMENT VERSION > openapi_text.c
+usage: openapi_embed.py DOCUMENT VERSION NAME > NAME.c
 """
 import json
 import sys
 
-document, version = sys.argv[1:3]
-with open(document, encoding="utf-8") as f:
-    text = json.dumps(json.loads(f.read().replace("@VERSION@", version)), separators=(",", ":"))
-octets = text.encode()
-print("#include <stddef.h>\n\nextern const unsigned char openapi_text[];\nextern const size_t openapi_text_bytes;")
-print("const unsigned char openapi_text[] = {")
-for at in range(0, len(octets), 24):
-    print(",".join(str(b) for b in octets[at:at + 24]) + ",")
-print("};\nconst size_t openapi_text_bytes = sizeof(openapi_text);")
+
+def write_refusals(document):
+    refused = "#/responses/Refused" if "swagger" in document else "#/components/responses/Refused"
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            statuses = operation.pop("refusals")
+            operation["responses"].update({str(status): {"$ref": refused} for status in statuses})
+
+
+def main(path, version, name):
+    with open(path, encoding="utf-8") as f:
+        document = json.loads(f.read().replace("@VERSION@", version))
+    write_refusals(document)
+    octets = json.dumps(document, separators=(",", ":")).encode()
+    print(f"#include <stddef.h>\n\nextern const unsigned char {name}[];\nextern const size_t {name}_bytes;")
+    print(f"const unsigned char {name}[] = {{")
+    for at in range(0, len(octets), 24):
+        print(",".join(str(b) for b in octets[at:at + 24]) + ",")
+    print(f"}};\nconst size_t {name}_bytes = sizeof({name});")
+
+
+main(*sys.argv[1:])

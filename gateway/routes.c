@@ -32,6 +32,8 @@ const struct route routes[] = {
 
     {NR_HTTP_OPTIONS, "/api/v1", 0, BODY_IGNORED, ROUTE_ANY_TAIL, info_options, 0},
     {NR_HTTP_GET, "/api/v1/?", 0, BODY_IGNORED, 0, info_api, 0},
+    {NR_HTTP_GET, "/api/v1/api-docs", 0, BODY_IGNORED, 0, openapi_call, OPENAPI_SWAGGER},
+    {NR_HTTP_GET, "/api/v1/docs", 0, BODY_IGNORED, 0, openapi_page, 0},
     {NR_HTTP_GET, "/api/v1/namespaces/?", SCOPE_READ, BODY_IGNORED, 0, info_namespaces, 0},
     {NR_HTTP_GET, NS "/limits", SCOPE_READ, BODY_IGNORED, 0, info_limits, 0},
 
@@ -109,7 +111,7 @@ const struct route routes[] = {
     {NR_HTTP_PUT, "/narae/v1/registries/:host", SCOPE_WRITE, BODY_SETTINGS, 0, accounts_call, FN_REGISTRY_PUT},
     {NR_HTTP_DELETE, "/narae/v1/registries/:host", SCOPE_WRITE, BODY_IGNORED, 0, accounts_call, FN_REGISTRY_DELETE},
     {NR_HTTP_GET, "/narae/v1/invokers", SCOPE_READ, BODY_IGNORED, 0, info_invokers, 0},
-    {NR_HTTP_GET, "/narae/v1/openapi.json", 0, BODY_IGNORED, 0, openapi_call, 0},
+    {NR_HTTP_GET, "/narae/v1/openapi.json", 0, BODY_IGNORED, 0, openapi_call, OPENAPI_NARAE},
 };
 /* clang-format on */
 _Static_assert(nr_countof(routes) <= ROUTES_MAX, "make room for the counters");

@@ -67,8 +67,8 @@ class Document:
         if body is not None and status < 300:
             content = operation.get("requestBody", {}).get("content", {}).get("application/json")
             found += self.problems(content["schema"], body, "body") if content else ["a body is not told of"]
-        response = self.at(operation["responses"].get(str(status), operation["responses"]["default"]))
-        if status < 300 and str(status) not in operation["responses"]:
-            found.append(f"status {status} is not told of")
+        if str(status) not in operation["responses"]:
+            return found + [f"status {status} is not told of"]
+        response = self.at(operation["responses"][str(status)])
         schema = response["content"].get("application/json", {}).get("schema")
         return found + (self.problems(schema, answer) if schema else [])
