@@ -90,6 +90,19 @@ static struct account *make_account(const struct account_row *row, const char *u
     return a;
 }
 
+/* As the platform itself acts for it: no key was used. */
+static void put_name(struct accounts *a, const struct account_row *row)
+{
+    account_names_put(&a->names, make_account(row, "", 0, 0));
+}
+
+static void load_name(void *arg, const struct account_row *account,
+                      const struct account_amount *used)
+{
+    (void)used;
+    put_name(arg, account);
+}
+
 static void free_entry(struct key_entry *e)
 {
     account_unref(e->account);
@@ -134,11 +147,13 @@ int accounts_open(struct accounts *a, struct nr_db *db, const struct accounts_co
     nr_check(pthread_rwlock_init(&a->lock, NULL) == 0 &&
              pthread_mutex_init(&a->changing, NULL) == 0);
     nr_map_init(&a->by_uuid);
+    account_names_init(&a->names);
     a->data_dir = nr_strdup(c->data_dir);
     a->ready = true;
     if ((r = key_files_prepare(db, c, a->secret, err)) < 0)
         return r;
-    r = metadata_keys(db, (struct nr_str){NULL, 0}, load_key, a);
+    if ((r = metadata_keys(db, (struct nr_str){NULL, 0}, load_key, a)) == 0)
+        r = metadata_accounts(db, load_name, a);
     return r < 0 ? nr_err_set(err, r, "the keys cannot be read from meta.db: %s", nr_err_text(r))
                  : 0;
 }
@@ -157,6 +172,7 @@ void accounts_close(struct accounts *a)
         at = 0;
     }
     nr_map_fini(&a->by_uuid);
+    account_names_fini(&a->names);
     pthread_rwlock_destroy(&a->lock);
     pthread_mutex_destroy(&a->changing);
     explicit_bzero(a->secret, sizeof(a->secret));
@@ -247,12 +263,13 @@ int accounts_may_go_on(struct accounts *a, const char *account, const char *uuid
     return r;
 }
 
-/* New snapshots for all keys of the account; who holds an old one keeps it until his call ends. */
+/* New snapshots for the account and all its keys; who holds an old one keeps it until his call ends. */
 static void put_in_force(struct accounts *a, const struct account_row *row)
 {
     struct nr_map_node *n = NULL;
     size_t at = 0;
 
+    put_name(a, row);
     pthread_rwlock_wrlock(&a->lock);
     while ((n = nr_map_next(&a->by_uuid, &at, n)) != NULL) {
         struct key_entry *e = nr_container_of(n, struct key_entry, node);
@@ -316,8 +333,10 @@ int accounts_create(struct accounts *a, struct nr_db *db, const struct account_r
     key.uuid = nr_str_of(ret_pair->uuid);
     key_mac(a->secret, key.uuid, nr_str_of(ret_pair->secret), key.mac);
     pthread_mutex_lock(&a->changing);
-    if ((r = metadata_account_change(db, &c)) == 0)
+    if ((r = metadata_account_change(db, &c)) == 0) {
+        put_name(a, row);
         load_key(a, &key, row);
+    }
     pthread_mutex_unlock(&a->changing);
     return r;
 }
@@ -438,6 +457,8 @@ int accounts_remove(struct accounts *a, struct nr_db *db, struct nr_str name, st
     r = metadata_account_remove(db, name, actor);
     while (r == 0 && any_key(a, name, uuid))
         forget_key(a, nr_str_of(uuid));
+    if (r == 0)
+        account_names_forget(&a->names, name);
     pthread_mutex_unlock(&a->changing);
     return r;
 }

@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/base/map.h"
 #include "common/base/metric.h"
+#include "fnmanager/account_names.h"
 #include "fnmanager/metadata_accounts.h"
 #include "ports/function.h"
 
@@ -21,6 +22,7 @@
 struct accounts {
     pthread_rwlock_t lock; /* of by_uuid */
     struct nr_map by_uuid;
+    struct account_names names;
     uint64_t keys; /* that were ever put in force by this process */
     pthread_mutex_t
         changing; /* one change at a time, from reading the row on: registry and memory in the same order */

@@ -128,6 +128,12 @@ bool fnmanager_still_good(struct fnmanager *m, const struct account *account)
     return accounts_still_good(&m->accounts, account);
 }
 
+int fnmanager_account(struct fnmanager *m, struct nr_str name, struct account **ret,
+                      struct nr_err *err)
+{
+    return account_names_find(&m->accounts.names, name, ret, err);
+}
+
 void fnmanager_runtimes(struct fnmanager *m, struct nr_buf *out)
 {
     kinds_write(m->config.kinds, out);

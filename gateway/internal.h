@@ -26,8 +26,9 @@
 /* A path, split at its slashes and decoded. */
 struct path {
     struct nr_str segment[PATH_SEGMENTS_MAX];
-    unsigned count;
-    bool slash; /* it ends with one */
+    unsigned count; /* of the first PATH_SEGMENTS_MAX */
+    bool slash;     /* it ends with one */
+    bool more;      /* it has more segments */
 };
 
 /* What a pattern takes out of a path. */
@@ -45,7 +46,7 @@ enum route_part {
 };
 
 /* What may come as a body; see bodies[] in routes.c. */
-enum body_rule { BODY_IGNORED, BODY_SETTINGS, BODY_ACTION, BODY_PAYLOAD, BODY_ARCHIVE };
+enum body_rule { BODY_IGNORED, BODY_SETTINGS, BODY_ACTION, BODY_PAYLOAD, BODY_ARCHIVE, BODY_WEB };
 
 struct body_limit {
     const char *field;      /* of the 413 text */
@@ -56,13 +57,16 @@ struct body_limit {
 
 enum route_flag {
     ROUTE_ALWAYS = 1,   /* answered before ready and while stopping */
-    ROUTE_ANY_TAIL = 2, /* the pattern is only the beginning; no part of a 405 */
+    ROUTE_ANY_TAIL = 2, /* the pattern is only the beginning */
+    ROUTE_UNLISTED = 4, /* no part of a 405 */
+    ROUTE_WEB = 8, /* of functions, not of the platform: with the CORS headers of web actions */
 };
 
 struct gateway_request;
 struct log_stream; /* logs.c */
 struct progress;   /* progress.c */
 struct file_reply; /* file_reply.c */
+struct web_call;   /* web.c */
 
 struct route {
     enum nr_http_method method;
@@ -116,13 +120,15 @@ struct gateway_request {
     struct nr_str body;     /* lent until the reply is written */
     struct nr_buf text;     /* where bodies are written that nobody else holds */
     const char *media_type; /* NULL: application/json */
+    unsigned own_cors;      /* enum cors_line: those the function gave, or did not want */
 
     /* what it waits for */
     struct activation *activation; /* until its on_reply */
     struct log_stream *logs;
     struct progress *progress;
     struct file_reply *file;
-    bool asks; /* call and query are in use */
+    struct web_call *web; /* until the end of the request */
+    bool asks;            /* call and query are in use */
 
     /* From here on nothing is cleared for each request (gateway.c): these are large, and a call of a function needs none. */
     struct nr_err err; /* code != 0: the body is made of its text and the transaction */
@@ -187,6 +193,12 @@ const struct body_limit *route_body(const struct route *r);
 
 /* auth.c: finds q->account, or refuses. */
 void auth_check(struct gateway_request *q);
+/* The account of the key that came with the request (shared, given), in whatever state; NULL: none, or no good one. Refuses nothing. */
+struct account *auth_caller(struct gateway_request *q);
+/* Something secret was shown and was wrong: 401 as for no key at all, or 429 when the address has used up its share. */
+void auth_refuse_secret(struct gateway_request *q);
+/* 401: nothing was shown. */
+void auth_refuse_nothing(struct gateway_request *q);
 void logins_init(struct logins *l, unsigned per_minute);
 void logins_fini(struct logins *l);
 /* Counts one failed login; false when the address has used up its share: *ret_wait_s until the next is listened to. */
@@ -214,6 +226,8 @@ void request_head(struct gateway_request *q, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* The body of an error: {"error","code"}. */
 void error_body(struct nr_buf *out, struct nr_str text, const char *transaction);
+/* The same over several lines, as web actions give it. */
+void error_body_pretty(struct nr_buf *out, struct nr_str text, const char *transaction);
 /* The server refuses by itself: bad syntax, too large, too slow. */
 void error_of_server(void *gateway, int status, const char *text, struct nr_buf *head,
                      struct nr_buf *out);
@@ -227,8 +241,10 @@ void reply_write(struct gateway_request *q);
 void reply_parts(struct gateway_request *q);
 
 /* The calls of the table. */
-void actions_call(struct gateway_request *q);     /* actions.c; op: enum fn_op */
-void invoke_call(struct gateway_request *q);      /* invoke.c */
+void actions_call(struct gateway_request *q); /* actions.c; op: enum fn_op */
+void invoke_call(struct gateway_request *q);  /* invoke.c */
+/* invoke.c: header lines of a call that was taken: its id, how it started and where its time went. */
+void invoke_tell(struct gateway_request *q, const struct activation *a);
 void activations_call(struct gateway_request *q); /* activations.c; op: enum query_op */
 void export_call(struct gateway_request *q);      /* actions.c */
 void accounts_call(struct gateway_request *q);
@@ -256,6 +272,43 @@ void progress_wake(struct gateway_request *q);
 void file_reply_begin(struct gateway_request *q, int fd, int64_t bytes, const char *media_type);
 void file_reply_wake(struct gateway_request *q);
 void progress_stop_all(struct gateway *g);
+
+/* How a web call gives back the function's result: what its path ends with. */
+enum web_extension { WEB_HTTP, WEB_JSON, WEB_HTML, WEB_SVG, WEB_TEXT, WEB_EXTENSIONS };
+
+/* A parameter that the path of an API route holds; texts decoded. */
+struct web_parameter {
+    struct nr_str name, value;
+};
+
+/* A call of a web action, by its own path or by an API route. Texts lent until the request ends. */
+struct web_target {
+    struct nr_str account, package, name; /* whose it is; package.n == 0: in none */
+    int64_t number;                       /* of a published version; 0: LATEST, or by alias */
+    struct nr_str alias;                  /* n == 0: none */
+    enum web_extension extension;
+    struct nr_str path; /* __ow_path: "", or begins with '/'; as it was sent */
+    struct nr_str
+        secret; /* what the route shows a function with a secret; n == 0: the caller shows it himself */
+    const struct web_parameter *parameters; /* win over the query and the body */
+    size_t parameter_count;
+};
+
+/* web.c: calls the web action in its owner's name and ticks the request when its answer is there, which may be at once: 404 when there is
+ * none, 401 when it wants a key or a secret that was not shown, OPTIONS answered as it wishes, input, projection, headers. For the `call`
+ * of a route with ROUTE_WEB and BODY_WEB, whose body is here. */
+void web_begin(struct gateway_request *q, const struct web_target *t);
+/* "json" -> WEB_JSON; false when it is no extension. */
+bool web_extension_of(struct nr_str word, enum web_extension *ret);
+/* /api/v1/web/... */
+void web_route_call(struct gateway_request *q);
+/* Gives back what the web call of a request that ended holds. */
+void web_end(struct gateway_request *q);
+
+/* cors.c: the CORS lines of a reply (lent, maybe by the request's arena); n == 0: none. */
+struct nr_str cors_lines(struct gateway_request *q);
+/* Of those lines the reply's own head already has one like this. */
+enum cors_line { CORS_ORIGIN = 1, CORS_HEADERS = 2, CORS_METHODS = 4, CORS_ALL = 7 };
 
 /* metrics.c: counts a request that ended. */
 void metrics_request(struct gateway_request *q);

@@ -152,6 +152,13 @@ static void expect(struct rig_reply reply, int status, const char *text)
     rig_reply_fini(&reply);
 }
 
+static void expect_status(struct rig_reply reply, int status)
+{
+    if (reply.status != status)
+        fail_msg("%d %s\ninstead of %d", reply.status, reply.body, status);
+    rig_reply_fini(&reply);
+}
+
 static void test_limits(void **state)
 {
     struct rig *r = *state;
@@ -275,6 +282,48 @@ static void test_lost_secret(void **state)
     r->m = NULL;
 }
 
+static int by_name(struct rig *r, const char *name, struct account **ret, struct nr_err *err)
+{
+    *ret = NULL;
+    return fnmanager_account(r->m, nr_str_of(name), ret, err);
+}
+
+/* Whom the platform acts for: no key, the limits as they are now, nobody who is suspended, nobody who is gone. */
+static void test_by_name(void **state)
+{
+    struct rig *r = *state;
+    struct nr_err err = {0};
+    struct account *a;
+
+    assert_int_equal(by_name(r, "guest", &a, NULL), 0);
+    assert_string_equal(a->name, "guest");
+    assert_string_equal(a->uuid, "");
+    assert_int_equal(a->scopes, 0);
+    assert_int_equal(a->key, 0);
+    account_unref(a);
+    assert_int_equal(by_name(r, "nobody", &a, NULL), NR_ENOENT);
+    assert_int_equal(by_name(r, "", &a, NULL), NR_ENOENT);
+    expect_status(rig_call(r, r->admin, FN_ACCOUNT_CREATE, NULL, "", "{\"name\":\"alice\"}", false),
+                  201);
+    expect_status(limits(r, r->admin, "alice", "{\"concurrentInvocations\":7}"), 200);
+    assert_int_equal(by_name(r, "alice", &a, NULL), 0);
+    assert_int_equal(a->concurrent_invocations, 7);
+    account_unref(a);
+    rig_close(r); /* and after a restart */
+    rig_open(r);
+    assert_int_equal(by_name(r, "alice", &a, NULL), 0);
+    assert_int_equal(a->concurrent_invocations, 7);
+    account_unref(a);
+    expect_status(
+        rig_call(r, r->admin, FN_ACCOUNT_SUSPEND, NULL, "alice", "{\"reason\":\"unpaid\"}", false),
+        200);
+    assert_int_equal(by_name(r, "alice", &a, &err), NR_EAUTH);
+    assert_string_equal(err.text, "The account 'alice' is suspended: unpaid.");
+    expect_status(rig_call(r, r->admin, FN_ACCOUNT_RESUME, NULL, "alice", "{}", false), 200);
+    assert_int_equal(by_name(r, "alice", &a, NULL), 0);
+    account_unref(a);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -282,6 +331,7 @@ int main(void)
         CASE(test_first_start),    CASE(test_wrong_keys), CASE(test_secret_is_not_stored),
         CASE(test_equal_work),     CASE(test_limits),     CASE(test_limits_refused),
         CASE(test_profile_option), CASE(test_dev_keys),   CASE(test_lost_secret),
+        CASE(test_by_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
