@@ -21,10 +21,12 @@
 #include "fnmanager/images_api.h"
 #include "fnmanager/preenv_api.h"
 #include "fnmanager/resolve.h"
+#include "fnmanager/rules_api.h"
 #include "fnmanager/sweeper.h"
+#include "fnmanager/triggers_api.h"
 #include "fnmanager/version_controller.h"
 
-/* A PUT above this is an upload. */
+/* What comes with a body above this is an upload. */
 #define HEAVY_BODY_BYTES 65536
 #define SWEEP_EVERY_MS 60000
 #define AUDIT_LINES_MAX 100000
@@ -117,16 +119,16 @@ static const struct {
     [FN_PACKAGE_PUT] = {"package_put", op_absent},
     [FN_PACKAGE_GET] = {"package_get", op_absent},
     [FN_PACKAGE_DELETE] = {"package_delete", op_absent},
-    [FN_TRIGGER_LIST] = {"trigger_list", op_absent},
-    [FN_TRIGGER_PUT] = {"trigger_put", op_absent},
-    [FN_TRIGGER_GET] = {"trigger_get", op_absent},
-    [FN_TRIGGER_DELETE] = {"trigger_delete", op_absent},
-    [FN_TRIGGER_RESOLVE] = {"trigger_resolve", op_absent},
-    [FN_RULE_LIST] = {"rule_list", op_absent},
-    [FN_RULE_PUT] = {"rule_put", op_absent},
-    [FN_RULE_GET] = {"rule_get", op_absent},
-    [FN_RULE_DELETE] = {"rule_delete", op_absent},
-    [FN_RULE_STATE] = {"rule_state", op_absent},
+    [FN_TRIGGER_LIST] = {"trigger_list", trigger_list},
+    [FN_TRIGGER_PUT] = {"trigger_put", trigger_put},
+    [FN_TRIGGER_GET] = {"trigger_get", trigger_get},
+    [FN_TRIGGER_DELETE] = {"trigger_delete", trigger_delete},
+    [FN_TRIGGER_RESOLVE] = {"trigger_resolve", trigger_resolve},
+    [FN_RULE_LIST] = {"rule_list", rule_list},
+    [FN_RULE_PUT] = {"rule_put", rule_put},
+    [FN_RULE_GET] = {"rule_get", rule_get},
+    [FN_RULE_DELETE] = {"rule_delete", rule_delete},
+    [FN_RULE_STATE] = {"rule_state", rule_state},
     [FN_API_CREATE] = {"api_create", op_absent},
     [FN_API_GET] = {"api_get", op_absent},
     [FN_API_DELETE] = {"api_delete", op_absent},
@@ -254,7 +256,8 @@ int handler_key_is_good(struct fnmanager *m, struct fn_call *call)
 {
     /* What was found or begun with a key is finished by the platform. */
     bool ours = call->op == FN_RESOLVE || call->op == FN_RESOLVE_ALIAS ||
-                call->op == FN_IMAGE_PULL_WORK || call->account->key == 0;
+                call->op == FN_TRIGGER_RESOLVE || call->op == FN_IMAGE_PULL_WORK ||
+                call->account->key == 0;
 
     if (ours || accounts_still_good(&m->accounts, call->account))
         return 0;
@@ -418,8 +421,7 @@ void handler_wake(struct handler *h)
 
 static enum call_weight weight_of(const struct fn_call *call)
 {
-    bool upload = (call->op == FN_ACTION_PUT || call->op == FN_UPDATE_COMMIT) &&
-                  call->body.n > HEAVY_BODY_BYTES;
+    bool upload = operations[call->op].weight == CALL_QUICK && call->body.n > HEAVY_BODY_BYTES;
 
     return call->patient ? CALL_IMAGE : upload ? CALL_UPLOAD : operations[call->op].weight;
 }
