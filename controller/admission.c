@@ -60,6 +60,24 @@ in:
     a->admitted = true;
 }
 
+void admission_fire(struct controller *c, struct activation *a, uint64_t now_ms)
+{
+    struct account_use *u = use_of(c, a->account->name);
+    int64_t window = (int64_t)(now_ms / WINDOW_MS), most = a->account->fires_per_minute;
+
+    if (u->fire_window != window) {
+        u->fire_window = window;
+        u->fires_in_window = 0;
+    }
+    u->fires_in_window++;
+    if (most < 0 || u->fires_in_window <= most)
+        return;
+    refuse(c, a, REFUSED_FIRES, (WINDOW_MS - now_ms % WINDOW_MS) / 1000 + 1);
+    activation_fail(a, NR_EQUOTA,
+                    "Too many requests in the last minute (count: %lld, allowed: %lld).",
+                    (long long)u->fires_in_window, (long long)most);
+}
+
 void admission_give(struct controller *c, struct activation *a)
 {
     if (!a->admitted)

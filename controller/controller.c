@@ -24,9 +24,11 @@ int controller_open(const struct controller_config *config, struct controller **
     c->queue_max = config->queue_max;
     nr_map_init(&c->uses);
     nr_map_init(&c->functions);
+    nr_map_init(&c->triggers);
     nr_map_init(&c->holds);
     nr_map_init(&c->live);
     nr_list_init(&c->lru);
+    nr_list_init(&c->triggers_lru);
     nr_list_init(&c->all);
     nr_list_init(&c->answered);
     nr_list_init(&c->asking);
@@ -71,6 +73,10 @@ void controller_on_change(void *controller, const char *account, const char *pac
 {
     struct controller *c = controller;
 
+    if (what == FN_TRIGGER_CHANGED) {
+        triggers_forget(c, account, name);
+        return;
+    }
     resolve_forget(c, account, package, name);
     hold_release(c, account, package, name);
     if (old_revision && what == FN_CANCEL)
@@ -161,6 +167,7 @@ void controller_close(struct controller *c)
     drop_unwritten(c);
     nr_db_close(c->db);
     resolve_fini(c);
+    triggers_fini(c);
     hold_fini(c);
     admission_fini(c);
     nr_map_fini(&c->live);
@@ -175,7 +182,8 @@ static void outcome_metrics(const struct controller *c, struct nr_buf *out)
     static const char *const reasons[REFUSED_REASONS] = {[REFUSED_MINUTE] = "minute",
                                                          [REFUSED_CONCURRENT] = "concurrent",
                                                          [REFUSED_QUEUE] = "queue",
-                                                         [REFUSED_HOLD] = "update"};
+                                                         [REFUSED_HOLD] = "update",
+                                                         [REFUSED_FIRES] = "fires"};
 
     nr_metric_head(out, "narae_activations_total", "counter",
                    "Calls that ended, by status of their record.");
@@ -187,7 +195,7 @@ static void outcome_metrics(const struct controller *c, struct nr_buf *out)
     }
     nr_metric_head(
         out, "narae_refused_total", "counter",
-        "Calls refused by a limit: of their account, of the queue, or of the wait for an update.");
+        "Calls and fires refused by a limit: of their account, of the queue, or of the wait for an update.");
     for (size_t i = 0; i < nr_countof(reasons); i++) {
         char label[64];
 
@@ -218,6 +226,13 @@ void controller_metrics(struct controller *c, struct nr_buf *out)
          "Blocking calls whose wait ended before the function.", (double)c->m.downgraded},
         {"narae_records_dropped_total", "counter", "Records that the disk refused.",
          (double)c->m.records_dropped},
+        {"narae_fires_total", "counter", "Triggers that were fired and started calls.",
+         (double)c->m.fires},
+        {"narae_fires_idle_total", "counter", "Triggers that were fired without an active rule.",
+         (double)c->m.fires_idle},
+        {"narae_rules_refused_total", "counter",
+         "Calls of active rules that were refused when their trigger was fired.",
+         (double)c->m.rules_refused},
         {"narae_late_results_total", "counter", "Results of a superseded attempt, dropped.",
          (double)c->m.late_results},
         {"narae_disk_full", "gauge",

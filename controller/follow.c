@@ -52,7 +52,7 @@ void controller_unfollow(struct controller *c, struct log_follower *f)
 
 static bool is_followed(const struct log_follower *f, const struct activation *a)
 {
-    return nr_str_eq(f->name, a->name) && nr_str_eq(f->package, a->package) &&
+    return nr_str_eq(f->name, a->name) && nr_str_eq(f->package, a->package) && a->space.n == 0 &&
            strcmp(f->account->name, a->account->name) == 0;
 }
 
@@ -118,7 +118,7 @@ static int64_t end_of_last(sqlite3 *db, const struct log_query *l)
 
 #define ENDED_FILTER                                                                               \
     " FROM calls WHERE account=?1 AND state=2 AND start_ms>=?2 AND end_ms>=?3 AND name=?4"         \
-    " AND package=?5 AND id<>?6"
+    " AND package=?5 AND id<>?6 AND kind=0 AND space=''"
 
 static void bind_ended(sqlite3_stmt *s, const struct log_query *l, int64_t ended_since_ms)
 {

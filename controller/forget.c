@@ -115,6 +115,7 @@ void controller_forget_account(struct controller *c, const char *account, void (
     f->arg = arg;
     f->again.fire = on_again;
     nr_list_push(&c->forgettings, &f->link);
+    triggers_forget(c, account, NULL);
     look(f);
 }
 

@@ -15,6 +15,7 @@ struct account_use {
     int64_t in_flight;
     int64_t window; /* minute of the monotonic clock that `in_window` counts */
     int64_t in_window;
+    int64_t fire_window, fires_in_window; /* of triggers, likewise */
 };
 
 /* How calls started. The labels are bounded by two enums: 7 stages x 6 causes. */
@@ -28,12 +29,13 @@ enum refused_reason {
     REFUSED_CONCURRENT,
     REFUSED_QUEUE,
     REFUSED_HOLD,
+    REFUSED_FIRES,
     REFUSED_REASONS
 };
 
 struct controller_metrics {
     nr_counter outcomes[4], refused[REFUSED_REASONS], downgraded, accepted_async, records_dropped,
-        late_results;
+        late_results, fires, fires_idle, rules_refused;
     struct nr_hist wait, duration;
     struct start_metrics starts;
 };
@@ -56,6 +58,8 @@ struct controller {
     struct nr_map functions; /* resolve.c: key -> what is cached of a function */
     struct nr_link lru;      /* of the above; front is the most recent */
     size_t cells;            /* cached snapshots and aliases of them all */
+    struct nr_map triggers;  /* triggers.c: "account/name" -> what is cached of a trigger */
+    struct nr_link triggers_lru;
     struct nr_map holds;     /* hold.c: path -> calls that wait for the end of an update */
     size_t held;             /* all of them */
     struct nr_map live;      /* id -> struct activation, until its row is stored */
@@ -84,6 +88,19 @@ struct controller {
 
 /* invoke.c */
 void controller_tick(struct activation *a);
+/* a has ended: it is no longer among the living, and given back. */
+void controller_end(struct controller *c, struct activation *a);
+
+/* fire.c: a call of a rule looked its function up. True: it waits for the row of its trigger, and is ticked then; false: it was refused. */
+bool fire_accept(struct controller *c, struct activation *a);
+/* The trigger went on: it is known now, or its calls are. */
+void fire_tick(struct activation *a);
+
+/* triggers.c: 0: *ret is the trigger of a (lent until the next turn; NULL: a failed); 1: later, then fire_tick(). */
+int triggers_find(struct controller *c, struct activation *a, struct trigger **ret);
+/* One trigger, or all of an account (name NULL). */
+void triggers_forget(struct controller *c, const char *account, const char *name);
+void triggers_fini(struct controller *c);
 
 /* resolve.c: 0 a->fn is set (or a failed), 1 later (then controller_tick, to ask again). An alias with several versions needs an id: a
  * gets one that is not in use before it is admitted. */
@@ -108,10 +125,18 @@ void forget_fini(struct controller *c);
 /* admission.c: counts a in, or fails it with the exact text and Retry-After. Reloaded rows are always counted in. */
 void admission_take(struct controller *c, struct activation *a, uint64_t now_ms);
 void admission_give(struct controller *c, struct activation *a);
+/* Counts the fire of a trigger into its account's minute, or fails a likewise. */
+void admission_fire(struct controller *c, struct activation *a, uint64_t now_ms);
 void admission_fini(struct controller *c);
 
 /* journal.c: rows of calls.db. The accept, claim and end functions set a->row_pending and tick when the row is on disk. */
 void journal_accept(struct controller *c, struct activation *a);
+/* The parts of journal_accept(), for who writes several rows at once: what the row needs lives with a from now on (0, or why it cannot be
+ * stored), its row (the writer's thread; 0 or NR_E*), it is on disk, it was refused. */
+int journal_keep(struct controller *c, struct activation *a);
+int journal_insert(sqlite3 *db, const struct activation *a);
+void journal_accepted(struct controller *c, struct activation *a);
+void journal_refuse(struct controller *c, struct activation *a, int why);
 void journal_end(struct controller *c, struct activation *a);
 int journal_claim(struct activation *a);
 /* Steps a statement that gives at most one row: 0 or NR_E*. NULL is NR_EIO. The writer's thread. */
@@ -142,6 +167,7 @@ struct record {
     struct nr_str account, name, version, id, cause, result, logs, annotations;
     int64_t start_ms, end_ms, duration_ms;
     int status;
+    enum activation_kind kind;
 };
 void record_write(struct nr_buf *out, const struct record *r, bool with_logs);
 void record_write_brief(struct nr_buf *out, const struct record *r);

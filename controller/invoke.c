@@ -32,7 +32,8 @@ static void enter(struct controller *c, struct activation *a)
     if (a->id[0] == '\0')
         nr_new_id(nr_wall_ms(), c->number, a->id);
     a->by_id.key = (struct nr_str){a->id, 32};
-    (void)nr_map_put(&c->live, &a->by_id);
+    if (!a->durable || nr_map_get(&c->live, a->by_id.key) == NULL) /* held after its 202 */
+        (void)nr_map_put(&c->live, &a->by_id);
 }
 
 /* The caller's patience is over before the function's: the row first, then 202 with the id. */
@@ -50,6 +51,8 @@ static bool accept_first(struct controller *c, struct activation *a)
 {
     if (a->err || a->blocking || a->durable)
         return false;
+    if (a->fire)
+        return fire_accept(c, a);
     journal_accept(c, a);
     return true;
 }
@@ -142,7 +145,7 @@ static void answer(struct controller *c, struct activation *a)
     give_answer(a);
 }
 
-static void end(struct controller *c, struct activation *a)
+void controller_end(struct controller *c, struct activation *a)
 {
     if (a->id[0])
         (void)nr_map_del(&c->live, a->by_id.key);
@@ -207,7 +210,7 @@ void controller_tick(struct activation *a)
     case C_ADMIT: /* per account, exact */
         if (a->err == 0 && !a->admitted)
             admission_take(c, a, c->loop->now_ms);
-        if (a->err == 0 && hold_call(c, a))
+        if (a->err == 0 && a->fire == NULL && hold_call(c, a))
             return; /* an update is under way; back at C_RESOLVE when it has ended */
         if (a->err == 0)
             enter(c, a);
@@ -254,7 +257,7 @@ void controller_tick(struct activation *a)
         }
         a->c = C_END;
         /* fall through */
-    case C_END: give_answer(a); end(c, a);
+    case C_END: give_answer(a); controller_end(c, a);
     }
 }
 

@@ -2,7 +2,8 @@
  *
  *   accept   INSERT (queued, or running when a blocking call turned into 202)   -> durable -> 202
  *   claim    queued -> running, epoch + 1, durable before the first byte is sent
- *   end      -> terminal; INSERT for a call that had no row yet (those are lazy: batched for 5 ms)
+ *   end      -> terminal; INSERT for a call that had no row yet (those are lazy: batched for 5 ms). A call whose function wants no
+ *            record of it (annotation narae.store) leaves none: its row goes, or never comes; it is answered and counted all the same
  *
  * All writes of one call go through the one writer in order, so at most one row per slot says "running" on disk.
  *
@@ -29,13 +30,12 @@ static struct activation *activation_of(struct nr_db_job *job)
 
 /* ---- accept ----------------------------------------------------------------------------------------------------- */
 
-static int accept_run(sqlite3 *db, struct nr_db_job *job)
+int journal_insert(sqlite3 *db, const struct activation *a)
 {
-    const struct activation *a = activation_of(job);
     sqlite3_stmt *s = nr_db_prepare(
         db,
         "INSERT INTO calls(id,state,epoch,account,package,name,cause,transaction_id,accepted_ms,"
-        "start_ms,input,published,alias) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)");
+        "start_ms,input,published,alias,space) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
 
     if (s == NULL)
         return NR_EIO;
@@ -53,10 +53,16 @@ static int accept_run(sqlite3 *db, struct nr_db_job *job)
     sqlite3_bind_int64(s, 12,
                        a->fn->published); /* what it resolved to holds, also after a restart */
     nr_db_bind_text(s, 13, a->alias);
+    nr_db_bind_text(s, 14, a->space.p ? a->space : NR_STR(""));
     return journal_step(s);
 }
 
-static void refuse_accept(struct controller *c, struct activation *a, int why)
+static int accept_run(sqlite3 *db, struct nr_db_job *job)
+{
+    return journal_insert(db, activation_of(job));
+}
+
+void journal_refuse(struct controller *c, struct activation *a, int why)
 {
     (void)nr_map_del(&c->live, a->by_id.key);
     a->id[0] = '\0';
@@ -73,6 +79,14 @@ static void refuse_accept(struct controller *c, struct activation *a, int why)
                     nr_err_text(why));
 }
 
+void journal_accepted(struct controller *c, struct activation *a)
+{
+    a->durable = true;
+    c->rows.accepted++;
+    *(a->row_running ? &c->rows.running : &c->rows.queued) += 1;
+    nr_count(&c->m.accepted_async, 1);
+}
+
 static void on_accepted(struct nr_db_job *job)
 {
     struct activation *a = activation_of(job);
@@ -83,15 +97,11 @@ static void on_accepted(struct nr_db_job *job)
         return;
     if (job->status == NR_ENOSPC)
         disk_is_full(c);
-    if (job->status == 0) {
-        a->durable = true;
-        c->rows.accepted++;
-        *(a->row_running ? &c->rows.running : &c->rows.queued) += 1;
-        nr_count(&c->m.accepted_async, 1);
-    }
+    if (job->status == 0)
+        journal_accepted(c, a);
     if (a->c == C_ACCEPT) {
         if (job->status != 0)
-            refuse_accept(c, a, job->status);
+            journal_refuse(c, a, job->status);
         controller_tick(a);
         return;
     }
@@ -120,7 +130,7 @@ static void keep_key(struct activation *a)
 }
 
 /* A call that already has a slot is "running" from the start; one that waits must claim before it runs. */
-void journal_accept(struct controller *c, struct activation *a)
+int journal_keep(struct controller *c, struct activation *a)
 {
     a->row_running = a->i > I_BORROW;
     if (!a->row_running)
@@ -128,10 +138,17 @@ void journal_accept(struct controller *c, struct activation *a)
     if (a->input.p) /* lent by the request; from here on it lives with the activation */
         a->input = nr_arena_copy(&a->arena, a->input);
     keep_key(a);
-    if (c->disk_full || a->input.p == NULL || c->rows.queued >= c->queue_max) {
-        a->row.status = c->rows.queued >= c->queue_max ? NR_EQUOTA
-                        : a->input.p == NULL           ? NR_ENOMEM
-                                                       : NR_ENOSPC;
+    if (c->rows.queued >= c->queue_max)
+        return NR_EQUOTA;
+    return a->input.p == NULL ? NR_ENOMEM : c->disk_full ? NR_ENOSPC : 0;
+}
+
+void journal_accept(struct controller *c, struct activation *a)
+{
+    int why = journal_keep(c, a);
+
+    if (why != 0) {
+        a->row.status = why;
         if (a->c != C_ACCEPT)
             return;
         on_accepted(&a->row);
@@ -212,6 +229,29 @@ static void bind_outcome(sqlite3_stmt *s, int at, const struct activation *a,
     nr_db_bind_text(s, at + 7, a->fn ? nr_str_of(a->fn->version) : NR_STR("0.0.1"));
 }
 
+/* Does its function want a record of it? */
+static bool is_stored(const struct activation *a)
+{
+    enum store_policy policy = a->fn ? a->fn->store : STORE_ALL;
+
+    return policy == STORE_ALL || (policy == STORE_ERRORS && a->outcome.status != OUTCOME_SUCCESS);
+}
+
+/* No record is wanted: the row of accepted work goes. */
+static int drop_run(sqlite3 *db, struct nr_db_job *job)
+{
+    const struct activation *a = activation_of(job);
+    sqlite3_stmt *s = nr_db_prepare(db, "DELETE FROM calls WHERE id=? AND epoch=? AND state<2");
+
+    if (s == NULL)
+        return NR_EIO;
+    nr_db_bind_text(s, 1, nr_str_of(a->id));
+    sqlite3_bind_int(s, 2, a->epoch);
+    int r = journal_step(s);
+
+    return r == 0 && sqlite3_changes(db) != 1 ? NR_ECONFLICT : r;
+}
+
 static int end_run(sqlite3 *db, struct nr_db_job *job)
 {
     const struct activation *a = activation_of(job);
@@ -226,8 +266,8 @@ static int end_run(sqlite3 *db, struct nr_db_job *job)
             : nr_db_prepare(
                   db,
                   "INSERT INTO calls(start_ms,end_ms,duration_ms,status,annotations,result,logs,version,id,epoch,"
-                  "state,account,package,name,cause,transaction_id,accepted_ms)"
-                  " VALUES(?,?,?,?,?,?,?,?,?,?,2,?,?,?,?,?,?)");
+                  "state,account,package,name,cause,transaction_id,accepted_ms,space)"
+                  " VALUES(?,?,?,?,?,?,?,?,?,?,2,?,?,?,?,?,?,?)");
 
     if (s == NULL)
         return NR_EIO;
@@ -243,6 +283,7 @@ static int end_run(sqlite3 *db, struct nr_db_job *job)
         nr_db_bind_text(s, 14, nr_str_of(a->cause));
         nr_db_bind_text(s, 15, a->transaction);
         sqlite3_bind_int64(s, 16, a->start_wall_ms);
+        nr_db_bind_text(s, 17, a->space.p ? a->space : NR_STR(""));
     }
     r = journal_step(s);
     if (r == 0 && a->durable && sqlite3_changes(db) != 1)
@@ -293,11 +334,20 @@ static void on_ended(struct nr_db_job *job)
 
 void journal_end(struct controller *c, struct activation *a)
 {
+    bool stored = is_stored(a);
+
+    if (!stored && !a->durable) {
+        controller_tick(a);
+        return;
+    }
     c->unstored_bytes += row_bytes(a);
     if (c->unstored_bytes > c->unstored_peak_bytes)
         c->unstored_peak_bytes = c->unstored_bytes;
-    a->row = (struct nr_db_job){
-        .run = end_run, .done = on_ended, .loop = c->loop, .lazy = !a->durable, .single = true};
+    a->row = (struct nr_db_job){.run = stored ? end_run : drop_run,
+                                .done = on_ended,
+                                .loop = c->loop,
+                                .lazy = !a->durable,
+                                .single = true};
     a->row_pending = true;
     nr_db_write(c->db, &a->row);
 }

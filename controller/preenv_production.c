@@ -20,7 +20,7 @@ static int production_run(sqlite3 *db, struct nr_db_job *job)
     sqlite3_stmt *s = nr_db_prepare(
         db,
         "SELECT duration_ms FROM (SELECT duration_ms, name, package, status, annotations FROM calls"
-        " WHERE account = ?1 AND state = 2 AND start_ms >= ?4 ORDER BY start_ms DESC LIMIT ?5)"
+        " WHERE account = ?1 AND state = 2 AND kind = 0 AND space = '' AND start_ms >= ?4 ORDER BY start_ms DESC LIMIT ?5)"
         " WHERE name = ?3 AND package = ?2 AND status = 0 AND instr(annotations, '\"initTime\"') = 0 LIMIT ?6");
     int r;
 

@@ -14,7 +14,7 @@ static struct activation_query *query_of(struct nr_db_job *job)
 }
 
 #define COLUMNS                                                                                    \
-    "account,name,version,id,cause,result,logs,annotations,start_ms,end_ms,duration_ms,status"
+    "account,name,version,id,cause,result,logs,annotations,start_ms,end_ms,duration_ms,status,kind"
 
 static struct record row_record(sqlite3_stmt *s)
 {
@@ -29,7 +29,8 @@ static struct record row_record(sqlite3_stmt *s)
                            .start_ms = sqlite3_column_int64(s, 8),
                            .end_ms = sqlite3_column_int64(s, 9),
                            .duration_ms = sqlite3_column_int64(s, 10),
-                           .status = sqlite3_column_int(s, 11)};
+                           .status = sqlite3_column_int(s, 11),
+                           .kind = (enum activation_kind)sqlite3_column_int(s, 12)};
 }
 
 static int one_run(sqlite3 *db, struct nr_db_job *job)
@@ -63,7 +64,7 @@ static void bind_filter(sqlite3_stmt *s, const struct activation_query *q)
 {
     nr_db_bind_text(s, 1, nr_str_of(q->account->name));
     sqlite3_bind_int64(s, 2, q->since_ms);
-    sqlite3_bind_int64(s, 3, q->upto_ms ? q->upto_ms : INT64_MAX);
+    sqlite3_bind_int64(s, 3, q->upto_ms);
     nr_db_bind_text(s, 4, q->name.n ? q->name : NR_STR(""));
     nr_db_bind_text(s, 5, q->package.n ? q->package : NR_STR(""));
 }

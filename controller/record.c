@@ -138,10 +138,12 @@ static void add_common(struct nr_buf *out, const struct record *r)
     nr_buf_add(out, r->id.p, r->id.n);
     nr_buf_adds(out, "\",\"start\":");
     nr_buf_addi(out, r->start_ms);
-    nr_buf_adds(out, ",\"end\":");
-    nr_buf_addi(out, r->end_ms);
-    nr_buf_adds(out, ",\"duration\":");
-    nr_buf_addi(out, r->duration_ms);
+    if (r->kind != ACTIVATION_TRIGGER) { /* a trigger does not last */
+        nr_buf_adds(out, ",\"end\":");
+        nr_buf_addi(out, r->end_ms);
+        nr_buf_adds(out, ",\"duration\":");
+        nr_buf_addi(out, r->duration_ms);
+    }
     if (r->cause.n) {
         nr_buf_adds(out, ",\"cause\":\"");
         nr_buf_add(out, r->cause.p, r->cause.n);

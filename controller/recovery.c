@@ -21,6 +21,8 @@ static const char *const schema[] = {
     "CREATE INDEX calls_by_start ON calls(account, start_ms, seq);"
     "CREATE INDEX calls_open ON calls(state, seq) WHERE state < 2;",
     "ALTER TABLE calls ADD COLUMN alias TEXT;",
+    "ALTER TABLE calls ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;" /* enum activation_kind */
+    "ALTER TABLE calls ADD COLUMN space TEXT NOT NULL DEFAULT '';", /* '': the account's own */
     NULL,
 };
 
@@ -114,6 +116,7 @@ static struct activation *row_activation(sqlite3_stmt *s)
     a->account->name = nr_strndup(account.p, account.n);
     a->account->uuid = nr_strdup("");
     a->account->invocations_per_minute = a->account->concurrent_invocations = -1;
+    a->account->fires_per_minute = -1;
     a->package = nr_arena_copy(&a->arena, nr_db_column(s, 3));
     a->name = nr_arena_copy(&a->arena, nr_db_column(s, 4));
     a->transaction = nr_arena_copy(&a->arena, nr_db_column(s, 5));
@@ -121,6 +124,7 @@ static struct activation *row_activation(sqlite3_stmt *s)
     a->epoch = sqlite3_column_int(s, 7);
     a->number = sqlite3_column_int64(s, 8);
     a->alias = nr_arena_copy(&a->arena, nr_db_column(s, 9));
+    a->space = nr_arena_copy(&a->arena, nr_db_column(s, 10));
     if (id.n == 32)
         memcpy(a->id, id.p, 32);
     a->durable = true;
@@ -132,7 +136,7 @@ static int reload_run(sqlite3 *db, struct nr_db_job *job)
     struct reload_job *r = nr_container_of(job, struct reload_job, job);
     sqlite3_stmt *s = nr_db_prepare(
         db,
-        "SELECT seq,id,account,package,name,transaction_id,input,epoch,published,alias FROM calls"
+        "SELECT seq,id,account,package,name,transaction_id,input,epoch,published,alias,space FROM calls"
         " WHERE state=0 AND seq>? ORDER BY seq LIMIT ?");
 
     int e = SQLITE_OK;

@@ -20,6 +20,7 @@ static bool list_parameters(struct gateway_request *q)
     struct activation_query *query = &q->query;
 
     query->limit = LIST_LIMIT_DEFAULT;
+    query->upto_ms = INT64_MAX;
     if (!query_page(q, "activations", &query->limit, &query->skip, &query->count) ||
         !query_bool(q, "docs", &query->docs) || !query_epoch(q, "since", &query->since_ms) ||
         !query_epoch(q, "upto", &query->upto_ms) || !query_entity(q, &query->package, &query->name))

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "common/base/clock.h"
+#include "common/base/json.h"
 
 /* header, siblings, brace, parameters, comma, input, brace, brace */
 enum { PARTS_MAX = 8, META_KEEP_BYTES = 4096 };
@@ -95,24 +96,6 @@ static void meta_of(const struct activation *a, struct nr_buf *b)
     nr_buf_adds(b, "\",\"value\":");
 }
 
-/* The text between the braces of a JSON object, without white space around it; {p, 0} when it is empty. */
-static struct nr_str inside(struct nr_str object)
-{
-    while (object.n && object.p[0] != '{')
-        object.p++, object.n--;
-    while (object.n && object.p[object.n - 1] != '}')
-        object.n--;
-    if (object.n < 2)
-        return (struct nr_str){object.p, 0};
-    object.p++;
-    object.n -= 2;
-    while (object.n && strchr(" \t\r\n", object.p[0]))
-        object.p++, object.n--;
-    while (object.n && strchr(" \t\r\n", object.p[object.n - 1]))
-        object.n--;
-    return object;
-}
-
 static bool is_array(struct nr_str text)
 {
     while (text.n && strchr(" \t\r\n", text.p[0]))
@@ -134,7 +117,7 @@ static unsigned add_part(uv_buf_t *iov, unsigned n, const char *p, size_t bytes)
 /* The value as parts of iov from n on; returns the new count. An array cannot be merged and is passed on as it is. */
 static unsigned value_parts(const struct activation *a, uv_buf_t *iov, unsigned n)
 {
-    struct nr_str bound = inside(nr_str_of(a->fn->parameters)), given = inside(a->input);
+    struct nr_str bound = nr_json_members(nr_str_of(a->fn->parameters)), given = nr_json_members(a->input);
 
     if (is_array(a->input) || bound.n == 0)
         return add_part(iov, n, a->input.p, a->input.n);
@@ -186,7 +169,7 @@ int slot_send_run(struct slot *s)
 static void env_of(const struct activation *a, struct nr_buf *b)
 {
     const struct function *f = a->fn;
-    struct nr_str bound = inside(nr_str_of(f->init_parameters));
+    struct nr_str bound = nr_json_members(nr_str_of(f->init_parameters));
 
     nr_buf_adds(b, "{");
     nr_buf_add(b, bound.p, bound.n);

@@ -67,7 +67,7 @@ struct activation_query {
     struct account *account;
     struct nr_str id;            /* GET, LOGS, RESULT: 32 hex, checked by the caller */
     struct nr_str name, package; /* LIST: filter; n == 0: all */
-    int64_t since_ms, upto_ms;   /* LIST: on start, inclusive; 0: open */
+    int64_t since_ms, upto_ms;   /* LIST: on start, inclusive; INT64_MAX: open at the end */
     int limit, skip;             /* limit 0 is 200 */
     bool docs, count;
     void (*done)(struct activation_query *q);

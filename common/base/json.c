@@ -141,3 +141,20 @@ const char *nr_json_string(const json_t *j, const char *key)
 {
     return json_string_value(json_object_get(j, key));
 }
+
+struct nr_str nr_json_members(struct nr_str object)
+{
+    while (object.n && object.p[0] != '{')
+        object.p++, object.n--;
+    while (object.n && object.p[object.n - 1] != '}')
+        object.n--;
+    if (object.n < 2)
+        return (struct nr_str){object.p, 0};
+    object.p++;
+    object.n -= 2;
+    while (object.n && strchr(" \t\r\n", object.p[0]))
+        object.p++, object.n--;
+    while (object.n && strchr(" \t\r\n", object.p[object.n - 1]))
+        object.n--;
+    return object;
+}

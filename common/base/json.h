@@ -51,6 +51,10 @@ size_t nr_json_built_bytes(struct nr_str text);
  * fewest that read back the same. */
 char *nr_json_text(const json_t *j, size_t *ret_n);
 
+/* The text between the braces of an object that was scanned, without white space around it, so that objects can be joined; {p, 0} when it is
+ * empty. */
+struct nr_str nr_json_members(struct nr_str object);
+
 /* Object member by name and type, or NULL (absent or another type). */
 json_t *nr_json_object(const json_t *j, const char *key);
 const char *nr_json_string(const json_t *j, const char *key);

@@ -342,6 +342,7 @@ char *fakes_ask(struct fakes *f, enum query_op op, const char *id, bool count, i
     struct activation_query q = {.op = op,
                                  .account = f->account,
                                  .id = nr_str_of(id),
+                                 .upto_ms = INT64_MAX,
                                  .count = count,
                                  .done = on_asked,
                                  .owner = &done};
