@@ -22,6 +22,7 @@ int controller_open(const struct controller_config *config, struct controller **
     c->retention_s = config->retention_s;
     c->retention_max_bytes = config->retention_max_bytes;
     c->queue_max = config->queue_max;
+    c->pool = activation_pool_make();
     nr_map_init(&c->uses);
     nr_map_init(&c->functions);
     nr_map_init(&c->triggers);
@@ -29,6 +30,7 @@ int controller_open(const struct controller_config *config, struct controller **
     nr_map_init(&c->live);
     nr_list_init(&c->lru);
     nr_list_init(&c->triggers_lru);
+    nr_list_init(&c->packaged);
     nr_list_init(&c->all);
     nr_list_init(&c->answered);
     nr_list_init(&c->asking);
@@ -55,7 +57,7 @@ static void cancel_calls(struct controller *c, uint64_t revision)
     NR_LIST_EACH(&c->all, l) {
         struct activation *a = nr_container_of(l, struct activation, in_account);
 
-        if (a->fn == NULL || a->fn->revision != revision || a->c > C_RUN)
+        if (a->fn == NULL || a->fn->stored != revision || a->c > C_RUN)
             continue;
         bool answered = a->c == C_RUN && a->answered_us != 0;
 
@@ -77,7 +79,9 @@ void controller_on_change(void *controller, const char *account, const char *pac
         triggers_forget(c, account, name);
         return;
     }
-    resolve_forget(c, account, package, name);
+    resolve_forget(c, account, package, name, old_revision, what);
+    if (what == FN_PACKAGE_CHANGED)
+        return;
     hold_release(c, account, package, name);
     if (old_revision && what == FN_CANCEL)
         cancel_calls(c, old_revision);
@@ -170,6 +174,7 @@ void controller_close(struct controller *c)
     triggers_fini(c);
     hold_fini(c);
     admission_fini(c);
+    activation_pool_close(c->pool);
     nr_map_fini(&c->live);
     free(c->data_dir);
     free(c);

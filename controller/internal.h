@@ -57,14 +57,16 @@ struct controller {
     struct nr_map uses;      /* account name -> struct account_use */
     struct nr_map functions; /* resolve.c: key -> what is cached of a function */
     struct nr_link lru;      /* of the above; front is the most recent */
+    struct nr_link packaged; /* resolve_cache.c: those of the above that are in a package */
     size_t cells;            /* cached snapshots and aliases of them all */
     struct nr_map triggers;  /* triggers.c: "account/name" -> what is cached of a trigger */
     struct nr_link triggers_lru;
-    struct nr_map holds;     /* hold.c: path -> calls that wait for the end of an update */
-    size_t held;             /* all of them */
-    struct nr_map live;      /* id -> struct activation, until its row is stored */
-    struct nr_link all;      /* every activation that has not ended, by in_account */
-    int64_t running;         /* activations that have not ended */
+    struct nr_map holds;          /* hold.c: path -> calls that wait for the end of an update */
+    size_t held;                  /* all of them */
+    struct nr_map live;           /* id -> struct activation, until its row is stored */
+    struct nr_link all;           /* every activation that has not ended, by in_account */
+    int64_t running;              /* activations that have not ended */
+    struct activation_pool *pool; /* of those that the controller makes itself */
 
     struct nr_link
         answered;          /* answered, row not on disk yet; by `queue`, in order of `answer_seq` */
@@ -101,14 +103,17 @@ int triggers_find(struct controller *c, struct activation *a, struct trigger **r
 /* One trigger, or all of an account (name NULL). */
 void triggers_forget(struct controller *c, const char *account, const char *name);
 void triggers_fini(struct controller *c);
+/* One less is running: who waits for the last one is told. */
+void controller_left(struct controller *c);
 
-/* resolve.c: 0 a->fn is set (or a failed), 1 later (then controller_tick, to ask again). An alias with several versions needs an id: a
- * gets one that is not in use before it is admitted. */
+/* resolve.c: 0 a->fn is set (or a failed), 1 later (then a->on_step, to ask again). An alias with several versions needs an id: a gets one
+ * that is not in use before it is admitted. */
 int resolve_function(struct controller *c, struct activation *a);
 /* The version that a call with this id goes to; split->n is at least 1. */
 int64_t resolve_choose(const struct alias_split *split, const char *id);
+/* resolve_cache.c: what controller_on_change() says of a function, a package or a binding. */
 void resolve_forget(struct controller *c, const char *account, const char *package,
-                    const char *name);
+                    const char *name, uint64_t old_revision, enum fn_change what);
 void resolve_fini(struct controller *c);
 
 /* hold.c: true: a waits for the end of an update, and is ticked at C_RESOLVE then; false: it goes on, or failed. */

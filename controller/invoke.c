@@ -145,6 +145,17 @@ static void answer(struct controller *c, struct activation *a)
     give_answer(a);
 }
 
+void controller_left(struct controller *c)
+{
+    if (c->running == 0 && c->idle) {
+        void (*idle)(void *) = c->idle;
+
+        c->idle = NULL;
+        nr_deadline_cancel(&c->drain_deadline);
+        idle(c->idle_arg);
+    }
+}
+
 void controller_end(struct controller *c, struct activation *a)
 {
     if (a->id[0])
@@ -161,13 +172,7 @@ void controller_end(struct controller *c, struct activation *a)
     query_wake(c);
     if (c->reload_more && c->reloaded_live < 64)
         journal_reload(c);
-    if (c->running == 0 && c->idle) {
-        void (*idle)(void *) = c->idle;
-
-        c->idle = NULL;
-        nr_deadline_cancel(&c->drain_deadline);
-        idle(c->idle_arg);
-    }
+    controller_left(c);
 }
 
 /* Waiting work of a stopping platform stays in its row; nothing is recorded. */

@@ -124,7 +124,7 @@ static int fill(struct fnmanager *m, struct fn_key key, const struct fn_row *row
     bool native;
     int r;
 
-    f->revision = row->revision;
+    f->revision = f->stored = row->revision;
     f->published = row->number;
     f->state = row->state;
     f->reason = nr_strdup(row->reason);

@@ -21,6 +21,9 @@ struct fakes {
     enum outcome_status status;
     int asked, forgotten, runs, cuts, unclaimed; /* calls of the ports; claims that failed */
     bool unknown;                                /* FN_RESOLVE answers NR_ENOENT */
+    const char *code;     /* "owner/package" whose code runs; NULL: as it is called */
+    uint64_t derived;     /* revision of the functions given out; 0: 7, as it is stored */
+    char asked_space[64]; /* of the last FN_RESOLVE */
     enum function_state state;
     uint32_t hold_ms; /* of the functions given out, when they are FN_UPDATING */
     const char *reason;
@@ -50,6 +53,9 @@ struct activation *fakes_call(struct fakes *f, const char *name, bool blocking, 
 /* The same for a version or an alias (NULL: none), by an id that is set (NULL: a new one). */
 struct activation *fakes_call_target(struct fakes *f, const char *name, int64_t number,
                                      const char *alias, const char *id);
+/* A blocking call of "package/name" in another namespace (NULL: the own one). */
+struct activation *fakes_call_package(struct fakes *f, const char *space, const char *package,
+                                      const char *name);
 /* A call of FAKE_ENTER goes on at its claim. */
 void fakes_claim(struct fakes *f, struct activation *a);
 /* Ends a held call. */

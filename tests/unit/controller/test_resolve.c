@@ -309,6 +309,170 @@ static void cancel_ends_the_calls_of_that_revision(void **state)
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
+static int calls_of(struct fakes *f, const char *space, const char *package)
+{
+    int before = f->asked, replies = f->replies;
+
+    (void)fakes_call_package(f, space, package, "hello");
+    fakes_until(f, &f->replies, replies + 1);
+    assert_int_equal(f->last_status, 200);
+    return f->asked - before;
+}
+
+static void a_namespace_is_part_of_the_name(void **state)
+{
+    struct fakes *f = *state;
+
+    assert_int_equal(calls_of(f, NULL, "tools"), 1);
+    assert_string_equal(f->asked_space, "");
+    assert_int_equal(calls_of(f, "guest", "tools"), 0); /* his own, said in full */
+    assert_int_equal(calls_of(f, "other", "tools"), 1);
+    assert_string_equal(f->asked_space, "other");
+    assert_int_equal(calls_of(f, "other", "tools"), 0);
+    assert_int_equal(f->controller->cells, 2);
+    controller_on_change(f->controller, "guest", "tools", "hello", 7, FN_REPLACED);
+    assert_int_equal(calls_of(f, "other", "tools"), 0);
+    assert_int_equal(calls_of(f, NULL, "tools"), 1);
+    controller_on_change(f->controller, "other", "tools", "other", 7, FN_REPLACED);
+    assert_int_equal(calls_of(f, "other", "tools"), 0);
+    controller_on_change(f->controller, "other", "tools", "hello", 7, FN_REPLACED);
+    assert_int_equal(calls_of(f, "other", "tools"), 1);
+    assert_int_equal(calls_of(f, NULL, "tools"), 0);
+}
+
+/* Called through a binding: what changes of its code, of the package that is bound or of the binding is seen by the next call. */
+static void what_came_through_a_binding_goes_with_each_part_of_the_way(void **state)
+{
+    static const struct {
+        const char *account, *package, *name;
+        uint64_t revision;
+        enum fn_change what;
+        int asked; /* questions of the next call */
+    } rows[] = {
+        {"other", "tools", "hello", 7, FN_REPLACED, 1},
+        {"other", "tools", "hello", 6, FN_REPLACED, 1}, /* another version of it */
+        {"other", "tools", "hello", 7, FN_KEPT, 1},     /* an alias, an update window */
+        {"other", "tools", "", 0, FN_PACKAGE_CHANGED, 1},
+        {"guest", "bound", "", 0, FN_PACKAGE_CHANGED, 1},
+        {"other", "tools", "hi", 7, FN_REPLACED, 0},
+        {"other", "toolsets", "hello", 7, FN_REPLACED, 0},
+        {"other", "", "hello", 7, FN_REPLACED, 0},
+        {"other", "tool", "", 0, FN_PACKAGE_CHANGED, 0},
+        {"guest", "tools", "", 0, FN_PACKAGE_CHANGED, 0},
+    };
+    struct fakes *f = *state;
+
+    f->code = "other/tools";
+    f->derived = 70;
+    assert_int_equal(calls_of(f, NULL, "bound"), 1);
+    for (size_t i = 0; i < nr_countof(rows); i++) {
+        controller_on_change(f->controller, rows[i].account, rows[i].package, rows[i].name,
+                             rows[i].revision, rows[i].what);
+        assert_int_equal(calls_of(f, NULL, "bound"), rows[i].asked);
+    }
+}
+
+static void containers_of_derived_revisions_end_with_what_they_came_from(void **state)
+{
+    static const struct {
+        const char *account, *package, *name;
+        uint64_t revision;
+        enum fn_change what;
+        bool derived_ends;
+    } rows[] = {
+        {"other", "tools", "hello", 7, FN_REPLACED, true},
+        {"other", "tools", "hello", 7, FN_CANCEL, true},
+        {"other", "tools", "hello", 6, FN_REPLACED, false}, /* another version of it */
+        {"other", "tools", "hello", 7, FN_KEPT, false},
+        {"other", "tools", "", 0, FN_PACKAGE_CHANGED, true},
+        {"guest", "bound", "", 0, FN_PACKAGE_CHANGED, true},
+        {"guest", "other", "", 0, FN_PACKAGE_CHANGED, false},
+    };
+    struct fakes *f = *state;
+
+    f->code = "other/tools";
+    f->derived = 70;
+    for (size_t i = 0; i < nr_countof(rows); i++) {
+        (void)calls_of(f, NULL, "bound");
+        int told = f->forgotten;
+
+        controller_on_change(f->controller, rows[i].account, rows[i].package, rows[i].name,
+                             rows[i].revision, rows[i].what);
+        bool stored = rows[i].revision && rows[i].what != FN_KEPT;
+        assert_int_equal(f->forgotten - told, (stored ? 1 : 0) + (rows[i].derived_ends ? 1 : 0));
+    }
+}
+
+/* Neither the code nor the package of what is being looked up is known yet: the change wins all the same. */
+static void a_change_behind_a_binding_while_it_is_looked_up_wins(void **state)
+{
+    struct fakes *f = *state;
+
+    f->code = "other/tools";
+    f->derived = 70;
+    for (int i = 0; i < 2; i++) {
+        (void)fakes_call_package(f, NULL, "bound", "hello");
+        assert_int_equal(f->asked, 2 * i + 1);
+        controller_on_change(f->controller, "other", "tools", i ? "" : "hello", i ? 0 : 7,
+                             i ? FN_PACKAGE_CHANGED : FN_REPLACED);
+        fakes_until(f, &f->replies, i + 1);
+        assert_int_equal(f->asked, 2 * i + 2);
+        controller_on_change(f->controller, "guest", "bound", "", 0, FN_PACKAGE_CHANGED);
+    }
+}
+
+struct found {
+    struct function_query q;
+    int done;
+};
+
+static void on_found(struct function_query *q)
+{
+    ((struct found *)q->owner)->done++;
+}
+
+static void find(struct fakes *f, struct found *ret, const char *alias)
+{
+    *ret = (struct found){.q = {.account = f->account,
+                                .name = NR_STR("hello"),
+                                .alias = nr_str_of(alias),
+                                .done = on_found,
+                                .owner = ret}};
+    controller_find(f->controller, &ret->q);
+    fakes_until(f, &ret->done, 1);
+    assert_int_equal(ret->done, 1);
+}
+
+static void a_function_is_found_as_a_call_would(void **state)
+{
+    struct fakes *f = *state;
+    struct found one;
+
+    find(f, &one, "");
+    assert_non_null(one.q.fn);
+    assert_int_equal(one.q.err.code, 0);
+    function_unref(one.q.fn);
+    (void)fakes_call(f, "hello", true, 1000); /* and the call asks nobody */
+    fakes_until(f, &f->replies, 1);
+    assert_int_equal(f->asked, 1);
+    f->split = (struct alias_split){.n = 2, .part = {{5, 1}, {6, 99}}};
+    find(f, &one, "prod");
+    assert_int_equal(one.q.fn->published, 5);
+    function_unref(one.q.fn);
+    controller_on_change(f->controller, "guest", "", "hello", 7, FN_REPLACED);
+    f->state = FN_RETIRED;
+    find(f, &one, "");
+    assert_int_equal(one.q.err.code, 0);
+    assert_int_equal(one.q.fn->state, FN_RETIRED);
+    function_unref(one.q.fn);
+    controller_on_change(f->controller, "guest", "", "hello", 7, FN_REPLACED);
+    f->unknown = true;
+    find(f, &one, "");
+    assert_null(one.q.fn);
+    assert_int_equal(one.q.err.code, NR_ENOENT);
+    assert_int_equal(f->runs, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +488,11 @@ int main(void)
         CASE(accepted_work_keeps_its_version),
         CASE(accepted_work_of_a_blocked_version_ends_with_the_reason),
         CASE(cancel_ends_the_calls_of_that_revision),
+        CASE(a_namespace_is_part_of_the_name),
+        CASE(what_came_through_a_binding_goes_with_each_part_of_the_way),
+        CASE(containers_of_derived_revisions_end_with_what_they_came_from),
+        CASE(a_change_behind_a_binding_while_it_is_looked_up_wins),
+        CASE(a_function_is_found_as_a_call_would),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
