@@ -46,7 +46,16 @@ enum route_part {
 };
 
 /* What may come as a body; see bodies[] in routes.c. */
-enum body_rule { BODY_IGNORED, BODY_SETTINGS, BODY_ACTION, BODY_PAYLOAD, BODY_ARCHIVE, BODY_WEB };
+/* BODY_ENTITY: parameters and annotations of 1 MB each, however they are escaped. */
+enum body_rule {
+    BODY_IGNORED,
+    BODY_SETTINGS,
+    BODY_ACTION,
+    BODY_PAYLOAD,
+    BODY_ARCHIVE,
+    BODY_WEB,
+    BODY_ENTITY
+};
 
 struct body_limit {
     const char *field;      /* of the 413 text */
@@ -245,6 +254,7 @@ void actions_call(struct gateway_request *q); /* actions.c; op: enum fn_op */
 void invoke_call(struct gateway_request *q);  /* invoke.c */
 /* invoke.c: header lines of a call that was taken: its id, how it started and where its time went. */
 void invoke_tell(struct gateway_request *q, const struct activation *a);
+void fire_call(struct gateway_request *q);        /* fire.c */
 void activations_call(struct gateway_request *q); /* activations.c; op: enum query_op */
 void export_call(struct gateway_request *q);      /* actions.c */
 void accounts_call(struct gateway_request *q);

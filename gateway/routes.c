@@ -18,6 +18,7 @@ static const struct body_limit bodies[] = {
     [BODY_IGNORED] = {"Request", 65536, 65536, false},
     [BODY_SETTINGS] = {"Request", 65536, 65536, true},
     [BODY_ACTION] = {"exec", 50 << 20, CODE_MAX_BYTES, true},
+    [BODY_ENTITY] = {"Request", 8 << 20, 8 << 20, true},
     [BODY_ARCHIVE] = {"Archive", 128 << 20, 128 << 20, false},
     [BODY_PAYLOAD] = {"Request", NR_PAYLOAD_MAX_BYTES, NR_PAYLOAD_MAX_BYTES, true},
 };
@@ -47,6 +48,17 @@ const struct route routes[] = {
     {NR_HTTP_PUT, NS "/actions/:package/:name", SCOPE_WRITE, BODY_ACTION, 0, actions_call, FN_ACTION_PUT},
     {NR_HTTP_DELETE, NS "/actions/:package/:name", SCOPE_WRITE, BODY_IGNORED, 0, actions_call, FN_ACTION_DELETE},
     {NR_HTTP_POST, NS "/actions/:package/:name", SCOPE_INVOKE, BODY_PAYLOAD, 0, invoke_call, 0},
+
+    {NR_HTTP_GET, NS "/triggers/?", SCOPE_READ, BODY_IGNORED, 0, actions_call, FN_TRIGGER_LIST},
+    {NR_HTTP_GET, NS "/triggers/:name", SCOPE_READ, BODY_IGNORED, 0, actions_call, FN_TRIGGER_GET},
+    {NR_HTTP_PUT, NS "/triggers/:name", SCOPE_WRITE, BODY_ENTITY, 0, actions_call, FN_TRIGGER_PUT},
+    {NR_HTTP_DELETE, NS "/triggers/:name", SCOPE_WRITE, BODY_IGNORED, 0, actions_call, FN_TRIGGER_DELETE},
+    {NR_HTTP_POST, NS "/triggers/:name", SCOPE_INVOKE, BODY_PAYLOAD, 0, fire_call, 0},
+    {NR_HTTP_GET, NS "/rules/?", SCOPE_READ, BODY_IGNORED, 0, actions_call, FN_RULE_LIST},
+    {NR_HTTP_GET, NS "/rules/:name", SCOPE_READ, BODY_IGNORED, 0, actions_call, FN_RULE_GET},
+    {NR_HTTP_PUT, NS "/rules/:name", SCOPE_WRITE, BODY_ENTITY, 0, actions_call, FN_RULE_PUT},
+    {NR_HTTP_POST, NS "/rules/:name", SCOPE_WRITE, BODY_ENTITY, 0, actions_call, FN_RULE_STATE},
+    {NR_HTTP_DELETE, NS "/rules/:name", SCOPE_WRITE, BODY_IGNORED, 0, actions_call, FN_RULE_DELETE},
 
     {NR_HTTP_GET, NS "/activations/?", SCOPE_READ, BODY_IGNORED, 0, activations_call, QUERY_LIST},
     {NR_HTTP_GET, NS "/activations/:id", SCOPE_READ, BODY_IGNORED, 0, activations_call, QUERY_GET},

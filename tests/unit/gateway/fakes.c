@@ -205,6 +205,13 @@ void controller_invoke(struct controller *c, struct activation *a)
         the->held = a;
 }
 
+void controller_fire(struct controller *c, struct activation *a, struct nr_str headers)
+{
+    the->fires++;
+    (void)snprintf(the->fire_headers, sizeof(the->fire_headers), "%.*s", (int)headers.n, headers.p);
+    the->held = a;
+}
+
 void answer_activation(struct fakes *f, int status, const char *body)
 {
     struct activation *a = f->held;

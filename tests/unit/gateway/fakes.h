@@ -35,6 +35,8 @@ struct fakes {
 
     /* the controller */
     bool answers_at_once;    /* from inside controller_invoke() */
+    int fires;               /* calls of controller_fire() */
+    char fire_headers[2048]; /* of the last one */
     struct activation *held; /* invoked, not answered yet */
     int invokes;
     struct activation_query *query; /* the last one, not answered yet */
