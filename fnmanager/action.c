@@ -16,6 +16,8 @@
 #include "fnmanager/functions_api.h"
 #include "fnmanager/lifecycle_controller.h"
 #include "fnmanager/merge.h"
+#include "fnmanager/metadata_names.h"
+#include "fnmanager/place.h"
 #include "fnmanager/settings.h"
 #include "fnmanager/sweeper.h"
 
@@ -23,19 +25,16 @@
 #define MERGE_TRIES 100
 #define LIST_MAX 200
 
+/* May a function of this name be written here? Not through a binding. */
 static int check_place(struct fnmanager *m, struct fn_call *call)
 {
-    struct nr_str account = nr_str_of(call->account->name);
-    int r;
+    struct nr_err why = {0};
 
-    if (call->package.n != 0) {
-        r = metadata_package(m->db, account, call->package);
-        return r < 0 ? handler_refuse(call, r) : 0;
-    }
-    r = metadata_name_free(m->db, account, call->name);
-    if (r == NR_EEXIST)
-        return nr_err_set(&call->err, r, TEXT_OTHER_COLLECTION);
-    return r < 0 ? handler_refuse(call, r) : 0;
+    if (call->package.n != 0)
+        return place_check_own(m, call);
+    if (name_missing_key(m->db, handler_key(call), NAME_OF_FUNCTION, &why) == NR_ENOENT)
+        return 0;
+    return nr_err_set(&call->err, why.code, "%s", why.text);
 }
 
 /* One PUT on its way. */
@@ -94,6 +93,9 @@ static int read_and_merge(struct fnmanager *m, struct fn_call *call, struct put 
         return handler_refuse(call, NR_EEXIST);
     if (!p->exists && p->move == MOVE_COMMIT)
         return handler_refuse(call, NR_ENOENT);
+    if (p->exists && !p->body.has_exec &&
+        (r = kinds_judge(m->config.kinds, p->old.kind, &call->err)) < 0)
+        return r;
     r = action_merge(&p->body, p->exists ? &p->old : NULL, p->move, &p->row, &call->err);
     if (r == 0)
         r = set_pin(p, &call->err);
@@ -180,18 +182,27 @@ static int put_parsed(struct fnmanager *m, struct fn_call *call, struct put *p)
     return r;
 }
 
-static int write_action(struct fnmanager *m, struct fn_call *call, const struct fn_row *row,
-                        const struct nr_str *code, bool with_code)
+/* The object of its exec stays open. */
+static int write_open(struct fnmanager *m, struct fn_call *call, struct fn_key key,
+                      const struct fn_row *row, const struct nr_str *code, bool with_code)
 {
     int r = 0;
 
     nr_buf_init(&call->reply, ACTION_REPLY_MAX_BYTES);
     with_code &= row->has_code;
-    entity_write_head(handler_key(call), row, with_code, &call->reply);
+    entity_write_head(key, row, with_code, &call->reply);
     if (with_code && code != NULL)
         nr_buf_json(&call->reply, *code);
     else if (with_code)
         r = code_write_json(&m->storage, row, &call->reply, &call->err);
+    return r;
+}
+
+static int write_action(struct fnmanager *m, struct fn_call *call, const struct fn_row *row,
+                        const struct nr_str *code, bool with_code)
+{
+    int r = write_open(m, call, handler_key(call), row, code, with_code);
+
     entity_write_tail(&call->reply);
     return r;
 }
@@ -209,7 +220,8 @@ static void write_readable(struct fnmanager *m, struct fn_call *call, const stru
 
 static int put(struct fnmanager *m, struct fn_call *call, struct put *p, uint64_t *ret_old)
 {
-    struct body_ranges ranges = {m->config.memory_max_mb, call->account->concurrent_invocations};
+    struct body_ranges ranges = {m->config.memory_max_mb, call->account->concurrent_invocations,
+                                 nr_str_of(call->account->name)};
     struct nr_str body = call->body.n != 0 || p->move == MOVE_UPDATE ? call->body : NR_STR("{}");
     int r;
 
@@ -250,15 +262,43 @@ int action_commit(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     return r == 0 ? functions_answer(m, call, 0) : r;
 }
 
+/* As it is called by these names: with what packages bind, and the binding that leads to it. */
+static int write_found(struct fnmanager *m, struct fn_call *call, const struct place *p,
+                       struct fn_row *row)
+{
+    bool sequence = strcmp(row->kind, KIND_SEQUENCE) == 0;
+    char *all = sequence ? nr_strdup(row->parameters) : place_parameters(p, row->parameters);
+    int r;
+
+    if (all == NULL)
+        return nr_err_set(&call->err, NR_ENOMEM, "There is no memory to show the action.");
+    free(row->parameters);
+    row->parameters = all;
+    r = write_open(m, call, p->key, row, NULL, call->with_code);
+    if (place_is_bound(p) && !call->with_code) {
+        nr_buf_adds(&call->reply, "},\"binding\":");
+        package_write_reference(p->asked.space, p->asked.package, &call->reply);
+        nr_buf_addc(&call->reply, '}');
+    } else {
+        entity_write_tail(&call->reply);
+    }
+    return r;
+}
+
 int action_get(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
     struct fn_row row = {0};
-    int r = metadata_load(m->db, handler_key(call), &row);
+    struct place place;
+    int r = place_find(m, place_names_of(call), &place, &call->err);
 
     *ret_old = 0;
-    r = r < 0 ? handler_refuse(call, r) : write_action(m, call, &row, NULL, call->with_code);
+    if (r == 0 && (r = metadata_load(m->db, place.key, &row)) == NR_ENOENT)
+        r = name_missing_key(m->db, place.key, NAME_OF_FUNCTION, &call->err);
+    if (r == 0)
+        r = write_found(m, call, &place, &row);
     fn_row_fini(&row);
-    return r;
+    place_fini(&place);
+    return r < 0 ? handler_refuse(call, r) : 0;
 }
 
 /* LATEST, all versions and aliases in one commit. */
@@ -283,12 +323,16 @@ int action_delete(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
     int i = 0, r = NR_ECONFLICT;
 
-    for (; i < MERGE_TRIES && r == NR_ECONFLICT && call->err.code == 0; i++) {
+    if (call->package.n != 0 && (r = place_check_own(m, call)) < 0)
+        return r;
+    for (r = NR_ECONFLICT; i < MERGE_TRIES && r == NR_ECONFLICT && call->err.code == 0; i++) {
         struct fn_row row = {0};
         begin_try(m, i);
         nr_buf_fini(&call->reply);
         if ((r = metadata_load(m->db, handler_key(call), &row)) == 0)
             r = delete_loaded(m, call, &row);
+        else if (r == NR_ENOENT)
+            r = name_missing(m, call, NAME_OF_FUNCTION);
         *ret_old = r == 0 ? HANDLER_MANY : 0;
         fn_row_fini(&row);
     }
@@ -298,18 +342,20 @@ int action_delete(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 
 int action_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
+    struct place place;
+    int r = place_find(m, place_names_of(call), &place, &call->err);
     struct fn_list q = {
-        .key = handler_key(call),
+        .key = place.key,
         .limit = call->limit > 0 ? call->limit : LIST_MAX,
         .skip = call->skip,
         .count = call->count,
         .out = &call->reply,
     };
-    int r = call->package.n != 0 ? metadata_package(m->db, q.key.account, call->package) : 0;
 
     *ret_old = 0;
     nr_buf_init(&call->reply, ACTION_REPLY_MAX_BYTES);
     if (r == 0)
         r = metadata_list(m->db, &q);
+    place_fini(&place);
     return r < 0 ? handler_refuse(call, r) : 0;
 }

@@ -8,6 +8,7 @@
 
 #include "fnmanager/code.h"
 #include "fnmanager/kinds.h"
+#include "fnmanager/sequence.h"
 
 const struct fn_limits body_limits_preset = {
     .timeout_ms = 60000, .memory_mb = 256, .logs_mb = 10, .concurrency = 1, .instances = -1};
@@ -76,29 +77,54 @@ static int del_annotations(struct action_body *b, struct nr_err *err)
     return 0;
 }
 
-/* Annotations of ours have a meaning; words that we do not know are refused, not ignored. */
+/* A door that was to be closed must not stay open by a slip: what is neither a yes, a no nor a secret is refused. */
+static int web_secret(const json_t *value, struct nr_err *err)
+{
+    const char *text = json_string_value(value);
+    bool is_text = text != NULL && *text != '\0' && strlen(text) == json_string_length(value);
+
+    if (is_text || json_is_boolean(value) || json_is_number(value))
+        return 0;
+    return nr_err_set(
+        err, NR_EINVAL,
+        "The annotation 'require-whisk-auth' must be true, false, a number or a text that is not empty.");
+}
+
+static const struct own_annotation {
+    const char *key, *words[4];
+    const char *text;
+} own_words[] = {
+    {"narae.network", {"egress", "none"}, "'egress' or 'none'"},
+    {"narae.exec", {"once", "loop", "direct"}, "'once', 'loop' or 'direct'"},
+    {"narae.store", {"all", "errors", "none"}, "'all', 'errors' or 'none'"},
+};
+
+static int own_word(const struct own_annotation *own, const json_t *value, struct nr_err *err)
+{
+    const char *is = json_string_value(value);
+
+    for (size_t w = 0; own->words[w] != NULL; w++) {
+        if (is != NULL && strcmp(is, own->words[w]) == 0)
+            return 0;
+    }
+    return nr_err_set(err, NR_EINVAL, "The annotation '%s' must be %s.", own->key, own->text);
+}
+
+/* Annotations that have a meaning; words that we do not know are refused, not ignored. */
 static int own_annotations(const json_t *annotations, struct nr_err *err)
 {
-    static const struct {
-        const char *key, *words[4];
-        const char *text;
-    } own[] = {
-        {"narae.network", {"egress", "none"}, "'egress' or 'none'"},
-        {"narae.exec", {"once", "loop", "direct"}, "'once', 'loop' or 'direct'"},
-    };
     size_t i;
     json_t *e;
+    int r = 0;
 
     json_array_foreach(annotations, i, e) {
         const char *key = json_string_value(json_object_get(e, "key"));
-        const char *value = json_string_value(json_object_get(e, "value"));
-        for (size_t o = 0; o < nr_countof(own); o++) {
-            bool known = false;
-            for (size_t w = 0; own[o].words[w] != NULL; w++)
-                known |= value != NULL && strcmp(value, own[o].words[w]) == 0;
-            if (strcmp(key, own[o].key) == 0 && !known)
-                return nr_err_set(err, NR_EINVAL, "The annotation '%s' must be %s.", own[o].key,
-                                  own[o].text);
+        const json_t *value = json_object_get(e, "value");
+        if (strcmp(key, "require-whisk-auth") == 0 && (r = web_secret(value, err)) < 0)
+            return r;
+        for (size_t o = 0; o < nr_countof(own_words); o++) {
+            if (strcmp(key, own_words[o].key) == 0 && (r = own_word(&own_words[o], value, err)) < 0)
+                return r;
         }
     }
     return 0;
@@ -162,6 +188,7 @@ static int limits(struct action_body *b, const struct body_ranges *ranges, struc
 static int exec_kind(struct action_body *b, const json_t *exec, const struct runtime_kind *kinds,
                      struct nr_err *err)
 {
+    static const char *const special[] = {KIND_BLACKBOX, KIND_SEQUENCE};
     const struct runtime_kind *kind;
     const char *word = NULL;
     int r = entity_string(exec, "kind", &word, err);
@@ -170,15 +197,16 @@ static int exec_kind(struct action_body *b, const json_t *exec, const struct run
         return r;
     if (word == NULL)
         return entity_malformed(err, "'kind' must be a string defined in 'exec'");
-    if (nr_str_ieqz(nr_str_of(word), KIND_SEQUENCE))
-        return nr_err_set(err, NR_EINVAL,
-                          "Sequences are not supported by this version of the platform.");
-    if (nr_str_ieqz(nr_str_of(word), KIND_BLACKBOX)) {
-        b->kind = KIND_BLACKBOX;
-        return 0;
+    for (size_t i = 0; i < nr_countof(special); i++) {
+        if (nr_str_ieqz(nr_str_of(word), special[i])) {
+            b->kind = special[i];
+            return 0;
+        }
     }
     if ((kind = kinds_resolve(kinds, word, err)) == NULL)
         return NR_EINVAL;
+    if ((r = kinds_judge(kinds, kind->kind, err)) < 0)
+        return r;
     b->kind = kind->kind;
     b->extension = kind->extension;
     return 0;
@@ -223,7 +251,34 @@ static int exec_code(struct action_body *b, const json_t *exec, struct nr_err *e
     return entity_fit("exec", (int64_t)b->code.n, CODE_MAX_BYTES, err);
 }
 
-static int exec_member(struct action_body *b, const struct runtime_kind *kinds, struct nr_err *err)
+/* Its members are judged one by one here; what they name is looked up when the row is known. */
+static int exec_components(struct action_body *b, const json_t *exec, struct nr_str account,
+                           struct nr_err *err)
+{
+    static const char must[] =
+        "'components' must be an array of strings defined in 'exec' for 'sequence' actions";
+    nr_auto_free char *own = nr_strndup(account.p != NULL ? account.p : "", account.n);
+    const json_t *components = json_object_get(exec, "components"), *e;
+    struct sequence s;
+    size_t i;
+    int r;
+
+    if (!json_is_array(components))
+        return entity_malformed(err, must);
+    json_array_foreach(components, i, e) {
+        if (!json_is_string(e))
+            return entity_malformed(err, must);
+    }
+    if ((r = sequence_read(components, own, &s, err)) == 0) {
+        b->components = sequence_text(&s);
+        r = b->components != NULL ? 0 : nr_err_set(err, NR_ENOMEM, "%s", nr_err_text(NR_ENOMEM));
+    }
+    sequence_fini(&s);
+    return r;
+}
+
+static int exec_member(struct action_body *b, const struct runtime_kind *kinds,
+                       struct nr_str account, struct nr_err *err)
 {
     json_t *exec;
     int r = entity_member(b->doc, "exec", JSON_OBJECT, "an object", &exec, err);
@@ -231,9 +286,12 @@ static int exec_member(struct action_body *b, const struct runtime_kind *kinds, 
     if (r < 0 || exec == NULL)
         return r;
     b->has_exec = true;
-    if ((r = exec_kind(b, exec, kinds, err)) == 0 && (r = exec_image(b, exec, err)) == 0)
-        r = exec_code(b, exec, err);
-    return r;
+    if ((r = exec_kind(b, exec, kinds, err)) < 0)
+        return r;
+    if (strcmp(b->kind, KIND_SEQUENCE) == 0)
+        return exec_components(b, exec, account, err);
+    r = exec_image(b, exec, err);
+    return r == 0 ? exec_code(b, exec, err) : r;
 }
 
 static int common(struct action_body *b, struct nr_err *err)
@@ -258,7 +316,7 @@ int action_body_parse(struct nr_str text, const struct runtime_kind *kinds,
         .image = "", .main = "", .limits = {-1, -1, -1, -1, -1}, .publish = -1};
     if (text.n == 0)
         return entity_malformed(err, "Request entity expected but not supplied");
-    if ((r = parse_text(text, b, err)) < 0 || (r = exec_member(b, kinds, err)) < 0)
+    if ((r = parse_text(text, b, err)) < 0 || (r = exec_member(b, kinds, ranges->account, err)) < 0)
         return r;
     if ((r = common(b, err)) < 0 || (r = own_annotations(b->annotations, err)) < 0 ||
         (r = del_annotations(b, err)) < 0)
@@ -270,5 +328,6 @@ void action_body_fini(struct action_body *b)
 {
     json_decref(b->doc);
     json_decref(b->code_doc);
+    free(b->components);
     *b = (struct action_body){0};
 }

@@ -14,6 +14,7 @@ struct action_body {
     const char *kind;         /* resolved; with has_exec */
     const char *extension;    /* of a single source file; NULL: the kind runs executables */
     const char *image, *main; /* "" when none */
+    char *components;         /* made: of a sequence, as the row has them; else NULL */
     struct nr_str code;
     json_t *parameters, *annotations, *del_annotations; /* NULL: not given */
     struct fn_limits limits;                            /* -1: not given */
@@ -21,10 +22,11 @@ struct action_body {
     int publish;                                        /* -1: not given */
 };
 
-/* Ranges that depend on the machine and the account. */
+/* What depends on the machine and the account. */
 struct body_ranges {
     int64_t memory_max_mb;
     int64_t instances_max; /* the account's concurrency */
+    struct nr_str account; /* lent: whose functions "_" and plain names in references are */
 };
 
 /* `text` is lent and must outlive *ret. NR_EINVAL or NR_ETOOBIG with the exact text of the API. action_body_fini() in any case. */

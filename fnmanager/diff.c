@@ -81,7 +81,10 @@ static void flatten(const struct fn_row *row, struct settings *l)
         if (limits[i].value >= 0)
             add(l, "limits.", limits[i].path, json_integer(limits[i].value));
     }
-    add_array(l, "parameters.", row->parameters);
+    if (row->components[0] != '\0') /* its one parameter says the same */
+        add(l, "", "components", nr_json_parse(nr_str_of(row->components), NULL));
+    else
+        add_array(l, "parameters.", row->parameters);
     add_array(l, "annotations.", row->annotations);
     if (l->n > 0)
         qsort(l->item, l->n, sizeof(*l->item), by_path);

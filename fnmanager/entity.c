@@ -96,6 +96,11 @@ void entity_write_head(struct fn_key key, const struct fn_row *row, bool with_co
     nr_buf_adds(out, row->parameters);
     nr_buf_adds(out, ",\"exec\":{\"kind\":");
     nr_buf_json(out, nr_str_of(row->kind));
+    if (row->components[0] != '\0') {
+        nr_buf_adds(out, ",\"components\":");
+        nr_buf_adds(out, row->components);
+        return;
+    }
     write_member(",\"image\":", row->image, out);
     write_member(",\"main\":", row->main, out);
     nr_buf_printf(out, ",\"binary\":%s%s", row->binary ? "true" : "false",

@@ -309,7 +309,8 @@ static int prepare(struct fnmanager *m, struct fn_call *call, struct reader *r)
 
     if (e < 0)
         return account_refuse(call, e);
-    r->limits.ranges = (struct body_ranges){m->config.memory_max_mb, row.concurrent_invocations};
+    r->limits.ranges =
+        (struct body_ranges){m->config.memory_max_mb, row.concurrent_invocations, call->name};
     account_row_fini(&row);
     return 0;
 }

@@ -77,6 +77,7 @@ int fnmanager_open(const struct fnmanager_config *c, struct fnmanager **ret, str
     nr_list_init(&m->departures);
     nr_list_init(&m->imports);
     pthread_mutex_init(&m->retrying, NULL);
+    pthread_mutex_init(&m->composing, NULL);
     m->data_dir = nr_strdup(c->data_dir);
     m->native_image = nr_strdup(c->native_image);
     m->registries = nr_strdup(c->registries ? c->registries : "any");
@@ -108,6 +109,7 @@ void fnmanager_close(struct fnmanager *m)
     free(m->native_image);
     free(m->registries);
     pthread_mutex_destroy(&m->retrying);
+    pthread_mutex_destroy(&m->composing);
     images_fini(&m->images);
     free(m);
 }

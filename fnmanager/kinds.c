@@ -60,6 +60,19 @@ const struct runtime_kind *kinds_resolve(const struct runtime_kind *kinds, const
     return k;
 }
 
+int kinds_judge(const struct runtime_kind *kinds, const char *kind, struct nr_err *err)
+{
+    const struct runtime_kind *k = find(kinds, kind);
+
+    if (strcmp(kind, KIND_BLACKBOX) == 0 || strcmp(kind, KIND_SEQUENCE) == 0 ||
+        (k != NULL && !k->deprecated))
+        return 0;
+    return nr_err_set(
+        err, NR_EINVAL,
+        "The '%.64s' runtime is no longer supported. You may read and delete but not update or invoke this action.",
+        kind);
+}
+
 bool kinds_image_is_native(const char *image)
 {
     static const char native[] = "openwhisk/dockerskeleton";
@@ -95,8 +108,8 @@ static void write_kind(const struct runtime_kind *k, struct nr_buf *out)
     nr_buf_adds(out, ",\"image\":");
     nr_buf_json(out, nr_str_of(k->image));
     nr_buf_printf(out,
-                  ",\"deprecated\":false,\"default\":%s,\"attached\":false,\"requireMain\":false}",
-                  k->is_default ? "true" : "false");
+                  ",\"deprecated\":%s,\"default\":%s,\"attached\":false,\"requireMain\":false}",
+                  k->deprecated ? "true" : "false", k->is_default ? "true" : "false");
 }
 
 static bool first_of_family(const struct runtime_kind *kinds, const struct runtime_kind *k)

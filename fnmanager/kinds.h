@@ -15,6 +15,10 @@
 const struct runtime_kind *kinds_resolve(const struct runtime_kind *kinds, const char *word,
                                          struct nr_err *err);
 
+/* 0 when functions of this resolved kind may be changed and called: "blackbox", "sequence", and what is in the table and not deprecated; else
+ * NR_EINVAL with the text that says what may still be done. */
+int kinds_judge(const struct runtime_kind *kinds, const char *kind, struct nr_err *err);
+
 /* Is this image our native runtime ("openwhisk/dockerskeleton" with any tag)? */
 bool kinds_image_is_native(const char *image);
 /* Could the Engine understand this reference: [registry[:port]/][path/]name[:tag][@digest]? */

@@ -1,6 +1,6 @@
 /* Field by field:
  *   exec          as a whole, else the old one; its kind is also the annotation `exec`
- *   parameters    replaced when given
+ *   parameters    replaced when given; of a sequence they are one, _actions, which shows its components
  *   annotations   delAnnotations go first, then the given ones are merged by key; `provide-api-key` is false on create unless given
  *   limits        each by itself, else the old one, else the preset
  *   version       as given, else the old one with its last number one higher, else the first
@@ -32,13 +32,25 @@ static int text_of(json_t *array, char **ret, struct nr_err *err)
     return 0;
 }
 
+/* Old clients read the components of a sequence there. */
+static int sequence_parameters(struct fn_row *ret, struct nr_err *err)
+{
+    nr_auto_json json_t *components = nr_json_parse(nr_str_of(ret->components), NULL);
+    nr_auto_json json_t *one = json_pack("[{s:s, s:O}]", "key", "_actions", "value", components);
+
+    return text_of(one, &ret->parameters, err);
+}
+
 static int merge_parameters(const struct action_body *body, const struct fn_row *old,
                             struct fn_row *ret, struct nr_err *err)
 {
+    bool was_sequence = old != NULL && old->components[0] != '\0';
     nr_auto_json json_t *parameters = NULL;
 
+    if (ret->components[0] != '\0')
+        return sequence_parameters(ret, err);
     if (body->parameters == NULL) {
-        ret->parameters = nr_strdup(old != NULL ? old->parameters : "[]");
+        ret->parameters = nr_strdup(old != NULL && !was_sequence ? old->parameters : "[]");
         return 0;
     }
     parameters = entity_unique(body->parameters, true);
@@ -95,6 +107,9 @@ static void merge_exec(const struct action_body *body, const struct fn_row *old,
     ret->kind = nr_strdup(body->has_exec ? body->kind : old->kind);
     ret->image = nr_strdup(body->has_exec ? body->image : old->image);
     ret->main = nr_strdup(body->has_exec ? body->main : old->main);
+    ret->components = nr_strdup(!body->has_exec    ? old->components
+                                : body->components ? body->components
+                                                   : "");
     ret->folder = nr_strdup(body->has_exec ? "" : old->folder);
     ret->file = nr_strdup(body->has_exec ? "" : old->file);
     if (body->has_exec)

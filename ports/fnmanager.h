@@ -28,6 +28,8 @@ struct runtime_kind {
     bool is_default;       /* of its family */
     const char
         *alias_of; /* NULL, or the kind that this one resolves to ("python:3.11" -> "python:3") */
+    bool
+        deprecated; /* its functions may be read and deleted, but neither changed nor called any more */
 };
 
 /* What a change means for what runs. */
@@ -166,7 +168,7 @@ enum fn_op {
     FN_RULE_GET,
     FN_RULE_DELETE,
     FN_RULE_STATE, /* name, body {"status"}: POST; the reply is empty */
-    FN_API_CREATE, /* body {"apidoc":{...}}; item: scheme and host that the client used, "http://host:port" */
+    FN_API_CREATE, /* api, body {"apidoc":{...}}; item: scheme and host that the client used, "http://host:port" */
     FN_API_GET,     /* api; item as above */
     FN_API_DELETE,  /* api */
     FN_API_RESOLVE, /* name: the account -> apis */
@@ -177,6 +179,7 @@ enum fn_op {
 struct api_query {
     struct nr_str base_path; /* or the API's name */
     struct nr_str path, method;
+    struct nr_str response_type; /* FN_API_CREATE: extension of the web action; absent: "json" */
     int limit, skip;
 };
 
@@ -196,7 +199,7 @@ struct fn_call {
     struct nr_str transaction;
     struct nr_str
         sha256; /* FN_ACTION_PUT: of the code's file, as the client says it in hex; p NULL: not said */
-    const struct api_query *api; /* FN_API_GET, FN_API_DELETE */
+    const struct api_query *api; /* FN_API_CREATE, FN_API_GET, FN_API_DELETE */
     bool overwrite, with_code, count, force;
     int limit, skip; /* limit 0 is the maximum, 200 */
     struct nr_loop *loop;

@@ -100,7 +100,7 @@ static void test_put_refusals(void **state)
         {"{\"exec\":{\"kind\":\"cobol:1\",\"code\":\"x\"}}", 400,
          "The specified runtime 'cobol:1' is not supported by this platform. Valid values are: 'nodejs:18', 'python:3', 'python:3.11'."},
         {"{\"exec\":{\"kind\":\"sequence\",\"components\":[]}}", 400,
-         "Sequences are not supported by this version of the platform."},
+         "No component specified for the sequence."},
         {"{\"exec\":{\"kind\":\"python:3\"}}", 400,
          "The request content was malformed:\n'code' must be a string defined in 'exec' for 'python:3' actions"},
         {"{\"exec\":{\"kind\":\"python:3\",\"code\":7}}", 400,
