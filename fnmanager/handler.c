@@ -11,6 +11,7 @@
 #include "fnmanager/account_delete.h"
 #include "fnmanager/action.h"
 #include "fnmanager/aliases.h"
+#include "fnmanager/apis_api.h"
 #include "fnmanager/functions_api.h"
 #include "fnmanager/buckets.h"
 #include "fnmanager/export.h"
@@ -18,6 +19,7 @@
 #include "fnmanager/keys_api.h"
 #include "fnmanager/quota.h"
 #include "fnmanager/lifecycle_controller.h"
+#include "fnmanager/packages_api.h"
 #include "fnmanager/images_api.h"
 #include "fnmanager/preenv_api.h"
 #include "fnmanager/resolve.h"
@@ -129,10 +131,10 @@ static const struct {
     [FN_RULE_GET] = {"rule_get", rule_get},
     [FN_RULE_DELETE] = {"rule_delete", rule_delete},
     [FN_RULE_STATE] = {"rule_state", rule_state},
-    [FN_API_CREATE] = {"api_create", op_absent},
-    [FN_API_GET] = {"api_get", op_absent},
-    [FN_API_DELETE] = {"api_delete", op_absent},
-    [FN_API_RESOLVE] = {"api_resolve", op_absent},
+    [FN_API_CREATE] = {"api_create", api_create, CALL_UPLOAD},
+    [FN_API_GET] = {"api_get", api_get, CALL_UPLOAD},
+    [FN_API_DELETE] = {"api_delete", api_delete, CALL_UPLOAD},
+    [FN_API_RESOLVE] = {"api_resolve", api_resolve},
 };
 
 /* A change on its way to the loops; freed when both have seen it. Of many changes by one call each has one without a call, and the last
