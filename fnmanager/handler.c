@@ -19,7 +19,6 @@
 #include "fnmanager/keys_api.h"
 #include "fnmanager/quota.h"
 #include "fnmanager/lifecycle_controller.h"
-#include "fnmanager/packages_api.h"
 #include "fnmanager/images_api.h"
 #include "fnmanager/preenv_api.h"
 #include "fnmanager/resolve.h"
