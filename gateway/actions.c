@@ -1,4 +1,4 @@
-/* Functions and accounts: from a request to a call of the function manager, and its answer back. The JSON of bodies is read and
+/* Functions, triggers, rules and accounts: from a request to a call of the function manager, and its answer back. The JSON of bodies is read and
  * written over there; this file only knows which parameters a call takes.
  */
 #include "gateway/internal.h"
@@ -45,6 +45,10 @@ static bool parameters(struct gateway_request *q)
         return query_bool(q, "overwrite", &call->overwrite);
     case FN_ACTION_GET: return query_bool(q, "code", &call->with_code);
     case FN_ACTION_LIST: return query_page(q, "actions", &call->limit, &call->skip, &call->count);
+    case FN_TRIGGER_LIST: return query_page(q, "triggers", &call->limit, &call->skip, &call->count);
+    case FN_RULE_LIST: return query_page(q, "rules", &call->limit, &call->skip, &call->count);
+    case FN_TRIGGER_PUT:
+    case FN_RULE_PUT: return query_bool(q, "overwrite", &call->overwrite);
     default: return true;
     }
 }
