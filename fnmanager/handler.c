@@ -19,6 +19,7 @@
 #include "fnmanager/keys_api.h"
 #include "fnmanager/quota.h"
 #include "fnmanager/lifecycle_controller.h"
+#include "fnmanager/packages_api.h"
 #include "fnmanager/images_api.h"
 #include "fnmanager/preenv_api.h"
 #include "fnmanager/resolve.h"
@@ -35,20 +36,13 @@
 static int op_resolve(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
     *ret_old = 0;
-    return function_resolve(m, handler_key(call), call->number, &call->fn, &call->err);
+    return function_resolve_names(m, place_names_of(call), call->number, &call->fn, &call->err);
 }
 
 static int op_resolve_alias(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
     *ret_old = 0;
-    return alias_resolve(m, handler_key(call), call->item, &call->split, &call->err);
-}
-
-static int op_absent(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
-{
-    (void)m;
-    *ret_old = 0;
-    return nr_err_set(&call->err, NR_ENOENT, TEXT_NOT_FOUND);
+    return alias_resolve(m, place_names_of(call), call->item, &call->split, &call->err);
 }
 
 static const struct {
@@ -116,10 +110,10 @@ static const struct {
     [FN_ALIAS_PUT] = {"alias_put", alias_put},
     [FN_ALIAS_DELETE] = {"alias_delete", alias_delete},
     [FN_ALIAS_ROLLBACK] = {"alias_rollback", alias_rollback},
-    [FN_PACKAGE_LIST] = {"package_list", op_absent},
-    [FN_PACKAGE_PUT] = {"package_put", op_absent},
-    [FN_PACKAGE_GET] = {"package_get", op_absent},
-    [FN_PACKAGE_DELETE] = {"package_delete", op_absent},
+    [FN_PACKAGE_LIST] = {"package_list", package_list},
+    [FN_PACKAGE_PUT] = {"package_put", package_put},
+    [FN_PACKAGE_GET] = {"package_get", package_get},
+    [FN_PACKAGE_DELETE] = {"package_delete", package_delete},
     [FN_TRIGGER_LIST] = {"trigger_list", trigger_list},
     [FN_TRIGGER_PUT] = {"trigger_put", trigger_put},
     [FN_TRIGGER_GET] = {"trigger_get", trigger_get},

@@ -7,6 +7,8 @@
 
 #include "fnmanager/lifecycle.h"
 #include "fnmanager/metadata_audit.h"
+#include "fnmanager/metadata_names.h"
+#include "fnmanager/metadata_packages.h"
 #include "fnmanager/metadata_sql.h"
 #include "fnmanager/quota.h"
 
@@ -233,6 +235,14 @@ static int audit_commit(sqlite3 *db, const struct change_job *j, const struct cu
     return audit_put(db, &line);
 }
 
+/* Its package is there, or nothing else in the account has its name. */
+static int check_place(sqlite3 *db, const struct change_job *j)
+{
+    if (j->key.package.n != 0)
+        return sql_package_open(db, j->key.account, j->key.package);
+    return sql_name_free(db, j->key.account, j->key.name, NAME_OF_FUNCTION, j->err);
+}
+
 static int commit_found(sqlite3 *db, const struct change_job *j, struct current *c)
 {
     int64_t now_ms = j->row->updated_ms;
@@ -245,6 +255,8 @@ static int commit_found(sqlite3 *db, const struct change_job *j, struct current 
     if (!is_new && strcmp(c->state, lifecycle_name(j->row->from)) != 0)
         return NR_ECONFLICT;
     if (is_new)
+        r = check_place(db, j);
+    if (r == 0 && is_new)
         r = insert_function(db, j->key, now_ms, c);
     if (r == 0)
         r = put_version(db, c->function_id, j->row);

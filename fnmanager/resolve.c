@@ -3,6 +3,7 @@
 
 #include "fnmanager/lifecycle.h"
 #include "fnmanager/metadata_aliases.h"
+#include "fnmanager/metadata_names.h"
 #include "fnmanager/snapshot.h"
 
 /* No such version of a function: which of the two is missing? */
@@ -20,35 +21,57 @@ static int refuse_unknown(struct fnmanager *m, struct fn_key key, struct nr_err 
     return nr_err_set(err, NR_ENOENT, "The function has no %s %.*s.", what, (int)which.n, which.p);
 }
 
-int function_resolve(struct fnmanager *m, struct fn_key key, int64_t number, struct function **ret,
-                     struct nr_err *err)
+static int load(struct fnmanager *m, struct fn_key key, int64_t number, struct fn_row *row,
+                struct nr_err *err)
 {
-    struct fn_row row = {0};
+    int r = metadata_load_version(m->db, key, number, row);
     char text[24];
-    int r = metadata_load_version(m->db, key, number, &row);
 
     if (r == NR_ENOENT && number != 0) {
         (void)snprintf(text, sizeof(text), "%lld", (long long)number);
         return refuse_unknown(m, key, err, "version", nr_str_of(text));
     }
-    if (r < 0)
-        return nr_err_set(err, r, "%s", r == NR_ENOENT ? TEXT_NOT_FOUND : TEXT_INTERNAL);
-    if (lifecycle_may_run(row.state, NULL) == 0)
+    if (r == NR_ENOENT)
+        return name_missing_key(m->db, key, NAME_OF_FUNCTION, err);
+    return r < 0 ? nr_err_set(err, r, TEXT_INTERNAL) : 0;
+}
+
+int function_resolve_names(struct fnmanager *m, struct place_names names, int64_t number,
+                           struct function **ret, struct nr_err *err)
+{
+    struct fn_row row = {0};
+    struct place place;
+    int r = place_find(m, names, &place, err);
+
+    if (r == 0)
+        r = load(m, place.key, number, &row, err);
+    if (r == 0 && lifecycle_may_run(row.state, NULL) == 0)
         r = storage_verify(&m->storage, &row, err);
     if (r == 0)
-        r = snapshot_make(m, key, &row, ret, err);
+        r = snapshot_make(m, &place, &row, ret, err);
     fn_row_fini(&row);
+    place_fini(&place);
     return r;
 }
 
-int alias_resolve(struct fnmanager *m, struct fn_key key, struct nr_str alias,
+int function_resolve(struct fnmanager *m, struct fn_key key, int64_t number, struct function **ret,
+                     struct nr_err *err)
+{
+    return function_resolve_names(m, place_names_own(key), number, ret, err);
+}
+
+int alias_resolve(struct fnmanager *m, struct place_names names, struct nr_str alias,
                   struct alias_split *ret, struct nr_err *err)
 {
-    int r = metadata_alias(m->db, key, alias, ret);
+    struct place place;
+    int r = place_find(m, names, &place, err);
 
-    if (r == NR_ENOENT)
-        return refuse_unknown(m, key, err, "alias", alias);
-    return r < 0 ? nr_err_set(err, r, TEXT_INTERNAL) : 0;
+    if (r == 0 && (r = metadata_alias(m->db, place.key, alias, ret)) == NR_ENOENT)
+        r = refuse_unknown(m, place.key, err, "alias", alias);
+    else if (r < 0)
+        r = nr_err_set(err, r, TEXT_INTERNAL);
+    place_fini(&place);
+    return r;
 }
 
 struct function *fnmanager_function(struct fnmanager *m, const char *account, const char *package,

@@ -1,4 +1,4 @@
-/* A snapshot is made whole: parameters split into those of every run and those of the start, annotations that mean something turned
+/* A snapshot is made whole: parameters of packages and function merged once and split into those of every run and those of the start, annotations that mean something turned
  * into fields, the image of the kind filled in as the platform has it now.
  */
 #include "fnmanager/snapshot.h"
@@ -43,12 +43,12 @@ static int split_parameters(const char *stored, struct function *f)
 }
 
 /* What was asked for when the function was stored may have been taken away since: then it does not run. */
-static int set_grants(struct fnmanager *m, struct fn_key key, const char *stored,
+static int set_grants(struct fnmanager *m, struct nr_str account, const char *stored,
                       struct function *f, struct nr_err *err)
 {
     nr_auto_json json_t *annotations = nr_json_parse(nr_str_of(stored), NULL);
     struct grants *has = NULL;
-    int r = grants_of_account(m, key.account, &has, err);
+    int r = grants_of_account(m, account, &has, err);
 
     if (r == 0)
         r = grants_for_function(has, annotations, f->network == FN_NET_EGRESS, &f->grants, err);
@@ -77,6 +77,8 @@ static int set_image(struct fnmanager *m, const struct fn_row *row, struct funct
     }
     if ((kind = kinds_resolve(m->config.kinds, row->kind, err)) == NULL)
         return NR_EINVAL;
+    if (kind->deprecated)
+        return kinds_judge(m->config.kinds, kind->kind, err);
     f->image = nr_strdup(kind->image);
     return 0;
 }
@@ -118,21 +120,52 @@ static uint32_t hold_of(const struct fn_row *row)
     return open ? (uint32_t)row->hold_ms : 0;
 }
 
-static int fill(struct fnmanager *m, struct fn_key key, const struct fn_row *row,
+static char *text_of(struct nr_str s)
+{
+    return s.n != 0 ? nr_strndup(s.p, s.n) : nr_strdup("");
+}
+
+/* Who calls what by which names, and whose code it is. */
+static void set_names(const struct place *p, struct function *f)
+{
+    nr_auto_free char *owner = text_of(p->key.account), *package = text_of(p->key.package);
+    nr_auto_free char *space = text_of(p->asked.space), *asked = text_of(p->asked.package);
+
+    f->account = text_of(p->asked.caller);
+    f->package = text_of(p->asked.package);
+    f->name = text_of(p->asked.name);
+    f->path = joined(owner, package, f->name);
+    f->binding = place_is_bound(p) ? joined(space, "", asked) : nr_strdup("");
+}
+
+/* What packages bind makes it a function of its own; the key of who calls is not for another account's code. */
+static int set_bound(struct fnmanager *m, const struct place *p, const struct fn_row *row,
+                     struct function *f)
+{
+    nr_auto_free char *bound = place_bound(p);
+    nr_auto_free char *all = NULL;
+
+    if (bound == NULL)
+        return NR_ENOMEM;
+    f->revision = place_revision(m, p, bound, row->revision);
+    f->stored = row->revision;
+    f->provide_api_key &= nr_str_eq(p->asked.caller, p->key.account);
+    /* A sequence's one parameter only tells what its components are. */
+    all = f->steps ? nr_strdup("[]") : place_parameters(p, row->parameters);
+    return all != NULL ? split_parameters(all, f) : NR_ENOMEM;
+}
+
+static int fill(struct fnmanager *m, const struct place *p, const struct fn_row *row,
                 struct function *f, struct nr_err *err)
 {
     bool native;
     int r;
 
-    f->revision = f->stored = row->revision;
+    set_names(p, f);
     f->published = row->number;
     f->state = row->state;
     f->reason = nr_strdup(row->reason);
     f->hold_ms = hold_of(row);
-    f->account = nr_strndup(key.account.p, key.account.n);
-    f->package = key.package.n != 0 ? nr_strndup(key.package.p, key.package.n) : nr_strdup("");
-    f->name = nr_strndup(key.name.p, key.name.n);
-    f->path = joined(f->account, f->package, f->name);
     f->version = nr_strdup(row->version);
     f->kind = nr_strdup(row->kind);
     f->main = nr_strdup(row->main);
@@ -147,23 +180,22 @@ static int fill(struct fnmanager *m, struct fn_key key, const struct fn_row *row
         return r;
     snapshot_annotations(row->annotations, native, f);
     if (lifecycle_may_run(f->state, NULL) == 0 &&
-        (r = set_grants(m, key, row->annotations, f, err)) < 0)
+        (r = set_grants(m, p->asked.caller, row->annotations, f, err)) < 0)
         return r;
-    /* A sequence's one parameter only tells what its components are. */
-    if ((r = split_parameters(f->steps ? "[]" : row->parameters, f)) < 0 || f->limits == NULL ||
+    if ((r = set_bound(m, p, row, f)) < 0 || f->limits == NULL ||
         (r = snapshot_final(row->annotations, f)) < 0)
         return nr_err_set(err, NR_ENOMEM, "There is no memory to load the function.");
     return 0;
 }
 
-int snapshot_make(struct fnmanager *m, struct fn_key key, const struct fn_row *row,
+int snapshot_make(struct fnmanager *m, const struct place *p, const struct fn_row *row,
                   struct function **ret, struct nr_err *err)
 {
     struct function *f = nr_alloc(sizeof(*f));
     int r;
 
     atomic_init(&f->refs, 1);
-    r = fill(m, key, row, f, err);
+    r = fill(m, p, row, f, err);
     if (r == 0)
         *ret = f;
     else

@@ -3,11 +3,11 @@
 #ifndef NR_FNMANAGER_SNAPSHOT_H
 #define NR_FNMANAGER_SNAPSHOT_H
 
-#include "fnmanager/manager.h"
+#include "fnmanager/place.h"
 
-/* Makes *ret (shared, given) of a row of `key` (lent). NR_EFORBIDDEN, NR_EINVAL, NR_ENOMEM with a sentence: what the function asks for is not
+/* Makes *ret (shared, given) of a row of the function that p (lent) leads to, as it is called there. NR_EFORBIDDEN, NR_EINVAL, NR_ENOMEM with a sentence: what the function asks for is not
  * granted or not there any more. */
-int snapshot_make(struct fnmanager *m, struct fn_key key, const struct fn_row *row,
+int snapshot_make(struct fnmanager *m, const struct place *p, const struct fn_row *row,
                   struct function **ret, struct nr_err *err);
 
 /* Fills the fields of f that annotations (JSON array text) tell; `native`: it runs executables. The steps of a sequence are there already. */

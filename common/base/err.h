@@ -36,7 +36,8 @@
     X(EPROTO, 22, 502, false, "the peer broke the protocol")                                       \
     X(ECLOSED, 23, 503, true, "the connection was closed")                                         \
     X(ECANCELED, 24, 503, true, "canceled")                                                        \
-    X(ECORRUPT, 25, 500, false, "stored data are damaged")
+    X(ECORRUPT, 25, 500, false, "stored data are damaged")                                         \
+    X(ELOOP, 26, 422, false, "things that refer to one another in a circle")
 
 enum nr_errno {
 #define X(name, number, status, retry, text) NR_##name = -(number),

@@ -1,0 +1,65 @@
+/* Metadata Handler: packages and bindings. All functions block (manage plane) but for those that say "inside a job"; any thread.
+ */
+#ifndef NR_FNMANAGER_METADATA_PACKAGES_H
+#define NR_FNMANAGER_METADATA_PACKAGES_H
+
+#include "fnmanager/metadata.h"
+#include "fnmanager/metadata_moves.h"
+
+/* Packages of an account. */
+#define PACKAGES_MAX 10000
+
+/* A package as it is stored. Texts are made; package_row_fini() frees them. */
+struct package_row {
+    uint64_t revision;
+    char *version;
+    bool publish;
+    char *parameters, *annotations;       /* JSON array texts */
+    char *binding_account, *binding_name; /* what it binds; "" in both: it is no binding */
+    int64_t updated_ms;
+};
+void package_row_fini(struct package_row *r);
+static inline bool package_is_binding(const struct package_row *r)
+{
+    return r->binding_name[0] != '\0';
+}
+
+/* The package into *ret (made); NR_ENOENT without a sentence. */
+int metadata_package_load(struct nr_db *db, struct nr_str account, struct nr_str name,
+                          struct package_row *ret);
+
+/* What a change stores; lent. */
+struct package_change {
+    struct nr_str account, name;
+    const struct package_row *row;
+    uint64_t expected; /* revision that was read; 0: there was none */
+    const char *move;  /* of the audit log */
+    struct fn_actor actor;
+};
+/* Stores c->row. Without a sentence NR_EEXIST (it is there already), NR_ECONFLICT (changed or gone meanwhile); with one NR_EEXIST (another
+ * collection has the name), NR_EQUOTA, NR_EFORBIDDEN (the account takes no changes). */
+int metadata_package_commit(struct nr_db *db, const struct package_change *c, struct nr_err *err);
+/* Removes the package of revision c->expected, which must be empty (a binding always is): else NR_ECONFLICT with the API's sentence. Without a
+ * sentence NR_ENOENT, NR_ECONFLICT (it changed meanwhile). c->row does not matter but for its time. */
+int metadata_package_delete(struct nr_db *db, const struct package_change *c, struct nr_err *err);
+
+/* The functions in a package, into *ret (made; fn_names_free()), with their revisions, at most 256. */
+int metadata_package_functions(struct nr_db *db, struct nr_str account, struct nr_str package,
+                               struct fn_names *ret);
+/* Adds ,"actions":[…],"feeds":[…] of a package to out (lent). */
+int metadata_package_contents(struct nr_db *db, struct nr_str account, struct nr_str package,
+                              struct nr_buf *out);
+
+/* Adds {"namespace","name"} to out (lent). */
+void package_write_reference(struct nr_str account, struct nr_str name, struct nr_buf *out);
+/* A page of the packages of q->key.account, or their number, as JSON; `shared_only`: what others may see of it. */
+int metadata_package_list(struct nr_db *db, const struct fn_list *q, bool shared_only);
+
+/* Calls each(arg, name) for every package of the account; the name is lent. */
+int metadata_package_names(struct nr_db *db, struct nr_str account,
+                           void (*each)(void *arg, const char *name), void *arg);
+
+/* 0 when functions may be put into it: it is there and no binding; else NR_ENOENT or an error. Inside a job. */
+int sql_package_open(sqlite3 *db, struct nr_str account, struct nr_str package);
+
+#endif

@@ -1,0 +1,60 @@
+/* Where the names of a call lead: through a package or a binding to the function as it is stored, and whether the caller may go there.
+ *
+ *   own namespace      everything; a binding leads to what it binds, which must be the caller's own or shared
+ *   another's          functions in a package with publish:true; anything else is refused with one sentence, whether it exists or not
+ *
+ * Blocking; any thread.
+ */
+#ifndef NR_FNMANAGER_PLACE_H
+#define NR_FNMANAGER_PLACE_H
+
+#include "fnmanager/manager.h"
+#include "fnmanager/metadata_packages.h"
+
+#define PLACE_TEXT_CHAIN "Cannot bind to another package binding."
+
+/* "The supplied authentication is not authorized to access '<ns>/<package>/<name>'.", of the names that are there. */
+int place_forbidden(struct nr_str space, struct nr_str package, struct nr_str name,
+                    struct nr_err *err);
+
+/* What is asked for; lent. */
+struct place_names {
+    struct nr_str caller; /* an account */
+    struct nr_str space;  /* n == 0: the caller's own */
+    struct nr_str package, name;
+};
+/* Those of a call. */
+struct place_names place_names_of(const struct fn_call *call);
+/* Those of the caller's own function. */
+struct place_names place_names_own(struct fn_key key);
+
+struct place {
+    struct place_names asked;  /* with the space that it means */
+    struct fn_key key;         /* of the function; texts lent by the names or by `row` */
+    struct package_row row;    /* of the package or binding that was named; zeroed: none was */
+    struct package_row target; /* of the package that it binds; zeroed: it is no binding */
+};
+/* Fills *ret; place_fini() in any case. NR_ENOENT, NR_EFORBIDDEN, NR_EEXIST (the package's name is no
+ * package's), NR_EINVAL, NR_ELOOP (bindings that bind bindings) with the API's sentence. */
+int place_find(struct fnmanager *m, struct place_names names, struct place *ret,
+               struct nr_err *err);
+void place_fini(struct place *p);
+
+/* May the caller change functions in his package call->package? 0, or NR_ENOENT, NR_EEXIST (no package), NR_EINVAL (a binding) with the API's
+ * sentence in call->err. */
+int place_check_own(struct fnmanager *m, struct fn_call *call);
+
+/* The package that holds the function; NULL: it is in none. */
+const struct package_row *place_package(const struct place *p);
+/* Is a binding between? */
+bool place_is_bound(const struct place *p);
+/* What the packages bind, what wins last, as JSON array text (made), or NULL without memory. */
+char *place_bound(const struct place *p);
+/* What a function has that has `own` parameters (JSON array text, lent), as JSON array text (made), or NULL without memory. */
+char *place_parameters(const struct place *p, const char *own);
+/* The revision of a stored one as it is called here, where `bound` (lent) is what place_bound() gave: the same, or one that belongs to the caller, the
+ * binding and what is bound, the same for the same in every life of the process. */
+uint64_t place_revision(const struct fnmanager *m, const struct place *p, const char *bound,
+                        uint64_t stored);
+
+#endif
