@@ -176,15 +176,25 @@ need_node() {
     apt_need nodejs npm
 }
 
-# npm_client: the npm package that some integration tests drive, in build/npm.
+# npm_client: the npm packages that some integration tests drive, in build/npm.
 npm_client() {
     local dir=$NARAE_ROOT/build/npm
     mkdir -p "$dir"
-    [ -d "$dir/node_modules/openwhisk" ] ||
-        with_log "$NARAE_LOGS/npm.log" "installing the npm package openwhisk into build/npm" \
+    { [ -d "$dir/node_modules/openwhisk" ] && [ -d "$dir/node_modules/openwhisk-composer" ]; } ||
+        with_log "$NARAE_LOGS/npm.log" "installing the npm packages openwhisk and openwhisk-composer into build/npm" \
             npm install --prefix "$dir" --no-audit --no-fund --no-save --loglevel=error \
-            openwhisk@3 ||
-        warn "without the npm package openwhisk the tests of that client fail"
+            openwhisk@3 openwhisk-composer@0 ||
+        warn "without the npm packages openwhisk and openwhisk-composer the tests of those clients fail"
+}
+
+# schemathesis_tool: the PyPI package that sends what the API's documents allow, in build/schemathesis.
+schemathesis_tool() {
+    local dir=$NARAE_ROOT/build/schemathesis
+    [ -x "$dir/bin/st" ] || {
+        python3 -m venv "$dir" && with_log "$NARAE_LOGS/schemathesis.log" \
+            "installing the PyPI package schemathesis into build/schemathesis" \
+            "$dir/bin/pip" install -q --disable-pip-version-check 'schemathesis==4.*'
+    } || warn "without schemathesis the tests of the API's documents fail"
 }
 
 # The first python3 that has pytest; apt's belongs to /usr/bin/python3.

@@ -98,7 +98,7 @@ def test_answers_are_as_the_document_says(platform, document, name):
     for method, path, body, status in (("GET", "/functions/none-of-this-name", None, 404), ("GET", "/functions?limit=x", None, 400),
                                        ("POST", function + "/block", {"why": "no"}, 400)):
         call(method, path, body, status)
-    assert call.problems == []
+    assert sorted({(method, path.rsplit("/", 1)[0], problem) for method, path, problem in call.problems}) == []
     assert document.operations() - call.seen - ELSEWHERE == set()
 
 
