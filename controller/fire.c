@@ -207,8 +207,7 @@ bool fire_accept(struct controller *c, struct activation *a)
 /* NULL: no memory. */
 static struct activation *call_of(struct fire_call *k, const struct function_target *target)
 {
-    struct activation *trigger = k->fire->trigger,
-                      *a = trigger->pool ? activation_pool_take(trigger->pool) : activation_make();
+    struct activation *trigger = k->fire->trigger, *a = activation_pool_take(trigger->ctl->pool);
 
     if (a == NULL)
         return NULL;

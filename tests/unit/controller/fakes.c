@@ -42,6 +42,7 @@ static struct function *fake_function(const struct fn_call *c)
                             .hold_ms = the->hold_ms,
                             .timeout_ms = 60000,
                             .memory_mb = 256,
+                            .store = the->store,
                             .concurrency = 1};
     fn->account = nr_strdup(c->account->name);
     fn->package = nr_strndup(c->package.n ? c->package.p : "", c->package.n);
@@ -58,8 +59,10 @@ static void answer_resolve(struct nr_mail *m)
 {
     struct late *l = nr_container_of(m, struct late, mail);
 
-    if (the->unknown)
+    if (the->unknown || nr_str_starts(l->call->name, "missing"))
         nr_err_set(&l->call->err, NR_ENOENT, "The requested resource does not exist.");
+    else if (l->call->op == FN_TRIGGER_RESOLVE)
+        l->call->trigger = trigger_ref(the->trigger);
     else if (l->call->op == FN_RESOLVE)
         l->call->fn = fake_function(l->call);
     else if (the->split.n == 0)
@@ -76,8 +79,10 @@ void fnmanager_post(struct fnmanager *m, struct fn_call *c)
     struct late *l = nr_alloc(sizeof(*l));
 
     (void)m;
-    assert_true(c->op == FN_RESOLVE || c->op == FN_RESOLVE_ALIAS);
-    *(c->op == FN_RESOLVE ? &the->asked : &the->alias_asked) += 1;
+    assert_true(c->op == FN_RESOLVE || c->op == FN_RESOLVE_ALIAS || c->op == FN_TRIGGER_RESOLVE);
+    *(c->op == FN_RESOLVE         ? &the->asked
+      : c->op == FN_RESOLVE_ALIAS ? &the->alias_asked
+                                  : &the->triggers_asked) += 1;
     l->call = c;
     l->mail.run = answer_resolve;
     nr_mailbox_post(&the->loop, &l->mail);
@@ -235,6 +240,7 @@ void fakes_open(struct fakes *f, bool keep)
                                    .name = nr_strdup("guest"),
                                    .uuid = nr_strdup("u"),
                                    .invocations_per_minute = -1,
+                                   .fires_per_minute = -1,
                                    .concurrent_invocations = 1000};
     const struct controller_config c = {
         .loop = &f->loop, .data_dir = f->dir, .number = 3, .retention_s = 86400, .queue_max = 1000};
@@ -257,6 +263,7 @@ void fakes_close(struct fakes *f, bool keep)
     nr_clock_fake(f->stall_us, 0);
     controller_close(f->controller);
     nr_clock_fake(0, 0);
+    trigger_unref(f->trigger);
     account_unref(f->account);
     assert_int_equal(nr_loop_fini(&f->loop), 0);
     if (!keep)
@@ -350,6 +357,14 @@ struct activation *fakes_call_package(struct fakes *f, const char *space, const 
         a->space = nr_arena_copy(&a->arena, nr_str_of(space));
     controller_invoke(f->controller, a);
     return a;
+}
+
+void fakes_fire(struct fakes *f, const char *name, const char *payload, const char *headers)
+{
+    struct activation *a = call_of(f, name, false, 0);
+
+    a->input = nr_str_of(payload);
+    controller_fire(f->controller, a, nr_str_of(headers));
 }
 
 static void on_asked(struct activation_query *q)

@@ -20,10 +20,13 @@ struct fakes {
     const char *result; /* of FAKE_ANSWER and fake_finish() */
     enum outcome_status status;
     int asked, forgotten, runs, cuts, unclaimed; /* calls of the ports; claims that failed */
-    bool unknown;                                /* FN_RESOLVE answers NR_ENOENT */
-    const char *code;     /* "owner/package" whose code runs; NULL: as it is called */
-    uint64_t derived;     /* revision of the functions given out; 0: 7, as it is stored */
-    char asked_space[64]; /* of the last FN_RESOLVE */
+    bool unknown; /* FN_RESOLVE answers NR_ENOENT, as it does for names that begin with "missing" */
+    struct trigger *trigger; /* made: FN_TRIGGER_RESOLVE gives it for every name */
+    int triggers_asked;
+    enum store_policy store; /* of the functions given out */
+    const char *code;        /* "owner/package" whose code runs; NULL: as it is called */
+    uint64_t derived;        /* revision of the functions given out; 0: 7, as it is stored */
+    char asked_space[64];    /* of the last FN_RESOLVE */
     enum function_state state;
     uint32_t hold_ms; /* of the functions given out, when they are FN_UPDATING */
     const char *reason;
@@ -56,6 +59,8 @@ struct activation *fakes_call_target(struct fakes *f, const char *name, int64_t 
 /* A blocking call of "package/name" in another namespace (NULL: the own one). */
 struct activation *fakes_call_package(struct fakes *f, const char *space, const char *package,
                                       const char *name);
+/* Fires a trigger; headers "": none. */
+void fakes_fire(struct fakes *f, const char *name, const char *payload, const char *headers);
 /* A call of FAKE_ENTER goes on at its claim. */
 void fakes_claim(struct fakes *f, struct activation *a);
 /* Ends a held call. */
