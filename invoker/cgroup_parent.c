@@ -40,21 +40,21 @@ static int write_number(const char *folder, const char *file, int64_t value, str
     return nr_err_set(err, NR_EUNAVAIL, "%s: %s", path, strerror(errno));
 }
 
-/* What bounds it; fixed 0: by the memory that was asked for. */
+/* What bounds it; for_core 0: by the memory that was asked for. */
 struct bound {
     const char *hierarchy, *file;
-    int64_t fixed;
+    int64_t for_core, max;
 };
-static const struct bound v1[] = {{"/memory", "memory.limit_in_bytes", 0},
-                                  {"/cpu", "cpu.shares", 1024}};
-static const struct bound v2[] = {{"", "memory.max", 0}, {"", "cpu.weight", 100}};
+static const struct bound v1[] = {{"/memory", "memory.limit_in_bytes", 0, 0},
+                                  {"/cpu", "cpu.shares", 1024, 262144}};
+static const struct bound v2[] = {{"", "memory.max", 0, 0}, {"", "cpu.weight", 100, 10000}};
 
 static bool is_v2(void)
 {
     return access(CGROUP_ROOT "/cgroup.controllers", F_OK) == 0;
 }
 
-int cgroup_parent_make(const char *name, int64_t memory_bytes, struct nr_err *err)
+int cgroup_parent_make(const char *name, int64_t memory_bytes, int cores, struct nr_err *err)
 {
     char folder[PATH_MAX_BYTES];
 
@@ -63,8 +63,12 @@ int cgroup_parent_make(const char *name, int64_t memory_bytes, struct nr_err *er
         (void)snprintf(folder, sizeof(folder), CGROUP_ROOT "%s%s", rows[i].hierarchy, name);
         if (mkdir(folder, 0755) < 0 && errno != EEXIST)
             return nr_err_set(err, NR_EUNAVAIL, "%s: %s", folder, strerror(errno));
-        int r =
-            write_number(folder, rows[i].file, rows[i].fixed ? rows[i].fixed : memory_bytes, err);
+        int64_t weight = rows[i].for_core * (cores > 0 ? cores : 1);
+        int r = write_number(folder, rows[i].file,
+                             rows[i].for_core == 0  ? memory_bytes
+                             : weight < rows[i].max ? weight
+                                                    : rows[i].max,
+                             err);
 
         if (r < 0)
             return r;

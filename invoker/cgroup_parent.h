@@ -10,8 +10,8 @@
 #include "common/base/err.h"
 
 /* Makes the group `name` ("/narae-<16 hex>") in the hierarchies for memory and cpu, or finds it, and bounds it: memory in bytes, and as much
- * weight of the CPU as one ordinary process has beside it. NR_EUNAVAIL when the files are not visible or not to be written. */
-int cgroup_parent_make(const char *name, int64_t memory_bytes, struct nr_err *err);
+ * weight of the CPU as one ordinary process on each core has beside it: less, and starts would starve the calls that run. NR_EUNAVAIL when the files are not visible or not to be written. */
+int cgroup_parent_make(const char *name, int64_t memory_bytes, int cores, struct nr_err *err);
 /* Removes it from every hierarchy where it is empty; "": nothing. */
 void cgroup_parent_remove(const char *name);
 /* The ids (64 hex) of containers that have a group in it, one a line, behind `out`; "": nothing. */

@@ -282,14 +282,25 @@ void container_started(struct container *ct, struct start_job *j)
         nr_log(ct->v->log, NR_LOG_WARN, "invoker", "container=%s: %s", ct->name, j->err.text);
         container_retire(ct, ENDED_START_FAILED);
     } else if (ct->state == CT_STARTING) {
+        if (ct->fn && ct->fn->relay)
+            container_boot_over(ct); /* what an own image does before it serves is its own affair */
         nr_deadline_set(ct->v->loop, &ct->deadline, HELLO_ASK_MS);
     }
+}
+
+void container_boot_over(struct container *ct)
+{
+    if (!ct->booting)
+        return;
+    ct->booting = false;
+    engine_boot_over(ct->v->engine);
 }
 
 void container_looked(struct container *ct, const struct remove_job *j)
 {
     if (ct->state != CT_STARTING)
         return;
+    container_boot_over(ct); /* it waits for something; others need not */
     if (j->err.code == 0 && !j->running)
         (void)nr_err_set(&ct->failure, NR_EPROTO, "it ended with status %d before it dialled in",
                          j->exit_code);
@@ -308,8 +319,7 @@ void container_looked(struct container *ct, const struct remove_job *j)
 static void look_around(struct container *ct)
 {
     if (ct->net_slot) {
-        (void)net_slot_plug(ct->net_slot, ct->pid, ct->id, ct->fn ? ct->fn->grants : NULL,
-                            &ct->net_err);
+        (void)net_slot_plug(ct->net_slot, ct->pid, ct->id, ct->fn, &ct->net_err);
         ct->net_us = span_us(ct->net_begun_us, nr_mono_us());
     }
     (void)cgroup_open(ct->pid, ct->id, &ct->cgroup, &ct->cgroup_err);
@@ -410,7 +420,7 @@ static void look_inside(struct container *ct)
     ct->cgroup_state = CGROUP_LOOKING;
     ct->net_begun_us = ct->net_slot ? nr_mono_us() : 0;
     (void)container_ref(ct);
-    if (ct->net_slot && ct->fn && ct->fn->grants && ct->fn->grants->egress_count > 0) {
+    if (ct->net_slot && net_slot_needs_rules(ct->net_slot, ct->fn)) {
         ct->inside_job =
             (struct engine_job){.rank = RANK_GRANT, .work = by_engine_worker, .done = on_job_done};
         engine_submit(ct->v->engine, &ct->inside_job);

@@ -73,6 +73,23 @@ static struct engine_job *take_late_removal(struct engine_worker *w)
     return nr_container_of(l, struct engine_job, link);
 }
 
+/* Its first job would boot one container more than the cores can at a time: they would all be later, and whoever is warm meanwhile too. */
+static bool waits_for_boots(const struct engine *e, int rank)
+{
+    const struct nr_link *queue = &e->queues[rank];
+
+    return !nr_list_empty(queue) && nr_container_of(queue->next, struct engine_job, link)->boots &&
+           e->booting >= e->boots_max && !e->stopping;
+}
+
+void engine_boot_over(struct engine *e)
+{
+    (void)pthread_mutex_lock(&e->lock);
+    e->booting--;
+    (void)pthread_cond_signal(&e->wake[LANE_CALLS]);
+    (void)pthread_mutex_unlock(&e->lock);
+}
+
 /* While closing everything is run, for nothing that is needed comes any more. */
 static struct engine_job *take(struct engine_worker *w)
 {
@@ -84,10 +101,11 @@ static struct engine_job *take(struct engine_worker *w)
     for (int rank = lanes[w->lane].from; rank < lanes[w->lane].to; rank++) {
         bool low = is_low((enum engine_rank)rank);
         bool may = !low || e->low_running < e->low_max || e->stopping;
-        struct nr_link *l = may ? nr_list_pop(&e->queues[rank]) : NULL;
+        struct nr_link *l = may && !waits_for_boots(e, rank) ? nr_list_pop(&e->queues[rank]) : NULL;
 
         if (l == NULL)
             continue;
+        e->booting += nr_container_of(l, struct engine_job, link)->boots;
         e->waiting--;
         e->removals -= rank == RANK_REMOVE;
         e->low_running += low;
@@ -246,6 +264,7 @@ int engine_open(const struct engine_config *c, struct engine **ret, struct nr_er
 
     e->loop = c->loop;
     e->log = c->log;
+    e->boots_max = c->boots_max;
     e->socket_path = nr_strdup(c->socket_path);
     e->own = (struct engine_worker){.e = e, .fetch = nr_fetch_make(c->socket_path)};
     for (int i = 0; i < RANK_COUNT; i++)

@@ -44,6 +44,9 @@ enum {
 struct engine_job {
     /* in */
     enum engine_rank rank;
+    /* It makes processes that go on working after it (a container that boots): from the moment it is taken until engine_boot_over() it has one
+     * of the boots_max places; without a free one it waits, and what is behind it in its rank. Not for pulls. */
+    bool boots;
     void (*work)(struct engine_worker *w, struct engine_job *j); /* on a worker's thread */
     void (*done)(struct engine_job *j);                          /* on the loop */
     /* private */
@@ -68,6 +71,7 @@ struct engine_config {
     /* > 0: calls in flight, pulls not counted. The invoker takes twice the cores: with as many as cores the Engine starts 23 containers a second on two
      * cores, with twice as many 29, with four times 34, where each start takes 1.6 times as long. */
     int workers;
+    int boots_max;      /* > 0; see engine_job.boots */
     struct nr_log *log; /* kept */
 };
 
@@ -126,6 +130,8 @@ const char *engine_api(const struct engine *e);
 const char *engine_version(const struct engine *e);
 /* Did the last call reach it, and does it answer those under way? */
 bool engine_reachable(const struct engine *e);
+/* What a job with `boots` made is up, or has failed: once for each such job that was submitted, also before it was taken. Loop's thread. */
+void engine_boot_over(struct engine *e);
 /* How long it has been out of reach; 0: it is not. */
 uint64_t engine_away_ms(const struct engine *e);
 unsigned engine_waiting(struct engine *e);

@@ -33,6 +33,8 @@ struct engine {
     struct nr_link queues[RANK_COUNT];
     unsigned waiting, removals;    /* removals: that wait */
     unsigned low_running, low_max; /* prewarms and removals: under way, and how many may be */
+    int booting,
+        boots_max; /* places that are taken; below 0 for a moment when what waits is over already */
     bool stopping, abandoned;
     _Atomic bool canceled;
     _Atomic bool no_errands; /* those under way end */

@@ -22,6 +22,13 @@ enum { RESOLVERS_MAX = 3, FIREWALL_ADDRESSES_MAX = 256, FIREWALL_TEXT_MAX_BYTES 
 struct grants;
 struct firewall_slot;
 
+/* One allowed destination of a slot. */
+struct firewall_target {
+    struct subnet to;
+    uint16_t port;
+    bool udp;
+};
+
 /* What the rules are about. */
 struct firewall {
     char tag[9];                       /* 8 hex of the installation */
@@ -32,13 +39,8 @@ struct firewall {
     bool ipv6; /* ip6tables works here */
     struct firewall_slot
         *slots; /* what the rules of slots with grants are to be; NULL: there are none */
-};
-
-/* One allowed destination of a slot. */
-struct firewall_target {
-    struct subnet to;
-    uint16_t port;
-    bool udp;
+    struct firewall_target
+        api; /* where functions that have an API key may call the platform; port 0: nowhere */
 };
 
 /* ---- texts for iptables-restore; `have` is what `iptables -S` printed for the table -------------------------------- */

@@ -47,7 +47,7 @@ static void hand_over(struct container *ct)
 
     h->raise_failed = h->raise && cgroup_raise(&ct->cgroup, ct->memory_mb << 20,
                                                function_cpu_shares(ct->fn), NULL) < 0;
-    if (ct->net_slot && net_slot_grant(ct->net_slot, ct->fn->grants, &h->err) < 0)
+    if (ct->net_slot && net_slot_grant(ct->net_slot, ct->fn, &h->err) < 0)
         return;
     if (write_identity(ct, &h->err) < 0)
         return;
@@ -161,7 +161,7 @@ static void on_job_done(struct engine_job *job)
 static void submit(struct container *ct)
 {
     struct handover *h = &ct->handover;
-    bool rules = ct->net_slot && ct->fn->grants && ct->fn->grants->egress_count > 0;
+    bool rules = ct->net_slot && net_slot_needs_rules(ct->net_slot, ct->fn);
 
     h->pending = 1;
     (void)container_ref(ct);

@@ -167,6 +167,7 @@ struct container {
     enum function_network network;
     bool retired;  /* takes no further call; goes with its last one */
     bool removing; /* the Engine was asked to remove it */
+    bool booting;  /* it has one of the places for containers that boot, or waits for one */
     bool left;     /* a drain lets go of it for the next start instead of removing it */
     bool born_stem;
     int refs;      /* the invoker's, one per handle, connection, job and work */
@@ -243,6 +244,8 @@ struct container *container_make(struct invoker *v, struct pool *p, enum contain
 void container_start(struct invoker *v, const struct container_seed *seed);
 /* Gives it slots 0 .. count-1; slot 0 keeps its connection. It has no call. */
 void container_set_slots(struct container *ct, unsigned count);
+/* It has come up, or never will, or is slow by its own doing: its place is free. Fine when it has none. */
+void container_boot_over(struct container *ct);
 /* No further call; goes now or with its last call. The first reason stays. */
 void container_retire(struct container *ct, enum end_reason why);
 /* A dying one is removed once no start and no work of ours is under way in it. */
@@ -399,6 +402,7 @@ struct invoker {
     struct network *network;            /* NULL: containers do not live in network slots */
     const struct grant_device *devices; /* that may be granted; NULL: none */
     char *volumes_dir;                  /* granted volumes are below it */
+    char *api_host;                     /* what functions are told; NULL: nothing */
     bool network_draining, network_closed;
     struct stems *stems;
     struct gpu_ledger *gpus;         /* who holds which */

@@ -135,7 +135,8 @@ static void invoker_free(struct invoker *v)
 {
     char *const texts[] = {v->run_dir,    v->folder,       v->hosts_path,
                            v->agent_path, v->installation, v->image_hint,
-                           v->read_buf,   v->seccomp,      v->volumes_dir};
+                           v->read_buf,   v->seccomp,      v->volumes_dir,
+                           v->api_host};
 
     nr_deadline_cancel(&v->stir);
     nr_deadline_cancel(&v->freeze);
@@ -157,11 +158,13 @@ static void invoker_free(struct invoker *v)
 int invoker_open(const struct invoker_config *c, struct invoker **ret, struct nr_err *err)
 {
     struct invoker *v = invoker_make(c);
+    const int cores = c->node->cores > 0 ? c->node->cores : 1;
+    const int workers = c->engine_workers > 0 ? c->engine_workers : 2 * cores;
     const struct engine_config e = {
         .loop = c->loop,
         .socket_path = c->docker_socket,
-        .workers = c->engine_workers > 0 ? c->engine_workers
-                                         : 2 * (c->node->cores > 0 ? c->node->cores : 1),
+        .workers = workers,
+        .boots_max = workers + cores,
         .log = c->log,
     };
     int r = make_folders(v, err);

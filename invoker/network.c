@@ -104,14 +104,34 @@ static int open_namespace(const struct net_slot *s, pid_t pid, const char *conta
     return 0;
 }
 
-int net_slot_grant(struct net_slot *s, const struct grants *grants, struct nr_err *err)
+uint32_t network_open_api(struct network *n, uint32_t address, uint16_t port)
 {
-    if (!s->granted && (grants == NULL || grants->egress_count == 0))
+    uint32_t to = address ? address : n->firewall.subnet.address + 1;
+
+    n->firewall.api = (struct firewall_target){{to, 32}, port, false};
+    return to;
+}
+
+static bool calls_api(const struct net_slot *s, const struct function *fn)
+{
+    return fn && fn->provide_api_key && s->n->firewall.api.port != 0;
+}
+
+bool net_slot_needs_rules(const struct net_slot *s, const struct function *fn)
+{
+    return calls_api(s, fn) || (fn && fn->grants && fn->grants->egress_count > 0);
+}
+
+int net_slot_grant(struct net_slot *s, const struct function *fn, struct nr_err *err)
+{
+    if (!s->granted && !net_slot_needs_rules(s, fn))
         return 0;
     struct firewall_target targets[FIREWALL_ADDRESSES_MAX];
-    size_t count =
-        firewall_targets(&s->n->firewall, grants, targets); /* may take long: not under the lock */
+    size_t count = firewall_targets(&s->n->firewall, fn ? fn->grants : NULL,
+                                    targets); /* may take long: not under the lock */
 
+    if (calls_api(s, fn)) /* in place of the last of very many */
+        targets[count < nr_countof(targets) ? count++ : count - 1] = s->n->firewall.api;
     s->granted = true;
     (void)pthread_mutex_lock(&s->n->firewall_lock);
     int r = firewall_grant(&s->n->firewall, s->index, s->address, targets, count, err);
@@ -121,14 +141,14 @@ int net_slot_grant(struct net_slot *s, const struct grants *grants, struct nr_er
 }
 
 int net_slot_plug(struct net_slot *s, pid_t pid, const char *container_id,
-                  const struct grants *grants, struct nr_err *err)
+                  const struct function *fn, struct nr_err *err)
 {
     const struct firewall *f = &s->n->firewall;
     nr_auto_close int fd = -1;
     int r = open_namespace(s, pid, container_id, &fd, err);
 
     if (r == 0)
-        r = net_slot_grant(s, grants, err);
+        r = net_slot_grant(s, fn, err);
     if (r == 0)
         r = network_link_plug(f->bridge, s->link, fd, s->address, f->subnet, err);
     s->plugged = r == 0;

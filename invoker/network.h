@@ -49,14 +49,19 @@ struct net_slot *net_slot_take(struct network *n, struct net_user *u, struct nr_
 /* Adoption: u's container has lived in the slot of this name since an earlier run; it is plugged in again when its agent dials. NULL: it
  * is not of our subnet, or in use, and the container must go. At start, after network_open(). */
 struct net_slot *net_slot_adopt(struct network *n, const char *name, struct net_user *u);
-/* Sets the rules of these grants (NULL: none), then connects the network namespace of process `pid`, which the kernel must place in this
+/* Functions that have an API key may call this address and port from now on, 0: the bridge's own address. Returns the address. Before
+ * the loop runs. */
+uint32_t network_open_api(struct network *n, uint32_t address, uint16_t port);
+/* Will net_slot_plug() or net_slot_grant() for this function (NULL: nobody's) ask for names and run programs? */
+bool net_slot_needs_rules(const struct net_slot *s, const struct function *fn);
+/* Sets the rules of this function (NULL: nobody's, none), its account's grants and its way to the API, then connects the network namespace of process `pid`, which the kernel must place in this
  * container now. Whether the process runs, is frozen or ends meanwhile makes no difference. Blocking (kernel; the firewall when there are
- * egress grants): any thread but the loop's, one at a time for a slot. */
+ * rules): any thread but the loop's, one at a time for a slot. */
 int net_slot_plug(struct net_slot *s, pid_t pid, const char *container_id,
-                  const struct grants *grants, struct nr_err *err);
-/* The stem in this slot is handed over to an account with these grants. Blocking when there are egress grants: any thread but the
+                  const struct function *fn, struct nr_err *err);
+/* The stem in this slot is handed over to this function. Blocking when there are rules: any thread but the
  * loop's. */
-int net_slot_grant(struct net_slot *s, const struct grants *grants, struct nr_err *err);
+int net_slot_grant(struct net_slot *s, const struct function *fn, struct nr_err *err);
 /* The container has been removed: rules go, then the address is free. */
 void net_slot_return(struct net_slot *s);
 /* The container is left for the next start, with its interface and its rules. */

@@ -131,12 +131,13 @@ static void make_parent(struct probing *p)
     (void)snprintf(v->probe.cgroup_parent, sizeof(v->probe.cgroup_parent), "/narae-%s",
                    v->installation);
     mb += margin > POOL_MARGIN_MB ? margin : POOL_MARGIN_MB;
-    if (cgroup_parent_make(v->probe.cgroup_parent, mb << 20, &err) < 0) {
+    if (cgroup_parent_make(v->probe.cgroup_parent, mb << 20, v->node->cores, &err) < 0) {
         (void)snprintf(p->parent_why, sizeof(p->parent_why), "%s", err.text);
         v->probe.cgroup_parent[0] = '\0';
     } else {
         (void)snprintf(p->parent_why, sizeof(p->parent_why),
-                       "%lld MB, and of the CPU the weight of one process", (long long)mb);
+                       "%lld MB, and of the CPU the weight of one process on each core",
+                       (long long)mb);
     }
 }
 

@@ -117,7 +117,8 @@ static unsigned add_part(uv_buf_t *iov, unsigned n, const char *p, size_t bytes)
 /* The value as parts of iov from n on; returns the new count. An array cannot be merged and is passed on as it is. */
 static unsigned value_parts(const struct activation *a, uv_buf_t *iov, unsigned n)
 {
-    struct nr_str bound = nr_json_members(nr_str_of(a->fn->parameters)), given = nr_json_members(a->input);
+    struct nr_str bound = nr_json_members(nr_str_of(a->fn->parameters)),
+                  given = nr_json_members(a->input);
 
     if (is_array(a->input) || bound.n == 0)
         return add_part(iov, n, a->input.p, a->input.n);
@@ -185,6 +186,8 @@ static void env_of(const struct activation *a, struct nr_buf *b)
     add_pair(b, ",\"__OW_TRANSACTION_ID\":", a->transaction);
     if (f->provide_api_key && a->api_key.n)
         add_pair(b, ",\"__OW_API_KEY\":", a->api_key);
+    if (a->slot->ct->v->api_host)
+        add_pair(b, ",\"__OW_API_HOST\":", nr_str_of(a->slot->ct->v->api_host));
     if (f->concurrency > 1)
         nr_buf_adds(b, ",\"__OW_ALLOW_CONCURRENT\":\"true\"");
     nr_buf_printf(b, ",\"__OW_DEADLINE\":\"%lld\"}", (long long)(nr_wall_ms() + f->timeout_ms));

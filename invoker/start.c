@@ -153,6 +153,8 @@ static void on_start_done(struct engine_job *job)
 
     if (j->image_missing && j->fn && j->fn->relay && job->rank != RANK_PULL &&
         ct->state == CT_STARTING) {
+        container_boot_over(ct);
+        job->boots = false;
         job->rank = RANK_PULL;
         job->work = pull_work;
         engine_submit(ct->v->engine, job);
@@ -218,7 +220,7 @@ void start_container(struct container *ct, enum engine_rank rank)
     struct start_job *j = nr_alloc(sizeof(*j));
 
     *j = (struct start_job){
-        .job = {.rank = rank, .work = start_work, .done = on_start_done},
+        .job = {.rank = rank, .boots = true, .work = start_work, .done = on_start_done},
         .created = {.run = on_created},
         .ct = container_ref(ct),
         .loop = v->loop,
@@ -234,6 +236,7 @@ void start_container(struct container *ct, enum engine_rank rank)
     j->spec.socket_dir = j->socket_dir;
     spec_of(ct, j);
     ct->start = j;
+    ct->booting = true;
     engine_submit(v->engine, &j->job);
 }
 

@@ -74,6 +74,8 @@ void container_move(struct container *ct, enum container_state to)
     nr_check(container_may_move(ct, to));
     nr_log(ct->v->log, NR_LOG_DEBUG, "invoker", "container=%s state=%s was=%s calls=%u", ct->name,
            states[to].name, states[ct->state].name, ct->calls);
+    if (ct->state == CT_STARTING)
+        container_boot_over(ct);
     ct->state = to;
 }
 

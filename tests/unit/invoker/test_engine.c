@@ -21,7 +21,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 
-enum { WORKERS = 4, GIVE_UP_MS = 20000 };
+enum { WORKERS = 4, BOOTS_MAX = 3, GIVE_UP_MS = 20000 };
 
 enum manner {
     NORMAL,
@@ -166,8 +166,11 @@ static int rig_open(void **state)
     atomic_store(&server.manner, NORMAL);
     r->log = (struct nr_log){.out = stderr, .level = NR_LOG_ERROR};
     assert_int_equal(nr_loop_init(&r->loop, &err), 0);
-    const struct engine_config c = {
-        .loop = &r->loop, .socket_path = server.path, .workers = WORKERS, .log = &r->log};
+    const struct engine_config c = {.loop = &r->loop,
+                                    .socket_path = server.path,
+                                    .workers = WORKERS,
+                                    .boots_max = BOOTS_MAX,
+                                    .log = &r->log};
 
     assert_int_equal(engine_open(&c, &r->engine, &err), 0);
     assert_string_equal(engine_api(r->engine), "1.41");
@@ -444,6 +447,31 @@ static void late_removals_have_their_turn(void **state)
     wait_done(&l, 2 * WORKERS + (int)nr_countof(low));
 }
 
+/* More containers than may boot at a time are not begun, however idle the workers are; whatever boots nothing is run all the same. */
+static void boots_are_bounded(void **state)
+{
+    struct load l = {.r = *state, .may_end = true};
+    struct test_job boots[BOOTS_MAX + 3], thaw, removal;
+
+    for (size_t i = 0; i < nr_countof(boots); i++) {
+        boots[i] = (struct test_job){
+            .job = {.rank = RANK_START, .boots = true, .work = work, .done = done}, .load = &l};
+        engine_submit(l.r->engine, &boots[i].job);
+    }
+    wait_done(&l, BOOTS_MAX);
+    submit(&l, &thaw, RANK_THAW);
+    submit(&l, &removal, RANK_REMOVE);
+    wait_done(&l, BOOTS_MAX + 2);
+    assert_int_equal(engine_waiting(l.r->engine), 3);
+    engine_boot_over(l.r->engine);
+    wait_done(&l, BOOTS_MAX + 3);
+    assert_int_equal(engine_waiting(l.r->engine), 2);
+    engine_boot_over(l.r->engine);
+    engine_boot_over(l.r->engine); /* all but the last three that were begun are over */
+    wait_done(&l, BOOTS_MAX + 5);
+    assert_int_equal(engine_waiting(l.r->engine), 0);
+}
+
 /* However many containers wait for the names of their grants, starts, thaws and hand-overs are run. */
 static void grants_leave_room(void **state)
 {
@@ -498,6 +526,7 @@ int main(void)
         IN_RIG(nonsense_is_an_error),
         IN_RIG(stale_connections),
         IN_RIG(hangs),
+        IN_RIG(boots_are_bounded),
         cmocka_unit_test(ids_of_containers),
         IN_RIG(strange_ids_go_nowhere),
         IN_RIG(removals_leave_room),
