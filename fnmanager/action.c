@@ -18,6 +18,7 @@
 #include "fnmanager/merge.h"
 #include "fnmanager/metadata_names.h"
 #include "fnmanager/place.h"
+#include "fnmanager/sequence_check.h"
 #include "fnmanager/settings.h"
 #include "fnmanager/sweeper.h"
 
@@ -148,7 +149,7 @@ static void end_tries(struct fnmanager *m, int i)
         pthread_mutex_unlock(&m->retrying);
 }
 
-static int commit(struct fnmanager *m, struct fn_call *call, struct put *p)
+static int commit_row(struct fnmanager *m, struct fn_call *call, struct put *p)
 {
     int i = 0, r = NR_ECONFLICT;
 
@@ -167,6 +168,21 @@ static int commit(struct fnmanager *m, struct fn_call *call, struct put *p)
     }
     end_tries(m, i);
     return r < 0 ? handler_refuse(call, r) : 0;
+}
+
+/* New components are looked through with no other sequence on its way, so that no two close a circle together. */
+static int commit(struct fnmanager *m, struct fn_call *call, struct put *p)
+{
+    int r;
+
+    if (p->body.components == NULL)
+        return commit_row(m, call, p);
+    pthread_mutex_lock(&m->composing);
+    r = sequence_check(m, handler_key(call), p->body.components, &call->err);
+    if (r == 0)
+        r = commit_row(m, call, p);
+    pthread_mutex_unlock(&m->composing);
+    return r;
 }
 
 static int put_parsed(struct fnmanager *m, struct fn_call *call, struct put *p)

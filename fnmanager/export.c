@@ -15,10 +15,12 @@
 #include "fnmanager/image_annotation.h"
 #include "fnmanager/lifecycle.h"
 #include "fnmanager/metadata_export.h"
+#include "fnmanager/sequence.h"
 
 struct writer {
     struct fnmanager *m;
     struct archive *a;
+    struct nr_str account; /* lent */
     struct nr_err *err;
     int64_t functions, now_ms;
 };
@@ -69,7 +71,7 @@ static size_t folder_of(const struct whole_function *f, size_t version)
 }
 
 /* What a PUT would say, without the code. */
-static json_t *action_json(const struct fn_row *v)
+static json_t *action_json(const struct fn_row *v, struct nr_str account)
 {
     nr_auto_free char *annotations = nr_strdup(v->annotations);
     json_t *exec = json_pack("{s:s}", "kind", v->kind), *limits;
@@ -79,6 +81,8 @@ static json_t *action_json(const struct fn_row *v)
         (void)json_object_set_new(exec, "image", json_string(v->image));
     if (v->main[0] != '\0')
         (void)json_object_set_new(exec, "main", json_string(v->main));
+    if (v->components[0] != '\0')
+        (void)json_object_set_new(exec, "components", sequence_movable(v->components, account));
     limits =
         json_pack("{s:I, s:I, s:I, s:I}", "timeout", (json_int_t)v->limits.timeout_ms, "memory",
                   (json_int_t)v->limits.memory_mb, "logs", (json_int_t)v->limits.logs_mb,
@@ -91,7 +95,7 @@ static json_t *action_json(const struct fn_row *v)
                      v->version);
 }
 
-static json_t *version_json(const struct whole_function *f, size_t i)
+static json_t *version_json(const struct whole_function *f, size_t i, struct nr_str account)
 {
     const struct fn_row *v = &f->version[i];
     enum function_state state = v->state == FN_UPDATING ? FN_LATEST : v->state;
@@ -100,7 +104,7 @@ static json_t *version_json(const struct whole_function *f, size_t i)
         json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:b, s:o}", "number", (json_int_t)v->number,
                   "state", lifecycle_name(state), "state_before", lifecycle_name(v->state_before),
                   "reason", v->reason, "note", v->note, "updated_ms", (json_int_t)v->updated_ms,
-                  "has_code", v->has_code, "action", action_json(v));
+                  "has_code", v->has_code, "action", action_json(v, account));
 
     nr_hex(v->sha256, sizeof(v->sha256), hex);
     if (o != NULL && v->file[0] != '\0')
@@ -125,12 +129,12 @@ static json_t *alias_json(const struct alias_row *a)
                      a->is_protected);
 }
 
-static json_t *function_json(const struct whole_function *f)
+static json_t *function_json(const struct whole_function *f, struct nr_str account)
 {
     json_t *versions = json_array(), *aliases = json_array();
 
     for (size_t i = 0; i < f->versions; i++)
-        (void)json_array_append_new(versions, version_json(f, i));
+        (void)json_array_append_new(versions, version_json(f, i, account));
     for (size_t i = 0; i < f->aliases.n; i++)
         (void)json_array_append_new(aliases, alias_json(&f->aliases.item[i]));
     return json_pack("{s:s, s:s, s:I, s:o, s:o}", "package", f->package, "name", f->name,
@@ -157,7 +161,7 @@ static int add_function(struct writer *w, const struct whole_function *f)
 
     w->functions++;
     (void)snprintf(name, sizeof(name), "functions/%lld/function.json", (long long)w->functions);
-    r = add_json(w, name, function_json(f));
+    r = add_json(w, name, function_json(f, w->account));
     for (size_t i = 0; r == 0 && i < f->versions; i++) {
         if (folder_of(f, i) == i + 1)
             r = add_code(w, &f->version[i], i + 1);
@@ -197,7 +201,8 @@ static void free_writer(struct archive **a)
 static int write_archive(struct fnmanager *m, struct fn_call *call, int fd)
 {
     struct archive *a __attribute__((cleanup(free_writer))) = archive_write_new();
-    struct writer w = {.m = m, .a = a, .err = &call->err, .now_ms = nr_wall_ms()};
+    struct writer w = {
+        .m = m, .a = a, .account = call->name, .err = &call->err, .now_ms = nr_wall_ms()};
 
     if (a == NULL)
         return nr_err_set(&call->err, NR_ENOMEM, TEXT_INTERNAL);

@@ -75,3 +75,24 @@ char *sequence_text(const struct sequence *s)
     nr_buf_fini(&one);
     return text;
 }
+
+json_t *sequence_movable(const char *text, struct nr_str account)
+{
+    json_t *out = json_array();
+    struct sequence s;
+
+    if (sequence_load(text, &s, NULL) < 0)
+        s.count = 0;
+    for (size_t i = 0; i < s.count; i++) {
+        struct nr_buf one;
+
+        if (nr_str_eqz(account, s.step[i].account))
+            memcpy(s.step[i].account, "_", 2); /* a name has one character at least */
+        nr_buf_init(&one, TEXT_MAX_BYTES);
+        function_target_write(&s.step[i], &one);
+        (void)json_array_append_new(out, json_stringn(one.p, one.n));
+        nr_buf_fini(&one);
+    }
+    sequence_fini(&s);
+    return out;
+}

@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "common/base/err.h"
+#include "common/base/str.h"
 #include "ports/function.h"
 
 /* Functions that a sequence runs, at most; those of sequences in it count as its own. */
@@ -26,5 +27,7 @@ int sequence_load(const char *text, struct sequence *ret, struct nr_err *err);
 void sequence_fini(struct sequence *s);
 /* The text that is stored (made): a JSON array of whole references. */
 char *sequence_text(const struct sequence *s);
+/* A stored text as an array (made) in which the functions of `account` are those of "_": it means the same in another account that has them. */
+json_t *sequence_movable(const char *text, struct nr_str account);
 
 #endif

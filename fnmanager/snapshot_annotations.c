@@ -86,6 +86,11 @@ static int add_names(const char *object, char **names, size_t *n)
     return 0;
 }
 
+static int by_bytes(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 int snapshot_final(const char *stored, struct function *f)
 {
     nr_auto_json json_t *all = nr_json_parse(nr_str_of(stored), NULL);
@@ -102,6 +107,8 @@ int snapshot_final(const char *stored, struct function *f)
         return NR_ENOMEM;
     if (n > 0 && (r = add_names(f->parameters, f->final_names, &again)) == 0)
         r = add_names(f->init_parameters, f->final_names, &again);
+    if (r == 0 && n > 0)
+        qsort(f->final_names, n, sizeof(*f->final_names), by_bytes);
     return r;
 }
 
