@@ -10,6 +10,7 @@
 #include "fnmanager/metadata_aliases.h"
 #include "fnmanager/metadata_names.h"
 #include "fnmanager/metadata_rules.h"
+#include "fnmanager/place.h"
 
 #define LIST_MAX 200
 #define REFERENCE_MAX_BYTES 2048
@@ -65,6 +66,16 @@ static int join(const json_t *object, const char *key, struct nr_buf *out, struc
     return r;
 }
 
+/* A trigger is in no package: two words are its namespace and its name, also without the slash before them. */
+static void write_reference(const char *key, struct nr_str text, struct nr_buf *out)
+{
+    bool words = memchr(text.p, '/', text.n) != NULL;
+
+    if (strcmp(key, "trigger") == 0 && words && text.p[0] != '/')
+        nr_buf_addc(out, '/');
+    nr_buf_add(out, text.p, text.n);
+}
+
 /* A member as text, or as an object of path and name; absent and null are none. */
 static int reference(const struct fn_call *call, const json_t *doc, const char *key,
                      struct function_target *ret, bool *ret_given, struct nr_err *err)
@@ -79,7 +90,7 @@ static int reference(const struct fn_call *call, const json_t *doc, const char *
         return 0;
     nr_buf_init(&text, REFERENCE_MAX_BYTES);
     if (json_is_string(j))
-        nr_buf_add(&text, json_string_value(j), json_string_length(j));
+        write_reference(key, (struct nr_str){json_string_value(j), json_string_length(j)}, &text);
     else if (json_is_object(j))
         r = join(j, key, &text, err);
     else
@@ -103,52 +114,53 @@ static int does_not_exist(struct fn_call *call, const char *what, const struct f
     return NR_EINVAL;
 }
 
-static int forbidden(struct fn_call *call, const struct function_target *t)
-{
-    struct nr_buf path;
-
-    nr_buf_init(&path, REFERENCE_MAX_BYTES);
-    function_target_path(t, &path);
-    (void)nr_err_set(&call->err, NR_EFORBIDDEN,
-                     "The supplied authentication is not authorized to access '%.*s/%s'.",
-                     (int)path.n, path.p, t->name);
-    nr_buf_fini(&path);
-    return NR_EFORBIDDEN;
-}
-
 /* A trigger is the caller's own, in no package, and has no versions. */
 static int check_trigger(struct fn_call *call, const struct function_target *t)
 {
     if (strcmp(t->account, call->account->name) != 0)
-        return forbidden(call, t);
+        return place_forbidden(nr_str_of(t->account), nr_str_of(t->package), nr_str_of(t->name),
+                               &call->err);
     if (t->package[0] != '\0' || t->number != 0 || t->alias[0] != '\0')
         return does_not_exist(call, "trigger", t);
     return 0;
 }
 
-static struct fn_key key_of(const struct function_target *t)
-{
-    return (struct fn_key){nr_str_of(t->account), nr_str_of(t->package), nr_str_of(t->name)};
-}
-
-/* Is it there, and may it run again? What is retired never will. */
-static int check_action(struct fnmanager *m, struct fn_call *call, const struct function_target *t)
+/* Its state, of the version that is named; an alias is only looked for, for what it names may be another one tomorrow. */
+static int find_action(struct fnmanager *m, struct fn_key key, const struct function_target *t,
+                       enum function_state *ret)
 {
     struct alias_split split;
     struct fn_row row = {0};
-    enum function_state state;
-    int r;
+    int r = t->alias[0] != '\0' ? metadata_alias(m->db, key, nr_str_of(t->alias), &split) : 0;
 
-    if (strcmp(t->account, call->account->name) != 0)
-        return forbidden(call, t);
-    r = t->alias[0] != '\0' ? metadata_alias(m->db, key_of(t), nr_str_of(t->alias), &split) : 0;
     if (r == 0)
-        r = metadata_load_version(m->db, key_of(t), t->number, &row);
-    state = row.state;
+        r = metadata_load_version(m->db, key, t->number, &row);
+    if (r == 0)
+        *ret = t->alias[0] != '\0' ? FN_LATEST : row.state;
     fn_row_fini(&row);
-    if (r == NR_ENOENT)
+    return r;
+}
+
+/* Is it there for the caller, and may it ever run? What is retired never will. */
+static int check_action(struct fnmanager *m, struct fn_call *call, const struct function_target *t)
+{
+    const struct place_names names = {.caller = nr_str_of(call->account->name),
+                                      .space = nr_str_of(t->account),
+                                      .package = nr_str_of(t->package),
+                                      .name = nr_str_of(t->name)};
+    enum function_state state = FN_LATEST;
+    struct nr_err why = {0};
+    struct place place;
+    int r = place_find(m, names, &place, &why);
+
+    if (r == 0)
+        r = find_action(m, place.key, t, &state);
+    place_fini(&place);
+    if (r == NR_ENOENT || r == NR_EEXIST) /* the package is none */
         return does_not_exist(call, "action", t);
-    if (r == 0 && state == FN_RETIRED && t->alias[0] == '\0')
+    if (why.code != 0)
+        return nr_err_set(&call->err, r, "%s", why.text);
+    if (r == 0 && state == FN_RETIRED)
         r = lifecycle_may_run(state, &call->err);
     return r < 0 ? handler_refuse(call, r) : 0;
 }
