@@ -1,4 +1,4 @@
-/* Functions, triggers, rules and accounts: from a request to a call of the function manager, and its answer back. The JSON of bodies is read and
+/* Functions, packages, triggers, rules and accounts: from a request to a call of the function manager, and its answer back. The JSON of bodies is read and
  * written over there; this file only knows which parameters a call takes.
  */
 #include "gateway/internal.h"
@@ -24,6 +24,7 @@ static void post(struct gateway_request *q, void (*done)(struct fn_call *call))
 
     call->op = (enum fn_op)q->route->op;
     call->account = q->account;
+    call->space = request_space(q);
     call->package = q->part[PART_PACKAGE];
     call->body = q->http.body;
     call->transaction = nr_str_of(q->transaction);
@@ -45,8 +46,11 @@ static bool parameters(struct gateway_request *q)
         return query_bool(q, "overwrite", &call->overwrite);
     case FN_ACTION_GET: return query_bool(q, "code", &call->with_code);
     case FN_ACTION_LIST: return query_page(q, "actions", &call->limit, &call->skip, &call->count);
+    case FN_PACKAGE_LIST: return query_page(q, "packages", &call->limit, &call->skip, &call->count);
+    case FN_PACKAGE_DELETE: return query_bool(q, "force", &call->force);
     case FN_TRIGGER_LIST: return query_page(q, "triggers", &call->limit, &call->skip, &call->count);
     case FN_RULE_LIST: return query_page(q, "rules", &call->limit, &call->skip, &call->count);
+    case FN_PACKAGE_PUT:
     case FN_TRIGGER_PUT:
     case FN_RULE_PUT: return query_bool(q, "overwrite", &call->overwrite);
     default: return true;

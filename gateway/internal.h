@@ -69,6 +69,7 @@ enum route_flag {
     ROUTE_ANY_TAIL = 2, /* the pattern is only the beginning */
     ROUTE_UNLISTED = 4, /* no part of a 405 */
     ROUTE_WEB = 8, /* of functions, not of the platform: with the CORS headers of web actions */
+    ROUTE_SHARED = 16, /* another account's namespace goes through: whoever is called judges it */
 };
 
 struct gateway_request;
@@ -198,6 +199,8 @@ const struct route *route_find(enum nr_http_method method, const struct path *pa
                                struct nr_buf *ret_methods);
 /* Names, id and namespace of a matched request; refuses it when one is not as it must be, or not the caller's. */
 void route_check_parts(struct gateway_request *q);
+/* The namespace of a matched request (lent) when it is another account's; n == 0: the caller's own, or none. */
+struct nr_str request_space(const struct gateway_request *q);
 const struct body_limit *route_body(const struct route *r);
 
 /* auth.c: finds q->account, or refuses. */

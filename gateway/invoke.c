@@ -59,6 +59,9 @@ static struct activation *activation_of(struct gateway_request *q)
     if (a == NULL)
         return NULL;
     a->account = account_ref(q->account);
+    struct nr_str space = request_space(q);
+
+    a->space = space.n ? nr_arena_copy(&a->arena, space) : space;
     a->package = nr_arena_copy(&a->arena, q->part[PART_PACKAGE]);
     a->name = nr_arena_copy(&a->arena, q->part[PART_NAME]);
     a->transaction = nr_arena_copy(&a->arena, nr_str_of(q->transaction));
@@ -69,7 +72,7 @@ static struct activation *activation_of(struct gateway_request *q)
     a->wait_ms = BLOCKING_WAIT_MAX_MS;
     a->on_reply = on_reply;
     a->owner = q;
-    if (a->name.p && a->transaction.p)
+    if (a->name.p && a->transaction.p && a->space.n == space.n)
         return a;
     activation_unref(a);
     return NULL;

@@ -5,8 +5,8 @@
  * a 405 that names the methods it has; else it is a 404.
  *
  * What a pattern takes out of a path is checked here before any call sees it: names obey OpenWhisk's rule, which leaves no
- * slash, no dot segment and no NUL, and the namespace is `_` or the caller's own. The answer about a foreign namespace is the
- * same whether the thing exists or not.
+ * slash, no dot segment and no NUL, and the namespace is `_` or the caller's own, but where a route is of what others may share: there the function
+ * manager judges. The answer about a foreign namespace is the same whether the thing exists or not.
  */
 #include "gateway/internal.h"
 #include "gateway/openapi.h"
@@ -39,15 +39,20 @@ const struct route routes[] = {
     {NR_HTTP_GET, NS "/limits", SCOPE_READ, BODY_IGNORED, 0, info_limits, 0},
 
     {NR_HTTP_GET, NS "/actions/?", SCOPE_READ, BODY_IGNORED, 0, actions_call, FN_ACTION_LIST},
-    {NR_HTTP_GET, NS "/actions/:package/", SCOPE_READ, BODY_IGNORED, 0, actions_call, FN_ACTION_LIST},
+    {NR_HTTP_GET, NS "/actions/:package/", SCOPE_READ, BODY_IGNORED, ROUTE_SHARED, actions_call, FN_ACTION_LIST},
     {NR_HTTP_GET, NS "/actions/:name", SCOPE_READ, BODY_IGNORED, 0, actions_call, FN_ACTION_GET},
     {NR_HTTP_PUT, NS "/actions/:name", SCOPE_WRITE, BODY_ACTION, 0, actions_call, FN_ACTION_PUT},
     {NR_HTTP_DELETE, NS "/actions/:name", SCOPE_WRITE, BODY_IGNORED, 0, actions_call, FN_ACTION_DELETE},
     {NR_HTTP_POST, NS "/actions/:name", SCOPE_INVOKE, BODY_PAYLOAD, 0, invoke_call, 0},
-    {NR_HTTP_GET, NS "/actions/:package/:name", SCOPE_READ, BODY_IGNORED, 0, actions_call, FN_ACTION_GET},
+    {NR_HTTP_GET, NS "/actions/:package/:name", SCOPE_READ, BODY_IGNORED, ROUTE_SHARED, actions_call, FN_ACTION_GET},
     {NR_HTTP_PUT, NS "/actions/:package/:name", SCOPE_WRITE, BODY_ACTION, 0, actions_call, FN_ACTION_PUT},
     {NR_HTTP_DELETE, NS "/actions/:package/:name", SCOPE_WRITE, BODY_IGNORED, 0, actions_call, FN_ACTION_DELETE},
-    {NR_HTTP_POST, NS "/actions/:package/:name", SCOPE_INVOKE, BODY_PAYLOAD, 0, invoke_call, 0},
+    {NR_HTTP_POST, NS "/actions/:package/:name", SCOPE_INVOKE, BODY_PAYLOAD, ROUTE_SHARED, invoke_call, 0},
+
+    {NR_HTTP_GET, NS "/packages/?", SCOPE_READ, BODY_IGNORED, ROUTE_SHARED, actions_call, FN_PACKAGE_LIST},
+    {NR_HTTP_GET, NS "/packages/:package", SCOPE_READ, BODY_IGNORED, ROUTE_SHARED, actions_call, FN_PACKAGE_GET},
+    {NR_HTTP_PUT, NS "/packages/:package", SCOPE_WRITE, BODY_ENTITY, 0, actions_call, FN_PACKAGE_PUT},
+    {NR_HTTP_DELETE, NS "/packages/:package", SCOPE_WRITE, BODY_IGNORED, 0, actions_call, FN_PACKAGE_DELETE},
 
     {NR_HTTP_GET, NS "/triggers/?", SCOPE_READ, BODY_IGNORED, 0, actions_call, FN_TRIGGER_LIST},
     {NR_HTTP_GET, NS "/triggers/:name", SCOPE_READ, BODY_IGNORED, 0, actions_call, FN_TRIGGER_GET},
@@ -320,6 +325,14 @@ static void refuse_foreign(struct gateway_request *q)
                    last.p ? "/" : "", (int)last.n, last.p ? last.p : "");
 }
 
+struct nr_str request_space(const struct gateway_request *q)
+{
+    struct nr_str ns = q->part[PART_NAMESPACE];
+    bool own = ns.p == NULL || nr_str_eqz(ns, "_") || nr_str_eqz(ns, q->account->name);
+
+    return own ? (struct nr_str){NULL, 0} : ns;
+}
+
 void route_check_parts(struct gateway_request *q)
 {
     struct nr_str *part = q->part;
@@ -336,6 +349,6 @@ void route_check_parts(struct gateway_request *q)
         return;
     if (part[PART_ID].p && !id_is_good(q, part[PART_ID]))
         return;
-    if (ns.p && !nr_str_eqz(ns, "_") && !nr_str_eqz(ns, q->account->name))
+    if ((q->route->flags & ROUTE_SHARED) == 0 && request_space(q).n != 0)
         refuse_foreign(q);
 }
