@@ -64,6 +64,8 @@ int part_open_invoker(struct daemon *d, struct nr_err *err);
 int part_open_preenv(struct daemon *d, struct nr_err *err);
 int part_open_controller(struct daemon *d, struct nr_err *err);
 int part_open_gateway(struct daemon *d, struct nr_err *err);
+/* api_host.c: functions are told where the API is, if there is a way; blocking where --api-host has a name. Opens nothing. */
+int part_tell_api_host(struct daemon *d, struct nr_err *err);
 /* The invoker takes no further image calls; any thread. */
 void part_end_images(struct daemon *d);
 /* Accounts that were leaving are left as they are: the next start goes on. The loop has stopped. */

@@ -29,7 +29,7 @@ static int (*const opens[])(struct daemon *d, struct nr_err *err) = {
     place_lock_data,      place_name_installation, place_find_run,     place_find_agent,
     place_try_listen,     place_open_tls,          place_read_devices, place_read_gpus,
     part_open_loop,       part_open_fnmanager,     part_open_invoker,  part_open_preenv,
-    part_open_controller, part_open_gateway,
+    part_open_controller, part_open_gateway,       part_tell_api_host,
 };
 
 /* ---- stop: gateway refuses, controller drains, invoker removes, everything closes ---------------------------------- */

@@ -81,6 +81,9 @@ const struct nr_option daemon_options[] = {
      .help = "a stop leaves idle containers for the next start, which adopts them"},
     {"containers-max", NR_OPT_INT, AT(containers_max), "0", 0, 100000, "containers",
      .help = "containers in all; 0: as many as memory allows"},
+    {"api-host", NR_OPT_STRING, AT(api_host), "auto",
+     .help =
+         "URL of this API as functions are told it (__OW_API_HOST); those that are given an API key may call that address from network slots; auto: where --listen is, if containers can reach it; none: nothing is told"},
     {"engine-workers", NR_OPT_INT, AT(engine_workers), "0", 0, 64, "calls",
      .help = "calls to the Engine at the same time; 0: twice the cores"},
     {"device", NR_OPT_STRING, AT(device), "",

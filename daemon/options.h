@@ -5,7 +5,7 @@
 #include "common/base/option.h"
 
 struct options {
-    char *device, *gpus, *registries, *secret_key_file;
+    char *api_host, *device, *gpus, *registries, *secret_key_file;
     char *listen, *data, *run, *docker, *guest_profile, *log_level, *log_format, *agent, *tls_cert,
         *tls_key, *runtime, *freezer, *memory_raise, *network, *seccomp, *stems;
     bool dev_keys, tls_self_signed, help_markdown, version, keep_containers;

@@ -56,6 +56,19 @@ struct invoker_config {
  * An Engine that does not answer is NR_EUNAVAIL with a sentence that says what to do; a missing image is a warning in the table. */
 int invoker_open(const struct invoker_config *c, struct invoker **ret, struct nr_err *err);
 
+/* Where the platform's API is, as functions see it. */
+struct invoker_api {
+    const char *url;  /* what they are told as __OW_API_HOST (lent); NULL: one of the next three */
+    bool tls;         /* https */
+    uint32_t address; /* host's byte order; 0: the host's side of the bridge of network slots */
+    uint16_t port;
+};
+/* Functions are told it, and those that are given an API key and are in a network slot may call that address and port, and none other of the
+ * host. *ret_url: what they are told (lent for the invoker's life). NR_EUNAVAIL with a sentence: containers have no way there, and nothing
+ * is told. Once, before the loop runs. */
+int invoker_api_host(struct invoker *v, const struct invoker_api *api, const char **ret_url,
+                     struct nr_err *err);
+
 /* Runs a: borrows a slot (warm, or a start), sends, awaits, collects logs. a->on_step comes at the answer with a->outcome filled
  * (a->i == I_AWAIT) and once at the end (a->i == I_END); after the second one the invoker does not touch a again.
  * Never runs on_step inside itself before it returns, except on the warm path's immediate failures (then a->err is set). */
