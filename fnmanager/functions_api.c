@@ -79,6 +79,10 @@ static void write_row(struct fn_key key, const struct fn_row *row, struct nr_buf
     write_member(",\"kind\":", row->kind, out);
     write_member(",\"image\":", row->image, out);
     write_member(",\"main\":", row->main, out);
+    if (row->components[0] != '\0') {
+        nr_buf_adds(out, ",\"components\":");
+        nr_buf_adds(out, row->components);
+    }
     nr_buf_adds(out, ",\"limits\":");
     entity_write_limits(&row->limits, out);
     nr_buf_adds(out, ",\"settings\":");

@@ -27,6 +27,9 @@ static int fill_run(struct fnmanager *m, struct fn_call *call, struct preenv_run
 
     if (e == 0)
         e = lifecycle_may_run(f->state, &call->err);
+    if (e == 0 && f->step_count > 0)
+        e = nr_err_set(&call->err, NR_EINVAL,
+                       "A sequence has no size of its own. Measure the functions that it runs.");
     if (e == 0 && (e = metadata_load(m->db, handler_key(call), &row)) < 0)
         (void)handler_refuse(call, e);
     if (e == 0) {

@@ -111,7 +111,7 @@ struct function {
     bool provide_api_key;
     bool conductor; /* its result says what runs next */
     struct function_web web;
-    /* Annotation final: names of parameters that a call must not give; ends with NULL; NULL: none. */
+    /* Annotation final: names of parameters that a call must not give, sorted by their bytes; ends with NULL; NULL: none. */
     char **final_names;
     struct function_target
         *steps;        /* of a sequence: what runs one after the other; kind is "sequence" then */

@@ -298,6 +298,56 @@ static void test_versions(void **state)
     refuse(r, "s", SEQUENCE("\"/_/t?alias=live\"") "}", CIRCLE);
 }
 
+static void put_package(struct rig *r, struct account *who, const char *name, const char *body)
+{
+    struct rig_reply reply = rig_call(r, who, FN_PACKAGE_PUT, name, NULL, body, true);
+
+    if (reply.status != 200)
+        fail_msg("%s: %d %s", name, reply.status, reply.body);
+    rig_reply_fini(&reply);
+}
+
+/* Of another account only what is in its shared packages, and the same refusal for what is there and what is not. */
+static void test_other_accounts(void **state)
+{
+    static const char forbidden[] = "The supplied authentication is not authorized to access '";
+    static const struct {
+        const char *component;
+        int status;
+        const char *names; /* of the refusal; NULL: it is no 403 */
+    } rows[] = {
+        {"/admin/open/f", 200, NULL},           {"/_/bound/f", 200, NULL},
+        {"/admin/open/gone", 400, NULL},        {"/_/bound/gone", 400, NULL},
+        {"/admin/shut/f", 403, "admin/shut/f"}, {"/admin/never/f", 403, "admin/never/f"},
+        {"/admin/f", 403, "admin/f"},           {"/admin/never", 403, "admin/never"},
+        {"/nobody/f", 403, "nobody/f"},
+    };
+    struct rig *r = *state;
+    char body[256], text[256];
+
+    assert_string_equal(r->admin->name, "admin");
+    put_package(r, r->admin, "open", "{\"publish\":true}");
+    put_package(r, r->admin, "shut", "{}");
+    expect_of(r, r->admin, "open", "f", PY "}", 200, NULL);
+    expect_of(r, r->admin, "shut", "f", PY "}", 200, NULL);
+    expect_of(r, r->admin, NULL, "f", PY "}", 200, NULL);
+    put_package(r, r->guest, "bound", "{\"binding\":{\"namespace\":\"admin\",\"name\":\"open\"}}");
+    for (size_t i = 0; i < nr_countof(rows); i++) {
+        (void)snprintf(body, sizeof(body), SEQUENCE("\"%s\"") "}", rows[i].component);
+        (void)snprintf(text, sizeof(text), "%s%s'.", forbidden,
+                       rows[i].names != NULL ? rows[i].names : "");
+        expect_of(r, r->guest, NULL, "s", body, rows[i].status,
+                  rows[i].names != NULL   ? text
+                  : rows[i].status == 400 ? GONE
+                                          : NULL);
+    }
+    /* a binding is seen through */
+    put_package(r, r->guest, "p", "{}");
+    put_package(r, r->guest, "b", "{\"binding\":{\"namespace\":\"_\",\"name\":\"p\"}}");
+    expect_of(r, r->guest, "p", "s", SEQUENCE("\"/_/bound/f\"") "}", 200, NULL);
+    expect_of(r, r->guest, "p", "s", SEQUENCE("\"/_/b/s\"") "}", 400, CIRCLE);
+}
+
 /* Out of one account, into another: its own functions are those of the other one then. */
 static void test_movable(void **state)
 {
@@ -462,6 +512,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_document, setup, teardown),
         cmocka_unit_test_setup_teardown(test_updates, setup, teardown),
         cmocka_unit_test_setup_teardown(test_versions, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_other_accounts, setup, teardown),
         cmocka_unit_test(test_movable),
         cmocka_unit_test_setup_teardown(test_annotations, setup, teardown),
         cmocka_unit_test_setup_teardown(test_judged_annotations, setup, teardown),
