@@ -1,7 +1,7 @@
 /* An account leaves in four steps, of which each may be done again:
  *
  *   mark    its state is DELETING: keys are refused, no change of it is taken, the name is not free yet (answered here: 202)
- *   purge   its functions go, few in a transaction, and containers end with their last call
+ *   purge   its functions go, few in a transaction, and containers end with their last call; nobody keeps one of its triggers
  *   forget  whoever keeps something of its calls waits until the last has ended, and removes their records: who gets the name later
  *           finds nothing
  *   remove  its files, keys, grants and the account itself, when the last change that its keys began has ended; the name is free
@@ -15,6 +15,7 @@
 #include "common/base/mem.h"
 #include "fnmanager/account_api.h"
 #include "fnmanager/preenv_optimizer.h"
+#include "fnmanager/triggers_api.h"
 
 #define PURGE_AT_ONCE 100
 
@@ -192,7 +193,9 @@ int account_purge(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     if (r == NR_ENOENT)
         return nr_err_set(&call->err, r, "it is not being deleted");
     preenv_gone(m->preenv, (struct fn_key){.account = call->name});
-    return r < 0 ? nr_err_set(&call->err, r, "its functions: %s", nr_err_text(r)) : 0;
+    if (r == 0)
+        r = triggers_gone(m, call->name);
+    return r < 0 ? nr_err_set(&call->err, r, "its functions and triggers: %s", nr_err_text(r)) : 0;
 }
 
 static bool is_leaving(struct fnmanager *m, struct nr_str name)
