@@ -100,15 +100,24 @@ bool logins_failed(struct logins *l, struct nr_str address, uint64_t now_ms, uin
     return false;
 }
 
-static void refuse_login(struct gateway_request *q)
+#define NOTHING_SHOWN                                                                              \
+    "The resource requires authentication, which was not supplied with the request"
+
+static void refuse_401(struct gateway_request *q, const char *text)
+{
+    request_head(q, "WWW-Authenticate: Basic realm=\"OpenWhisk secure realm\"\r\n");
+    request_refuse(q, 401, "%s", text);
+}
+
+/* 401 with the text; beyond the address's share 429. */
+static void refuse_login(struct gateway_request *q, const char *text)
 {
     struct gateway *g = q->g;
     uint64_t wait_s = 0;
 
     nr_count(&g->counts.failed_logins, 1);
     if (logins_failed(&g->logins, q->http.peer, nr_mono_ms(), &wait_s)) {
-        request_head(q, "WWW-Authenticate: Basic realm=\"OpenWhisk secure realm\"\r\n");
-        request_refuse(q, 401, "The supplied authentication is invalid");
+        refuse_401(q, text);
         return;
     }
     nr_count(&g->counts.blocked_logins, 1);
@@ -135,23 +144,41 @@ static struct nr_str credentials(struct gateway_request *q, struct nr_str header
     return n > 0 ? (struct nr_str){out, (size_t)n} : none;
 }
 
-void auth_check(struct gateway_request *q)
+void auth_refuse_nothing(struct gateway_request *q)
+{
+    refuse_401(q, NOTHING_SHOWN);
+}
+
+void auth_refuse_secret(struct gateway_request *q)
+{
+    refuse_login(q, NOTHING_SHOWN);
+}
+
+struct account *auth_caller(struct gateway_request *q)
 {
     struct nr_str header = nr_http_header(&q->http, "authorization");
+    struct account *account = NULL;
     struct nr_str secret, uuid;
 
-    if (header.p == NULL) {
-        request_head(q, "WWW-Authenticate: Basic realm=\"OpenWhisk secure realm\"\r\n");
-        request_refuse(
-            q, 401,
-            "The resource requires authentication, which was not supplied with the request");
-        return;
-    }
+    if (header.p == NULL)
+        return NULL;
     q->api_key = credentials(q, header);
     secret = q->api_key;
     if (secret.p == NULL || !nr_str_split(&secret, ':', &uuid) || secret.p == NULL ||
-        fnmanager_authenticate(q->g->config.fnmanager, uuid, secret, &q->account) != 0)
-        refuse_login(q);
+        fnmanager_authenticate(q->g->config.fnmanager, uuid, secret, &account) != 0)
+        return NULL;
+    return account;
+}
+
+void auth_check(struct gateway_request *q)
+{
+    if (nr_http_header(&q->http, "authorization").p == NULL) {
+        auth_refuse_nothing(q);
+        return;
+    }
+    q->account = auth_caller(q);
+    if (q->account == NULL)
+        refuse_login(q, "The supplied authentication is invalid");
     else if (q->account->refused)
         request_refuse(q, 403, "%s", q->account->refused);
 }

@@ -15,11 +15,6 @@
 #define WHOLE_REPLY_MAX_BYTES (1 << 20)
 #define PART_BYTES (256 << 10)
 
-static const char cors[] = "Access-Control-Allow-Origin: *\r\n"
-                           "Access-Control-Allow-Headers: Authorization, Origin, X-Requested-With, "
-                           "Content-Type, Accept, User-Agent\r\n"
-                           "Access-Control-Allow-Methods: GET, DELETE, POST, PUT, HEAD\r\n";
-
 void transaction_take(struct nr_str given, char ret[TRANSACTION_MAX_BYTES + 1])
 {
     bool usable = given.n > 0 && given.n <= TRANSACTION_MAX_BYTES && !nr_str_starts(given, "sid_");
@@ -74,6 +69,15 @@ void error_body(struct nr_buf *out, struct nr_str text, const char *transaction)
     nr_buf_addc(out, '}');
 }
 
+void error_body_pretty(struct nr_buf *out, struct nr_str text, const char *transaction)
+{
+    nr_buf_adds(out, "{\n  \"code\": ");
+    nr_buf_json(out, nr_str_of(transaction));
+    nr_buf_adds(out, ",\n  \"error\": ");
+    nr_buf_json(out, text);
+    nr_buf_adds(out, "\n}");
+}
+
 /* Not more than the bound a second; how many were left out stands in the next line. */
 static bool may_log(struct gateway *g, unsigned *ret_left_out)
 {
@@ -124,17 +128,12 @@ void error_of_server(void *gateway, int status, const char *text, struct nr_buf 
 
     nr_count(&g->counts.refused_by_server, 1);
     transaction_take((struct nr_str){NULL, 0}, transaction);
-    nr_buf_printf(head, "X-Request-ID: %s\r\n%s", transaction, cors);
+    nr_buf_printf(head, "X-Request-ID: %s\r\n" CORS_PLATFORM, transaction);
     error_body(out, nr_str_of(text), transaction);
     if (nr_log_on(g->config.log, NR_LOG_INFO) && may_log(g, &left_out))
         nr_log(g->config.log, NR_LOG_INFO, "gateway",
                "refused status=%d transaction=%s left_out=%u reason=\"%s\"", status, transaction,
                left_out, text);
-}
-
-static bool has_cors(const struct gateway_request *q)
-{
-    return path_is_below(q->http.path, "/api/v1") || nr_str_eqz(q->http.path, "/");
 }
 
 void reply_write(struct gateway_request *q)
@@ -144,7 +143,8 @@ void reply_write(struct gateway_request *q)
     nr_check(q->status != 0);
     if (q->err.code != 0) {
         nr_buf_reset(&q->text, 0);
-        error_body(&q->text, nr_str_of(q->err.text), q->transaction);
+        (q->route && (q->route->flags & ROUTE_WEB) ? error_body_pretty : error_body)(
+            &q->text, nr_str_of(q->err.text), q->transaction);
         q->body = nr_buf_str(&q->text);
         q->media_type = NULL;
         error_log(q);
@@ -154,7 +154,7 @@ void reply_write(struct gateway_request *q)
         NR_STR("X-Request-ID: "),
         nr_str_of(q->transaction),
         NR_STR("\r\n"),
-        has_cors(q) ? (struct nr_str){cors, sizeof(cors) - 1} : none,
+        cors_lines(q),
         content ? NR_STR("Content-Type: ") : none,
         content ? nr_str_of(q->media_type ? q->media_type : "application/json") : none,
         content ? NR_STR("\r\n") : none,

@@ -192,7 +192,7 @@ size_t route_count(void);
 const char *route_method(enum nr_http_method m);
 /* "invoke", "read", "write", "admin". */
 const char *route_scope(unsigned scope);
-/* Splits and decodes into room (lent, path.n bytes). NR_EINVAL: a bad escape; NR_ENOENT: too many segments. */
+/* Splits and decodes into room (lent, path.n bytes). NR_EINVAL: a bad escape. */
 int route_split(struct nr_str path, char *room, struct path *ret);
 const struct route *route_find(enum nr_http_method method, const struct path *path,
                                struct nr_str ret_part[PART_COUNT], int *ret_status,
@@ -318,6 +318,12 @@ void web_route_call(struct gateway_request *q);
 /* Gives back what the web call of a request that ended holds. */
 void web_end(struct gateway_request *q);
 
+/* What the platform's own replies carry. */
+#define CORS_ORIGIN_LINE "Access-Control-Allow-Origin: *\r\n"
+#define CORS_HEADER_LIST "Authorization, Origin, X-Requested-With, Content-Type, Accept, User-Agent"
+#define CORS_PLATFORM                                                                              \
+    CORS_ORIGIN_LINE "Access-Control-Allow-Headers: " CORS_HEADER_LIST                             \
+                     "\r\nAccess-Control-Allow-Methods: GET, DELETE, POST, PUT, HEAD\r\n"
 /* cors.c: the CORS lines of a reply (lent, maybe by the request's arena); n == 0: none. */
 struct nr_str cors_lines(struct gateway_request *q);
 /* Of those lines the reply's own head already has one like this. */

@@ -16,8 +16,7 @@ static struct nr_str trimmed(struct nr_str s)
     return s;
 }
 
-/* Of a call that was taken: its id, how it started and where its time went. */
-static void tell_call(struct gateway_request *q, const struct activation *a)
+void invoke_tell(struct gateway_request *q, const struct activation *a)
 {
     char timing[TIMING_MAX_BYTES];
     const struct nr_str parts[] = {
@@ -47,7 +46,7 @@ static void on_reply(struct activation *a)
     if (a->reply_head.n)
         request_line(q, nr_buf_str(&a->reply_head));
     if (a->error.code == 0 && a->id[0])
-        tell_call(q, a);
+        invoke_tell(q, a);
     request_tick(q);
 }
 

@@ -12,6 +12,8 @@
 #include "gateway/openapi.h"
 
 #define NS "/api/v1/namespaces/:namespace"
+#define WEB "/api/v1/web/:account/:package/:name"
+#define WEB_FLAGS (ROUTE_ANY_TAIL | ROUTE_WEB)
 #define CODE_MAX_BYTES (48 << 20)
 
 static const struct body_limit bodies[] = {
@@ -21,6 +23,7 @@ static const struct body_limit bodies[] = {
     [BODY_ENTITY] = {"Request", 8 << 20, 8 << 20, true},
     [BODY_ARCHIVE] = {"Archive", 128 << 20, 128 << 20, false},
     [BODY_PAYLOAD] = {"Request", NR_PAYLOAD_MAX_BYTES, NR_PAYLOAD_MAX_BYTES, true},
+    [BODY_WEB] = {"Request", NR_PAYLOAD_MAX_BYTES, NR_PAYLOAD_MAX_BYTES, false},
 };
 
 /* clang-format off */
@@ -31,7 +34,14 @@ const struct route routes[] = {
     {NR_HTTP_GET, "/readyz", 0, BODY_IGNORED, ROUTE_ALWAYS, info_ready, 0},
     {NR_HTTP_GET, "/metrics", 0, BODY_IGNORED, ROUTE_ALWAYS, info_metrics, 0},
 
-    {NR_HTTP_OPTIONS, "/api/v1", 0, BODY_IGNORED, ROUTE_ANY_TAIL, info_options, 0},
+    {NR_HTTP_GET, WEB, 0, BODY_WEB, WEB_FLAGS, web_route_call, 0},
+    {NR_HTTP_POST, WEB, 0, BODY_WEB, WEB_FLAGS, web_route_call, 0},
+    {NR_HTTP_PUT, WEB, 0, BODY_WEB, WEB_FLAGS, web_route_call, 0},
+    {NR_HTTP_DELETE, WEB, 0, BODY_WEB, WEB_FLAGS, web_route_call, 0},
+    {NR_HTTP_PATCH, WEB, 0, BODY_WEB, WEB_FLAGS, web_route_call, 0},
+    {NR_HTTP_HEAD, WEB, 0, BODY_WEB, WEB_FLAGS, web_route_call, 0},
+    {NR_HTTP_OPTIONS, WEB, 0, BODY_WEB, WEB_FLAGS, web_route_call, 0},
+    {NR_HTTP_OPTIONS, "/api/v1", 0, BODY_IGNORED, ROUTE_ANY_TAIL | ROUTE_UNLISTED, info_options, 0},
     {NR_HTTP_GET, "/api/v1/?", 0, BODY_IGNORED, 0, info_api, 0},
     {NR_HTTP_GET, "/api/v1/api-docs", 0, BODY_IGNORED, 0, openapi_call, OPENAPI_SWAGGER},
     {NR_HTTP_GET, "/api/v1/docs", 0, BODY_IGNORED, 0, openapi_page, 0},
@@ -184,9 +194,10 @@ int route_split(struct nr_str path, char *room, struct path *ret)
 
         if (n < 0)
             return NR_EINVAL;
-        if (p.count == PATH_SEGMENTS_MAX)
-            return NR_ENOENT;
-        p.segment[p.count++] = (struct nr_str){room, (size_t)n};
+        if (p.count < PATH_SEGMENTS_MAX)
+            p.segment[p.count++] = (struct nr_str){room, (size_t)n};
+        else
+            p.more = true;
         room += n;
     }
     *ret = p;
@@ -238,7 +249,7 @@ static bool fits(const struct route *r, const struct path *path, struct nr_str p
             i++;
         }
     }
-    return i == path->count || (r->flags & ROUTE_ANY_TAIL);
+    return (i == path->count && !path->more) || (r->flags & ROUTE_ANY_TAIL);
 }
 
 const struct route *route_find(enum nr_http_method method, const struct path *path,
@@ -255,7 +266,7 @@ const struct route *route_find(enum nr_http_method method, const struct path *pa
     for (size_t i = 0; i < nr_countof(routes); i++) { /* which other methods has it? */
         const struct route *r = &routes[i];
 
-        if (r->method == method || (r->flags & ROUTE_ANY_TAIL) || !fits(r, path, part))
+        if (r->method == method || (r->flags & ROUTE_UNLISTED) || !fits(r, path, part))
             continue;
         if (ret_methods->n)
             nr_buf_adds(ret_methods, ", ");

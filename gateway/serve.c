@@ -211,7 +211,7 @@ static void check_key_again(struct gateway_request *q)
 /* Whoever asks another part begins with a clean question. */
 static void prepare_questions(struct gateway_request *q)
 {
-    if (q->route->call == invoke_call)
+    if (q->route->call == invoke_call || q->route->call == web_route_call)
         return;
     memset(&q->call, 0, sizeof(q->call));
     memset(&q->query, 0, sizeof(q->query));
@@ -324,6 +324,7 @@ static void on_end(struct nr_http_req *r)
     struct gateway *g = q->g;
 
     metrics_request(q);
+    web_end(q);
     nr_str_wipe(q->api_key);
     account_unref(q->account);
     nr_buf_fini(&q->text);

@@ -6,6 +6,7 @@
  *   after -> `,` -> key or value | closing bracket -> after | end of the text at depth 0
  */
 #include "common/base/json.h"
+#include "common/base/json_walk.h"
 
 struct scan {
     const char *p, *end;
@@ -87,8 +88,7 @@ static int hex4(const char *p, const char *end)
     return v;
 }
 
-/* p is behind a backslash. Sets the character and returns what follows it, or NULL: no such escape, or half a surrogate pair. */
-static const char *unescape(const char *p, const char *end, uint32_t *ret_char)
+const char *nr_json_unescape(const char *p, const char *end, uint32_t *ret_char)
 {
     static const char plain[256] = {
         ['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
@@ -134,7 +134,7 @@ static bool scan_string(struct scan *s)
         if (c < 0x20)
             return bad(s, p, "a control character inside a string");
         size_t n = c < 0x80 ? 0 : nr_utf8_len(p, end);
-        const char *next = c == '\\' ? unescape(p + 1, end, &character) : n ? p + n : NULL;
+        const char *next = c == '\\' ? nr_json_unescape(p + 1, end, &character) : n ? p + n : NULL;
 
         if (next == NULL)
             return bad(s, p, c == '\\' ? "no such escape" : "not UTF-8");
@@ -198,7 +198,7 @@ static bool is_key(struct nr_str raw, const char *key)
 
         if (*p != '\\')
             out[0] = *p++;
-        else if ((p = unescape(p + 1, end, &c)) == NULL)
+        else if ((p = nr_json_unescape(p + 1, end, &c)) == NULL)
             return false;
         else
             n = nr_utf8_put(c, out);

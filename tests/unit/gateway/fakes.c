@@ -145,6 +145,18 @@ int fnmanager_authenticate(struct fnmanager *m, struct nr_str uuid, struct nr_st
     return 0;
 }
 
+int fnmanager_account(struct fnmanager *m, struct nr_str name, struct account **ret,
+                      struct nr_err *err)
+{
+    if (nr_str_eqz(name, "asleep"))
+        return nr_err_set(err, NR_EAUTH, "The account 'asleep' is suspended: a secret.");
+    if (!nr_str_eqz(name, "guest") && !nr_str_eqz(name, "shop"))
+        return nr_err_set(err, NR_ENOENT, "no such account");
+    *ret = nr_alloc(sizeof(**ret));
+    **ret = (struct account){.refs = 1, .name = nr_strndup(name.p, name.n), .uuid = nr_strdup("")};
+    return 0;
+}
+
 bool fnmanager_still_good(struct fnmanager *m, const struct account *account)
 {
     return strcmp(account->uuid, "me") == 0;
@@ -190,6 +202,8 @@ static void reply_to(struct activation *a, int status, const char *body)
     } else {
         a->reply_status = status;
         nr_buf_adds(&a->reply, body);
+        a->outcome.result = nr_arena_copy(&a->arena, nr_str_of(body));
+        a->outcome.status = the->outcome;
         memcpy(a->id, "0123456789abcdef0123456789abcdef", 33);
     }
     a->on_reply(a);
@@ -210,6 +224,20 @@ void controller_fire(struct controller *c, struct activation *a, struct nr_str h
     the->fires++;
     (void)snprintf(the->fire_headers, sizeof(the->fire_headers), "%.*s", (int)headers.n, headers.p);
     the->held = a;
+}
+
+void controller_find(struct controller *c, struct function_query *q)
+{
+    (void)snprintf(the->found, sizeof(the->found), "%s %.*s %.*s %lld", q->account->name,
+                   (int)q->package.n, q->package.p ? q->package.p : "", (int)q->name.n, q->name.p,
+                   (long long)q->number);
+    if (the->refuse_code)
+        nr_err_set(&q->err, the->refuse_code, "cannot be looked up");
+    else if (the->function)
+        q->fn = function_ref(the->function);
+    else
+        nr_err_set(&q->err, NR_ENOENT, "no such function");
+    q->done(q);
 }
 
 void answer_activation(struct fakes *f, int status, const char *body)

@@ -42,6 +42,9 @@ struct fakes {
     struct activation_query *query; /* the last one, not answered yet */
     int refuse_code;                /* the answer is this refusal */
     struct log_follower *follower;  /* of logs; NULL: none */
+    struct function *function;      /* that controller_find() finds (lent); NULL: none */
+    char found[256];                /* what it was asked for: "account package name version" */
+    enum outcome_status outcome;    /* of what is answered */
 };
 
 struct fakes *fakes_open(void);

@@ -119,7 +119,9 @@ static void test_split(void **state)
     for (size_t i = 0; i < nr_countof(bad); i++)
         assert_int_equal(route_split(nr_str_of(bad[i]), room, &p), NR_EINVAL);
     assert_int_equal(route_split(NR_STR("/1/2/3/4/5/6/7/8/9/10"), room, &p), 0);
-    assert_int_equal(route_split(NR_STR("/1/2/3/4/5/6/7/8/9/10/11"), room, &p), NR_ENOENT);
+    assert_int_equal(route_split(NR_STR("/1/2/3/4/5/6/7/8/9/10/11"), room, &p), 0);
+    assert_true(p.more && p.count == PATH_SEGMENTS_MAX);
+    assert_int_equal(route_split(NR_STR("/1/2/3/4/5/6/7/8/9/10/%2"), room, &p), NR_EINVAL);
 }
 
 /* Random paths of what might lead astray: a call that goes out names the own namespace and clean names. */
