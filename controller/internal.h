@@ -116,6 +116,9 @@ void resolve_forget(struct controller *c, const char *account, const char *packa
                     const char *name, uint64_t old_revision, enum fn_change what);
 void resolve_fini(struct controller *c);
 
+/* final.c: fails a when its payload gives a parameter that the function's annotation `final` keeps. */
+void final_check(struct activation *a);
+
 /* hold.c: true: a waits for the end of an update, and is ticked at C_RESOLVE then; false: it goes on, or failed. */
 bool hold_call(struct controller *c, struct activation *a);
 /* The function changed: its held calls go on. */

@@ -213,6 +213,8 @@ void controller_tick(struct activation *a)
         a->c = C_ADMIT;
         /* fall through */
     case C_ADMIT: /* per account, exact */
+        if (a->err == 0)
+            final_check(a);
         if (a->err == 0 && !a->admitted)
             admission_take(c, a, c->loop->now_ms);
         if (a->err == 0 && a->fire == NULL && hold_call(c, a))
