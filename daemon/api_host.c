@@ -1,4 +1,5 @@
-/* What functions are told about where the API is: --api-host, or where the gateway listens when containers can reach that. */
+/* What functions are told about where the API is: --api-host, or where the gateway listens when containers can reach that. The option is
+ * judged before anything is opened. */
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <string.h>
@@ -77,18 +78,25 @@ static bool read_listen(const struct daemon *d, struct invoker_api *ret)
     return true;
 }
 
+int place_read_api_host(struct daemon *d, struct nr_err *err)
+{
+    const char *given = d->options.api_host;
+
+    if (strcmp(given, "none") == 0 || strcmp(given, "auto") == 0)
+        return 0;
+    return read_url(given, &d->api, err);
+}
+
 int part_tell_api_host(struct daemon *d, struct nr_err *err)
 {
-    const char *told = d->options.api_host;
-    struct invoker_api api = {0};
+    struct invoker_api api = d->api;
     struct nr_err why = {0};
-    bool automatic = strcmp(told, "auto") == 0;
+    const char *told;
 
-    if (strcmp(told, "none") == 0)
+    (void)err;
+    if (strcmp(d->options.api_host, "none") == 0)
         return 0;
-    if (!automatic && read_url(told, &api, err) < 0)
-        return err->code;
-    if (automatic && !read_listen(d, &api))
+    if (api.url == NULL && !read_listen(d, &api))
         (void)nr_err_set(&why, NR_EUNAVAIL, "containers cannot reach %s", d->options.listen);
     else if (invoker_api_host(d->invoker, &api, &told, &why) == 0)
         nr_log(&d->log, NR_LOG_INFO, "daemon", "functions find the API at %s", told);

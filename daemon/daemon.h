@@ -27,6 +27,7 @@ struct daemon {
     struct gateway *gateway;
     struct grant_device *devices;
     struct node_gpu *gpus;
+    struct invoker_api api;      /* as --api-host says; url NULL: it says nothing */
     pthread_mutex_t images_lock; /* of no_images: the invoker takes no further image calls */
     bool no_images;
     uv_signal_t term, intr, hup;
@@ -45,6 +46,8 @@ int place_lock_data(struct daemon *d, struct nr_err *err);
 int place_name_installation(struct daemon *d, struct nr_err *err);
 /* The folder of sockets. */
 int place_find_run(struct daemon *d, struct nr_err *err);
+/* Removes that folder when it is the one that naraed names itself and nothing in it is for the next start. */
+void place_leave_run(const struct daemon *d);
 int place_find_agent(struct daemon *d, struct nr_err *err);
 /* Cores and memory; before any part is opened. */
 void place_size_node(struct daemon *d);
@@ -64,7 +67,8 @@ int part_open_invoker(struct daemon *d, struct nr_err *err);
 int part_open_preenv(struct daemon *d, struct nr_err *err);
 int part_open_controller(struct daemon *d, struct nr_err *err);
 int part_open_gateway(struct daemon *d, struct nr_err *err);
-/* api_host.c: functions are told where the API is, if there is a way; blocking where --api-host has a name. Opens nothing. */
+/* api_host.c: judges --api-host (place_; may ask for a name), and tells functions where the API is when there is a way (part_). */
+int place_read_api_host(struct daemon *d, struct nr_err *err);
 int part_tell_api_host(struct daemon *d, struct nr_err *err);
 /* The invoker takes no further image calls; any thread. */
 void part_end_images(struct daemon *d);
