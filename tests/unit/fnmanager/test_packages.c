@@ -302,12 +302,13 @@ static void what_cannot_be_bound(void **state)
 /* Two PUTs at the same moment may leave it. */
 static void bindings_in_a_circle(void **state)
 {
+    char version[] = "0.0.1", none[] = "[]", account[] = "guest", name[] = "b";
     struct package_row row = {.revision = 1000,
-                              .version = "0.0.1",
-                              .parameters = "[]",
-                              .annotations = "[]",
-                              .binding_account = "guest",
-                              .binding_name = "b"};
+                              .version = version,
+                              .parameters = none,
+                              .annotations = none,
+                              .binding_account = account,
+                              .binding_name = name};
     const struct package_change c = {
         .account = NR_STR("guest"), .name = NR_STR("p"), .row = &row, .move = "package-create"};
     struct rig r;
