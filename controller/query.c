@@ -6,7 +6,7 @@
 #include "common/base/clock.h"
 
 #define LIST_MAX 200
-#define REPLY_MAX_BYTES (256u << 20)
+#define REPLY_MAX_BYTES (64u << 20)
 
 static struct activation_query *query_of(struct nr_db_job *job)
 {
@@ -100,7 +100,7 @@ static int list_run(sqlite3 *db, struct nr_db_job *job)
     sqlite3_bind_int(s, 6, q->limit ? q->limit : LIST_MAX);
     sqlite3_bind_int(s, 7, q->skip);
     nr_buf_addc(&q->reply, '[');
-    while ((r = sqlite3_step(s)) == SQLITE_ROW) {
+    while ((r = sqlite3_step(s)) == SQLITE_ROW && !q->reply.failed) {
         struct record rec = row_record(s);
 
         if (q->reply.n > 1)
@@ -111,7 +111,7 @@ static int list_run(sqlite3 *db, struct nr_db_job *job)
             record_write_brief(&q->reply, &rec);
     }
     nr_buf_addc(&q->reply, ']');
-    return r != SQLITE_DONE ? nr_db_err(r) : q->reply.failed ? NR_ENOMEM : 0;
+    return q->reply.failed ? NR_ETOOBIG : r != SQLITE_DONE ? nr_db_err(r) : 0;
 }
 
 static void on_looked_up(struct nr_db_job *job)
@@ -120,6 +120,12 @@ static void on_looked_up(struct nr_db_job *job)
 
     if (job->status == NR_ENOENT)
         nr_err_set(&q->err, NR_ENOENT, "The requested resource does not exist.");
+    else if (job->status == NR_ETOOBIG)
+        nr_err_set(
+            &q->err, NR_ETOOBIG,
+            "The records are larger than one answer may be: more than %u bytes; ask for fewer "
+            "of them with 'limit'.",
+            REPLY_MAX_BYTES);
     else if (job->status != 0)
         nr_err_set(&q->err, job->status, "The records cannot be read: %s.",
                    nr_err_text(job->status));
