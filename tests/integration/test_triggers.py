@@ -36,7 +36,7 @@ class Own:
         return self.ask("PUT", "triggers", word, body, f"?overwrite={str(overwrite).lower()}", status)
 
     def rule(self, word, trigger, action, overwrite=False, status=200, **body):
-        body |= {"trigger": f"/_/{self.name(trigger)}", "action": f"/_/{self.name(action)}"}
+        body |= {"status": "", "trigger": f"/_/{self.name(trigger)}", "action": f"/_/{self.name(action)}"}  # as wsk sends it
         return self.ask("PUT", "rules", word, body, f"?overwrite={str(overwrite).lower()}", status)
 
     def function(self, word, code=ECHO["native"], kind="native"):
