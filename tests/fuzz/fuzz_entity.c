@@ -7,6 +7,7 @@
 #include "fnmanager/code.h"
 #include "fnmanager/entity.h"
 #include "fnmanager/merge.h"
+#include "fnmanager/sequence.h"
 #include "fuzz.h"
 
 static const struct runtime_kind kinds[] = {
@@ -15,7 +16,7 @@ static const struct runtime_kind kinds[] = {
     {"python:3.11", "python", "narae/python:0", ".py", false, "python:3"},
     {0},
 };
-static const struct body_ranges ranges = {4096, 1000};
+static const struct body_ranges ranges = {4096, 1000, {"guest", 5}};
 
 static void check_limits(const struct fn_limits *l)
 {
@@ -37,6 +38,21 @@ static void check_row(const struct fn_row *row)
     entity_write_tail(&out);
     nr_check(!out.failed && nr_json_scan(nr_buf_str(&out)) == NR_JSON_OBJECT);
     nr_buf_fini(&out);
+}
+
+/* What is stored is read back as it was written. */
+static void check_components(const char *components)
+{
+    struct sequence s;
+
+    if (components == NULL)
+        return;
+    nr_check(sequence_load(components, &s, NULL) == 0 && s.count >= 1 && s.count <= SEQUENCE_MAX);
+    char *again = sequence_text(&s);
+
+    nr_check(strcmp(again, components) == 0);
+    free(again);
+    sequence_fini(&s);
 }
 
 static void merge_twice(const struct action_body *body)
@@ -70,6 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     if (r == 0) {
         nr_check(!body.has_exec || (body.kind != NULL && body.image != NULL && body.main != NULL));
         nr_check((int64_t)body.code.n <= CODE_MAX_BYTES);
+        check_components(body.components);
         merge_twice(&body);
     }
     action_body_fini(&body);
