@@ -59,6 +59,8 @@ static void on_forget_account(void *arg, const char *account, void (*done)(void 
     *f = (struct forgetting){
         .daemon = d, .account = nr_strdup(account), .done = done, .arg = done_arg};
     nr_list_add(&d->forgettings, &f->link);
+    if (d->gateway)
+        gateway_apis_changed(d->gateway, account);
     controller_forget_account(d->controller, f->account, on_calls_forgotten, f);
 }
 
@@ -67,6 +69,11 @@ static void on_change(void *arg, const char *account, const char *package, const
 {
     struct daemon *d = arg;
 
+    if (what == FN_APIS_CHANGED) {
+        if (d->gateway)
+            gateway_apis_changed(d->gateway, account);
+        return;
+    }
     if (d->controller)
         controller_on_change(d->controller, account, package, name, old_revision, what);
 }

@@ -5,6 +5,8 @@
  */
 #include "gateway/internal.h"
 
+#include "gateway/api_tables.h"
+
 #define CONNECTIONS_MAX 4096
 #define INFLIGHT_MAX_BYTES (256ll << 20)
 #define FAILED_LOGINS_PER_MINUTE 20
@@ -55,6 +57,7 @@ int gateway_open(const struct gateway_config *c, struct gateway **ret, struct nr
     logins_init(&g->logins, c->failed_logins_per_minute ? c->failed_logins_per_minute
                                                         : FAILED_LOGINS_PER_MINUTE);
     g->activations = activation_pool_make();
+    g->apis = api_tables_make(c->fnmanager, c->loop);
     *ret = g;
     return 0;
 }
@@ -85,6 +88,7 @@ void gateway_finish(struct gateway *g)
 
     logins_fini(&g->logins);
     activation_pool_close(g->activations);
+    api_tables_free(g->apis);
     free(g);
     closed(arg);
 }

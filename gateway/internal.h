@@ -73,6 +73,7 @@ enum route_flag {
 };
 
 struct gateway_request;
+struct api_tables; /* api_tables.h */
 struct log_stream; /* logs.c */
 struct progress;   /* progress.c */
 struct file_reply; /* file_reply.c */
@@ -169,6 +170,7 @@ struct gateway {
     struct gateway_counts counts;
     unsigned live; /* requests between on_head and on_end */
     struct activation_pool *activations;
+    struct api_tables *apis;
     struct nr_link log_streams, progress_streams;
     uint64_t log_window;
     unsigned logged, not_logged; /* refusals of this second */
@@ -218,6 +220,7 @@ bool logins_failed(struct logins *l, struct nr_str address, uint64_t now_ms, uin
 
 /* query.c: query parameters; false: the request is refused with the text that says why. Absent: *ret stays as it is. */
 bool query_bool(struct gateway_request *q, const char *name, bool *ret);
+bool query_text(struct gateway_request *q, const char *name, struct nr_str *ret);
 bool query_page(struct gateway_request *q, const char *collection, int *ret_limit, int *ret_skip,
                 bool *ret_count);
 bool query_limit(struct gateway_request *q, const char *collection, int *ret_limit);
@@ -324,6 +327,11 @@ void web_end(struct gateway_request *q);
 #define CORS_PLATFORM                                                                              \
     CORS_ORIGIN_LINE "Access-Control-Allow-Headers: " CORS_HEADER_LIST                             \
                      "\r\nAccess-Control-Allow-Methods: GET, DELETE, POST, PUT, HEAD\r\n"
+/* apis.c: createApi, getApi, deleteApi; op: enum fn_op */
+void apis_call(struct gateway_request *q);
+/* /apis/... */
+void apis_serve(struct gateway_request *q);
+
 /* cors.c: the CORS lines of a reply (lent, maybe by the request's arena); n == 0: none. */
 struct nr_str cors_lines(struct gateway_request *q);
 /* Of those lines the reply's own head already has one like this. */

@@ -26,6 +26,16 @@ static bool given(struct gateway_request *q, const char *name, struct nr_str *re
     return true;
 }
 
+bool query_text(struct gateway_request *q, const char *name, struct nr_str *ret)
+{
+    struct nr_str value;
+    bool ok;
+
+    if (given(q, name, &value, &ok))
+        *ret = value;
+    return ok;
+}
+
 static const struct {
     const char *word;
     bool value;

@@ -13,6 +13,7 @@
 
 #define NS "/api/v1/namespaces/:namespace"
 #define WEB "/api/v1/web/:account/:package/:name"
+#define APIMGMT "/api/v1/web/whisk.system/apimgmt"
 #define WEB_FLAGS (ROUTE_ANY_TAIL | ROUTE_WEB)
 #define CODE_MAX_BYTES (48 << 20)
 
@@ -33,6 +34,20 @@ const struct route routes[] = {
     {NR_HTTP_GET, "/ping", 0, BODY_IGNORED, ROUTE_ALWAYS, info_health, 1},
     {NR_HTTP_GET, "/readyz", 0, BODY_IGNORED, ROUTE_ALWAYS, info_ready, 0},
     {NR_HTTP_GET, "/metrics", 0, BODY_IGNORED, ROUTE_ALWAYS, info_metrics, 0},
+
+    {NR_HTTP_POST, APIMGMT "/createApi", SCOPE_WRITE, BODY_PAYLOAD, 0, apis_call, FN_API_CREATE},
+    {NR_HTTP_POST, APIMGMT "/createApi.http", SCOPE_WRITE, BODY_PAYLOAD, 0, apis_call, FN_API_CREATE},
+    {NR_HTTP_GET, APIMGMT "/getApi", SCOPE_READ, BODY_IGNORED, 0, apis_call, FN_API_GET},
+    {NR_HTTP_GET, APIMGMT "/getApi.http", SCOPE_READ, BODY_IGNORED, 0, apis_call, FN_API_GET},
+    {NR_HTTP_DELETE, APIMGMT "/deleteApi", SCOPE_WRITE, BODY_IGNORED, 0, apis_call, FN_API_DELETE},
+    {NR_HTTP_DELETE, APIMGMT "/deleteApi.http", SCOPE_WRITE, BODY_IGNORED, 0, apis_call, FN_API_DELETE},
+    {NR_HTTP_GET, "/apis", 0, BODY_WEB, ROUTE_UNLISTED | WEB_FLAGS, apis_serve, 0},
+    {NR_HTTP_HEAD, "/apis", 0, BODY_WEB, ROUTE_UNLISTED | WEB_FLAGS, apis_serve, 0},
+    {NR_HTTP_POST, "/apis", 0, BODY_WEB, ROUTE_UNLISTED | WEB_FLAGS, apis_serve, 0},
+    {NR_HTTP_PUT, "/apis", 0, BODY_WEB, ROUTE_UNLISTED | WEB_FLAGS, apis_serve, 0},
+    {NR_HTTP_DELETE, "/apis", 0, BODY_WEB, ROUTE_UNLISTED | WEB_FLAGS, apis_serve, 0},
+    {NR_HTTP_PATCH, "/apis", 0, BODY_WEB, ROUTE_UNLISTED | WEB_FLAGS, apis_serve, 0},
+    {NR_HTTP_OPTIONS, "/apis", 0, BODY_WEB, ROUTE_UNLISTED | WEB_FLAGS, apis_serve, 0},
 
     {NR_HTTP_GET, WEB, 0, BODY_WEB, WEB_FLAGS, web_route_call, 0},
     {NR_HTTP_POST, WEB, 0, BODY_WEB, WEB_FLAGS, web_route_call, 0},

@@ -49,6 +49,9 @@ void gateway_drain(struct gateway *g, void (*idle)(void *arg), void *arg);
 /* Closes every connection; `closed` comes once, when all handles are closed, no request is in the hands
  * of another part any more, and g is freed. NULL: at once. */
 void gateway_close(struct gateway *g, void (*closed)(void *arg), void *arg);
+/* The APIs of this account (lent) are others from now on, or it leaves: what is known of its routes is forgotten. To be called at FN_APIS_CHANGED
+ * and when an account is forgotten. */
+void gateway_apis_changed(struct gateway *g, const char *account);
 /* Adds the gateway's own figures in Prometheus text form to out (lent). */
 void gateway_metrics(struct gateway *g, struct nr_buf *out);
 

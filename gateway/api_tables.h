@@ -1,0 +1,30 @@
+/* The routes of accounts' APIs as the function manager gave them, until it says that they are others now. Loop's thread.
+ */
+#ifndef NR_GATEWAY_API_TABLES_H
+#define NR_GATEWAY_API_TABLES_H
+
+#include "ports/fnmanager.h"
+
+struct api_tables;
+
+/* Who waits for a table; embedded in memory that lives until `done`. */
+struct api_waiter {
+    /* in */
+    void (*done)(struct api_waiter *w);
+    /* out */
+    struct nr_err err;
+    struct api_table *table; /* shared, given */
+    /* private */
+    struct nr_link link;
+};
+
+/* m and loop are kept. */
+struct api_tables *api_tables_make(struct fnmanager *m, struct nr_loop *loop);
+/* When nobody waits any more. NULL is fine. */
+void api_tables_free(struct api_tables *t);
+/* The table of an account (lent): done comes once, maybe before this returns. */
+void api_tables_get(struct api_tables *t, struct account *account, struct api_waiter *w);
+/* The account's APIs changed, or it leaves: what is known of them is forgotten, and an answer that is on its way is nobody's. */
+void api_tables_forget(struct api_tables *t, const char *account);
+
+#endif
