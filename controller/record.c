@@ -88,6 +88,8 @@ void record_annotations(const struct activation *a, struct nr_buf *out)
     nr_buf_adds(out, ",{\"key\":\"limits\",\"value\":");
     nr_buf_adds(out, a->fn ? a->fn->limits : "{}");
     nr_buf_addc(out, '}');
+    if (a->fn && a->fn->binding && a->fn->binding[0])
+        add_text(out, "binding", nr_str_of(a->fn->binding));
     if (a->fn && a->fn->published)
         add_number(out, "narae.version", a->fn->published);
     if (a->alias.n)
