@@ -196,9 +196,9 @@ int verb_account_export(struct cli *c)
     struct writing w = {0};
     struct cli_stream s = {.method = "GET", .path = path, .on_bytes = write_bytes, .arg = &w};
 
-    if (snprintf(part, sizeof(part), "%s.part", c->argv[1]) >= (int)sizeof(part))
+    if (snprintf(part, sizeof(part), "%s.XXXXXX", c->argv[1]) >= (int)sizeof(part))
         return cli_fail("%s: the name is too long", c->argv[1]);
-    w.fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    w.fd = mkostemp(part, O_CLOEXEC);
     if (w.fd < 0)
         return cli_fail("%s: %s", part, strerror(errno));
     int e = cli_stream(c, &s);

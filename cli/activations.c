@@ -82,7 +82,9 @@ int verb_activations(struct cli *c)
         return cli_fail("the name %s is too long", c->argv[0]);
     (void)snprintf(path, sizeof(path), "%s%s%s", page, name[0] ? "&name=" : "", name);
     return cli_get_list(c, path, "activations", columns, nr_countof(columns),
-                        "nothing was invoked yet; try: narae invoke FUNCTION");
+                        name[0] ? "no function of that name was called; `narae functions` lists "
+                                  "what there is, `narae activations` what was called"
+                                : "nothing was invoked yet; try: narae invoke FUNCTION");
 }
 
 static bool is_id(const char *word)

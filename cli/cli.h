@@ -26,6 +26,8 @@ enum cli_option {
     OPT_YES,
     OPT_HELP,
     OPT_PARAM,
+    OPT_ANNOTATION,
+    OPT_WEB,
     OPT_PARAM_FILE,
     OPT_DATA,
     OPT_NAME,
@@ -126,7 +128,7 @@ struct cli_verb {
     const char *help, *example;
     int words_min, words_max;
     int (*run)(struct cli *c);
-    unsigned char options[24]; /* beside the common ones */
+    unsigned char options[28]; /* beside the common ones; ends with OPT_NONE */
     unsigned char word[3];     /* enum cli_word of each; the last holds for what follows */
     bool offline;              /* needs no platform */
 };
@@ -147,9 +149,9 @@ struct cli {
     const char *text[OPT_COUNT];
     int64_t number[OPT_COUNT];
     double real[OPT_COUNT];
-    json_t *parameters; /* made; NULL: none */
-    json_t *payloads;   /* made: [{"weight","value"}]; NULL: none */
-    int argc;           /* words behind the verb */
+    json_t *parameters, *annotations; /* objects, made; NULL: none */
+    json_t *payloads;                 /* made: [{"weight","value"}]; NULL: none */
+    int argc;                         /* words behind the verb */
     char **argv;
 };
 
@@ -200,6 +202,8 @@ char *cli_function_path(const struct cli *c, const char *tail);
 /* Prints "narae: ..." to the error channel; returns CLI_NOT_DONE. */
 int cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void cli_print_json(const json_t *j);
+/* A line that a function made: as it is, but on a terminal nothing in it is obeyed (white space and control characters become harmless). */
+void cli_print_line(FILE *out, const char *line);
 /* Asks on a terminal; in a pipe it refuses, unless --yes was given. 0: go on. */
 int cli_confirm(struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Prints a list of the platform's: its JSON, or a table. `none` goes to the error channel when it is empty. */

@@ -105,56 +105,73 @@ static int explain_no_answer(const struct cli *c, const struct nr_err *err)
 
 static const struct {
     int status;
+    const char *sign; /* in the platform's own sentence; NULL: any */
     const char *verb; /* NULL: any */
     const char *next;
 } nexts[] = {
-    {401, NULL,
+    {401, NULL, NULL,
      "give the key with --auth, NARAE_AUTH or AUTH= in ~/.wskprops; a first start writes it to "
      "DATA/guest.key"},
-    {403, NULL, "the key may not do this; use one of the right account or with the right scope"},
-    {404, "versions", "`narae functions` lists what there is"},
-    {404, "alias delete", "`narae alias list FUNCTION` lists what there is"},
-    {404, "rollback", "`narae alias list FUNCTION` lists what there is"},
-    {404, "alias set", "`narae versions FUNCTION` lists what there is"},
-    {404, "diff", "`narae versions FUNCTION` lists what there is"},
-    {404, "preenv show", "`narae preenv list FUNCTION` lists what there is"},
-    {404, "key revoke", "`narae key list ACCOUNT` lists what there is"},
-    {404, "key rotate", "`narae key list ACCOUNT` lists what there is"},
-    {404, NULL, "`narae functions` and `narae activations` list what there is"},
-    {409, "action create", "it exists already; `action update` changes it"},
-    {409, "deploy",
+    {403, NULL, NULL,
+     "the key may not do this; use one of the right account or with the right scope"},
+    {404, "The function has no version", NULL, "`narae versions FUNCTION` lists what there is"},
+    {404, "The function has no alias", NULL, "`narae alias list FUNCTION` lists what there is"},
+    {404, NULL, "activation", "`narae activations` lists what there is"},
+    {404, NULL, "result", "`narae activations` lists what there is"},
+    {404, NULL, "bucket verify", "`narae bucket usage` lists the accounts that have one"},
+    {404, NULL, "account show", "`narae account list` lists what there is"},
+    {404, NULL, "account delete", "`narae account list` lists what there is"},
+    {404, NULL, "versions", "`narae functions` lists what there is"},
+    {404, NULL, "alias delete", "`narae alias list FUNCTION` lists what there is"},
+    {404, NULL, "rollback", "`narae alias list FUNCTION` lists what there is"},
+    {404, NULL, "alias set", "`narae versions FUNCTION` lists what there is"},
+    {404, NULL, "diff", "`narae versions FUNCTION` lists what there is"},
+    {404, NULL, "preenv show", "`narae preenv list FUNCTION` lists what there is"},
+    {404, NULL, "key revoke", "`narae key list ACCOUNT` lists what there is"},
+    {404, NULL, "key rotate", "`narae key list ACCOUNT` lists what there is"},
+    {404, NULL, NULL, "`narae functions` and `narae activations` list what there is"},
+    {409, NULL, "action create", "it exists already; `action update` changes it"},
+    {409, NULL, "deploy",
      "leave --no-overwrite out to update what exists; `narae history FUNCTION` tells "
      "its state"},
-    {409, "account create", "`narae account list` lists the names that are taken"},
-    {409, NULL, "`narae functions` shows states, `narae history FUNCTION` how they came about"},
-    {410, NULL,
+    {409, NULL, "account create", "`narae account list` lists the names that are taken"},
+    {409, NULL, NULL,
+     "`narae functions` shows states, `narae history FUNCTION` how they came about"},
+    {410, NULL, NULL,
      "it was retired for good: `narae history FUNCTION` tells when and why; deploy it "
      "under another name, or purge it first"},
-    {413, NULL, "make it smaller; `curl HOST/` lists the limits"},
-    {423, NULL,
+    {413, NULL, NULL, "make it smaller; `curl HOST/` lists the limits"},
+    {423, NULL, NULL,
      "`narae unblock FUNCTION` lets calls in again; `narae history FUNCTION` tells who "
      "blocked it"},
-    {429, NULL, "wait, or have the account's limits raised: narae account limits ACCOUNT"},
-    {500, NULL, "`narae doctor` shows what the platform lacks, naraed's log what went wrong"},
-    {503, NULL, "the platform is starting, stopping or overloaded; try again"},
-    {507, NULL, "`narae bucket usage` shows what the account holds; purge what is not needed"},
+    {429, "failed logins", NULL,
+     "wait a minute, and check the key: --auth, NARAE_AUTH or AUTH= in ~/.wskprops"},
+    {429, "registry", NULL, "wait, and try again"},
+    {429, NULL, NULL, "wait, or have the account's limits raised: narae account limits ACCOUNT"},
+    {500, NULL, NULL, "`narae doctor` shows what the platform lacks, naraed's log what went wrong"},
+    {503, "registry", NULL,
+     "is the registry up, and its name right? `narae image list` shows what is here already"},
+    {503, NULL, NULL, "the platform is starting, stopping or overloaded; try again"},
+    {507, NULL, NULL,
+     "`narae bucket usage` shows what the account holds; purge what is not needed"},
 };
 
-static const char *next_of(const struct cli *c, int status)
+static const char *next_of(const struct cli *c, int status, const char *said)
 {
     const char *verb = c->verb == NULL ? "" : c->as_wsk ? c->verb->wsk : c->verb->name;
 
     if (status == 401 && c->auth)
         return "the key in use is not known there";
     for (size_t i = 0; i < nr_countof(nexts); i++)
-        if (nexts[i].status == status && (nexts[i].verb == NULL || !strcmp(nexts[i].verb, verb)))
+        if (nexts[i].status == status && (nexts[i].verb == NULL || !strcmp(nexts[i].verb, verb)) &&
+            (nexts[i].sign == NULL || (said && strstr(said, nexts[i].sign))))
             return nexts[i].next;
     return NULL;
 }
 
 static int explain(const struct cli *c, int status, const json_t *answer)
 {
-    const char *text = nr_json_string(answer, "error"), *next = next_of(c, status);
+    const char *text = nr_json_string(answer, "error"), *next = next_of(c, status, text);
     struct nr_buf clean;
 
     if (c->quiet)

@@ -62,15 +62,30 @@ static void add_annotation(json_t *list, const char *key, json_t *value)
     json_array_append_new(list, json_pack("{s:s,s:o}", "key", key, "value", value));
 }
 
+/* What wsk makes of --web. */
+static void add_web(json_t *list, const char *how)
+{
+    bool raw = strcmp(how, "raw") == 0, web = raw || strcmp(how, "true") == 0;
+
+    add_annotation(list, "web-export", json_boolean(web));
+    add_annotation(list, "raw-http", json_boolean(raw));
+    add_annotation(list, "final", json_boolean(web));
+}
+
 static void add_annotations(const struct cli *c, json_t *body)
 {
-    json_t *list = json_array();
+    json_t *list = json_array(), *value;
+    const char *key;
 
     for (size_t i = 0; i < nr_countof(annotations); i++)
         if (c->text[annotations[i].option])
             add_annotation(list, annotations[i].key, option_value(c, annotations[i].option));
     if (c->text[OPT_GPU])
         add_annotation(list, "narae.gpu", gpu_wish(c));
+    if (c->text[OPT_WEB])
+        add_web(list, c->text[OPT_WEB]);
+    json_object_foreach(c->annotations, key, value)
+        add_annotation(list, key, json_incref(value));
     if (json_array_size(list))
         json_object_set(body, "annotations", list);
     json_decref(list);
@@ -167,6 +182,11 @@ static int deploy(struct cli *c)
 
     if (body == NULL)
         return cli_fail("%s", err.text);
+    if (c->argc > 1 && strchr(c->argv[0], '.') && access(c->argv[0], F_OK) == 0) {
+        return cli_fail("%s is a file as well: one file or folder becomes one function\n"
+                        "  several files go into a folder; another name is given with --name",
+                        c->argv[0]);
+    }
     (void)snprintf(path, sizeof(path), ACTION);
     if (name[0] == '\0' || !cli_path_name(name, path + base, sizeof(path) - base - 32))
         return cli_fail(name[0] ? "the name is too long" : "--name: a name is needed");

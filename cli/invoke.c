@@ -60,7 +60,7 @@ static int print_logs(struct cli *c, const char *id)
     int e = id ? cli_call(c, "GET", path, NULL, 0, &answer, NULL) : 0;
 
     json_array_foreach(json_object_get(answer, "logs"), i, line)
-        (void)fprintf(stderr, "%s\n", json_string_value(line));
+        cli_print_line(stderr, json_string_value(line));
     return e;
 }
 
@@ -87,7 +87,7 @@ static int print_result(struct cli *c, const json_t *record)
     cli_print_json(whole || response == NULL ? record : json_object_get(response, "result"));
     if (response == NULL || json_is_true(json_object_get(response, "success")))
         return CLI_DONE;
-    (void)fprintf(stderr, "narae: %s; its logs: narae logs %s\n",
+    (void)fprintf(stderr, "narae: %s; what it wrote, if anything: narae logs %s\n",
                   nr_json_string(response, "status"), nr_json_string(record, "activationId"));
     return CLI_FUNCTION_FAILED;
 }

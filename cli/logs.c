@@ -45,14 +45,16 @@ static void print_line(const struct tail *t, const char *id, const char *line)
     bool err = stream && strncmp(stream, " stderr:", 8) == 0;
     unsigned hash = 0;
 
-    if (!t->c->term.colour) {
-        printf("%s %s\n", id, line);
-        return;
-    }
     for (const char *p = id; *p; p++)
         hash = hash * 31 + (unsigned char)*p;
-    printf("\033[%dm%s\033[0m %s%s%s\n", colours[hash % nr_countof(colours)], id,
-           err ? "\033[31m" : "", line, err ? "\033[0m" : "");
+    if (t->c->term.colour)
+        printf("\033[%dm%s\033[0m %s", colours[hash % nr_countof(colours)], id,
+               err ? "\033[31m" : "");
+    else
+        printf("%s ", id);
+    cli_print_line(stdout, line);
+    if (t->c->term.colour && err)
+        printf("\033[0m");
 }
 
 static void print_activation(struct tail *t, const json_t *j)
@@ -223,6 +225,6 @@ int verb_logs(struct cli *c)
         return 0;
     }
     json_array_foreach(json_object_get(answer, "logs"), i, line)
-        printf("%s\n", json_string_value(line));
+        cli_print_line(stdout, json_string_value(line));
     return 0;
 }

@@ -15,6 +15,10 @@ const struct cli_option_row cli_options[OPT_COUNT] = {
 
     [OPT_PARAM] = {"param", 'p', VALUE_TEXT, "KEY VALUE",
                    "a parameter; VALUE is JSON, or text (repeatable)"},
+    [OPT_ANNOTATION] = {"annotation", 'a', VALUE_TEXT, "KEY VALUE",
+                        "an annotation; VALUE is JSON, or text (repeatable)"},
+    [OPT_WEB] = {"web", 0, VALUE_CHOICE, "true|raw|false",
+                 "whether anybody may call it over /api/v1/web, and with its body as it comes"},
     [OPT_PARAM_FILE] = {"param-file", 'P', VALUE_FILE, "FILE", "parameters as one JSON object"},
     [OPT_DATA] = {"data", 'd', VALUE_TEXT, "JSON|@FILE|-",
                   "parameters as one JSON object: the text, a file, or the standard input"},
@@ -104,13 +108,13 @@ bool cli_verb_takes(const struct cli_verb *verb, enum cli_option option)
 
 /* ---- values ---------------------------------------------------------------------------------------------------------------- */
 
-static void add_parameter(struct cli *c, const char *key, const char *value)
+static void add_pair(json_t **object, const char *key, const char *value)
 {
     json_t *j = nr_json_parse(nr_str_of(value), NULL);
 
-    if (c->parameters == NULL)
-        c->parameters = json_object();
-    json_object_set_new(c->parameters, key, j ? j : json_string(value));
+    if (*object == NULL)
+        *object = json_object();
+    json_object_set_new(*object, key, j ? j : json_string(value));
 }
 
 /* The object in a text (lent) is added to the parameters. */
@@ -217,10 +221,11 @@ static int take_option(struct cli *c, enum cli_option option, int argc, char **a
 {
     int e = take_value(c, option, optarg);
 
-    if (e == 0 && option == OPT_PARAM) {
+    if (e == 0 && (option == OPT_PARAM || option == OPT_ANNOTATION)) {
         if (optind >= argc)
-            return cli_fail("-p %s: a value is needed: -p KEY VALUE", optarg);
-        add_parameter(c, optarg, argv[optind++]);
+            return cli_fail("-%c %s: a value is needed: -%c KEY VALUE", cli_options[option].letter,
+                            optarg, cli_options[option].letter);
+        add_pair(option == OPT_PARAM ? &c->parameters : &c->annotations, optarg, argv[optind++]);
     }
     for (size_t i = 0; e == 0 && i < nr_countof(takers); i++)
         if (takers[i].option == option)

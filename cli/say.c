@@ -1,6 +1,7 @@
 /* What a person reads: errors, questions, lists, the one line of a change. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -16,10 +17,28 @@ int cli_fail(const char *fmt, ...)
     return CLI_NOT_DONE;
 }
 
+void cli_print_line(FILE *out, const char *line)
+{
+    struct nr_buf clean;
+
+    if (!isatty(fileno(out))) {
+        (void)fprintf(out, "%s\n", line);
+        return;
+    }
+    nr_buf_init(&clean, SIZE_MAX);
+    text_add_clean(nr_str_of(line), &clean);
+    nr_buf_addc(&clean, '\n');
+    (void)fwrite(clean.p, 1, clean.n, out);
+    nr_buf_fini(&clean);
+}
+
 void cli_print_json(const json_t *j)
 {
-    (void)json_dumpf(j, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_SORT_KEYS);
-    (void)fputc('\n', stdout);
+    nr_auto_free char *text = json_dumps(j, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_SORT_KEYS);
+    char *rest = text ? text : NULL, *line;
+
+    while ((line = strsep(&rest, "\n")) != NULL)
+        cli_print_line(stdout, line);
 }
 
 int cli_confirm(struct cli *c, const char *fmt, ...)

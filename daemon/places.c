@@ -66,6 +66,12 @@ int place_find_run(struct daemon *d, struct nr_err *err)
     return 0;
 }
 
+void place_leave_run(const struct daemon *d)
+{
+    if (d->options.run == NULL && !d->options.keep_containers)
+        (void)nr_dir_remove(d->run, NULL);
+}
+
 int place_find_agent(struct daemon *d, struct nr_err *err)
 {
     if (d->options.agent) {

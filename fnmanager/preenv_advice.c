@@ -133,7 +133,7 @@ static void noise(struct preenv_run *r, const struct preenv_config *reference)
     if (r->noisy)
         preenv_add_advice(
             r,
-            "Noisy: others used %.0f %% of the host's processors, and the median of the run time is known to %.1f %% only. CPU time decided where run time could not; run it again on a quiet host.",
+            "Noisy: others used %.0f %% of the host's processors, and the median of the run time may be off by %.1f %%. CPU time decided where run time could not; run it again on a quiet host.",
             100 * others, 100 * worst);
 }
 

@@ -141,8 +141,8 @@ static void choose(const struct preenv_search *s, const struct preenv_point *p, 
             100 * good->peak_mb / (double)good->size, next);
     else
         say(ret, PREENV_CHOOSE, good->size,
-            "%s: peak %.0f MB is %.0f %% of it, and it is %s than %lld MB (%+.1f %%)%s", size,
-            good->peak_mb, 100 * good->peak_mb / (double)good->size, "no slower",
+            "%s: peak %.0f MB is %.0f %% of it, and beside %lld MB its run time differs by %+.1f %%%s",
+            size, good->peak_mb, 100 * good->peak_mb / (double)good->size,
             (long long)(reference >= 0 ? p[reference].size : 0), 100 * good->slow_by, next);
 }
 

@@ -133,10 +133,9 @@ static struct invoker *invoker_make(const struct invoker_config *c)
 
 static void invoker_free(struct invoker *v)
 {
-    char *const texts[] = {v->run_dir,    v->folder,       v->hosts_path,
-                           v->agent_path, v->installation, v->image_hint,
-                           v->read_buf,   v->seccomp,      v->volumes_dir,
-                           v->api_host};
+    char *const texts[] = {v->run_dir,      v->folder,     v->hosts_path, v->agent_path,
+                           v->installation, v->image_hint, v->read_buf,   v->seccomp,
+                           v->volumes_dir,  v->api_host};
 
     nr_deadline_cancel(&v->stir);
     nr_deadline_cancel(&v->freeze);

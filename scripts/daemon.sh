@@ -33,6 +33,9 @@ must_be_free() {
     fi
     status=0
     curl -s -m 2 -o /dev/null "$url/" || status=$?
+    case $status in
+        3 | 6) die "$listen is not an address and a port, as in NARAE_LISTEN=127.0.0.1:3233" ;;
+    esac
     if [ "$status" -ne 7 ]; then # 7: nobody listens
         die "$listen is taken: end the program that listens there or take another port with" \
             "NARAE_LISTEN=127.0.0.1:PORT"

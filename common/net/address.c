@@ -35,9 +35,10 @@ int nr_net_try_listen(const char *address, struct nr_err *err)
     const int on = 1;
 
     if (nr_net_address(address, &a) < 0)
-        return nr_err_set(err, NR_EINVAL,
-                          "cannot listen on %s: not an address and a port, as in 127.0.0.1:3233",
-                          address);
+        return nr_err_set(
+            err, NR_EINVAL,
+            "cannot listen on '%s': it is not an address and a port, as 127.0.0.1:3233 or [::]:3233 is",
+            address);
     socklen_t bytes =
         a.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
     nr_auto_close int fd = socket(a.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);

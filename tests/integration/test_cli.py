@@ -9,6 +9,7 @@ import pytest
 
 from conftest import BUILD, SLOW
 from functions import HELLO, TROUBLE
+from terminal import Terminal
 
 ID = re.compile(r"[0-9a-f]{32}")
 
@@ -114,6 +115,14 @@ def test_settings(narae, name, tmp_path):
     assert json.loads(narae("invoke", name).stdout) == {"greeting": "Hello, Bob!"}
 
 
+def test_annotations(narae, name, tmp_path):
+    file = write(tmp_path, "f.py", HELLO["python:3"])
+    document = json.loads(narae("deploy", file, "--name", name, "-a", "owner", "line 4", "--annotation", "shift", "2",
+                                "--web", "raw", "-o", "json").stdout)
+    assert annotation(document, "owner") == "line 4" and annotation(document, "shift") == 2
+    assert [annotation(document, k) for k in ("web-export", "raw-http", "final")] == [True, True, True]
+
+
 def test_another_entry(narae, name, tmp_path):
     file = write(tmp_path, "f.py", "def start(args):\n    return {'started': True}\n")
     narae("deploy", file, "--name", name, "--main", "start")
@@ -135,6 +144,8 @@ def test_an_update_and_no_overwrite(narae, hello, tmp_path):
     (["odd.txt", "--kind", "cobol:60"], "(HTTP 400)"),
     (["odd.txt", "--kind", "python:3", "--memory", "much"], "--memory much"),
     (["odd.txt", "--kind", "python:3", "--memory", "1"], "(HTTP 400)"),
+    (["odd.txt", "odd.txt", "--kind", "python:3"], "odd.txt is a file as well"),
+    (["odd.txt", "--kind", "python:3", "-a", "owner"], "-a owner: a value is needed"),
 ])
 def test_what_cannot_be_deployed(narae, tmp_path, words, said):
     write(tmp_path, "odd.txt", "def main(args):\n    return args\n")
@@ -144,6 +155,20 @@ def test_what_cannot_be_deployed(narae, tmp_path, words, said):
 
 
 # ---- invoke
+
+def test_a_terminal_obeys_no_function(narae, platform, name, tmp_path):
+    """What a function returns and writes may hold sequences that terminals obey: on one they are shown, in a pipe left alone."""
+    trick = "\\x1b]0;owned\\x07\\x9b2Jx"
+    narae("deploy", write(tmp_path, "t.py", f"def main(args):\n    print('{trick}')\n    return {{'t': '{trick}'}}\n"), "--name", name)
+    piped = narae("invoke", name, "--logs")
+    assert "\x1b]0;owned" in piped.stderr and "\x9b" in piped.stdout
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LC_ALL": "C.UTF-8", "NO_COLOR": "1",
+           "NARAE_APIHOST": platform.url, "NARAE_AUTH": platform.auth}
+    for words in (["invoke", name, "--logs"], ["result"], ["logs", name], ["activation"]):
+        with Terminal([BUILD / "narae", *words], 200, cwd=tmp_path, env=env) as t:
+            assert t.end(120 * SLOW) == 0
+            assert "owned" in t.text and "\x1b" not in t.text and "\x9b" not in t.text, words
+
 
 def test_parameters(narae, name, tmp_path):
     narae("deploy", write(tmp_path, "echo.py", "def main(args):\n    return args\n"), "--name",

@@ -1,4 +1,5 @@
 """How a platform stops: its containers go at once, whatever they were doing."""
+import pathlib
 import signal
 import socket
 import subprocess
@@ -6,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import Platform, SLOW, within
+from conftest import BUILD, Platform, SLOW, within
 
 ECHO = "def main(args):\n    return args\n"
 
@@ -51,3 +52,20 @@ def test_a_start_whose_port_is_taken_makes_nothing(tmp_path):
         assert own.wait() == 1
     assert "address already in use" in own.said() and "capability=" not in own.said()
     assert rules_of(own) == []
+
+
+def test_the_folder_that_nobody_named_goes_with_the_process(tmp_path):
+    data, log = tmp_path / "data", tmp_path / "log"
+    with log.open("wb") as out:
+        process = subprocess.Popen([BUILD / "naraed", "--listen=127.0.0.1:0", f"--data={data}", "--stems=off"],
+                                   stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+    try:
+        within(60, "it listens", lambda: "listening on " in log.read_text())
+        run = pathlib.Path(f"/run/narae/{data.stat().st_ino & 0xffffffff:08x}")
+        assert run.is_dir()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60 * SLOW) == 0, log.read_text()
+        assert not run.exists()
+    finally:
+        process.kill()
+        process.wait()
