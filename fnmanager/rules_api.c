@@ -165,21 +165,32 @@ static int check_action(struct fnmanager *m, struct fn_call *call, const struct 
     return r < 0 ? handler_refuse(call, r) : 0;
 }
 
-/* The function that the rule will call: the body's, else the one it has. A missing rule is told later, by who writes it. */
+/* Does the name allow the PUT? What the rule calls now goes into *ret_old (made; zeroed: there is no such rule). */
+static int look_up(struct fnmanager *m, struct fn_call *call, struct function_target *ret_old)
+{
+    struct nr_err why = {0};
+    int r = metadata_rule_action(m->db, handler_key(call), ret_old);
+
+    if (r == 0)
+        return call->overwrite ? 0 : handler_refuse(call, NR_EEXIST);
+    if (r == NR_ENOENT)
+        r = name_missing_key(m->db, handler_key(call), NAME_OF_RULE, &why);
+    return r == NR_ENOENT ? 0 : nr_err_set(&call->err, r, "%s", why.text);
+}
+
+/* The trigger must be the caller's, and the function that the rule will call there: the body's, else the one it has. */
 static int check_references(struct fnmanager *m, struct fn_call *call, const struct references *f)
 {
     struct function_target old = {0};
-    int r = f->has_trigger ? check_trigger(call, &f->trigger) : 0;
+    const struct function_target *action = f->has_action ? &f->action : &old;
+    int r = look_up(m, call, &old);
 
-    if (r < 0)
-        return r;
-    if (f->has_action)
-        return check_action(m, call, &f->action);
-    r = metadata_rule_action(m->db, handler_key(call), &old);
-    if (r == 0 && call->overwrite)
-        r = check_action(m, call, &old);
+    if (r == 0 && f->has_trigger)
+        r = check_trigger(call, &f->trigger);
+    if (r == 0 && action->name != NULL)
+        r = check_action(m, call, action);
     function_target_fini(&old);
-    return r == NR_ENOENT ? 0 : r;
+    return r;
 }
 
 static int put_parsed(struct fnmanager *m, struct fn_call *call, const struct entity_body *b,

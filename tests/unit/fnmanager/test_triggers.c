@@ -221,6 +221,8 @@ static void a_rule_ties_a_trigger_to_a_function(void **state)
          ",\"rules\":{\"guest/r\":{\"action\":{\"path\":\"guest\",\"name\":\"f\"},"
          "\"status\":\"active\"}}}");
     refused(&r, FN_RULE_PUT, "r", RULE("t", "f"), 409, TEXT_EXISTS);
+    refused(&r, FN_RULE_PUT, "r", RULE("none", "none"), 409, TEXT_EXISTS);
+    refused(&r, FN_RULE_PUT, "t", RULE("none", "none"), 409, TEXT_OTHER_COLLECTION);
     text = ask(&r, FN_RULE_PUT, "r", "{\"annotations\":[{\"key\":\"a\",\"value\":1}]}", true, 200);
     assert_non_null(strstr(text, "\"version\":\"0.0.2\""));
     assert_non_null(strstr(text, "\"value\":1}],\"status\":\"active\",\"trigger\":{\"path\":"
@@ -655,6 +657,54 @@ static void a_trigger_has_room_for_so_many_rules(void **state)
     rig_end(&r);
 }
 
+/* Rows as a year of use would leave them. */
+struct rows_job {
+    struct nr_db_job job;
+    const char *sql;
+};
+
+static int rows_run(sqlite3 *db, struct nr_db_job *job)
+{
+    const struct rows_job *j = nr_container_of(job, struct rows_job, job);
+    int r = sqlite3_exec(db, j->sql, NULL, NULL, NULL);
+
+    return r == SQLITE_OK ? 0 : nr_db_err(r);
+}
+
+static void rows(struct rig *r, const char *sql)
+{
+    struct rows_job j = {.job = {.run = rows_run}, .sql = sql};
+
+    assert_int_equal(nr_db_write_wait(r->m->db, &j.job), 0);
+}
+
+#define MANY                                                                                       \
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9999) INSERT INTO "
+
+static void an_account_has_room_for_so_many(void **state)
+{
+    struct rig r;
+
+    (void)state;
+    begin(&r);
+    done(&r, FN_TRIGGER_DELETE, "u", NULL);
+    rows(&r, MANY "triggers(account, name, revision, version, updated_ms)"
+                  " SELECT 'guest', 'many' || i, 1, '0.0.1', i FROM n");
+    refused(&r, FN_TRIGGER_PUT, "more", "{}", 429,
+            "The account has 10000 triggers; at most 10000 are allowed.");
+    done(&r, FN_TRIGGER_PUT, "many7", "{}");
+    done(&r, FN_TRIGGER_DELETE, "many8", NULL);
+    done(&r, FN_TRIGGER_PUT, "more", "{}");
+    rows(&r, MANY "rules(account, name, revision, version, status, trigger_account, trigger_name,"
+                  " action_account, action_name, updated_ms)"
+                  " SELECT 'guest', 'rule' || i, 1, '0.0.1', 'active', 'guest', 'many' || i,"
+                  " 'guest', 'f', i FROM n");
+    refused(&r, FN_RULE_PUT, "another", RULE("more", "f"), 429,
+            "The account has 10000 rules; at most 10000 are allowed.");
+    done(&r, FN_RULE_PUT, "rule7", RULE("more", "f"));
+    rig_end(&r);
+}
+
 static void all_is_there_after_a_restart(void **state)
 {
     struct rig r;
@@ -693,6 +743,7 @@ int main(void)
         cmocka_unit_test(lists_come_in_pages),
         cmocka_unit_test(a_name_belongs_to_one_collection),
         cmocka_unit_test(a_trigger_has_room_for_so_many_rules),
+        cmocka_unit_test(an_account_has_room_for_so_many),
         cmocka_unit_test(all_is_there_after_a_restart),
     };
 
