@@ -1,0 +1,247 @@
+"""What one account has of another's: what is in a shared package, and nothing else; the answers do not tell what exists."""
+import json
+
+import pytest
+
+NS = "/api/v1/namespaces"
+CANARY = "canary-of-the-owner"
+# Tells in whose name it runs, and whether somebody else was in this container before.
+TELL = f"""#!/bin/sh
+: {CANARY}
+read -r args
+seen=$(cat /tmp/mark 2>/dev/null)
+echo "$__OW_NAMESPACE" > /tmp/mark
+echo "{{\\"ns\\":\\"$__OW_NAMESPACE\\",\\"key\\":\\"$__OW_API_KEY\\",\\"name\\":\\"$__OW_ACTION_NAME\\",\\"seen\\":\\"$seen\\",\\"args\\":$args}}"
+"""
+NATIVE = {"exec": {"kind": "blackbox", "image": "openwhisk/dockerskeleton", "code": TELL}}
+
+
+class Tenant:
+    def __init__(self, platform, name):
+        self.platform, self.name = platform, name
+        reply = platform.request("POST", "/narae/v1/accounts", {"name": name, "profile": "local"},
+                                 auth=platform.admin_auth)
+        assert reply.status == 201, reply
+        key = reply.json["key"]
+        self.auth = f"{key['uuid']}:{key['secret']}" if isinstance(key, dict) else key
+
+    def ask(self, method, path, body=None, **more):
+        path = path if path.startswith("/") else f"{NS}/_/{path}"
+        return self.platform.request(method, path, body, auth=self.auth, **more)
+
+    def must(self, method, path, body=None):
+        reply = self.ask(method, path, body)
+        assert reply.status < 300, (method, path, reply)
+        return reply.json if reply.body else None
+
+    def call(self, path, payload=None, query="blocking=true&result=true"):
+        return self.ask("POST", f"{path}?{query}", payload or {})
+
+
+@pytest.fixture(scope="module")
+def tenants(session_platform):
+    """The owner has one of everything; the other account has nothing."""
+    owner, other = Tenant(session_platform, "sharing-owner"), Tenant(session_platform, "sharing-other")
+    owner.must("PUT", "packages/private", {"annotations": [{"key": CANARY, "value": CANARY}]})
+    owner.must("PUT", "packages/shared", {"publish": True, "parameters": [{"key": "bound", "value": 1}]})
+    owner.must("PUT", "packages/bound", {"publish": True, "binding": {"namespace": "_", "name": "shared"}})
+    for place in ("it", "private/it"):
+        owner.must("PUT", f"actions/{place}", NATIVE)
+    owner.must("PUT", "actions/shared/it", {**NATIVE, "annotations": [{"key": "provide-api-key", "value": True}]})
+    owner.must("PUT", "triggers/tr", {"annotations": [{"key": CANARY, "value": CANARY}]})
+    owner.must("PUT", "rules/ru", {"trigger": "/_/tr", "action": "/_/it"})
+    owner.must("POST", "/narae/v1/functions/it/versions", {})
+    owner.must("PUT", "/narae/v1/functions/it/aliases/al", {"version": 1})
+    owner.activation = owner.call("actions/it", query="blocking=true").activation
+    yield owner, other
+    for tenant in (owner, other):
+        session_platform.request("DELETE", f"/narae/v1/accounts/{tenant.name}", auth=session_platform.admin_auth)
+
+
+BODY = {"exec": NATIVE["exec"]}
+# Each with the names of a thing that is there, and of none, of the same length.
+MATRIX = [
+    ("GET", "actions", None, [("", "")]),
+    ("GET", "actions/{}", None, [("it", "no"), ("ru", "no"), ("private", "missing")]),
+    ("GET", "actions/{}?code=false", None, [("it", "no")]),
+    ("PUT", "actions/{}", BODY, [("it", "no")]),
+    ("PUT", "actions/{}?overwrite=true", BODY, [("it", "no")]),
+    ("DELETE", "actions/{}", None, [("it", "no")]),
+    ("POST", "actions/{}", {}, [("it", "no")]),
+    ("POST", "actions/{}?blocking=true&result=true", {}, [("it", "no")]),
+    ("POST", "actions/{}?version=1", {}, [("it", "no")]),
+    ("POST", "actions/{}?alias=al", {}, [("it", "no")]),
+    ("GET", "actions/{}/", None, [("private", "missing"), ("bound", "none1")]),
+    ("GET", "actions/{}/?count=true", None, [("private", "missing")]),
+    ("GET", "actions/{}/it", None, [("private", "missing"), ("bound", "none1")]),
+    ("PUT", "actions/{}/it?overwrite=true", BODY, [("private", "missing"), ("shared", "absent")]),
+    ("PUT", "actions/{}/new", BODY, [("private", "missing"), ("shared", "absent")]),
+    ("DELETE", "actions/{}/it", None, [("private", "missing"), ("shared", "absent")]),
+    ("POST", "actions/{}/it", {}, [("private", "missing"), ("bound", "none1")]),
+    ("POST", "actions/{}/it?blocking=true", {}, [("private", "missing"), ("bound", "none1")]),
+    ("POST", "actions/private/{}", {}, [("it", "no")]),
+    ("GET", "actions/private/{}", None, [("it", "no")]),
+    ("GET", "packages/{}", None, [("private", "missing"), ("bound", "none1"), ("it", "no")]),
+    ("PUT", "packages/{}", {}, [("private", "missing"), ("shared", "absent")]),
+    ("PUT", "packages/{}?overwrite=true", {"publish": True}, [("private", "missing"), ("shared", "absent")]),
+    ("DELETE", "packages/{}", None, [("private", "missing"), ("shared", "absent")]),
+    ("DELETE", "packages/{}?force=true", None, [("private", "missing"), ("shared", "absent")]),
+    ("GET", "triggers", None, [("", "")]),
+    ("GET", "triggers/{}", None, [("tr", "no")]),
+    ("PUT", "triggers/{}?overwrite=true", {}, [("tr", "no")]),
+    ("DELETE", "triggers/{}", None, [("tr", "no")]),
+    ("POST", "triggers/{}", {}, [("tr", "no")]),
+    ("GET", "rules", None, [("", "")]),
+    ("GET", "rules/{}", None, [("ru", "no")]),
+    ("PUT", "rules/{}?overwrite=true", {"trigger": "/_/t", "action": "/_/a"}, [("ru", "no")]),
+    ("POST", "rules/{}", {"status": "inactive"}, [("ru", "no")]),
+    ("DELETE", "rules/{}", None, [("ru", "no")]),
+    ("GET", "activations", None, [("", "")]),
+    ("GET", "activations?name={}", None, [("it", "no")]),
+    ("GET", "activations/{}", None, [("ACTIVATION", "0" * 32)]),
+    ("GET", "activations/{}/logs", None, [("ACTIVATION", "0" * 32)]),
+    ("GET", "activations/{}/result", None, [("ACTIVATION", "0" * 32)]),
+    ("GET", "limits", None, [("", "")]),
+]
+
+
+def forbidden(tenants, method, template, body, thing):
+    """The answer to the other account, without what it was asked for."""
+    owner, other = tenants
+    thing = owner.activation if thing == "ACTIVATION" else thing
+    reply = other.ask(method, f"{NS}/{owner.name}/{template.format(thing)}", body)
+    assert reply.status == 403, (method, template, thing, reply)
+    assert CANARY.encode() not in reply.body
+    assert reply.error.startswith("The supplied authentication is not authorized to access '")
+    head, named = reply.error.split("'", 1)
+    return head + named.replace("/" + thing, "/{}") if thing else reply.error
+
+
+@pytest.mark.parametrize("row", MATRIX, ids=lambda r: f"{r[0]} {r[1]}")
+def test_what_is_there_and_what_is_not_answer_alike(tenants, row):
+    method, template, body, names = row
+    for there, absent in names:
+        assert forbidden(tenants, method, template, body, there) == \
+            forbidden(tenants, method, template, body, absent)
+
+
+def test_an_account_that_is_none_answers_alike(tenants):
+    owner, other = tenants
+    nobody = "sharing-nobod"
+    for method, template, body, names in MATRIX:
+        thing = names[0][0] if names[0][0] != "ACTIVATION" else owner.activation
+        answers = [other.ask(method, f"{NS}/{ns}/{template.format(thing)}", body) for ns in (owner.name, nobody)]
+        assert answers[0].status == answers[1].status == 403
+        assert answers[0].error.replace(owner.name, nobody) == answers[1].error
+
+
+def test_the_owner_still_has_it_all(tenants):
+    """After everything that the others tried."""
+    owner, _ = tenants
+    for path in ("actions/it", "actions/private/it", "actions/shared/it", "packages/private", "packages/shared",
+                 "packages/bound", "triggers/tr", "rules/ru", f"activations/{owner.activation}"):
+        reply = owner.ask("GET", path)
+        assert reply.status == 200, (path, reply)
+    assert owner.must("GET", "packages/shared")["version"] == "0.0.1"
+    assert owner.must("GET", "rules/ru")["status"] == "active"
+
+
+FORMS = ["{ns}%2Factions%2Fit", "{ns}/actions/private%2Fit", "{ns}/actions/../actions/it", "{ns}/actions/%2e%2e/it",
+         "{ns}//actions/it", "{ns}/actions//it", "{ns}/actions/it/", "{upper}/actions/it", "{ns}/actions/IT",
+         "{ns};/actions/it", "{ns}/actions/it;x", "{ns}/actions/it%00", "{ns}%00/actions/it", "{ns}/actions/%c0%e9t",
+         "_/../{ns}/actions/it", "%5f%2f..%2f{ns}/actions/it", "{ns}%20/actions/it", "_/actions/%2Fsharing-owner%2Fit",
+         "_/actions/sharing-owner%2Fit", "_/packages/sharing-owner%2Fprivate", "{ns}/packages/private/",
+         "{ns}/actions/private/it/", "{ns}/actions/private/../shared/it", "{ns}/activations/../actions/it"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_no_spelling_of_a_name_opens_anything(tenants, form):
+    owner, other = tenants
+    path = f"{NS}/" + form.format(ns=owner.name, upper=owner.name.upper())
+    for method, body in (("GET", None), ("PUT", BODY), ("POST", {}), ("DELETE", None)):
+        reply = other.ask(method, path, body)
+        assert reply.status in (400, 403, 404, 405), (method, path, reply)
+        assert CANARY.encode() not in reply.body
+    if form.startswith("_"):  # nothing of the kind came to be in the own namespace either
+        assert other.must("GET", "actions?limit=0") == []
+
+
+def test_the_platforms_own_api_answers_alike(tenants):
+    owner, other = tenants
+    for path in ("accounts/{}", "accounts/{}/export", "accounts/{}/quota", "accounts/{}/keys", "accounts/{}/limits",
+                 "accounts/{}/grants"):
+        answers = [other.ask("GET", "/narae/v1/" + path.format(n)) for n in (owner.name, "sharing-nobod")]
+        assert answers[0].status == answers[1].status and answers[0].status in (403, 404), answers
+        assert answers[0].error.replace(owner.name, "sharing-nobod") == answers[1].error
+    for path in ("functions/it", "functions/it/versions", "functions/it/aliases", "functions/private%2Fit"):
+        assert other.ask("GET", f"/narae/v1/{path}").status == 404
+
+
+def test_bindings_to_what_is_not_shared(tenants):
+    owner, other = tenants
+    told = set()
+    for target in ("private", "missing", "bound", "it"):
+        reply = other.ask("PUT", "packages/mine", {"binding": {"namespace": owner.name, "name": target}})
+        assert reply.status == 403, reply
+        told.add(reply.error.replace(target, "{}"))
+    assert len(told) == 1
+    assert other.ask("GET", "packages/mine").status == 404
+
+
+def test_lists_show_what_is_shared(tenants):
+    owner, other = tenants
+    listed = other.must("GET", f"{NS}/{owner.name}/packages")
+    assert [p["name"] for p in listed] == ["shared"]
+    assert other.must("GET", f"{NS}/{owner.name}/packages?count=true") == {"packages": 1}
+    assert other.must("GET", f"{NS}/sharing-nobod/packages") == []
+    shown = other.must("GET", f"{NS}/{owner.name}/packages/shared")
+    assert (shown["namespace"], [a["name"] for a in shown["actions"]]) == (owner.name, ["it"])
+    assert [a["name"] for a in other.must("GET", f"{NS}/{owner.name}/actions/shared/")] == ["it"]
+    assert other.must("GET", f"{NS}/{owner.name}/actions/shared/it")["namespace"] == f"{owner.name}/shared"
+
+
+def test_shared_functions_run_for_who_calls(tenants, session_platform):
+    owner, other = tenants
+    other.must("PUT", "packages/mine?overwrite=true",
+               {"binding": {"namespace": owner.name, "name": "shared"}, "parameters": [{"key": "own", "value": 2}]})
+    mine = owner.call("actions/shared/it", {"c": 3}).json
+    assert (mine["ns"], mine["args"]) == (owner.name, {"bound": 1, "c": 3})
+    assert mine["key"] == owner.auth
+    direct = other.call(f"{NS}/{owner.name}/actions/shared/it", {"c": 3}).json
+    bound = other.call("actions/mine/it", {"c": 3}).json
+    assert (direct["ns"], direct["args"], direct["seen"]) == (other.name, {"bound": 1, "c": 3}, "")
+    assert (bound["ns"], bound["args"], bound["seen"]) == (other.name, {"bound": 1, "own": 2, "c": 3}, "")
+    assert direct["key"] == bound["key"] == ""  # the caller's key is not for another account's code
+    assert direct["name"] == bound["name"] == f"/{owner.name}/shared/it"
+    # another call of each: its own container, nobody else's
+    assert other.call(f"{NS}/{owner.name}/actions/shared/it").json["seen"] in ("", other.name)
+    assert owner.call("actions/shared/it").json["seen"] in ("", owner.name)
+    # the records are the caller's
+    reply = other.call("actions/mine/it", query="blocking=true")
+    path = {a["key"]: a["value"] for a in reply.json["annotations"]}
+    assert (path["path"], path["binding"]) == (f"{owner.name}/shared/it", f"{other.name}/mine")
+    assert other.ask("GET", f"activations/{reply.activation}").status in (200, 404)  # maybe not yet
+    assert owner.ask("GET", f"activations/{reply.activation}").status == 404
+    assert json.loads(reply.body)["namespace"] == other.name
+
+
+def test_changes_of_the_owner_are_seen_at_once(tenants):
+    owner, other = tenants
+    owner.must("PUT", "packages/turns?overwrite=true", {"publish": True, "parameters": [{"key": "p", "value": 1}]})
+    owner.must("PUT", "actions/turns/it?overwrite=true", NATIVE)
+    other.must("PUT", "packages/turns?overwrite=true", {"binding": {"namespace": owner.name, "name": "turns"}})
+    ways = [f"{NS}/{owner.name}/actions/turns/it", "actions/turns/it"]
+    assert [other.call(w).json["args"] for w in ways] == [{"p": 1}] * 2
+    owner.must("PUT", "packages/turns?overwrite=true", {"parameters": [{"key": "p", "value": 2}]})
+    assert [other.call(w).json["args"] for w in ways] == [{"p": 2}] * 2
+    owner.must("PUT", "actions/turns/it?overwrite=true", {"parameters": [{"key": "p", "value": 3}]})
+    assert [other.call(w).json["args"] for w in ways] == [{"p": 3}] * 2
+    owner.must("PUT", "packages/turns?overwrite=true", {"publish": False})
+    assert [other.call(w).status for w in ways] == [403, 403]
+    assert other.ask("GET", "packages/turns").status == 403
+    assert owner.call("actions/turns/it").status == 200
+    owner.must("PUT", "packages/turns?overwrite=true", {"publish": True})
+    assert [other.call(w).status for w in ways] == [200, 200]
+    owner.must("DELETE", "packages/turns?force=true")
+    assert [other.call(w).status for w in ways] == [403, 403]
+    assert other.ask("DELETE", "packages/turns").status == 200
