@@ -6,13 +6,15 @@
  *   wait   a moment, or for the client, and ask again
  *
  * Events have numbers, so a client that lost its connection goes on behind the one that it names in Last-Event-ID. A client that does not
- * read is asked for nothing, and cut by the server's write timeout; a comment every 15 s keeps the ways between open.
+ * read is asked for nothing, and cut by the server's write timeout; a comment every 15 s keeps the ways between open. An account may have so
+ * many streams at a time, for each asks four times a second.
  */
 #include "gateway/internal.h"
 
 #define ASK_EVERY_MS 250
 #define QUIET_ASKS 60 /* between two comments */
 #define BEHIND_BYTES (256 << 10)
+#define STREAMS_OF_ACCOUNT_MAX 16
 
 struct progress {
     struct gateway_request *q;
@@ -157,6 +159,24 @@ void progress_stop_all(struct gateway *g)
     }
 }
 
+/* Refuses the one too many. */
+static bool may_stream(struct gateway_request *q)
+{
+    unsigned own = 0;
+
+    NR_LIST_EACH(&q->g->progress_streams, it)
+        own += strcmp(nr_container_of(it, struct progress, link)->q->account->name,
+                      q->account->name) == 0;
+    if (own < STREAMS_OF_ACCOUNT_MAX)
+        return true;
+    request_head(q, "Retry-After: 5\r\n");
+    request_refuse(
+        q, 429,
+        "Too many clients follow the progress of this account's work (count: %u, allowed: %u).",
+        own + 1, STREAMS_OF_ACCOUNT_MAX);
+    return false;
+}
+
 void progress_call(struct gateway_request *q)
 {
     struct nr_str accept = nr_http_header(&q->http, "accept");
@@ -168,8 +188,9 @@ void progress_call(struct gateway_request *q)
         functions_call(q);
         return;
     }
-    if ((s = nr_try_alloc(sizeof(*s))) == NULL) {
-        request_refuse(q, 503, UNAVAILABLE_TEXT);
+    s = may_stream(q) ? nr_try_alloc(sizeof(*s)) : NULL;
+    if (s == NULL) {
+        request_refuse(q, 503, UNAVAILABLE_TEXT); /* unless it was refused already */
         request_tick(q);
         return;
     }

@@ -416,3 +416,23 @@ def test_mistakes_are_told(platform, name):
     assert platform.request("GET", path(name, run), auth=platform.admin_auth).status == 404  # it is another account's
     assert platform.request("GET", path(name, nobody), headers={"Accept": "text/event-stream"}).status == 404
     ended(platform, name, run)
+
+
+def test_streams_of_an_account_are_bounded(platform, name):
+    put(platform, name, "import time\ndef main(args):\n    time.sleep(1)\n    return {}\n")
+    run = start(platform, name, repeats=200)
+    headers = {"Authorization": platform.basic(platform.auth), "Accept": "text/event-stream"}
+    open_ones, answers = [], []
+    try:
+        for _ in range(17):
+            connection = platform.connect(60)
+            connection.request("GET", path(name, run), headers=headers)
+            open_ones.append(connection)
+            answers.append(connection.getresponse())
+        assert [a.status for a in answers] == [200] * 16 + [429]
+        assert "count: 17, allowed: 16" in json.loads(answers[-1].read())["error"]
+    finally:
+        for connection in open_ones:
+            connection.close()
+        platform.request("POST", path(name, run, "cancel"))
+    ended(platform, name, run)
