@@ -198,6 +198,41 @@ int metadata_version_list(struct nr_db *db, struct fn_key key, int64_t number,
     return nr_db_read_wait(db, &j.job);
 }
 
+struct components_job {
+    struct nr_db_job job;
+    struct fn_key key;
+    int64_t number;
+    char *text;
+};
+
+static int components_run(sqlite3 *db, struct nr_db_job *job)
+{
+    struct components_job *j = nr_container_of(job, struct components_job, job);
+    sqlite3_stmt *s = nr_db_prepare(db, "SELECT v.components FROM functions f JOIN versions v"
+                                        " ON v.function_id = f.id AND v.number = ?4"
+                                        " WHERE f.account = ?1 AND f.package = ?2 AND f.name = ?3");
+    int r;
+
+    if (s == NULL)
+        return nr_db_err(sqlite3_errcode(db));
+    sql_bind_key(s, j->key);
+    sqlite3_bind_int64(s, 4, j->number);
+    if ((r = sqlite3_step(s)) == SQLITE_ROW)
+        j->text = sql_text(s, 0);
+    (void)sqlite3_reset(s);
+    return r == SQLITE_ROW ? 0 : r == SQLITE_DONE ? NR_ENOENT : nr_db_err(r);
+}
+
+int metadata_components(struct nr_db *db, struct fn_key key, int64_t number, char **ret)
+{
+    struct components_job j = {.job = {.run = components_run}, .key = key, .number = number};
+    int r = nr_db_read_wait(db, &j.job);
+
+    if (r == 0)
+        *ret = j.text;
+    return r;
+}
+
 static int numbers_run(sqlite3 *db, struct nr_db_job *job)
 {
     struct list_job *j = nr_container_of(job, struct list_job, job);

@@ -21,6 +21,10 @@ struct publish_order {
 int metadata_publish(struct nr_db *db, const struct publish_order *o, int64_t *ret,
                      struct nr_err *err);
 
+/* What a version of `key` (0: LATEST) runs as a sequence, as its row has it ("" when it is none), into *ret (made); NR_ENOENT without a
+ * sentence. Cheaper than the row, which may be large. */
+int metadata_components(struct nr_db *db, struct fn_key key, int64_t number, char **ret);
+
 /* {"versions":[…]} is added to `out` (lent), the oldest first; with a number that is not FN_EVERY_VERSION this one alone, as an object.
  * `aliases` (lent) are those of the function. NR_ENOENT: no such function or version. */
 int metadata_version_list(struct nr_db *db, struct fn_key key, int64_t number,

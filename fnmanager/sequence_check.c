@@ -7,13 +7,13 @@
 #include "fnmanager/sequence_check.h"
 
 #include "common/base/mem.h"
-#include "fnmanager/metadata_aliases.h"
+#include "fnmanager/metadata_versions.h"
 #include "fnmanager/place.h"
 #include "fnmanager/sequence.h"
 
-/* Sequences in sequences, at most; and rows that one check reads: sequences of one component each could be nested without end. */
+/* Sequences in sequences, at most; and rows that one check reads: an alias leads to several versions, each of which may name aliases. */
 #define DEPTH_MAX SEQUENCE_MAX
-#define READS_MAX (4 * SEQUENCE_MAX)
+#define READS_MAX (8 * SEQUENCE_MAX)
 
 /* A version on the way from the top; texts lent by the caller's frames. */
 struct step_at {
@@ -56,7 +56,7 @@ static int gone(struct walk *w)
 /* One version of a component. */
 static int visit(struct walk *w, const struct step_at *at)
 {
-    struct fn_row row = {0};
+    nr_auto_free char *components = NULL;
     int r;
 
     for (const struct step_at *p = at->above; p != NULL; p = p->above) {
@@ -65,10 +65,7 @@ static int visit(struct walk *w, const struct step_at *at)
     }
     if (++w->reads > READS_MAX || at->depth > DEPTH_MAX)
         return too_many(w);
-    r = metadata_load_version(w->m->db, at->key, at->number, &row);
-    nr_auto_free char *components = row.components != NULL ? nr_strdup(row.components) : NULL;
-
-    fn_row_fini(&row);
+    r = metadata_components(w->m->db, at->key, at->number, &components);
     if (r == NR_ENOENT && at->depth == 1)
         return gone(w);
     if (r < 0 && r != NR_ENOENT)

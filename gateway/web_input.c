@@ -12,6 +12,7 @@
 
 #include "common/base/json_walk.h"
 #include "gateway/media.h"
+#include "ports/final.h"
 
 #define FIELDS_MAX 10000
 #define RESERVED "__ow_"
@@ -27,6 +28,7 @@ struct field {
 
 struct writer {
     const struct web_input *in;
+    struct final_names final;
     struct nr_buf *out;
     struct nr_err *err;
     struct field *fields;
@@ -50,10 +52,7 @@ static bool may_be_named(const struct writer *w, struct nr_str name)
 {
     if (nr_str_starts(name, RESERVED))
         return false;
-    for (char **f = w->in->final_names; f && *f; f++)
-        if (nr_str_eqz(name, *f))
-            return false;
-    return true;
+    return !final_names_have(&w->final, name);
 }
 
 /* The name of a member, decoded. */
@@ -387,7 +386,7 @@ static int write_read(struct writer *w)
 
 int web_input_write(const struct web_input *in, struct nr_buf *out, struct nr_err *err)
 {
-    struct writer w = {.in = in, .out = out, .err = err};
+    struct writer w = {.in = in, .final = final_names_of(in->final_names), .out = out, .err = err};
     int status;
 
     nr_map_init(&w.by_name);
