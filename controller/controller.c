@@ -66,7 +66,7 @@ static void cancel_calls(struct controller *c, uint64_t revision)
                 a, NR_EGONE,
                 "The call was ended: the function was retired, and its running calls with it.");
         if (a->c == C_RUN && !answered)
-            invoker_cut(a, NR_EGONE);
+            run_cut(a, NR_EGONE);
     }
 }
 
@@ -95,7 +95,7 @@ static void cut_all(struct controller *c, bool queued_only)
         struct activation *a = nr_container_of(l, struct activation, in_account);
 
         if (a->c == C_RUN && (!queued_only || (a->durable && a->i == I_BORROW)))
-            invoker_cut(a, NR_ESTOPPING);
+            run_cut(a, NR_ESTOPPING);
     }
 }
 
@@ -146,6 +146,7 @@ static void drop_unwritten(struct controller *c)
         nr_list_del(&a->queue);
         nr_list_del(l);
         (void)nr_map_del(&c->live, a->by_id.key);
+        compose_release(a);
         activation_unref(a);
         dropped++;
     }

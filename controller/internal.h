@@ -106,6 +106,24 @@ void triggers_fini(struct controller *c);
 /* One less is running: who waits for the last one is told. */
 void controller_left(struct controller *c);
 
+/* compose.c: a is run: in a container, or by calls of its own when it is a sequence or a composition. Ticked with the outcome, maybe before
+ * this returns. */
+void run_start(struct activation *a);
+/* What was asked for by a->claim. */
+void run_claimed(struct activation *a, int status);
+/* As invoker_cut(). */
+void run_cut(struct activation *a, int err);
+/* Does a run others? It was looked up. */
+bool compose_wanted(const struct activation *a);
+/* A step was looked up, in place of its admission: it may be refused. */
+void compose_admit(struct activation *step);
+/* The slot of a is back. */
+void compose_slot_back(struct activation *a);
+/* Most memory of a function that the sequence a ran; 0: it is none, or ran none. */
+int64_t compose_memory_mb(const struct activation *a);
+/* a has ended: it lets go of its steps and of whose step it is. */
+void compose_release(struct activation *a);
+
 /* resolve.c: 0 a->fn is set (or a failed), 1 later (then a->on_step, to ask again). An alias with several versions needs an id: a gets one
  * that is not in use before it is admitted. */
 int resolve_function(struct controller *c, struct activation *a);

@@ -9,6 +9,7 @@
  *   a blocking call       is answered from C_RUN when the invoker ticks with the outcome; logs and the record follow
  *   a blocking call that waits too long gets its row first and then its 202 (on_wait_over)
  *   a blocking call while the disk is far behind is answered when its row is there: callers go at the disk's pace (keeps_up)
+ *   a sequence            runs others in place of a container (compose.h); its steps come through here too, without admission
  *   a call whose "running" the disk refuses gives its slot back and goes to the end of the queue (wait_again)
  */
 #include "controller/internal.h"
@@ -68,7 +69,7 @@ static void give_answer(struct activation *a)
 {
     if (a->replied || a->row_pending || !keeps_up(a))
         return;
-    if (a->error.code == 0)
+    if (a->error.code == 0 && a->parent == NULL)
         record_reply(a);
     reply(a);
     a->input = (struct nr_str){NULL, 0}; /* these were lent until now */
@@ -86,7 +87,7 @@ static void on_claim_again(struct nr_deadline *d)
         controller_tick(a);
         return;
     }
-    invoker_run(a->ctl->invoker, a);
+    run_start(a);
 }
 
 /* True: the call was not run because "running" could not be written. Its row says "queued", and so it waits again. */
@@ -138,7 +139,8 @@ static void answer(struct controller *c, struct activation *a)
     }
     if (a->id[0] && a->end_wall_ms == 0) {
         a->end_wall_ms = nr_wall_ms();
-        a->start_wall_ms = a->end_wall_ms - record_duration_ms(a);
+        if (a->start_wall_ms == 0) /* of a sequence that is when it began */
+            a->start_wall_ms = a->end_wall_ms - record_duration_ms(a);
         a->queue.prev = a->queue.next = NULL;
         nr_list_add(&c->answered, &a->queue);
     }
@@ -168,6 +170,7 @@ void controller_end(struct controller *c, struct activation *a)
         c->reloaded_live--;
     if (a->key_kept)
         nr_str_wipe(a->api_key);
+    compose_release(a);
     activation_unref(a);
     query_wake(c);
     if (c->reload_more && c->reloaded_live < 64)
@@ -213,9 +216,11 @@ void controller_tick(struct activation *a)
         a->c = C_ADMIT;
         /* fall through */
     case C_ADMIT: /* per account, exact */
-        if (a->err == 0)
+        if (a->err == 0 && a->parent == NULL)
             final_check(a);
-        if (a->err == 0 && !a->admitted)
+        if (a->err == 0 && a->parent)
+            compose_admit(a);
+        else if (a->err == 0 && !a->admitted)
             admission_take(c, a, c->loop->now_ms);
         if (a->err == 0 && a->fire == NULL && hold_call(c, a))
             return; /* an update is under way; back at C_RESOLVE when it has ended */
@@ -233,12 +238,12 @@ void controller_tick(struct activation *a)
             if (!a->blocking && !a->replied) {
                 record_accepted(a);
                 reply(a);
-            } else if (a->blocking) {
+            } else if (a->blocking && a->parent == NULL) {
                 a->wait.fire = on_wait_over;
                 nr_deadline_set(c->loop, &a->wait,
                                 a->wait_ms > a->held_ms ? a->wait_ms - a->held_ms : 1);
             }
-            invoker_run(c->invoker, a);
+            run_start(a);
             return;
         }
         /* fall through */
@@ -249,6 +254,7 @@ void controller_tick(struct activation *a)
         if (a->i != I_IDLE && a->i != I_END)
             return;
         a->c = C_RECORD;
+        compose_slot_back(a);
         /* fall through */
     case C_RECORD: /* ticked when the row is on disk */
         if (a->row_pending)
@@ -276,7 +282,7 @@ void controller_invoke(struct controller *c, struct activation *a)
     a->c = C_RESOLVE;
     nr_list_add(&c->all, &a->in_account);
     c->running++;
-    if (c->stopping) {
+    if (c->stopping && a->parent == NULL) { /* what runs may go on to its end */
         nr_buf_adds(&a->reply_head, "Retry-After: 5\r\n");
         activation_fail(
             a, NR_ESTOPPING,

@@ -114,18 +114,18 @@ static void on_accepted(struct nr_db_job *job)
     }
     if (a->claim_wanted) {
         if (journal_claim(a) == 0)
-            invoker_claimed(a, 0);
+            run_claimed(a, 0);
     } else if (a->c == C_RECORD) {
         controller_tick(a);
     }
 }
 
-/* The caller's key is lent too, and kept only for a function that wants it. */
+/* The caller's key is lent too, and kept only for a function that wants it, or that calls others. */
 static void keep_key(struct activation *a)
 {
     if (a->key_kept)
         return;
-    a->key_kept = a->api_key.n > 0 && a->fn->provide_api_key;
+    a->key_kept = a->api_key.n > 0 && (a->fn->provide_api_key || compose_wanted(a));
     a->api_key = a->key_kept ? nr_arena_copy(&a->arena, a->api_key) : (struct nr_str){NULL, 0};
 }
 
@@ -195,7 +195,7 @@ static void on_claimed(struct nr_db_job *job)
             disk_is_full(c);
     }
     a->claim = NULL;
-    invoker_claimed(a, job->status);
+    run_claimed(a, job->status);
 }
 
 int journal_claim(struct activation *a)

@@ -7,6 +7,8 @@
 
 int64_t record_duration_ms(const struct activation *a)
 {
+    if (a->composition)
+        return (int64_t)(a->steps_us / 1000);
     if (a->started_us == 0 || a->answered_us < a->started_us)
         return (int64_t)(a->init_us / 1000);
     return (int64_t)((a->answered_us - a->started_us + a->init_us + 500) / 1000);
@@ -75,19 +77,54 @@ static void add_start(const struct activation *a, struct nr_buf *out)
     add_stages(a, out);
 }
 
+/* The limits of a function; of a sequence the memory is the most that one of its functions has. */
+static void add_limits(const struct activation *a, struct nr_buf *out)
+{
+    static const char key[] = "\"memory\":";
+    const char *limits = a->fn ? a->fn->limits : "{}", *at = strstr(limits, key);
+    int64_t memory_mb = compose_memory_mb(a);
+
+    nr_buf_adds(out, ",{\"key\":\"limits\",\"value\":");
+    if (at && memory_mb > 0) {
+        at += sizeof(key) - 1;
+        nr_buf_add(out, limits, (size_t)(at - limits));
+        nr_buf_addi(out, memory_mb);
+        nr_buf_adds(out, at + strspn(at, "0123456789"));
+    } else {
+        nr_buf_adds(out, limits);
+    }
+    nr_buf_addc(out, '}');
+}
+
+/* What it is: a function that ran in a container, or a sequence or composition, which runs in none. */
+static void add_kind(const struct activation *a, struct nr_buf *out)
+{
+    const char *kind = a->fn ? a->fn->kind : "unknown";
+
+    nr_buf_adds(out, ",{\"key\":\"kind\",\"value\":\"");
+    nr_buf_adds(out, a->composition ? "sequence" : kind);
+    nr_buf_adds(out, "\"}");
+    if (a->composition == NULL) {
+        nr_buf_adds(out, a->outcome.timed_out ? ",{\"key\":\"timeout\",\"value\":true}"
+                                              : ",{\"key\":\"timeout\",\"value\":false}");
+        return;
+    }
+    nr_buf_adds(out, a->cause[0] ? ",{\"key\":\"topmost\",\"value\":false}"
+                                 : ",{\"key\":\"topmost\",\"value\":true}");
+    if (a->fn->step_count == 0)
+        nr_buf_adds(out, ",{\"key\":\"conductor\",\"value\":true}");
+}
+
 void record_annotations(const struct activation *a, struct nr_buf *out)
 {
     nr_buf_adds(out, "[{\"key\":\"path\",\"value\":");
     nr_buf_json(out, nr_str_of(a->fn ? a->fn->path : ""));
     nr_buf_addc(out, '}');
     add_number(out, "waitTime", (int64_t)(wait_us(a) / 1000));
-    nr_buf_adds(out, ",{\"key\":\"kind\",\"value\":\"");
-    nr_buf_adds(out, a->fn ? a->fn->kind : "unknown");
-    nr_buf_adds(out, a->outcome.timed_out ? "\"},{\"key\":\"timeout\",\"value\":true}"
-                                          : "\"},{\"key\":\"timeout\",\"value\":false}");
-    nr_buf_adds(out, ",{\"key\":\"limits\",\"value\":");
-    nr_buf_adds(out, a->fn ? a->fn->limits : "{}");
-    nr_buf_addc(out, '}');
+    add_kind(a, out);
+    add_limits(a, out);
+    if (a->caused_by_sequence)
+        nr_buf_adds(out, ",{\"key\":\"causedBy\",\"value\":\"sequence\"}");
     if (a->fn && a->fn->binding && a->fn->binding[0])
         add_text(out, "binding", nr_str_of(a->fn->binding));
     if (a->fn && a->fn->published)
@@ -96,7 +133,8 @@ void record_annotations(const struct activation *a, struct nr_buf *out)
         add_text(out, "narae.alias", a->alias);
     if (a->held_ms)
         add_number(out, "narae.held_ms", a->held_ms);
-    add_start(a, out);
+    if (a->composition == NULL)
+        add_start(a, out);
     nr_buf_addc(out, ']');
 }
 

@@ -27,6 +27,9 @@ struct fakes {
     const char *code;        /* "owner/package" whose code runs; NULL: as it is called */
     uint64_t derived;        /* revision of the functions given out; 0: 7, as it is stored */
     char asked_space[64];    /* of the last FN_RESOLVE */
+    /* NULL: as it is. A function before it is given out (false: there is none); a call before it answers: sets f->result and f->status. */
+    bool (*shape)(struct function *fn, struct nr_err *err);
+    void (*answer)(struct fakes *f, struct activation *a);
     enum function_state state;
     uint32_t hold_ms; /* of the functions given out, when they are FN_UPDATING */
     const char *reason;
@@ -61,6 +64,11 @@ struct activation *fakes_call_package(struct fakes *f, const char *space, const 
                                       const char *name);
 /* Fires a trigger; headers "": none. */
 void fakes_fire(struct fakes *f, const char *name, const char *payload, const char *headers);
+/* A blocking call with that input, lent until its answer. */
+struct activation *fakes_call_input(struct fakes *f, const char *name, struct nr_str input,
+                                    uint32_t wait_ms);
+/* For controller_drain(): sets the int that arg points to. */
+void fakes_on_idle(void *arg);
 /* A call of FAKE_ENTER goes on at its claim. */
 void fakes_claim(struct fakes *f, struct activation *a);
 /* Ends a held call. */

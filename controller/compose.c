@@ -1,0 +1,304 @@
+/* The life of a call that runs others: claim, begin, one step after the other, end; and how it is cut.
+ *
+ *   claim      "running" is on disk before the first step begins, as for every accepted call; its steps need no row of that kind: after a
+ *              crash its own row says that it ran
+ *   a step     is held by m->step until its answer, and by m->last as long as its result is needed; it holds its parent (a->parent) until its
+ *              own row is on disk. Both ends let go in compose_release()
+ *   cut        (its function is retired with its calls, the platform stops): the step under way is cut in the next turn of the loop, for whoever
+ *              cuts may be walking the list of all calls; then m ends as every call that was cut
+ *   time       m lasts as long as its steps together; a caller that waits for it waits as for every call
+ */
+#include "controller/compose.h"
+
+#include "common/base/clock.h"
+
+/* ---- the end ---------------------------------------------------------------------------------------------------- */
+
+void compose_finish(struct composition *m)
+{
+    struct activation *a = m->a;
+
+    nr_deadline_cancel(&m->cut);
+    m->waits = false;
+    a->answered_us = nr_mono_us();
+    a->i = I_END;
+    controller_tick(a);
+}
+
+void compose_end(struct composition *m, enum outcome_status status, struct nr_str result)
+{
+    m->a->outcome = (struct outcome){.status = status, .result = result};
+    compose_finish(m);
+}
+
+void compose_end_as_last(struct composition *m)
+{
+    const struct outcome *last = &m->last->outcome;
+
+    m->a->outcome = (struct outcome){
+        .status = last->status, .result = last->result, .is_array = last->is_array};
+    compose_finish(m);
+}
+
+void compose_end_error(struct composition *m, enum outcome_status status, const char *text)
+{
+    struct nr_buf b;
+
+    nr_buf_init(&b, 8192);
+    nr_buf_adds(&b, "{\"error\":");
+    nr_buf_json(&b, nr_str_of(text));
+    nr_buf_addc(&b, '}');
+    struct nr_str kept = nr_arena_copy(&m->a->arena, nr_buf_str(&b));
+
+    nr_buf_fini(&b);
+    compose_end(m, status, kept.p ? kept : NR_STR("{\"error\":\"out of memory\"}"));
+}
+
+void compose_release(struct activation *a)
+{
+    struct composition *m = a->composition;
+    struct activation *parent = a->parent;
+
+    a->composition = NULL;
+    a->parent = NULL;
+    if (m) {
+        nr_deadline_cancel(&m->cut);
+        activation_unref(m->step);
+        activation_unref(m->last);
+        activation_unref(m->turn);
+    }
+    activation_unref(parent);
+}
+
+/* ---- steps ------------------------------------------------------------------------------------------------------ */
+
+/* What m says of a step that ended, in its log and its sums. */
+static void note_step(struct composition *m, const struct activation *step)
+{
+    struct activation *a = m->a;
+    int64_t memory_mb = step->composition ? step->composition->memory_mb : step->fn->memory_mb;
+
+    nr_buf_add(&a->logs, step->id, 32);
+    nr_buf_addc(&a->logs, '\n');
+    a->steps_us += (uint64_t)record_duration_ms(step) * 1000;
+    if (memory_mb > m->memory_mb)
+        m->memory_mb = memory_mb;
+}
+
+/* on_reply of a step; step->owner is its composition. */
+static void on_step_answer(struct activation *step)
+{
+    struct composition *m = step->owner;
+
+    nr_check(m->step == step);
+    activation_unref(m->last);
+    m->last = step;
+    m->step = NULL;
+    if (step->id[0])
+        note_step(m, step);
+    if (step->id[0] == '\0' && step->error.code == NR_ESTOPPING)
+        activation_fail(m->a, NR_ESTOPPING, "%s", nr_err_text(NR_ESTOPPING));
+    if (m->a->err)
+        compose_finish(m);
+    else
+        m->kind->went_on(m);
+}
+
+struct call_names call_names_of(const struct function_target *t, const char *account)
+{
+    bool own = strcmp(t->account, account) == 0;
+
+    return (struct call_names){.space = nr_str_of(own ? "" : t->account),
+                               .package = nr_str_of(t->package),
+                               .name = nr_str_of(t->name),
+                               .number = t->number,
+                               .alias = nr_str_of(t->alias)};
+}
+
+struct activation *compose_step(struct composition *m, const struct call_names *names,
+                                struct nr_str input)
+{
+    struct activation *a = m->a, *step = NULL;
+
+    if (++m->top->calls > COMPOSE_CALLS_MAX) {
+        compose_end_error(m, OUTCOME_APPLICATION_ERROR, m->kind->too_many);
+        return NULL;
+    }
+    if ((step = activation_pool_take(a->ctl->pool)) == NULL) {
+        compose_end_error(m, OUTCOME_INTERNAL_ERROR, m->kind->failed);
+        return NULL;
+    }
+    step->account = account_ref(a->account);
+    step->space = names->space;
+    step->package = names->package;
+    step->name = names->name;
+    step->number = names->number;
+    step->alias = names->alias;
+    step->transaction = a->transaction;
+    step->api_key = a->api_key;
+    step->input = input;
+    step->blocking = true;
+    step->wait_ms = UINT32_MAX;
+    step->on_reply = on_step_answer;
+    step->owner = m;
+    step->parent = activation_ref(a);
+    step->caused_by_sequence = true;
+    memcpy(step->cause, a->id, sizeof(step->cause));
+    return step;
+}
+
+void compose_begin_step(struct composition *m, struct activation *step)
+{
+    m->step = activation_ref(step);
+    m->counted = false;
+    controller_invoke(m->a->ctl, step);
+}
+
+void compose_admit(struct activation *step)
+{
+    struct composition *m = step->parent->composition;
+
+    if (m->kind->admit && !m->counted)
+        m->kind->admit(m, step);
+    m->counted = true;
+}
+
+void compose_slot_back(struct activation *step)
+{
+    struct composition *m = step->parent ? step->parent->composition : NULL;
+
+    if (m == NULL || !m->waits || m->last != step)
+        return;
+    m->waits = false;
+    m->kind->resume(m);
+}
+
+void compose_drop_step(struct activation *step)
+{
+    if (step)
+        compose_release(step);
+    activation_unref(step);
+}
+
+/* ---- the beginning ---------------------------------------------------------------------------------------------- */
+
+int64_t compose_memory_mb(const struct activation *a)
+{
+    return a->composition && a->fn->step_count ? a->composition->memory_mb : 0;
+}
+
+bool compose_wanted(const struct activation *a)
+{
+    bool turn = a->parent && a->parent->composition->turning;
+
+    return a->fn->step_count > 0 || (a->fn->conductor && !turn);
+}
+
+/* NULL: no memory. What the request lent is kept: the steps need it however long the caller waits. */
+static struct composition *make(struct activation *a)
+{
+    struct composition *m = nr_arena_get(&a->arena, sizeof(*m)),
+                       *above = a->parent ? a->parent->composition : NULL;
+
+    if (m == NULL)
+        return NULL;
+    *m = (struct composition){.a = a,
+                              .kind = a->fn->step_count ? &compose_sequence : &compose_conductor};
+    m->top = above ? above->top : m;
+    m->use = above && above->kind == m->kind ? above->use : &m->own;
+    m->depth = above ? above->depth + 1 : 0;
+    if (above || a->durable)
+        return m;
+    a->input = nr_arena_copy(&a->arena, a->input);
+    if (a->api_key.n && !a->key_kept) {
+        a->api_key = nr_arena_copy(&a->arena, a->api_key);
+        a->key_kept = a->api_key.n > 0;
+    }
+    return a->input.p ? m : NULL;
+}
+
+static void compose_run(struct activation *a)
+{
+    if (a->composition == NULL)
+        a->composition = make(a);
+    if (a->composition == NULL) {
+        activation_fail(a, NR_ENOMEM, "%s", nr_err_text(NR_ENOMEM));
+        a->i = I_END;
+        controller_tick(a);
+        return;
+    }
+    a->i = I_CLAIM;
+    int r = a->claim ? a->claim(a) : 0;
+
+    if (r != 1)
+        run_claimed(a, r);
+}
+
+static void compose_claimed(struct composition *m, int status)
+{
+    struct activation *a = m->a;
+
+    a->claim = NULL;
+    if (status < 0)
+        activation_fail(a, status, "The call was not run: %s.", nr_err_text(status));
+    if (a->err) {
+        compose_finish(m);
+        return;
+    }
+    a->i = I_AWAIT;
+    a->started_us = nr_mono_us();
+    a->start_wall_ms = nr_wall_ms();
+    if (m->depth > COMPOSE_DEPTH_MAX)
+        compose_end_error(m, OUTCOME_APPLICATION_ERROR, m->kind->too_many);
+    else
+        m->kind->begin(m);
+}
+
+/* ---- cutting ---------------------------------------------------------------------------------------------------- */
+
+static void on_cut(struct nr_deadline *d)
+{
+    struct composition *m = nr_container_of(d, struct composition, cut);
+    struct activation *step = m->step;
+
+    if (step && step->c == C_RUN && step->answered_us == 0)
+        run_cut(step, m->a->err);
+    else if (step)
+        activation_fail(step, m->a->err, "%s", m->a->error.text);
+    else if (m->waits)
+        compose_finish(m);
+}
+
+static void compose_cut(struct composition *m, int err)
+{
+    activation_fail(m->a, err, "%s", nr_err_text(err));
+    m->cut.fire = on_cut;
+    if (m->a->i == I_AWAIT)
+        nr_deadline_set(m->a->ctl->loop, &m->cut, 0);
+}
+
+/* ---- either a run of others or a run in a container ------------------------------------------------------------- */
+
+void run_start(struct activation *a)
+{
+    if (compose_wanted(a))
+        compose_run(a);
+    else
+        invoker_run(a->ctl->invoker, a);
+}
+
+void run_claimed(struct activation *a, int status)
+{
+    if (a->composition)
+        compose_claimed(a->composition, status);
+    else
+        invoker_claimed(a, status);
+}
+
+void run_cut(struct activation *a, int err)
+{
+    if (a->composition)
+        compose_cut(a->composition, err);
+    else
+        invoker_cut(a, err);
+}
