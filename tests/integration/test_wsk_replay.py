@@ -416,7 +416,7 @@ def test_api_create_list_delete(platform, wsk, things):
     operation = made["apidoc"]["paths"]["/p"]["get"]
     assert operation["operationId"] and operation["x-openwhisk"]["action"] == name and operation["x-openwhisk"]["namespace"] == "guest"
     served = Client(platform).say("GET", urllib.parse.urlsplit(made["gwApiUrl"]).path + "/p?who=you", auth=False)
-    assert served.status == 200 and served.body == b"hello you"
+    assert served.status == 200 and served.json == {"body": "hello you"}, "a response type of json shows the whole result"
 
     listed = wsk.ok(wsk.get(management + "getApi.http", **api_query(wsk, limit=30, skip=0)))["apis"]
     mine = [a["value"] for a in listed if a["value"]["apidoc"]["basePath"] == base]
