@@ -17,6 +17,9 @@ const struct nr_option daemon_options[] = {
      .help = "limits of the account guest that a first start makes"},
     {"dev-keys", NR_OPT_BOOL, AT(dev_keys), "false",
      .help = "guest gets the public key of OpenWhisk's tutorials; loopback only"},
+    {"no-catalog", NR_OPT_BOOL, AT(no_catalog), "false",
+     .help =
+         "the packages utils and samples of the account whisk.system are not made, and not brought up to date"},
     {"secret-key-file", NR_OPT_STRING, AT(secret_key_file), NULL,
      .help =
          "key under which credentials are kept; not in the data folder or its backups (default: the data folder's path and .secret.key)"},

@@ -8,7 +8,7 @@ struct options {
     char *api_host, *device, *gpus, *registries, *secret_key_file;
     char *listen, *data, *run, *docker, *guest_profile, *log_level, *log_format, *agent, *tls_cert,
         *tls_key, *runtime, *freezer, *memory_raise, *network, *seccomp, *stems;
-    bool dev_keys, tls_self_signed, help_markdown, version, keep_containers;
+    bool dev_keys, tls_self_signed, help_markdown, version, keep_containers, no_catalog;
     int64_t memory_mb, keep_alive_s, drain_s, retention_days, retention_mb, queue_max,
         connections_max, inflight_mb;
     int64_t keep_versions, keep_versions_days, keep_retired_days;

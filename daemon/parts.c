@@ -117,6 +117,7 @@ int part_open_fnmanager(struct daemon *d, struct nr_err *err)
                                        .guest_profile = d->options.guest_profile,
                                        .secret_key_file = d->options.secret_key_file,
                                        .dev_keys = d->options.dev_keys,
+                                       .catalog = !d->options.no_catalog,
                                        .memory_max_mb = d->node.memory_max_mb,
                                        .keep_versions = d->options.keep_versions,
                                        .keep_versions_days = d->options.keep_versions_days,

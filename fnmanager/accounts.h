@@ -37,6 +37,7 @@ struct accounts_config {
     const char *data_dir, *guest_profile;
     bool dev_keys;
     struct nr_log *log;
+    bool catalog; /* its account is made when it is not there */
 };
 
 /* Reads or makes the secret, makes guest and administrator and their key files when they are missing, loads all keys. Blocking. */

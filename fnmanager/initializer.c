@@ -4,6 +4,7 @@
  */
 #include "common/base/file.h"
 #include "fnmanager/account_delete.h"
+#include "fnmanager/catalog.h"
 #include "fnmanager/kinds.h"
 #include "fnmanager/lifecycle_controller.h"
 #include "fnmanager/manager.h"
@@ -50,7 +51,7 @@ static int open_secrets(struct fnmanager *m, struct nr_err *err)
 static int open_parts(struct fnmanager *m, struct nr_err *err)
 {
     struct accounts_config accounts = {m->data_dir, m->config.guest_profile, m->config.dev_keys,
-                                       m->config.log};
+                                       m->config.log, m->config.catalog};
     int r;
 
     if ((r = nr_dir_make(m->data_dir, 0755, err)) < 0 || (r = open_db(m, err)) < 0)
@@ -85,6 +86,8 @@ int fnmanager_open(const struct fnmanager_config *c, struct fnmanager **ret, str
     r = open_parts(m, err);
     if (r == 0)
         r = account_delete_resume(m, err);
+    if (r == 0 && c->catalog)
+        catalog_install(m);
     if (r < 0) {
         fnmanager_close(m);
         return r;

@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "fnmanager/catalog.h"
 #include "fnmanager/secret_file.h"
 
 #define SECRET_FILE "secret.key"
@@ -197,6 +198,16 @@ static int prepare_account(struct nr_db *db, const char *name, const char *profi
     return r;
 }
 
+/* Nobody has a key of it, unless the administrator makes one. */
+static int prepare_system(struct nr_db *db, struct nr_err *err)
+{
+    struct account_row row = {0};
+    int r = metadata_account(db, NR_STR(ACCOUNT_SYSTEM), &row);
+
+    account_row_fini(&row);
+    return r == NR_ENOENT ? prepare_account(db, ACCOUNT_SYSTEM, "default", err) : r;
+}
+
 static int prepare_guest_key(struct nr_db *db, const struct accounts_config *c,
                              const unsigned char secret[32], const struct census *census,
                              struct nr_err *err)
@@ -227,6 +238,8 @@ int key_files_prepare(struct nr_db *db, const struct accounts_config *c, unsigne
     if ((r = prepare_account(db, ACCOUNT_GUEST, c->guest_profile, err)) < 0)
         return r;
     if ((r = prepare_account(db, ACCOUNT_ADMIN, "local", err)) < 0)
+        return r;
+    if (c->catalog && (r = prepare_system(db, err)) < 0)
         return r;
     if ((r = prepare_guest_key(db, c, secret, &census, err)) < 0)
         return r;

@@ -50,6 +50,7 @@ struct fnmanager_config {
     const char *
         secret_key_file; /* key of the secrets that must be readable again; NULL: "<data_dir>.secret.key" */
     bool dev_keys;         /* the public pair; loopback only (the daemon checks) */
+    bool catalog; /* the packages of whisk.system are made, and brought up to date */
     int64_t memory_max_mb; /* of the node */
     int64_t keep_versions; /* published versions of a function; older ones go; 0: all */
     int64_t keep_versions_days, keep_retired_days; /* 0: for ever */

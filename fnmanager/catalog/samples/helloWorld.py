@@ -1,0 +1,6 @@
+"""Says hello in its log, and nothing else."""
+
+
+def main(args):
+    print(f"hello {args.get('payload', 'world')}!")
+    return {}

@@ -1,0 +1,5 @@
+"""What came in goes out."""
+
+
+def main(args):
+    return args
