@@ -74,8 +74,9 @@ static int step(sqlite3 *db, const struct purge_job *j, sqlite3_stmt *s)
 static int garbage(sqlite3 *db, const struct purge_job *j)
 {
     sqlite3_stmt *s = nr_db_prepare(
-        db, "INSERT OR REPLACE INTO garbage(code_folder, since_ms) SELECT DISTINCT code_folder, ?3"
-            " FROM versions WHERE code_folder <> '' AND function_id IN " THESE);
+        db, "INSERT INTO garbage(code_folder, since_ms) SELECT DISTINCT code_folder, ?3"
+            " FROM versions WHERE code_folder <> '' AND function_id IN " THESE
+            " ON CONFLICT(code_folder) DO UPDATE SET since_ms = excluded.since_ms");
     int r = bind_these(db, j, s);
 
     if (r < 0)

@@ -57,8 +57,9 @@ int sql_put_counter(sqlite3 *db, uint64_t revision)
 int sql_put_garbage(sqlite3 *db, const char *folder, int64_t now_ms)
 {
     sqlite3_stmt *s = nr_db_prepare(
-        db, "INSERT OR REPLACE INTO garbage(code_folder, since_ms) SELECT ?1, ?2"
-            " WHERE ?1 <> '' AND NOT EXISTS(SELECT 1 FROM versions WHERE code_folder = ?1)");
+        db, "INSERT INTO garbage(code_folder, since_ms) SELECT ?1, ?2"
+            " WHERE ?1 <> '' AND NOT EXISTS(SELECT 1 FROM versions WHERE code_folder = ?1)"
+            " ON CONFLICT(code_folder) DO UPDATE SET since_ms = excluded.since_ms");
 
     if (s != NULL) {
         nr_db_bind_text(s, 1, nr_str_of(folder));

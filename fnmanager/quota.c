@@ -5,8 +5,11 @@
 
 #include "fnmanager/account_api.h"
 #include "fnmanager/fields.h"
+#include "fnmanager/sweeper.h"
 
 #define REPLY_MAX_BYTES 1024
+/* Of replaced code, whatever the quota. */
+#define GARBAGE_MIN_BYTES (256ll << 20)
 
 static const struct {
     const char *key;
@@ -41,9 +44,10 @@ void account_write_amount(const struct account_amount *a, struct nr_buf *out)
 int quota_begin(sqlite3 *db, struct nr_str account, struct quota_mark *m, struct nr_err *err)
 {
     sqlite3_stmt *s = nr_db_prepare(
-        db, "SELECT coalesce(u.bytes, 0), coalesce(u.functions, 0), coalesce(u.versions, 0),"
-            " a.quota_bytes, a.quota_functions, a.quota_versions, a.state FROM accounts a"
-            " LEFT JOIN usage u ON u.account = a.name WHERE a.name = ?1");
+        db,
+        "SELECT coalesce(u.bytes, 0), coalesce(u.functions, 0), coalesce(u.versions, 0),"
+        " a.quota_bytes, a.quota_functions, a.quota_versions, a.state, coalesce(u.garbage_bytes, 0) FROM accounts a"
+        " LEFT JOIN usage u ON u.account = a.name WHERE a.name = ?1");
     bool active = false;
     int r;
 
@@ -55,6 +59,7 @@ int quota_begin(sqlite3 *db, struct nr_str account, struct quota_mark *m, struct
                                           sqlite3_column_int64(s, 2)};
         m->quota = (struct account_amount){sqlite3_column_int64(s, 3), sqlite3_column_int64(s, 4),
                                            sqlite3_column_int64(s, 5)};
+        m->garbage_bytes = sqlite3_column_int64(s, 7);
         active = nr_str_eqz(nr_db_column(s, 6), account_state_name(ACCOUNT_ACTIVE));
     }
     (void)sqlite3_reset(s);
@@ -63,6 +68,22 @@ int quota_begin(sqlite3 *db, struct nr_str account, struct quota_mark *m, struct
     return active ? 0
                   : nr_err_set(err, NR_EFORBIDDEN, "The account '%.*s' takes no changes now.",
                                (int)account.n, account.p);
+}
+
+/* Who replaces code again and again fills the disk with what waits for running calls: that may be as much again as the quota. */
+static int garbage_end(struct nr_str account, const struct quota_mark *before,
+                       const struct quota_mark *now, struct nr_err *err)
+{
+    int64_t quota = now->quota.bytes, most = quota > GARBAGE_MIN_BYTES ? quota : GARBAGE_MIN_BYTES;
+
+    if (quota < 0 || now->garbage_bytes <= most || now->garbage_bytes <= before->garbage_bytes)
+        return 0;
+    return nr_err_set(
+        err, NR_EFORBIDDEN,
+        "The account '%.*s' has %lld bytes of replaced code that calls may still use, "
+        "and may have %lld; they go within %d minutes.",
+        (int)account.n, account.p, (long long)before->garbage_bytes, (long long)most,
+        SWEEP_AFTER_MS / 60000 + 1);
 }
 
 int quota_end(sqlite3 *db, struct nr_str account, const struct quota_mark *m, struct nr_err *err)
@@ -83,7 +104,7 @@ int quota_end(sqlite3 *db, struct nr_str account, const struct quota_mark *m, st
                               (int)account.n, account.p, (long long)after[i], quota_fields[i].unit,
                               (long long)limit[i]);
     }
-    return 0;
+    return garbage_end(account, m, &now, err);
 }
 
 static void write_quota(struct fn_call *call, const struct account_row *row)

@@ -8,6 +8,7 @@
 /* What an account used before a change. */
 struct quota_mark {
     struct account_amount used, quota;
+    int64_t garbage_bytes; /* replaced code that calls may still use */
 };
 /* Around a change that may add to what an account uses; both in its transaction, on the writer's thread. NR_EFORBIDDEN with a sentence
  * when the account takes no changes, or when the change took it above a quota: the transaction must then be rolled back. */

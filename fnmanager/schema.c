@@ -181,5 +181,31 @@ static const char step_entities[] =
     " DELETE FROM rules WHERE account = old.name; DELETE FROM routes WHERE account = old.name;"
     " DELETE FROM apis WHERE account = old.name; END;";
 
-const char *const schema_steps[] = {step_1,        step_2,      step_3,        step_4, step_5,
-                                    step_accounts, step_images, step_entities, NULL};
+/* What an account's replaced code still takes: the folder among the garbage keeps whose it is and how many bytes, put there by the same
+ * triggers that take them off what the account uses. */
+#define THEIR_GARBAGE(row)                                                                         \
+    " INSERT INTO garbage(code_folder, since_ms, account, bytes) SELECT " row ".code_folder,"      \
+    " CAST(strftime('%s', 'now') AS INTEGER) * 1000, account, " BYTES_OF(                          \
+        row) " FROM functions WHERE id = " row                                                     \
+             ".function_id AND " BYTES_OF(                                                         \
+                 row) " > 0 ON CONFLICT(code_folder) DO UPDATE SET account = excluded.account,"    \
+                      " bytes = excluded.bytes;"
+/* clang-format off */
+static const char step_garbage[] =
+    "ALTER TABLE usage ADD COLUMN garbage_bytes INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE garbage ADD COLUMN account TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE garbage ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TRIGGER garbage_new AFTER INSERT ON garbage BEGIN"
+    " UPDATE usage SET garbage_bytes = garbage_bytes + NEW.bytes WHERE account = NEW.account; END;"
+    "CREATE TRIGGER garbage_sized AFTER UPDATE OF bytes ON garbage BEGIN"
+    " UPDATE usage SET garbage_bytes = garbage_bytes + NEW.bytes - OLD.bytes WHERE account = NEW.account; END;"
+    "CREATE TRIGGER garbage_gone AFTER DELETE ON garbage BEGIN"
+    " UPDATE usage SET garbage_bytes = garbage_bytes - OLD.bytes WHERE account = OLD.account; END;"
+    "CREATE TRIGGER garbage_of_version AFTER DELETE ON versions WHEN OLD.code_folder <> '' BEGIN"
+    THEIR_GARBAGE("OLD") " END;"
+    "CREATE TRIGGER garbage_of_change AFTER UPDATE OF code_folder ON versions"
+    " WHEN NEW.code_folder <> OLD.code_folder AND OLD.code_folder <> '' BEGIN" THEIR_GARBAGE("OLD") " END;";
+/* clang-format on */
+
+const char *const schema_steps[] = {step_1,        step_2,      step_3,        step_4,       step_5,
+                                    step_accounts, step_images, step_entities, step_garbage, NULL};

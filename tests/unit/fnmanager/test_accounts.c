@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "fnmanager/manager.h"
 #include "tests/unit/fnmanager/rig.h"
 
 #define DEV_PAIR                                                                                   \
@@ -216,6 +217,58 @@ static void test_limits_refused(void **state)
 }
 
 /* The profile that the option names is in force until somebody sets limits by hand. */
+/* LATEST of guest/f becomes `bytes` of code in a folder of its own; what the registry says. */
+static int replace_code(struct rig *r, const char *folder, int64_t bytes, struct nr_err *err)
+{
+    const struct fn_key key = {NR_STR("guest"), NR_STR(""), NR_STR("f")};
+    struct fn_row old = {0};
+    char name[64], version[] = "0.0.1", kind[] = "python:3", empty[] = "", list[] = "[]",
+                   file[] = "code.py";
+    int found = metadata_load(r->m->db, key, &old);
+
+    (void)snprintf(name, sizeof(name), "guest/f/%s", folder);
+    const struct fn_row row = {.revision = fnmanager_next_revision(r->m),
+                               .state = FN_LATEST,
+                               .from = FN_LATEST,
+                               .version = version,
+                               .kind = kind,
+                               .image = empty,
+                               .main = empty,
+                               .has_code = true,
+                               .folder = name,
+                               .file = file,
+                               .code_bytes = bytes,
+                               .parameters = list,
+                               .annotations = list,
+                               .limits = {60000, 256, 10, 1, -1},
+                               .updated_ms = nr_wall_ms()};
+    int e = metadata_commit(r->m->db, key, &row, found == 0 ? old.revision : 0,
+                            (struct fn_actor){NR_STR("guest"), NR_STR("")}, err);
+
+    fn_row_fini(&old);
+    return e;
+}
+
+/* What was replaced counts too: by then nobody fills a disk beside its quota. When it is swept there is room again. */
+static void test_replaced_code_has_a_quota(void **state)
+{
+    struct rig *r = *state;
+    struct nr_err err = {0};
+
+    expect_status(
+        rig_call(r, r->admin, FN_QUOTA_PUT, NULL, "guest", "{\"bytes\":300000000}", false), 200);
+    assert_int_equal(replace_code(r, "1", 200000000, &err), 0);
+    assert_int_equal(replace_code(r, "2", 200000000, &err), 0);
+    assert_int_equal(replace_code(r, "3", 200000000, &err), NR_EFORBIDDEN);
+    assert_string_equal(err.text,
+                        "The account 'guest' has 200000000 bytes of replaced code that calls may "
+                        "still use, and may have 300000000; they go within 16 minutes.");
+    assert_int_equal(metadata_garbage_done(r->m->db, "guest/f/1"), 0);
+    err = (struct nr_err){0};
+    assert_int_equal(replace_code(r, "3", 200000000, &err), 0);
+    assert_int_equal(replace_code(r, "4", 1000, &err), NR_EFORBIDDEN);
+}
+
 static void test_profile_option(void **state)
 {
     struct rig *r = *state;
@@ -328,10 +381,10 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        CASE(test_first_start),    CASE(test_wrong_keys), CASE(test_secret_is_not_stored),
-        CASE(test_equal_work),     CASE(test_limits),     CASE(test_limits_refused),
-        CASE(test_profile_option), CASE(test_dev_keys),   CASE(test_lost_secret),
-        CASE(test_by_name),
+        CASE(test_first_start),    CASE(test_wrong_keys),     CASE(test_secret_is_not_stored),
+        CASE(test_equal_work),     CASE(test_limits),         CASE(test_replaced_code_has_a_quota),
+        CASE(test_limits_refused), CASE(test_profile_option), CASE(test_dev_keys),
+        CASE(test_lost_secret),    CASE(test_by_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
