@@ -17,7 +17,6 @@
 #include "common/base/clock.h"
 #include "common/base/json.h"
 
-#define RULES_MAX 500                /* started by one fire */
 #define INPUTS_MAX_BYTES (64u << 20) /* of all calls of one fire */
 
 /* What becomes of a rule. */
@@ -232,8 +231,6 @@ static struct activation *call_of(struct fire_call *k, const struct function_tar
 /* Every active rule; fire_tick() goes on when the last one has looked its function up. */
 static void start_calls(struct controller *c, struct fire *f)
 {
-    size_t started = 0;
-
     f->waiting = 1; /* until all have begun */
     for (size_t i = 0; i < f->what->rule_count; i++) {
         struct fire_call *k = &f->calls[i];
@@ -241,10 +238,6 @@ static void start_calls(struct controller *c, struct fire *f)
         k->fire = f;
         if (!f->what->rules[i].active)
             continue;
-        if (++started > RULES_MAX) {
-            refuse_call(k, NR_EQUOTA, "A trigger starts at most 500 rules each time.");
-            continue;
-        }
         struct activation *a = call_of(k, &f->what->rules[i].action);
 
         if (a == NULL) {
