@@ -170,7 +170,7 @@ static int list_items(sqlite3 *db, const struct fn_list *q)
     sqlite3_bind_int64(s, 2, q->limit);
     sqlite3_bind_int64(s, 3, q->skip);
     nr_buf_addc(q->out, '[');
-    for (; (r = sqlite3_step(s)) == SQLITE_ROW; between = ",") {
+    for (; (r = sqlite3_step(s)) == SQLITE_ROW && !q->out->failed; between = ",") {
         struct rule_row row = {0};
 
         read_row(s, &row);
@@ -180,7 +180,7 @@ static int list_items(sqlite3 *db, const struct fn_list *q)
     }
     nr_buf_addc(q->out, ']');
     (void)sqlite3_reset(s);
-    return r == SQLITE_DONE ? 0 : nr_db_err(r);
+    return q->out->failed ? NR_ETOOBIG : r == SQLITE_DONE ? 0 : nr_db_err(r);
 }
 
 int sql_rule_count(sqlite3 *db, struct nr_str account, int64_t *ret)

@@ -303,14 +303,14 @@ static int list_items(sqlite3 *db, const struct fn_list *q)
     sqlite3_bind_int64(s, 2, q->limit);
     sqlite3_bind_int64(s, 3, q->skip);
     nr_buf_addc(q->out, '[');
-    for (; (r = sqlite3_step(s)) == SQLITE_ROW; between = ",") {
+    for (; (r = sqlite3_step(s)) == SQLITE_ROW && !q->out->failed; between = ",") {
         nr_buf_adds(q->out, between);
         write_common(s, q->key.account, q->out);
         nr_buf_addc(q->out, '}');
     }
     nr_buf_addc(q->out, ']');
     (void)sqlite3_reset(s);
-    return r == SQLITE_DONE ? 0 : nr_db_err(r);
+    return q->out->failed ? NR_ETOOBIG : r == SQLITE_DONE ? 0 : nr_db_err(r);
 }
 
 static int list_run(sqlite3 *db, struct nr_db_job *job)

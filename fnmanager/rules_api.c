@@ -4,7 +4,6 @@
 #include "fnmanager/rules_api.h"
 
 #include "common/base/clock.h"
-#include "fnmanager/action.h"
 #include "fnmanager/entity_body.h"
 #include "fnmanager/lifecycle.h"
 #include "fnmanager/metadata_aliases.h"
@@ -13,6 +12,7 @@
 #include "fnmanager/place.h"
 
 #define LIST_MAX 200
+#define REPLY_MAX_BYTES (64 << 20)
 #define REFERENCE_MAX_BYTES 2048
 
 /* What the body of a PUT says; texts made. */
@@ -228,7 +228,7 @@ int rule_put(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     struct rule_triggers triggers = {0};
     int r = entity_body_parse(call->body, &body, &call->err);
 
-    nr_buf_init(&call->reply, ACTION_REPLY_MAX_BYTES);
+    nr_buf_init(&call->reply, REPLY_MAX_BYTES);
     if (r == 0)
         r = put_parsed(m, call, &body, &f, &triggers);
     references_fini(&f);
@@ -243,7 +243,7 @@ int rule_get(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     int r;
 
     *ret_old = 0;
-    nr_buf_init(&call->reply, ACTION_REPLY_MAX_BYTES);
+    nr_buf_init(&call->reply, REPLY_MAX_BYTES);
     r = metadata_rule_get(m->db, handler_key(call), &call->reply);
     return r < 0 ? refuse(m, call, r) : 0;
 }
@@ -253,7 +253,7 @@ int rule_delete(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     struct rule_triggers triggers = {0};
     int r;
 
-    nr_buf_init(&call->reply, ACTION_REPLY_MAX_BYTES);
+    nr_buf_init(&call->reply, REPLY_MAX_BYTES);
     r = metadata_rule_delete(m->db, handler_key(call), handler_actor(call), &call->reply,
                              &triggers);
     if (r < 0)
@@ -272,8 +272,14 @@ int rule_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     int r;
 
     *ret_old = 0;
-    nr_buf_init(&call->reply, ACTION_REPLY_MAX_BYTES);
+    nr_buf_init(&call->reply, REPLY_MAX_BYTES);
     r = metadata_rule_list(m->db, &q);
+    if (call->reply.failed)
+        return nr_err_set(
+            &call->err, NR_ETOOBIG,
+            "The rules are larger than one answer may be: more than %d bytes; ask for "
+            "fewer of them with 'limit'.",
+            REPLY_MAX_BYTES);
     return r < 0 ? handler_refuse(call, r) : 0;
 }
 

@@ -2,12 +2,12 @@
 #include "fnmanager/triggers_api.h"
 
 #include "common/base/clock.h"
-#include "fnmanager/action.h"
 #include "fnmanager/entity_body.h"
 #include "fnmanager/metadata_names.h"
 #include "fnmanager/metadata_triggers.h"
 
 #define LIST_MAX 200
+#define REPLY_MAX_BYTES (64 << 20)
 
 /* What handler_changed() says of a trigger. */
 static void changed(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
@@ -77,7 +77,7 @@ int trigger_put(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     struct entity_body body = {0};
     int r = entity_body_parse(call->body, &body, &call->err);
 
-    nr_buf_init(&call->reply, ACTION_REPLY_MAX_BYTES);
+    nr_buf_init(&call->reply, REPLY_MAX_BYTES);
     if (r == 0)
         r = put_parsed(m, call, &body);
     entity_body_fini(&body);
@@ -91,7 +91,7 @@ int trigger_get(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     int r;
 
     *ret_old = 0;
-    nr_buf_init(&call->reply, ACTION_REPLY_MAX_BYTES);
+    nr_buf_init(&call->reply, REPLY_MAX_BYTES);
     r = metadata_trigger_get(m->db, handler_key(call), &call->reply);
     return r < 0 ? refuse(m, call, r) : 0;
 }
@@ -100,7 +100,7 @@ int trigger_delete(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
     int r;
 
-    nr_buf_init(&call->reply, ACTION_REPLY_MAX_BYTES);
+    nr_buf_init(&call->reply, REPLY_MAX_BYTES);
     r = metadata_trigger_delete(m->db, handler_key(call), handler_actor(call), &call->reply);
     if (r < 0)
         return refuse(m, call, r);
@@ -118,8 +118,14 @@ int trigger_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     int r;
 
     *ret_old = 0;
-    nr_buf_init(&call->reply, ACTION_REPLY_MAX_BYTES);
+    nr_buf_init(&call->reply, REPLY_MAX_BYTES);
     r = metadata_trigger_list(m->db, &q);
+    if (call->reply.failed)
+        return nr_err_set(
+            &call->err, NR_ETOOBIG,
+            "The triggers are larger than one answer may be: more than %d bytes; ask for "
+            "fewer of them with 'limit'.",
+            REPLY_MAX_BYTES);
     return r < 0 ? handler_refuse(call, r) : 0;
 }
 

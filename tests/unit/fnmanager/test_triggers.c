@@ -705,6 +705,31 @@ static void an_account_has_room_for_so_many(void **state)
     rig_end(&r);
 }
 
+static void a_list_is_no_larger_than_an_answer(void **state)
+{
+    struct fn_call call = {.op = FN_TRIGGER_LIST, .limit = 200};
+    struct rig_reply reply;
+    struct rig r;
+
+    (void)state;
+    begin(&r);
+    rows(&r, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 70)"
+             " INSERT INTO triggers(account, name, revision, version, annotations, updated_ms)"
+             " SELECT 'guest', 'big' || i, 1, '0.0.1', '[{\"key\":\"a\",\"value\":\"' ||"
+             " printf('%.*c', 1000000, 'x') || '\"}]', i FROM n");
+    call.account = r.guest;
+    reply = rig_run(&r, &call);
+    assert_int_equal(reply.status, 413);
+    assert_string_equal(reply.body, "The triggers are larger than one answer may be: more than "
+                                    "67108864 bytes; ask for fewer of them with 'limit'.");
+    rig_reply_fini(&reply);
+    call = (struct fn_call){.op = FN_TRIGGER_LIST, .limit = 60, .account = r.guest};
+    reply = rig_run(&r, &call);
+    assert_int_equal(reply.status, 200);
+    rig_reply_fini(&reply);
+    rig_end(&r);
+}
+
 static void all_is_there_after_a_restart(void **state)
 {
     struct rig r;
@@ -744,6 +769,7 @@ int main(void)
         cmocka_unit_test(a_name_belongs_to_one_collection),
         cmocka_unit_test(a_trigger_has_room_for_so_many_rules),
         cmocka_unit_test(an_account_has_room_for_so_many),
+        cmocka_unit_test(a_list_is_no_larger_than_an_answer),
         cmocka_unit_test(all_is_there_after_a_restart),
     };
 
