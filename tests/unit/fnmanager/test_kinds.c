@@ -96,6 +96,36 @@ static void test_runtimes_document(void **state)
     nr_buf_fini(&out);
 }
 
+static void test_deprecated(void **state)
+{
+    static const struct runtime_kind kinds[] = {
+        {"old:1", "old", "narae/old:1", ".o", true, NULL, true},
+        {"new:2", "new", "narae/new:2", ".n", true, NULL, false},
+        {0},
+    };
+    static const struct {
+        const char *kind;
+        int r;
+    } rows[] = {{"old:1", NR_EINVAL}, {"new:2", 0},    {"OLD:1", NR_EINVAL}, {"gone:3", NR_EINVAL},
+                {"blackbox", 0},      {"sequence", 0}, {"", NR_EINVAL}};
+    struct nr_buf out;
+
+    (void)state;
+    for (size_t i = 0; i < nr_countof(rows); i++) {
+        struct nr_err err = {0};
+        assert_int_equal(kinds_judge(kinds, rows[i].kind, &err), rows[i].r);
+        assert_int_equal(err.code, rows[i].r);
+    }
+    nr_buf_init(&out, 4096);
+    kinds_write(kinds, &out);
+    nr_buf_addc(&out, '\0');
+    assert_non_null(
+        strstr(out.p, "\"kind\":\"old:1\",\"image\":\"narae/old:1\",\"deprecated\":true"));
+    assert_non_null(
+        strstr(out.p, "\"kind\":\"new:2\",\"image\":\"narae/new:2\",\"deprecated\":false"));
+    nr_buf_fini(&out);
+}
+
 static void test_versions(void **state)
 {
     static const struct {
@@ -148,9 +178,10 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_versions),          cmocka_unit_test(test_words),
-        cmocka_unit_test(test_unknown_kind_text), cmocka_unit_test(test_images),
-        cmocka_unit_test(test_runtimes_document), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_deprecated), cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_words),      cmocka_unit_test(test_unknown_kind_text),
+        cmocka_unit_test(test_images),     cmocka_unit_test(test_runtimes_document),
+        cmocka_unit_test(test_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
