@@ -218,6 +218,22 @@ int verb_account_export(struct cli *c)
     return e;
 }
 
+/* Functions by their names; "package:p", "rule:r" are what else came. */
+static void print_imported(struct cli *c, const json_t *imported)
+{
+    size_t n = json_array_size(imported), others = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const char *name = json_string_value(json_array_get(imported, i));
+
+        others += name != NULL && strchr(name, ':') != NULL;
+    }
+    printf("%s has %zu functions", c->argv[0], n - others);
+    if (others > 0)
+        printf(" and %zu packages, triggers, rules and APIs", others);
+    printf(" of %s\n", c->argv[1]);
+}
+
 int verb_account_import(struct cli *c)
 {
     nr_auto_free char *path = cli_path("/narae/v1/accounts/%s/import", c->argv[0]), *bytes = NULL;
@@ -235,8 +251,7 @@ int verb_account_import(struct cli *c)
     if (cli_json(c))
         cli_print_json(answer);
     else
-        printf("%s has %zu functions of %s\n", c->argv[0],
-               json_array_size(json_object_get(answer, "imported")), c->argv[1]);
+        print_imported(c, json_object_get(answer, "imported"));
     for (size_t i = 0; i < json_array_size(refused); i++) {
         nr_auto_free char *text = json_dumps(json_array_get(refused, i), JSON_SORT_KEYS);
 

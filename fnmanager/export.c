@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/json.h"
 #include "fnmanager/account_api.h"
+#include "fnmanager/archive_entities.h"
 #include "fnmanager/code.h"
 #include "fnmanager/image_annotation.h"
 #include "fnmanager/lifecycle.h"
@@ -169,13 +170,21 @@ static int add_function(struct writer *w, const struct whole_function *f)
     return r;
 }
 
-static int add_all(struct writer *w, struct nr_str account)
+static int add_document(void *arg, const char *path, json_t *document)
 {
+    return add_json(arg, path, document);
+}
+
+static int add_all(struct writer *w, struct nr_str account, struct nr_str key_uuid)
+{
+    const struct archive_owner owner = {w->m, account, key_uuid};
     int64_t after = 0;
     int r = add_json(w, EXPORT_HEAD,
                      json_pack("{s:i, s:s%, s:I}", "format", EXPORT_FORMAT, "account", account.p,
                                account.n, "exported_ms", (json_int_t)w->now_ms));
 
+    if (r == 0)
+        r = archive_entities_export(&owner, true, add_document, w, w->err);
     while (r == 0) {
         struct whole_function f = {0};
         r = metadata_export_next(w->m->db, account, after, &f);
@@ -186,7 +195,9 @@ static int add_all(struct writer *w, struct nr_str account)
             r = add_function(w, &f);
         whole_function_fini(&f);
     }
-    if (r < 0 && r != NR_ENOENT)
+    if (r == NR_ENOENT)
+        r = archive_entities_export(&owner, false, add_document, w, w->err);
+    if (r < 0)
         return r;
     r = add_json(w, EXPORT_END, json_pack("{s:I}", "functions", (json_int_t)w->functions));
     return r < 0 ? r : archive_write_close(w->a) == ARCHIVE_OK ? 0 : broken(w);
@@ -210,7 +221,7 @@ static int write_archive(struct fnmanager *m, struct fn_call *call, int fd)
     (void)archive_write_set_bytes_in_last_block(a, 1);
     if (archive_write_open_fd(a, fd) != ARCHIVE_OK)
         return broken(&w);
-    return add_all(&w, call->name);
+    return add_all(&w, call->name, nr_str_of(call->account->uuid));
 }
 
 int account_export(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)

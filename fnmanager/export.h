@@ -1,7 +1,9 @@
-/* An account as one archive: all its functions with their versions, aliases, settings and code. Blocking; as in account_api.h.
+/* An account as one archive: all its functions with their versions, aliases, settings and code; packages, triggers, rules, APIs. Blocking; as in
+ * account_api.h.
  *
  * A tar: `narae-account.json` {"format":1,"account","exported_ms"}, and of each function `functions/N/function.json` followed by
- * `functions/N/code/K/FILE` for each upload that its versions name; `narae-end.json`
+ * `functions/N/code/K/FILE` for each upload that its versions name; before them `packages/N.json` and `bindings/N.json`, behind them
+ * `triggers/N.json`, `rules/N.json` and `apis/N.json` (archive_entities.h); `narae-end.json`
  * {"functions"} is the last. Keys, credentials and records are not in it.
  */
 #ifndef NR_FNMANAGER_EXPORT_H

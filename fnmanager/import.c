@@ -15,11 +15,13 @@
 #include "common/base/json.h"
 #include "fnmanager/account_api.h"
 #include "fnmanager/archive.h"
+#include "fnmanager/archive_entities.h"
 #include "fnmanager/code.h"
 #include "fnmanager/export.h"
 #include "fnmanager/grants_api.h"
 #include "fnmanager/image_annotation.h"
 #include "fnmanager/images.h"
+#include "fnmanager/import_mark.h"
 #include "fnmanager/import_parse.h"
 #include "fnmanager/kinds.h"
 #include "fnmanager/settings.h"
@@ -51,23 +53,30 @@ static int refuse_archive(struct reader *r, const char *why)
 
 /* ---- one function -------------------------------------------------------------------------------------------------- */
 
-static void tell(struct reader *r)
+/* One line of the reply: why code 0 is a good one; `what` it is else. */
+static void tell(struct reader *r, const char *what, const char *name, const struct nr_err *why)
 {
-    struct nr_buf *out = r->why.code != 0 ? &r->bad : &r->good;
+    struct nr_buf *out = why->code != 0 ? &r->bad : &r->good;
+
+    if (out->n > 0)
+        nr_buf_addc(out, ',');
+    if (why->code != 0)
+        nr_buf_printf(out, "{\"%s\":", what);
+    nr_buf_json(out, nr_str_of(name));
+    if (why->code != 0) {
+        nr_buf_adds(out, ",\"error\":");
+        nr_buf_json(out, nr_str_of(why->text));
+        nr_buf_addc(out, '}');
+    }
+}
+
+static void tell_function(struct reader *r)
+{
     char name[600];
 
     (void)snprintf(name, sizeof(name), "%s%s%s", r->now.f.package,
                    r->now.f.package[0] != '\0' ? "/" : "", r->now.f.name);
-    if (out->n > 0)
-        nr_buf_addc(out, ',');
-    if (r->why.code != 0)
-        nr_buf_adds(out, "{\"function\":");
-    nr_buf_json(out, nr_str_of(name));
-    if (r->why.code != 0) {
-        nr_buf_adds(out, ",\"error\":");
-        nr_buf_json(out, nr_str_of(r->why.text));
-        nr_buf_addc(out, '}');
-    }
+    tell(r, "function", name, &r->why);
 }
 
 static int check_place(struct reader *r, struct nr_str account)
@@ -150,7 +159,7 @@ static void end_function(struct reader *r)
         for (size_t i = 0; e != NR_EIO && e != NR_ECORRUPT && i < r->now.folders; i++)
             storage_remove(&r->m->storage, r->now.folder[i].upload.folder);
     }
-    tell(r);
+    tell_function(r);
     imported_fini(&r->now);
     r->why = (struct nr_err){0};
 }
@@ -231,6 +240,24 @@ static int check_head(struct reader *r, struct nr_str text)
     return 0;
 }
 
+/* A package, trigger, rule or API. */
+static int take_entity(struct reader *r, struct archive_entry *e)
+{
+    const struct archive_owner owner = {r->m, r->call->name, nr_str_of(r->call->account->uuid)};
+    char name[ARCHIVE_ENTITY_NAME_BYTES];
+    nr_auto_free char *mem = NULL;
+    struct nr_str bytes = {NULL, 0};
+    struct nr_err why = {0};
+    int x;
+
+    end_function(r);
+    if ((x = read_entry(r, e, JSON_MAX_BYTES, &mem, &bytes)) < 0)
+        return x;
+    (void)archive_entity_import(&owner, archive_entry_pathname(e), bytes, name, &why);
+    tell(r, "entity", name, &why);
+    return 0;
+}
+
 static int take_entry(struct reader *r, struct archive_entry *e)
 {
     const char *path = archive_entry_pathname(e);
@@ -255,6 +282,8 @@ static int take_entry(struct reader *r, struct archive_entry *e)
     }
     if (r->end)
         return refuse_archive(r, "it goes on behind its end");
+    if (archive_entity_is(path))
+        return take_entity(r, e);
     if (sscanf(path, "functions/%18lld/function.json%n", &number, &end) == 1 && end > 0 &&
         path[end] == '\0') {
         x = read_entry(r, e, JSON_MAX_BYTES, &mem, &bytes);
@@ -315,34 +344,6 @@ static int prepare(struct fnmanager *m, struct fn_call *call, struct reader *r)
     return 0;
 }
 
-/* One that is under way, in m->imports. */
-struct import_mark {
-    struct nr_link link;
-    struct nr_str account; /* lent by the call */
-};
-
-static int begin(struct fnmanager *m, struct import_mark *mark, struct nr_err *err)
-{
-    bool busy = false;
-
-    pthread_mutex_lock(&m->accounts.changing);
-    for (struct nr_link *l = m->imports.next; l != &m->imports; l = l->next)
-        busy |= nr_str_eq(nr_container_of(l, struct import_mark, link)->account, mark->account);
-    if (!busy)
-        nr_list_add(&m->imports, &mark->link);
-    pthread_mutex_unlock(&m->accounts.changing);
-    return busy ? nr_err_set(err, NR_EQUOTA,
-                             "An archive is being read into this account; try again after it.")
-                : 0;
-}
-
-static void end(struct fnmanager *m, struct import_mark *mark)
-{
-    pthread_mutex_lock(&m->accounts.changing);
-    nr_list_del(&mark->link);
-    pthread_mutex_unlock(&m->accounts.changing);
-}
-
 static int import(struct fnmanager *m, struct fn_call *call)
 {
     struct reader r = {.m = m, .call = call};
@@ -375,9 +376,10 @@ int account_import(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
         return e;
     if (!call->patient)
         return HANDLER_LATER;
-    if ((e = begin(m, &mark, &call->err)) < 0)
+    if ((e = import_begin(m, &mark, &call->err)) < 0)
         return e;
     e = import(m, call);
-    end(m, &mark);
+    import_end(m, &mark);
+    *ret_old = HANDLER_MANY; /* packages and triggers told their changes */
     return e;
 }
