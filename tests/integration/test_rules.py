@@ -239,6 +239,22 @@ def test_versions_aliases_and_states(platform, own):
     assert "retired" in text
 
 
+def test_a_rule_of_a_sequence(platform, own):
+    own.function("g", "#!/bin/sh\ncat >/dev/null\necho '{\"last\": true}'\n")
+    parts = [f"/_/{own.name('f')}", f"/_/{own.name('g')}"]
+    own.made.append(f"actions/{own.name('s')}")
+    reply = platform.request("PUT", f"actions/{own.name('s')}", {"exec": {"kind": "sequence", "components": parts}})
+    assert reply.status == 200, reply
+    own.rule("r", "t", "s", overwrite=True)
+    line, = fired(own, "t", who="Ada")
+    assert line["action"] == f"guest/{own.name('s')}"
+    record = platform.record(line["activationId"])
+    assert record["response"]["result"] == {"last": True} and "cause" not in record
+    steps = [platform.record(step) for step in record["logs"]]
+    assert [step["name"] for step in steps] == [own.name("f"), own.name("g")]
+    assert steps[0]["response"]["result"]["who"] == "Ada" and steps[0]["cause"] == line["activationId"]
+
+
 def test_at_the_same_time(platform, own):
     """Many who change one rule and one trigger: each reply is true, and the versions count every change."""
     failed = []

@@ -240,6 +240,35 @@ def test_the_life_of_a_feed(platform, own):
         assert tell(event, f"/guest/{own.name('v')}", "blocking=true")[1]["lifecycleEvent"] == event
 
 
+def test_a_feed_of_another_account(platform, own, admin):  # noqa: F811
+    """A provider shares a feed; with what it is told it fires the trigger, until the trigger is gone."""
+    provider = "feeds-" + own.prefix[-20:]
+    key = admin.create(provider)
+    for path, body in (("packages/sources", {"publish": True}),
+                       ("actions/sources/changes", {"exec": {"kind": "python:3", "code": FEED},
+                                                    "annotations": [{"key": "feed", "value": True}]})):
+        reply = platform.request("PUT", path, body, auth=key)
+        assert reply.status == 200, reply
+    shown = platform.request("GET", f"/api/v1/namespaces/{provider}/packages/sources").json
+    assert [f["name"] for f in shown["feeds"]] == ["changes"] and shown["actions"] == []
+    feed = f"/{provider}/sources/changes"
+    own.function("f")
+    own.trigger("t", annotations=[{"key": "feed", "value": feed}])
+    own.rule("r", "t", "f")
+    reply = platform.request("POST", f"/api/v1/namespaces/{provider}/actions/sources/changes?blocking=true",
+                             {"lifecycleEvent": "CREATE", "triggerName": f"/guest/{own.name('t')}", "authKey": platform.auth})
+    told = reply.json["response"]["result"]
+    assert reply.json["namespace"] == "guest", "who calls a shared function has the record"
+    _, namespace, name = told["triggerName"].split("/")
+    source = f"/api/v1/namespaces/{namespace}/triggers/{name}"
+    fired = platform.request("POST", source, {"changed": 1}, auth=told["authKey"])
+    assert fired.status == 202
+    line = json.loads(platform.record(fired.json["activationId"])["logs"][0])
+    assert platform.record(line["activationId"])["response"]["result"]["changed"] == 1
+    own.ask("DELETE", "triggers", "t")
+    assert platform.request("POST", source, {"changed": 2}, auth=told["authKey"]).status == 404
+
+
 def test_triggers_go_with_their_account(platform, own, admin):  # noqa: F811
     account = "gone-" + own.prefix[-20:]
     code = {"exec": {"kind": "blackbox", "image": "openwhisk/dockerskeleton", "code": ECHO["native"]}}
