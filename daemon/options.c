@@ -95,9 +95,9 @@ const struct nr_option daemon_options[] = {
     {"gpus", NR_OPT_STRING, AT(gpus), "auto",
      .help =
          "GPUs of this host that functions may be given: auto asks the driver, none is none, else NAME:MEMORY_MB separated by commas, with :none behind one that the Docker Engine is not asked for"},
-    {"registries", NR_OPT_STRING, AT(registries), "any",
+    {"registries", NR_OPT_STRING, AT(registries), "public",
      .help =
-         "registries that own images may come from: any, none, or HOST[:PORT] separated by commas; docker.io is where a reference without a host leads"},
+         "registries that own images may come from: public (not on this host, in a private network or under a name without a dot), any, none, or HOST[:PORT] separated by commas; docker.io is where a reference without a host leads"},
     {"version", NR_OPT_BOOL, AT(version), "false", .help = "print the version and end"},
     {"help-markdown", NR_OPT_BOOL, AT(help_markdown), "false",
      .help = "print this table for docs/configuration.md"},

@@ -3,10 +3,13 @@
  */
 #include "fnmanager/image_name.h"
 
+#include <arpa/inet.h>
+
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/mem.h"
 #include "common/base/str.h"
 
 static const char hub[] = "docker.io";
@@ -190,4 +193,64 @@ int image_name_parse(const char *text, struct image_name *ret, struct nr_err *er
                        p.tag.p ? (int)p.tag.n : 6, p.tag.p ? p.tag.p : "latest");
     *ret = name;
     return 0;
+}
+
+/* RFC 6890, and what is multicast or reserved. */
+static bool is_local_v4(uint32_t a)
+{
+    static const struct {
+        uint32_t net;
+        unsigned bits;
+    } nets[] = {
+        {0x00000000, 8},  {0x0a000000, 8},  {0x64400000, 10}, {0x7f000000, 8},  {0xa9fe0000, 16},
+        {0xac100000, 12}, {0xc0000000, 24}, {0xc0a80000, 16}, {0xc6120000, 15}, {0xe0000000, 3},
+    };
+
+    for (size_t i = 0; i < nr_countof(nets); i++)
+        if ((a ^ nets[i].net) >> (32 - nets[i].bits) == 0)
+            return true;
+    return false;
+}
+
+/* Public ones are in 2000::/3; those that stand for an IPv4 address by way of a relay are not ours to tell. */
+static bool is_local_v6(const struct in6_addr *a)
+{
+    static const unsigned char sixtofour[] = {0x20, 0x02}, teredo[] = {0x20, 0x01, 0, 0};
+
+    return (a->s6_addr[0] & 0xe0) != 0x20 || memcmp(a->s6_addr, sixtofour, 2) == 0 ||
+           memcmp(a->s6_addr, teredo, 4) == 0;
+}
+
+static bool has_local_zone(struct nr_str name)
+{
+    static const char *const zones[] = {".local", ".localhost", ".internal", ".home.arpa", ".lan"};
+
+    for (size_t i = 0; i < nr_countof(zones); i++) {
+        size_t n = strlen(zones[i]);
+
+        if (name.n > n && nr_str_ieqz((struct nr_str){name.p + name.n - n, n}, zones[i]))
+            return true;
+    }
+    return memchr(name.p, '.', name.n) == NULL;
+}
+
+bool image_host_is_local(const char *host)
+{
+    const char *end = host[0] == '[' ? strchr(host, ']') : strchr(host, ':');
+    struct nr_str name = {host, end ? (size_t)(end - host) : strlen(host)};
+    char text[IMAGE_HOST_BYTES];
+    struct in6_addr six;
+    struct in_addr four;
+
+    if (host[0] == '[') {
+        name.p++;
+        name.n -= name.n > 0;
+    }
+    (void)snprintf(text, sizeof(text), "%.*s", (int)name.n, name.p);
+    if (inet_pton(AF_INET6, text, &six) == 1)
+        return is_local_v6(&six);
+    if (inet_pton(AF_INET, text, &four) == 1)
+        return is_local_v4(ntohl(four.s_addr));
+    /* digits and dots that are no such address: a resolver may take them as one all the same */
+    return strspn(text, "0123456789abcdefxABCDEFX.") == name.n || has_local_zone(name);
 }

@@ -19,5 +19,8 @@ struct image_name {
 int image_name_parse(const char *text, struct image_name *ret, struct nr_err *err);
 /* A registry's name by itself: HOST[:PORT]; as `host` above into `out`. */
 int image_host_parse(const char *text, char out[static IMAGE_HOST_BYTES], struct nr_err *err);
+/* Does the name by itself (HOST[:PORT]) lead to this host or into a network of its own: an address that is not public, a name without a dot
+ * or in a zone that no public name is in? Whom a public name leads to is not asked. */
+bool image_host_is_local(const char *host);
 
 #endif

@@ -81,7 +81,7 @@ int fnmanager_open(const struct fnmanager_config *c, struct fnmanager **ret, str
     pthread_mutex_init(&m->composing, NULL);
     m->data_dir = nr_strdup(c->data_dir);
     m->native_image = nr_strdup(c->native_image);
-    m->registries = nr_strdup(c->registries ? c->registries : "any");
+    m->registries = nr_strdup(c->registries ? c->registries : "public");
     images_init(&m->images);
     r = open_parts(m, err);
     if (r == 0)

@@ -2,6 +2,7 @@
  * and is never shown nor logged. The Engine wants them as base64 (of the web's alphabet) of a JSON object in a header.
  */
 #include "common/base/json.h"
+#include "fnmanager/image_name.h"
 #include "fnmanager/images.h"
 #include "fnmanager/images_api.h"
 #include "fnmanager/manager.h"
@@ -82,7 +83,8 @@ void fnmanager_registry_auth(struct fnmanager *m, const char *account, const cha
 int registry_is_allowed(const struct fnmanager *m, const char *host, struct nr_err *err)
 {
     struct nr_str rest = nr_str_of(m->registries), one;
-    bool allowed = nr_str_eqz(rest, "any");
+    bool allowed =
+        nr_str_eqz(rest, "any") || (nr_str_eqz(rest, "public") && !image_host_is_local(host));
 
     while (!allowed && nr_str_split(&rest, ',', &one))
         allowed = nr_str_ieqz(one, host);

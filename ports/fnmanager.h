@@ -50,13 +50,13 @@ struct fnmanager_config {
     const char *
         secret_key_file; /* key of the secrets that must be readable again; NULL: "<data_dir>.secret.key" */
     bool dev_keys;         /* the public pair; loopback only (the daemon checks) */
-    bool catalog; /* the packages of whisk.system are made, and brought up to date */
+    bool catalog;          /* the packages of whisk.system are made, and brought up to date */
     int64_t memory_max_mb; /* of the node */
     int64_t keep_versions; /* published versions of a function; older ones go; 0: all */
     int64_t keep_versions_days, keep_retired_days; /* 0: for ever */
     const struct node *node; /* kept: cores and GPUs; NULL: neither is known */
     const char *
-        registries; /* that own images may come from: "any", "none", hosts with commas; NULL: any */
+        registries; /* that own images may come from: "public" (none that leads to this host or into a private network), "any", "none", hosts with commas; NULL: public */
     /* Begins a call of ports/image.h; any thread. NULL: own images are taken as they are named, and looked for by the first call. */
     void (*image)(void *arg, struct image_call *c);
     const struct grant_device

@@ -116,7 +116,7 @@ class Platform:
             self.log_start = log.tell()
             self.process = subprocess.Popen(
                 [BUILD / "naraed", "--listen=127.0.0.1:0", f"--data={self.data}",
-                 f"--run={self.run}", f"--docker={self.docker_of_naraed or self.docker}",
+                 f"--run={self.run}", f"--docker={self.docker_of_naraed or self.docker}", "--registries=any",
                  *self.options, *more],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.pid = self.process.pid

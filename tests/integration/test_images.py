@@ -247,6 +247,16 @@ def test_registries_can_be_limited(start_platform, public, made):
     assert deploy(own, "f", made["one"]).status == 200  # of this host
 
 
+def test_without_a_word_only_public_registries_are_asked(start_platform, public, made):
+    """A reference sends the Engine, which sits in the host's network, wherever it leads."""
+    reference, _ = public.push("team/inside:1", made["one"])
+    own = start_platform("--stems=off", "--registries=public")
+    for image in (reference, "localhost:1/a:1", "169.254.169.254/a:1", "registry:5000/a:1", "127.1:1/a:1"):
+        for reply in (own.request("POST", "/narae/v1/images", {"reference": image}), deploy(own, "f", image)):
+            assert reply.status == 403 and "--registries is public" in reply.error, (image, reply)
+
+
+
 # ---- accounts ---------------------------------------------------------------------------------------------------------
 
 @pytest.fixture

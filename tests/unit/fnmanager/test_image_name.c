@@ -13,6 +13,45 @@
 
 #define HEX64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
+/* Where the Engine could be sent to by a reference. */
+static void hosts_that_are_not_public(void **state)
+{
+    static const char *const local[] = {"localhost",
+                                        "registry",
+                                        "registry:5000",
+                                        "127.0.0.1:5000",
+                                        "10.1.2.3",
+                                        "172.16.0.1",
+                                        "172.31.255.255:80",
+                                        "192.168.1.1",
+                                        "169.254.169.254",
+                                        "100.64.0.1",
+                                        "0.0.0.0",
+                                        "224.0.0.1",
+                                        "255.255.255.255",
+                                        "[::1]:5000",
+                                        "[fe80::1]",
+                                        "[fd00::1]:443",
+                                        "[::ffff:10.0.0.1]",
+                                        "[2002:7f00:1::]",
+                                        "metadata.internal",
+                                        "printer.local",
+                                        "0x7f.1",
+                                        "127.1",
+                                        "2130706433"};
+    static const char *const public[] = {
+        "docker.io",      "registry.example:5000", "8.8.8.8",           "172.32.0.1",
+        "100.128.0.1:80", "[2606:4700::1]:443",    "9.registry.example"};
+
+    (void)state;
+    for (size_t i = 0; i < nr_countof(local); i++)
+        if (!image_host_is_local(local[i]))
+            fail_msg("%s is taken for public", local[i]);
+    for (size_t i = 0; i < nr_countof(public); i++)
+        if (image_host_is_local(public[i]))
+            fail_msg("%s is taken for local", public[i]);
+}
+
 static void a_reference_is_written_as_the_engine_does(void **state)
 {
     static const struct {
@@ -139,6 +178,7 @@ static void a_pin_replaces_what_was_there(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hosts_that_are_not_public),
         cmocka_unit_test(a_reference_is_written_as_the_engine_does),
         cmocka_unit_test(what_is_none_is_refused),
         cmocka_unit_test(lengths_have_ceilings),
