@@ -35,7 +35,8 @@ struct fnmanager {
     struct images images;
     _Atomic uint64_t revision; /* the last one given out */
     pthread_mutex_t retrying;  /* who changes a function that others change at the same time */
-    pthread_mutex_t composing; /* who gives a sequence its components: two at once could close a circle */
+    pthread_mutex_t
+        composing; /* who gives a sequence its components: two at once could close a circle */
     _Atomic int64_t
         window_ms; /* wall clock: when to look for update windows that end; 0: none is open */
     nr_counter swept;

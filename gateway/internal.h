@@ -68,7 +68,7 @@ enum route_flag {
     ROUTE_ALWAYS = 1,   /* answered before ready and while stopping */
     ROUTE_ANY_TAIL = 2, /* the pattern is only the beginning */
     ROUTE_UNLISTED = 4, /* no part of a 405 */
-    ROUTE_WEB = 8, /* of functions, not of the platform: with the CORS headers of web actions */
+    ROUTE_WEB = 8,     /* of functions, not of the platform: with the CORS headers of web actions */
     ROUTE_SHARED = 16, /* another account's namespace goes through: whoever is called judges it */
 };
 

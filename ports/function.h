@@ -74,7 +74,8 @@ struct function {
     /* Unique in this installation; a new one with every change. Called through a binding or by another account, or out of a package with
      * parameters, it has one of its own, so that its containers are shared with nobody else's. */
     uint64_t revision;
-    uint64_t stored; /* revision of what is stored, from which it was made; the same but for these reasons */
+    uint64_t
+        stored; /* revision of what is stored, from which it was made; the same but for these reasons */
     char *account; /* in whose name it runs: the owner's, or of who calls a shared one */
     char *package; /* as it is called; "" when it is in none */
     char *name;
