@@ -128,7 +128,7 @@ int swagger_path_check(struct nr_str path, bool is_base, struct nr_err *err)
                           path.n ? path.p : "");
     rest.p++;
     rest.n--;
-    if (rest.n > 0 && rest.p[rest.n - 1] == '/')
+    if (rest.n > 1 && rest.p[rest.n - 1] == '/')
         rest.n--;
     while (rest.n > 0 && nr_str_split(&rest, '/', &word)) {
         if (!word_is_good(word, &braces))
