@@ -60,10 +60,8 @@ static void send_reply(struct web_call *w)
     } else {
         q->status = r->status;
         q->body = nr_buf_str(&r->body);
-        if (r->type.n) {
-            nr_buf_addc(&r->type, '\0');
+        if (r->type.n)
             q->media_type = r->type.p;
-        }
         q->own_cors |= r->own_cors;
         if (r->head.n)
             request_line(q, nr_buf_str(&r->head));

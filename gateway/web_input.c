@@ -15,6 +15,8 @@
 #include "ports/final.h"
 
 #define FIELDS_MAX 10000
+/* A body up to this fits, whatever it is, unless there is no memory. */
+#define SMALL_BYTES (128 << 10)
 #define RESERVED "__ow_"
 
 #define DEFINES_TEXT "Request defines parameters that are not allowed (e.g., reserved properties)."
@@ -396,6 +398,8 @@ int web_input_write(const struct web_input *in, struct nr_buf *out, struct nr_er
     if (status == 0)
         write_request(&w);
     nr_buf_addc(out, '}');
+    if (status == 0 && out->failed && in->http->body.n <= SMALL_BYTES)
+        status = refuse(&w, 503, UNAVAILABLE_TEXT);
     if (status == 0 && out->failed) {
         (void)nr_err_set(err, NR_ETOOBIG,
                          "Request larger than allowed: as parameters it is above %d bytes.",

@@ -13,6 +13,7 @@
 #include "common/base/json_walk.h"
 #include "gateway/media.h"
 
+#define TYPE_MAX_BYTES 1024
 #define NOT_HTTP "Response is not valid 'message/http'."
 #define NOT_JSON "Response is not valid 'application/json'."
 #define NOT_HTML "Response is not valid 'text/html'."
@@ -224,7 +225,8 @@ static bool add_header(struct web_reply *r, struct nr_str name, struct nr_str va
         return false;
     if (nr_str_ieqz(name, "content-type")) {
         nr_buf_reset(&r->type, 0);
-        return nr_json_kind_of(value) == NR_JSON_STRING && add_scalar(&r->type, value);
+        return nr_json_kind_of(value) == NR_JSON_STRING && add_scalar(&r->type, value) &&
+               r->type.n <= TYPE_MAX_BYTES;
     }
     if (is_left_out(name))
         return true;
@@ -376,11 +378,12 @@ void web_reply_write(enum web_extension extension, struct nr_str result, bool er
 {
     static const char *const names[] = {"error"};
     struct nr_str value = result, found;
+    char *end;
 
     *ret = (struct web_reply){.status = 200};
     nr_buf_init(&ret->head, WEB_HEAD_MAX_BYTES);
     nr_buf_init(&ret->body, WEB_BODY_MAX_BYTES);
-    nr_buf_init(&ret->type, 1024);
+    nr_buf_init(&ret->type, TYPE_MAX_BYTES + 32);
     if (nr_json_scan(result) == NR_JSON_BAD) {
         refuse(ret, 400, "There was an error processing your request.");
         return;
@@ -397,8 +400,10 @@ void web_reply_write(enum web_extension extension, struct nr_str result, bool er
         refuse(ret, 404, NO_PROPERTY);
     else
         projections[extension](value, ret);
-    if (ret->body.failed)
-        refuse(ret, 400, "There was an error processing your request.");
+    if ((end = nr_buf_room(&ret->type, 1)) != NULL)
+        *end = '\0';
+    if (end == NULL || ret->body.failed || ret->type.failed) /* they are within their ceilings */
+        refuse(ret, 503, UNAVAILABLE_TEXT);
 }
 
 void web_reply_fini(struct web_reply *r)

@@ -15,7 +15,7 @@ struct web_reply {
     const char *refusal; /* NULL, or the text of an error of this status (lent by the program) */
     struct nr_buf head;  /* header lines */
     struct nr_buf body;
-    struct nr_buf type; /* Content-Type; n == 0: the body is empty */
+    struct nr_buf type; /* Content-Type, a NUL behind it; n == 0: the body is empty */
     unsigned own_cors;  /* enum cors_line: what is in head */
 };
 

@@ -7,6 +7,9 @@
 #include <cmocka.h>
 
 #include "common/base/json.h"
+#include "common/base/mem.h"
+#include "gateway/web_input.h"
+#include "gateway/web_reply.h"
 
 #define WEB "/api/v1/web/shop/default/hello"
 #define KEY "authorization: " GOOD_HEADER "\n"
@@ -473,6 +476,92 @@ static void test_headers_of_the_request(void **state)
     fakes_close(f);
 }
 
+/* What an API route's path holds wins over all that is said of the same name. */
+static void test_parameters_of_a_route(void **state)
+{
+    static const struct web_parameter more[] = {{NR_STR("id"), NR_STR("7")},
+                                                {NR_STR("kind"), NR_STR("a \"b\"")}};
+    static const struct {
+        const char *query, *type, *body, *members;
+    } rows[] = {
+        {"", NULL, "", "{\"id\":\"7\",\"kind\":\"a \\\"b\\\"\",\"__ow_method\""},
+        {"id=1&x=2&id=3", NULL, "", "{\"x\":\"2\",\"id\":\"7\","},
+        {"x=2", "application/json", "{\"id\":1,\"x\":3,\"\\u0069d\":2}",
+         "{\"x\":3,\"id\":\"7\",\"kind\""},
+        {"", "application/x-www-form-urlencoded", "id=1&y=2", "{\"y\":\"2\",\"id\":\"7\","},
+    };
+
+    for (size_t i = 0; i < nr_countof(rows); i++) {
+        struct nr_http_req *r = nr_alloc(sizeof(*r));
+        const struct web_input in = {
+            .http = r, .path = NR_STR("/x"), .more = more, .more_count = 2};
+        struct nr_err err = {0};
+        struct nr_buf out;
+
+        r->query = nr_str_of(rows[i].query);
+        r->body = nr_str_of(rows[i].body);
+        if (rows[i].type)
+            r->headers[r->header_count++] =
+                (struct nr_http_header){NR_STR("content-type"), nr_str_of(rows[i].type)};
+        nr_buf_init(&out, WEB_INPUT_MAX_BYTES);
+        assert_int_equal(web_input_write(&in, &out, &err), 0);
+        nr_buf_addc(&out, '\0');
+        if (strncmp(out.p, rows[i].members, strlen(rows[i].members)) != 0)
+            fail_msg("%s\ndoes not begin with\n%s", out.p, rows[i].members);
+        nr_buf_fini(&out);
+        free(r);
+    }
+}
+
+/* Without memory a request is refused as one that may come again, wherever it ran out. */
+static void test_no_memory(void **state)
+{
+    static const char body[] = "{\"\\u0061\":[1,2,3],\"b\":{\"c\":\"d\"}}";
+    static const char result[] = "{\"headers\":{\"a\":[\"b\",\"c\"]},\"body\":{\"a\":1}}";
+    struct nr_http_req *r = nr_alloc(sizeof(*r));
+    const struct web_input in = {.http = r};
+    int refused = 0;
+
+    r->query = NR_STR("x=1&y=%20");
+    r->body = (struct nr_str){body, sizeof(body) - 1};
+    r->headers[r->header_count++] =
+        (struct nr_http_header){NR_STR("content-type"), NR_STR("application/json")};
+    for (long n = 1;; n++) {
+        struct nr_err err = {0};
+        struct nr_buf out;
+
+        nr_buf_init(&out, WEB_INPUT_MAX_BYTES);
+        nr_mem_fail_at(n, 1);
+        int status = web_input_write(&in, &out, &err);
+        bool reached = nr_mem_tries() >= n;
+
+        nr_mem_fail_at(0, 0);
+        assert_true(status == 0 || (status == 503 && err.text[0]));
+        if (status == 0)
+            assert_int_equal(nr_json_scan(nr_buf_str(&out)), NR_JSON_OBJECT);
+        refused += status != 0;
+        nr_buf_fini(&out);
+        if (!reached)
+            break;
+    }
+    assert_true(refused > 2);
+    for (long n = 1;; n++) {
+        struct web_reply reply;
+
+        nr_mem_fail_at(n, 1);
+        web_reply_write(WEB_HTTP, (struct nr_str){result, sizeof(result) - 1}, false, &reply);
+        bool reached = nr_mem_tries() >= n;
+
+        nr_mem_fail_at(0, 0);
+        assert_true(reply.refusal != NULL ||
+                    (!reply.head.failed && !reply.body.failed && !reply.type.failed));
+        web_reply_fini(&reply);
+        if (!reached)
+            break;
+    }
+    free(r);
+}
+
 static void test_large_input(void **state)
 {
     struct fakes *f = fakes_open();
@@ -607,6 +696,7 @@ static const struct output_row output_rows[] = {
     {".text", "{\"body\":[1,2]}", 200, "[1, 2]", "Content-Type: text/plain"},
     {".text", "{\"text\":5}", 200, "5", "Content-Type: text/plain"},
     {".text", "{\"text\":null}", 200, "null", "Content-Type: text/plain"},
+    {".text", "[1, 2]", 200, "[1, 2]", "Content-Type: text/plain"},
     {".text", "{\"other\":1}", 404, "Response does not include requested property.", ""},
 };
 
@@ -738,6 +828,8 @@ int main(void)
         cmocka_unit_test(test_input),
         cmocka_unit_test(test_raw_input),
         cmocka_unit_test(test_headers_of_the_request),
+        cmocka_unit_test(test_parameters_of_a_route),
+        cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_large_input),
         cmocka_unit_test(test_output),
         cmocka_unit_test(test_other_ends),
