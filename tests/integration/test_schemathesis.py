@@ -23,15 +23,21 @@ RUNS = """
 include-operation-id = ["invokeAction", "invokeActionInPackage"]
 checks.not_a_server_error.expected-statuses = ["2xx", "4xx", "502"]
 """
-# The names of what this module makes, so that requests meet things that are there.
+# The names of what this module makes, so that requests meet things that are there. The seed makes and deletes them in one order.
 THERE = """
 [parameters]
 "path.namespace" = "_"
 "path.package" = ["pack", "none"]
-"path.name" = ["hello", "other", "line"]
+"path.name" = ["hello", "other"]
 "path.function" = ["hello", "other"]
 "path.account" = ["tenant", "other"]
 "path.number" = [1, 2]
+[[operations]]
+include-tag = "triggers"
+parameters = { "path.name" = ["trigger", "new-trigger"] }
+[[operations]]
+include-tag = "rules"
+parameters = { "path.name" = ["rule", "new-rule"] }
 """
 
 
@@ -48,19 +54,22 @@ def platform(tmp_path_factory):
             for name in ("hello", "other"):
                 body = {"exec": {"kind": "python:3", "code": HELLO["python:3"]}}
                 assert p.request("PUT", f"actions/{name}", body, auth=auth).status == 200
+        for path, body in (("packages/pack", {}), ("actions/pack/hello", body), ("triggers/trigger", {}),
+                           ("rules/rule", {"trigger": "/_/trigger", "action": "/_/pack/hello"})):
+            assert p.request("PUT", path, body).status == 200, path
         yield p
         p.stop()
     finally:
         p.discard()
 
 
-def run(platform, folder, document, auth, settings, *options, cases):
+def run(platform, folder, document, auth, settings, *options, cases, checks=CHECKS):
     """Every generated case passes, and there were at least so many."""
     assert pathlib.Path(ST).is_file(), f"no schemathesis at {ST}: pip install schemathesis"
     (folder / "schemathesis.toml").write_text(settings)
     ran = subprocess.run(
         [ST, "run", document, "--url", platform.url + ("/api/v1" if "narae" not in document else ""), "--auth", auth, "--seed", SEED,
-         "--checks", CHECKS, "--phases", "coverage,fuzzing", "--continue-on-failure", "--no-color", "--warnings", "off",
+         "--checks", checks, "--phases", "coverage,fuzzing", "--continue-on-failure", "--no-color", "--warnings", "off",
          "--generation-database", "none", "--exclude-operation-id", "importAccount", "--suppress-health-check", "all", *options],
         cwd=folder, capture_output=True, text=True, timeout=300 * SLOW)
     text = ran.stdout + ran.stderr
@@ -71,20 +80,22 @@ def run(platform, folder, document, auth, settings, *options, cases):
 
 
 def test_the_openwhisk_document_with_anything(platform, tmp_path):
-    run(platform, tmp_path, platform.url + "/api/v1/api-docs", platform.auth, RUNS, "-n", "20", cases=1500)
+    run(platform, tmp_path, platform.url + "/api/v1/api-docs", platform.auth, RUNS, "-n", "8", cases=1000)
 
 
 def test_the_openwhisk_document_with_what_is_there(platform, tmp_path):
-    run(platform, tmp_path, platform.url + "/api/v1/api-docs", platform.auth, THERE + RUNS, "-n", "20", cases=1000)
+    run(platform, tmp_path, platform.url + "/api/v1/api-docs", platform.auth, THERE + RUNS, "-n", "8", cases=1000)
 
 
 def test_the_document_of_narae(platform, tmp_path):
     """With the administrator's key; archives and images have tests of their own, and an import may take as long as it likes."""
-    run(platform, tmp_path, platform.url + "/narae/v1/openapi.json", platform.admin_auth, THERE, "-n", "10", cases=1000)
+    run(platform, tmp_path, platform.url + "/narae/v1/openapi.json", platform.admin_auth, THERE, "-n", "5", cases=1000)
 
 
 @pytest.mark.skipif("NARAE_SWAGGER" not in os.environ, reason="no other document was named")
 def test_another_document_of_the_openwhisk_api(platform, tmp_path):
+    """It need not list every status."""
     document = json.loads(pathlib.Path(os.environ["NARAE_SWAGGER"]).read_text())
     assert document["swagger"] == "2.0"
-    run(platform, tmp_path, os.environ["NARAE_SWAGGER"], platform.auth, THERE + RUNS, "-n", "20", cases=500)
+    run(platform, tmp_path, os.environ["NARAE_SWAGGER"], platform.auth, THERE, "-n", "20", cases=500,
+        checks="not_a_server_error,response_schema_conformance")
