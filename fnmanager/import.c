@@ -79,19 +79,6 @@ static void tell_function(struct reader *r)
     tell(r, "function", name, &r->why);
 }
 
-static int check_place(struct reader *r, struct nr_str account)
-{
-    struct nr_str package = nr_str_of(r->now.f.package), name = nr_str_of(r->now.f.name);
-    int e = package.n != 0 ? metadata_package(r->m->db, account, package)
-                           : metadata_name_free(r->m->db, account, name);
-
-    if (e == NR_ENOENT)
-        return nr_err_set(&r->why, e, "The package '%s' does not exist.", r->now.f.package);
-    if (e == NR_EEXIST)
-        return nr_err_set(&r->why, e, TEXT_OTHER_COLLECTION);
-    return e < 0 ? nr_err_set(&r->why, e, TEXT_INTERNAL) : 0;
-}
-
 static int pin_image(struct reader *r, const char *account, const char *image, char **ret_pin)
 {
     uint64_t from_ms = nr_mono_ms();
@@ -133,7 +120,7 @@ static int store_function(struct reader *r)
 
     if (r->why.code != 0)
         return r->why.code;
-    if ((e = imported_is_whole(&r->now, &r->why)) < 0 || (e = check_place(r, r->call->name)) < 0)
+    if ((e = imported_is_whole(&r->now, &r->why)) < 0)
         return e;
     for (size_t i = 0; i < r->now.f.versions; i++) {
         r->now.f.version[i].revision = fnmanager_next_revision(r->m);
@@ -143,6 +130,8 @@ static int store_function(struct reader *r)
     e = metadata_import(r->m->db, r->call->name, &r->now.f, handler_actor(r->call), &r->why);
     if (e == NR_EEXIST)
         return nr_err_set(&r->why, e, "There is a function of this name already.");
+    if (e == NR_ENOENT)
+        return nr_err_set(&r->why, e, "The package '%s' does not exist.", r->now.f.package);
     return e < 0 ? nr_err_set(&r->why, e, "%s", e == NR_ENOSPC ? TEXT_NO_SPACE : TEXT_INTERNAL) : 0;
 }
 

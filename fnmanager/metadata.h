@@ -68,11 +68,6 @@ struct fn_list {
 };
 int metadata_list(struct nr_db *db, const struct fn_list *q);
 
-/* 0 when the package is there, else NR_ENOENT or an error. */
-int metadata_package(struct nr_db *db, struct nr_str account, struct nr_str package);
-/* 0 when no package, trigger or rule has this name, else NR_EEXIST or an error. */
-int metadata_name_free(struct nr_db *db, struct nr_str account, struct nr_str name);
-
 /* The last revision that was given out, into *ret. */
 int metadata_revision(struct nr_db *db, uint64_t *ret);
 

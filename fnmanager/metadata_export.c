@@ -7,6 +7,8 @@
 #include "common/base/json.h"
 #include "fnmanager/lifecycle.h"
 #include "fnmanager/metadata_audit.h"
+#include "fnmanager/metadata_names.h"
+#include "fnmanager/metadata_packages.h"
 #include "fnmanager/metadata_sql.h"
 #include "fnmanager/quota.h"
 
@@ -244,6 +246,10 @@ static int import_run(sqlite3 *db, struct nr_db_job *job)
     int64_t id = 0;
     int r = quota_begin(db, j->account, &mark, j->err);
 
+    if (r == 0)
+        r = line.object.package.n != 0
+                ? sql_package_open(db, j->account, line.object.package)
+                : sql_name_free(db, j->account, line.object.name, NAME_OF_FUNCTION, j->err);
     if (r == 0)
         r = put_function(db, j, line.at_ms, &id);
     for (size_t i = 0; r == 0 && i < j->f->versions; i++)

@@ -1,4 +1,4 @@
-/* The short questions and changes of the Meta Registry: does a name exist, who uses a folder, what is garbage.
+/* The short questions and changes of the Meta Registry: the last revision, who uses a folder, what is garbage.
  * Each is one statement with at most two texts and a number, so one job struct serves all.
  */
 #include "common/base/mem.h"
@@ -42,41 +42,6 @@ static int change(sqlite3 *db, struct short_job *j, sqlite3_stmt *s)
     int r = ask(db, j, s, false);
 
     return r == NR_ENOENT ? 0 : r;
-}
-
-static int package_run(sqlite3 *db, struct nr_db_job *job)
-{
-    struct short_job *j = nr_container_of(job, struct short_job, job);
-
-    return ask(db, j, nr_db_prepare(db, "SELECT id FROM packages WHERE account = ?1 AND name = ?2"),
-               false);
-}
-
-int metadata_package(struct nr_db *db, struct nr_str account, struct nr_str package)
-{
-    struct short_job j = {.job = {.run = package_run}, .a = account, .b = package};
-
-    return nr_db_read_wait(db, &j.job);
-}
-
-static int name_run(sqlite3 *db, struct nr_db_job *job)
-{
-    struct short_job *j = nr_container_of(job, struct short_job, job);
-    int r =
-        ask(db, j,
-            nr_db_prepare(db, "SELECT 1 FROM packages WHERE account = ?1 AND name = ?2"
-                              " UNION ALL SELECT 1 FROM triggers WHERE account = ?1 AND name = ?2"
-                              " UNION ALL SELECT 1 FROM rules WHERE account = ?1 AND name = ?2"),
-            false);
-
-    return r == 0 ? NR_EEXIST : r == NR_ENOENT ? 0 : r;
-}
-
-int metadata_name_free(struct nr_db *db, struct nr_str account, struct nr_str name)
-{
-    struct short_job j = {.job = {.run = name_run}, .a = account, .b = name};
-
-    return nr_db_read_wait(db, &j.job);
 }
 
 static int revision_run(sqlite3 *db, struct nr_db_job *job)

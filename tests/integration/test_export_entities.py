@@ -139,3 +139,13 @@ def test_what_is_no_document_is_left_out(platform, admin, full, name, content):
     reply = import_into(platform, "y-part", packed({**files, name: content, "narae-end.json": end}), key)
     assert reply.status == 200, reply
     assert any("entity" in r for r in reply.json["refused"]), reply
+
+
+@pytest.mark.parametrize("package", ["none", "b"])
+def test_no_function_comes_into_what_is_no_package(platform, admin, full, package):
+    files = unpacked(export(platform, "y-from", full))
+    key = admin.create("y-part")
+    reply = import_into(platform, "y-part", packed(change(files, "functions/1/function.json", lambda d: d.update(package=package))), key)
+    refused = {r.get("function"): r["error"] for r in reply.json["refused"]}
+    assert refused[f"{package}/f"] == f"The package '{package}' does not exist.", reply
+    assert [a["name"] for a in platform.request("GET", "actions", auth=key).json] == ["g"]

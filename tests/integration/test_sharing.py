@@ -2,6 +2,7 @@
 import json
 
 import pytest
+from conftest import within
 
 NS = "/api/v1/namespaces"
 CANARY = "canary-of-the-owner"
@@ -245,3 +246,24 @@ def test_changes_of_the_owner_are_seen_at_once(tenants):
     owner.must("DELETE", "packages/turns?force=true")
     assert [other.call(w).status for w in ways] == [403, 403]
     assert other.ask("DELETE", "packages/turns").status == 200
+
+
+def test_an_account_that_leaves_takes_what_it_shared(tenants, session_platform):
+    _, other = tenants
+    leaves = Tenant(session_platform, "sharing-leaves")
+    leaves.must("PUT", "packages/lib", {"publish": True})
+    leaves.must("PUT", "actions/lib/it", NATIVE)
+    other.must("PUT", "packages/leaves", {"binding": {"namespace": leaves.name, "name": "lib"}})
+    ways = [f"{NS}/{leaves.name}/actions/lib/it", "actions/leaves/it"]
+    assert [other.call(w).status for w in ways] == [200, 200]
+    gone = session_platform.request("DELETE", f"/narae/v1/accounts/{leaves.name}", auth=session_platform.admin_auth)
+    assert gone.status == 202
+    within(60, "the account is gone", lambda: session_platform.request(
+        "GET", f"/narae/v1/accounts/{leaves.name}", auth=session_platform.admin_auth).status == 404)
+    assert [other.call(w).status for w in ways] == [403, 403]
+    again = Tenant(session_platform, leaves.name)  # another owner of the name
+    again.must("PUT", "packages/lib", {})
+    again.must("PUT", "actions/lib/it", NATIVE)
+    assert [other.call(w).status for w in ways] == [403, 403]
+    session_platform.request("DELETE", f"/narae/v1/accounts/{leaves.name}", auth=session_platform.admin_auth)
+    other.must("DELETE", "packages/leaves")
