@@ -138,7 +138,8 @@ void preenv_gone(struct preenv *p, struct fn_key key)
         if (i > 0 || !p->busy) {
             remove_at(p, i);
         } else {
-            p->queue[i].gone = p->cancel = true;
+            p->queue[i].gone = true;
+            p->cancel = true;
             p->tester->cut(p->tester);
         }
     }
