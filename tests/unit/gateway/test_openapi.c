@@ -15,7 +15,7 @@
 static json_t *document(void)
 {
     struct nr_err err = {0};
-    json_t *j = nr_json_parse(openapi_document(), &err);
+    json_t *j = nr_json_parse(openapi_document(OPENAPI_NARAE), &err);
 
     if (j == NULL)
         fail_msg("%s", err.text);
