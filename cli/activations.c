@@ -20,18 +20,29 @@ json_t *cli_annotation(const json_t *entity, const char *key)
     return NULL;
 }
 
+/* The record of a trigger: it does not last, and so has no end. */
+static bool is_fire(const json_t *row)
+{
+    return json_object_get(row, "start") && json_object_get(row, "end") == NULL;
+}
+
 /* How it started. Records of earlier releases tell only whether code was loaded. */
 static void write_start(const json_t *row, struct nr_buf *out)
 {
     const char *told = json_string_value(cli_annotation(row, "narae.start"));
 
     nr_buf_adds(out, told                              ? strcmp(told, "none") == 0 ? "-" : told
+                     : is_fire(row)                    ? "-"
                      : cli_annotation(row, "initTime") ? "cold"
                                                        : "warm");
 }
 
 static void write_kind(const json_t *row, struct nr_buf *out)
 {
+    if (is_fire(row)) {
+        nr_buf_adds(out, "trigger");
+        return;
+    }
     cell_add(cli_annotation(row, "kind"), CELL_TEXT, out);
 }
 

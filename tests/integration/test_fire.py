@@ -2,11 +2,12 @@
 import concurrent.futures
 import json
 import signal
+import subprocess
 import tempfile
 
 import pytest
 
-from conftest import Platform
+from conftest import BUILD, Platform
 from functions import ECHO
 
 SLEEP = "import time\n\ndef main(args):\n    time.sleep(args.get('s', 0))\n    return {'slept': args.get('s', 0)}\n"
@@ -270,6 +271,18 @@ def test_lists(own):
     assert own.request("GET", "activations?name=listed&count=true").json == {"activations": 2}
     since = own.request("GET", f"activations?name=listed&since={second['start']}").json
     assert second["activationId"] in [item["activationId"] for item in since]
+
+
+def test_people_see_what_was_fired(own):
+    trigger(own, "shown", {"shown-r": "/_/echo"})
+    record, lines = fired(own, "shown")
+    result_of(own, lines["guest/shown-r"])
+    narae = [BUILD / "narae", f"--apihost={own.url}", f"--auth={own.auth}"]
+    table = subprocess.run([*narae, "activations", "shown"], capture_output=True, text=True, check=True).stdout.splitlines()
+    row = table[1].split()
+    assert len(table) == 2 and row[2:] == [record["activationId"], "success", "shown", "-", "-", "-", "-", "trigger"]
+    logs = subprocess.run([*narae, "activation", "logs", record["activationId"]], capture_output=True, text=True, check=True).stdout
+    assert logs.splitlines() == record["logs"]
 
 
 def test_many_fires_at_once(own):
