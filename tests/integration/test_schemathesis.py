@@ -97,5 +97,10 @@ def test_another_document_of_the_openwhisk_api(platform, tmp_path):
     """It need not list every status."""
     document = json.loads(pathlib.Path(os.environ["NARAE_SWAGGER"]).read_text())
     assert document["swagger"] == "2.0"
-    run(platform, tmp_path, os.environ["NARAE_SWAGGER"], platform.auth, THERE, "-n", "20", cases=500,
+    names = THERE.replace("[[operations]]", """"path.packageName" = ["pack", "none"]
+"path.actionName" = ["hello", "other"]
+"path.triggerName" = ["trigger", "new-trigger"]
+"path.ruleName" = ["rule", "new-rule"]
+[[operations]]""", 1) + RUNS
+    run(platform, tmp_path, os.environ["NARAE_SWAGGER"], platform.auth, names, "-n", "20", cases=500,
         checks="not_a_server_error,response_schema_conformance")
