@@ -198,13 +198,35 @@ def test_records_of_another_account(history):
     assert history.request("GET", "activations", auth=theirs).json == []
 
 
+def test_every_kind_is_read_at_once(history):
+    """Whoever has an answer finds what it stands for: by its id and in the lists; and the steps with their sequence."""
+    assert history.request("PUT", "actions/both", {"exec": {"kind": "sequence", "components": ["/_/a", "/_/a"]}}).status == 200
+    history.put("web", "def main(args):\n    return {'body': 'hi'}\n", annotations=[{"key": "web-export", "value": True}])
+    history.put("conducts", "def main(args):\n    return {'params': {'done': True}} if 'greeting' in args else {'action': '/_/a'}\n",
+                annotations=[{"key": "conductor", "value": True}])
+    calls = {"a": lambda: history.invoke("a"), "both": lambda: history.invoke("both"), "conducts": lambda: history.invoke("conducts"),
+             "web": lambda: history.request("GET", "/api/v1/web/guest/default/web.http", auth=None)}
+    for _ in range(5):
+        for name, call in calls.items():
+            reply = call()
+            assert reply.status == 200, (name, reply)
+            record = history.request("GET", f"activations/{reply.activation}")
+            assert record.status == 200, (name, record)
+            assert reply.activation in ids(listed(history, f"?name={name}&limit=4"))  # a conductor's runs have its name
+            for step in record.json["logs"] if name in ("both", "conducts") else ():
+                found = history.request("GET", f"activations/{step}")
+                assert found.status == 200 and found.json["cause"] == reply.activation
+                assert {"key": "causedBy", "value": "sequence"} in found.json["annotations"]
+
+
 # ---- as clients poll
 
 def test_a_poll(history):
     """The newest one, and from then on what began at its start or after it, in full; nothing is missed, nothing comes twice."""
     newest = listed(history, "?docs=true&limit=1&skip=0")
-    since, seen = newest[0]["start"], {newest[0]["activationId"]}
-    called = []
+    since, called = newest[0]["start"], []
+    seen = set(ids(listed(history, f"?docs=true&limit=0&since={since}&skip=0")))
+    assert newest[0]["activationId"] in seen
     for n in range(5):
         called.append(history.invoke("a", {"name": f"polled {n}"}).activation)
         new = [item for item in listed(history, f"?docs=true&limit=0&since={since}&skip=0") if item["activationId"] not in seen]

@@ -177,6 +177,30 @@ def test_packages_and_bindings(own):
     assert own.request("GET", "activations?name=other%2Fecho").json == []
 
 
+def test_a_sequence(own):
+    own.put("add-1", "def main(args):\n    return {'n': args['n'] + 1}\n")
+    put(own, "actions/twice", {"exec": {"kind": "sequence", "components": ["/_/add-1", "/_/add-1"]}})
+    trigger(own, "counted", {"counted-r": "/_/twice"})
+    _, lines = fired(own, "counted", {"n": 5})
+    assert lines["guest/counted-r"]["action"] == "guest/twice"
+    assert result_of(own, lines["guest/counted-r"]) == {"n": 7}
+    record = own.record(lines["guest/counted-r"]["activationId"])
+    assert "cause" not in record and len(record["logs"]) == 2
+    for step in record["logs"]:
+        assert own.record(step)["cause"] == record["activationId"]
+
+
+def test_a_parameter_that_is_final(own):
+    """A trigger gives no function what it keeps for itself; the others of the same fire start."""
+    own.put("keeps", ECHO["python:3"], parameters=[{"key": "token", "value": "mine"}], annotations=[{"key": "final", "value": True}])
+    trigger(own, "gives", {"gives-r": "/_/keeps", "gives-other": "/_/echo"})
+    _, lines = fired(own, "gives", {"token": "yours"})
+    assert lines["guest/gives-r"]["error"] == "Request defines parameters that are not allowed (e.g., reserved properties)."
+    assert result_of(own, lines["guest/gives-other"])["token"] == "yours"
+    _, lines = fired(own, "gives", {"other": 1})
+    assert result_of(own, lines["guest/gives-r"])["token"] == "mine"
+
+
 def test_a_trigger_and_its_rules_change(own):
     """What a fire does is what its trigger and rules were when it came."""
     trigger(own, "moved", {"moved-r": "/_/echo"}, parameters=[{"key": "n", "value": 1}])
