@@ -33,6 +33,7 @@ enum cli_option {
     OPT_NAME,
     OPT_KIND,
     OPT_IMAGE,
+    OPT_SEQUENCE,
     OPT_MAIN,
     OPT_EXEC,
     OPT_NETWORK,

@@ -101,6 +101,17 @@ static void add_parameters(const struct cli *c, json_t *body)
     json_object_set_new(body, "parameters", list);
 }
 
+/* "a,pkg/b?version=3": each as the platform reads it. */
+static json_t *sequence_exec(const struct cli *c)
+{
+    struct nr_str rest = nr_str_of(c->text[OPT_SEQUENCE]), one;
+    json_t *components = json_array();
+
+    while (nr_str_split(&rest, ',', &one))
+        json_array_append_new(components, json_stringn(one.p, one.n));
+    return json_pack("{s:s,s:o}", "kind", "sequence", "components", components);
+}
+
 json_t *cli_deployment(struct cli *c, const char *path, struct nr_err *err)
 {
     json_t *exec = NULL, *body;
@@ -109,7 +120,14 @@ json_t *cli_deployment(struct cli *c, const char *path, struct nr_err *err)
         nr_err_set(err, NR_EINVAL, "--gpu-memory and --gpu-percentage are of a --gpu COUNT");
         return NULL;
     }
-    if (path == NULL && c->text[OPT_IMAGE])
+    if (c->text[OPT_SEQUENCE] && (path || c->text[OPT_IMAGE] || c->text[OPT_KIND])) {
+        nr_err_set(err, NR_EINVAL,
+                   "--sequence names functions: it takes no file, --image or --kind");
+        return NULL;
+    }
+    if (c->text[OPT_SEQUENCE])
+        exec = sequence_exec(c);
+    else if (path == NULL && c->text[OPT_IMAGE])
         exec = json_pack("{s:s,s:s}", "kind", "blackbox", "image", c->text[OPT_IMAGE]);
     else if (path && (exec = cli_source_exec(c, path, err)) == NULL)
         return NULL;
@@ -123,10 +141,11 @@ json_t *cli_deployment(struct cli *c, const char *path, struct nr_err *err)
     return body;
 }
 
-/* NAME --image IMAGE: nothing to upload. */
+/* NAME --image IMAGE, NAME --sequence A,B: nothing to upload. */
 static bool is_bare(const struct cli *c)
 {
-    return c->text[OPT_IMAGE] && c->argc == 1 && access(c->argv[0], F_OK) != 0;
+    return (c->text[OPT_SEQUENCE] && c->argc == 1) ||
+           (c->text[OPT_IMAGE] && c->argc == 1 && access(c->argv[0], F_OK) != 0);
 }
 
 /* --name, else NAME FILE as wsk has it, else what the file is called. */
@@ -215,6 +234,6 @@ int verb_deploy(struct cli *c)
     if (!c->text[OPT_WATCH])
         return deploy(c);
     if (is_bare(c))
-        return cli_fail("--watch: an image is no file to watch");
+        return cli_fail("--watch: an image or a sequence is no file to watch");
     return cli_watch(c, c->argv[c->argc - 1], deploy);
 }

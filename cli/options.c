@@ -27,6 +27,8 @@ const struct cli_option_row cli_options[OPT_COUNT] = {
                   "python:3, nodejs:18, native or blackbox instead of a guess"},
     [OPT_IMAGE] = {"image", 0, VALUE_TEXT, "IMAGE",
                    "own image that serves port 8080; needs a NAME, a FILE only if it wants code"},
+    [OPT_SEQUENCE] = {"sequence", 0, VALUE_TEXT, "FUNCTION,...",
+                      "what runs one after the other; needs a NAME and no FILE"},
     [OPT_MAIN] = {"main", 0, VALUE_TEXT, "ENTRY", "function to call"},
     [OPT_EXEC] = {"exec", 0, VALUE_CHOICE, "once|loop|direct", "how a native program is run"},
     [OPT_NETWORK] = {"network", 0, VALUE_CHOICE, "egress|none", "what it may reach"},
