@@ -95,7 +95,7 @@ def test_administration_needs_the_administrators_key(platform):
     ("GET", "activations/" + "0" * 32), ("GET", "activations/" + "0" * 32 + "/logs"),
     ("GET", "activations/" + "0" * 32 + "/result"), ("GET", "nothing"),
     ("GET", "/api/v1/namespaces/_"), ("GET", "/api/v1/namespaces/_/actions/a/b/c"),
-    ("GET", "/nothing/here"), ("GET", "/api/v1/api-docs"),
+    ("GET", "/nothing/here"), ("GET", "/api/v1/api-docs/more"),
 ])
 def test_unknown(platform, method, path):
     reply = platform.request(method, path)

@@ -35,6 +35,46 @@ def test_it_is_valid(document):
                 assert {"name", "in", "schema"} <= set(document.at(parameter))
 
 
+def test_the_document_of_the_openwhisk_api(platform):
+    """Swagger 2.0, for everybody; where a page of it is looked for there is the way to it."""
+    answer = platform.request("GET", "/api/v1/api-docs", auth=None)
+    assert answer.status == 200 and answer.headers["content-type"] == "application/json"
+    document = answer.json
+    assert document["swagger"] == "2.0" and document["basePath"] == "/api/v1" and document["info"]["version"] != "@VERSION@"
+    page = platform.request("GET", "/api/v1/docs", auth=None)
+    assert page.status == 302 and page.headers["location"] == "/api/v1/api-docs" and page.body == b""
+    assert platform.request("PUT", "/api/v1/api-docs").status == 405
+
+    identifiers = [operation["operationId"] for item in document["paths"].values() for operation in item.values()]
+    assert len(set(identifiers)) == len(identifiers)
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            assert operation["responses"] and "refusals" not in operation, path
+            named = [p["name"] for p in map(Document(document).at, operation["parameters"]) if p["in"] == "path"]
+            assert sorted(named) == sorted(part[1:-1] for part in path.split("/") if part.startswith("{")), path
+            if path.startswith("/namespaces"):
+                assert {"200", "400", "401", "403", "429", "500", "503"} - {"200"} <= set(operation["responses"]), path
+
+
+def test_objects_of_answers_are_closed(platform):
+    """Nothing is answered that a document does not name: `additionalProperties` is said of each object with properties."""
+    def open_objects(schema, where):
+        if isinstance(schema, dict):
+            if "properties" in schema and "additionalProperties" not in schema:
+                yield where
+            for key, value in schema.items():
+                yield from open_objects(value, f"{where}/{key}")
+        elif isinstance(schema, list):
+            for i, value in enumerate(schema):
+                yield from open_objects(value, f"{where}/{i}")
+    narae = platform.request("GET", V1 + "/openapi.json", auth=None).json["components"]["schemas"]
+    narae.pop("Document")  # the document itself, which is open by its nature
+    whisk = platform.request("GET", "/api/v1/api-docs", auth=None).json["definitions"]
+    put = {name for name in whisk if name.endswith("Put") or name == "RuleStatus"}  # bodies: what is not known is ignored there
+    assert list(open_objects(narae, "")) == []
+    assert list(open_objects({name: schema for name, schema in whisk.items() if name not in put}, "")) == []
+
+
 class Exchange:
     """Sends requests and judges each by the document."""
 

@@ -1,5 +1,5 @@
-/* The document and the table of routes tell the same story: each route below /narae/v1 is an operation, each operation is a route, and
- * what an operation names is defined. */
+/* The documents and the table of routes tell the same story: each route is an operation, each operation is a route, and what an operation
+ * names is defined. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,14 +12,19 @@
 
 #define BASE "/narae/v1/"
 
-static json_t *document(void)
+static json_t *read_document(enum openapi_which which)
 {
     struct nr_err err = {0};
-    json_t *j = nr_json_parse(openapi_document(OPENAPI_NARAE), &err);
+    json_t *j = nr_json_parse(openapi_document(which), &err);
 
     if (j == NULL)
         fail_msg("%s", err.text);
     return j;
+}
+
+static json_t *document(void)
+{
+    return read_document(OPENAPI_NARAE);
 }
 
 /* "/a/:b/c" and "/a/:b/c/?" as "/a/{b}/c". */
@@ -195,6 +200,112 @@ static void operations_have_names_of_their_own(void **state)
     assert_null(strchr(nr_json_string(json_object_get(j, "info"), "version"), '@'));
 }
 
+/* ---- /api/v1 ------------------------------------------------------------------------------------------------ */
+
+#define WHISK "/api/v1"
+
+/* What stands between braces does not matter: the document calls parts as OpenWhisk does. */
+static void shape_of(const char *path, char *out, size_t n)
+{
+    size_t at = 0;
+
+    for (const char *p = path; *p && at + 3 < n; p++) {
+        out[at++] = *p;
+        if (*p == '{')
+            p += strcspn(p + 1, "}");
+    }
+    out[at] = '\0';
+}
+
+/* The document's path for a pattern below /api/v1; false: not one that it tells of by itself. */
+static bool whisk_path(const struct route *r, char *out, size_t n)
+{
+    static const char managers[] = "/web/whisk.system/apimgmt/";
+    char path[256];
+
+    path_of(r->pattern, path, sizeof(path));
+    if (strncmp(path, WHISK, strlen(WHISK)) != 0 || r->method == NR_HTTP_OPTIONS)
+        return false;
+    const char *rest = path + strlen(WHISK);
+
+    if (strncmp(rest, managers, strlen(managers)) == 0 && strstr(rest, ".http") == NULL)
+        return false; /* the same without its suffix */
+    shape_of(*rest ? rest : "/", out, n);
+    return true;
+}
+
+static const char *whisk_method(const struct route *r)
+{
+    return r->method == NR_HTTP_HEAD ? "head" : r->method == NR_HTTP_PATCH ? "patch" : method_of(r);
+}
+
+static bool whisk_operation(json_t *j, const char *shape, const char *method)
+{
+    json_t *operations;
+    const char *path;
+
+    json_object_foreach(json_object_get(j, "paths"), path, operations) {
+        char own[256];
+
+        shape_of(path, own, sizeof(own));
+        if (strcmp(own, shape) == 0 && json_object_get(operations, method))
+            return true;
+    }
+    return false;
+}
+
+static void each_route_of_openwhisk_is_an_operation(void **state)
+{
+    nr_auto_json json_t *j = read_document(OPENAPI_SWAGGER);
+    char shape[256];
+    unsigned count = 0;
+
+    (void)state;
+    for (size_t i = 0; i < route_count(); i++) {
+        if (!whisk_path(&routes[i], shape, sizeof(shape)))
+            continue;
+        count++;
+        if (!whisk_operation(j, shape, whisk_method(&routes[i])))
+            fail_msg("swagger.json does not tell of %s %s", whisk_method(&routes[i]), shape);
+    }
+    assert_true(count > 30);
+}
+
+static bool is_whisk_route(const char *shape, const char *method, bool open)
+{
+    for (size_t i = 0; i < route_count(); i++) {
+        char own[256];
+
+        if (whisk_path(&routes[i], own, sizeof(own)) && strcmp(own, shape) == 0 &&
+            strcmp(whisk_method(&routes[i]), method) == 0)
+            return (routes[i].scope == 0) == open;
+    }
+    return false;
+}
+
+static void each_operation_of_openwhisk_is_a_route(void **state)
+{
+    nr_auto_json json_t *j = read_document(OPENAPI_SWAGGER);
+    json_t *operations, *operation;
+    const char *path, *method;
+    unsigned count = 0;
+
+    (void)state;
+    json_object_foreach(json_object_get(j, "paths"), path, operations) {
+        json_object_foreach(operations, method, operation) {
+            const json_t *security = json_object_get(operation, "security");
+            char shape[256];
+
+            shape_of(path, shape, sizeof(shape));
+            if (!is_whisk_route(shape, method, security && json_array_size(security) == 0))
+                fail_msg("swagger.json tells of %s %s, which is no route, or not for everybody",
+                         method, path);
+        }
+    }
+    check_references(j, j, &count);
+    assert_true(count > 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +314,8 @@ int main(void)
         cmocka_unit_test(parts_of_paths_are_parameters),
         cmocka_unit_test(references_lead_somewhere),
         cmocka_unit_test(operations_have_names_of_their_own),
+        cmocka_unit_test(each_route_of_openwhisk_is_an_operation),
+        cmocka_unit_test(each_operation_of_openwhisk_is_a_route),
     };
 
     return cmocka_run_group_tests_name("gateway/openapi", tests, NULL, NULL);
