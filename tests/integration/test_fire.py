@@ -1,5 +1,6 @@
 """Triggers are fired: what the caller sees, what each rule's function is given, and what the record says of every rule."""
 import concurrent.futures
+import http.client
 import json
 import signal
 import subprocess
@@ -7,7 +8,7 @@ import tempfile
 
 import pytest
 
-from conftest import BUILD, Platform
+from conftest import BUILD, Platform, within
 from functions import ECHO
 
 SLEEP = "import time\n\ndef main(args):\n    time.sleep(args.get('s', 0))\n    return {'slept': args.get('s', 0)}\n"
@@ -321,23 +322,42 @@ def test_many_fires_at_once(own):
     assert own.metric("narae_accepted_drift") == 0
 
 
-def test_a_kill_after_the_202(start_platform):
-    """What a fire promised is there after a kill: its record, and a record of every call."""
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "stop"])
+def test_an_end_under_fires(start_platform, end):
+    """What a 202 promised is there after the platform's end: the record of the trigger, and a record of each call. What had none left nothing."""
     own = start_platform()
     own.put("slow", SLEEP)
     assert own.invoke("slow").status == 200
-    trigger(own, "t", {f"r{n}": "/_/slow" for n in range(4)})
-    reply = fire(own, "t", {"s": 1})
-    assert reply.status == 202
-    own.process.send_signal(signal.SIGKILL)
-    own.process.wait()
+    trigger(own, "t", {f"r{n}": "/_/slow" for n in range(3)})
+    taken = []
+
+    def fire_on():
+        try:
+            while True:
+                reply = fire(own, "t", {"s": 0.05})
+                if reply.status != 202:
+                    return
+                taken.append(reply.activation)
+        except (OSError, http.client.HTTPException):
+            return
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        for _ in range(3):
+            pool.submit(fire_on)
+        within(60, "fires are taken", lambda: len(taken) >= 10)
+        own.process.send_signal(end)
+        assert own.wait() == (0 if end == signal.SIGTERM else -end)
     own.start()
-    record = own.request("GET", f"activations/{reply.activation}").json
-    lines = [json.loads(text) for text in record["logs"]]
-    assert [line["success"] for line in lines] == [True] * 4
-    for line in lines:
-        status = own.record(line["activationId"], 120)["response"]["status"]
-        assert status in ("success", "whisk internal error")  # it ran on, or had begun when the platform died
+    for activation in taken:
+        lines = [json.loads(text) for text in own.request("GET", f"activations/{activation}").json["logs"]]
+        assert [line["success"] for line in lines] == [True] * 3, lines
+        for line in lines:
+            status = own.record(line["activationId"], 120)["response"]["status"]
+            assert status in ("success", "whisk internal error")  # the platform ended while it ran
+    fires = own.request("GET", "activations?name=t&count=true").json["activations"]
+    assert fires >= len(taken)
+    within(120, "a fire whose 202 nobody read is whole, too", lambda: own.request(
+        "GET", "activations?name=slow&count=true").json["activations"] == 3 * fires + 1)
     assert own.metric("narae_accepted_drift") == 0
 
 
