@@ -99,9 +99,9 @@ MATRIX = [
     ("DELETE", "rules/{}", None, [("ru", "no")]),
     ("GET", "activations", None, [("", "")]),
     ("GET", "activations?name={}", None, [("it", "no")]),
-    ("GET", "activations/{}", None, [("ACTIVATION", "0" * 32)]),
-    ("GET", "activations/{}/logs", None, [("ACTIVATION", "0" * 32)]),
-    ("GET", "activations/{}/result", None, [("ACTIVATION", "0" * 32)]),
+    ("GET", "activations/{}", None, [("ACTIVATION", "0a" * 16)]),
+    ("GET", "activations/{}/logs", None, [("ACTIVATION", "0a" * 16)]),
+    ("GET", "activations/{}/result", None, [("ACTIVATION", "0a" * 16)]),
     ("GET", "limits", None, [("", "")]),
 ]
 
@@ -124,6 +124,28 @@ def test_what_is_there_and_what_is_not_answer_alike(tenants, row):
     for there, absent in names:
         assert forbidden(tenants, method, template, body, there) == \
             forbidden(tenants, method, template, body, absent)
+
+
+# How the name of a thing is spelt; what opens nothing may be refused as no name at all.
+SPELLINGS = [str.upper, lambda t: f"%{ord(t[0]):02x}{t[1:]}", lambda t: f"%25{ord(t[0]):02x}{t[1:]}", lambda t: t + "%20",
+             lambda t: "%20" + t, lambda t: t + ";x", lambda t: t + "%00", lambda t: t + "%2Fx", lambda t: "..%2F" + t,
+             lambda t: "%2e%2e%2F%2e%2e%2F_%2F" + t, lambda t: t + "%C3%A9", lambda t: "%c0%ae" + t, lambda t: t + "x" * 254]
+
+
+@pytest.mark.parametrize("row", [r for r in MATRIX if "{}" in r[1]], ids=lambda r: f"{r[0]} {r[1]}")
+def test_no_spelling_tells_what_is_there(tenants, row):
+    owner, other = tenants
+    method, template, body, names = row
+    for there, absent in names:
+        there = owner.activation if there == "ACTIVATION" else there
+        for spell in SPELLINGS:
+            answers = []
+            for thing in (there, absent):
+                reply = other.ask(method, f"{NS}/{owner.name}/{template.format(spell(thing))}", body)
+                assert reply.status in (400, 403, 404, 405), (method, template, spell(thing), reply)
+                assert CANARY.encode() not in reply.body
+                answers.append((reply.status, reply.error.split("'")[0]))
+            assert answers[0] == answers[1], (template, spell(there))
 
 
 def test_an_account_that_is_none_answers_alike(tenants):
