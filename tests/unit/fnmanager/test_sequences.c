@@ -298,6 +298,46 @@ static void test_versions(void **state)
     refuse(r, "s", SEQUENCE("\"/_/t?alias=live\"") "}", CIRCLE);
 }
 
+/* Whichever version an alias chooses counts, and the longest of them. */
+static void test_alias_of_many(void **state)
+{
+    struct rig *r = *state;
+
+    put(r, "a", PY "}");
+    for (int i = 0; i < 5; i++) {
+        put_repeated(r, "long", "/_/a", 41 + i, 200, NULL);
+        free(ask(r, FN_VERSION_PUBLISH, "long", FN_EVERY_VERSION, NULL, NULL, 201));
+    }
+    put(r, "long", SEQUENCE("\"/_/a\"") "}");
+    free(ask(r, FN_ALIAS_PUT, "long", FN_EVERY_VERSION, "mix",
+             "{\"weights\":{\"1\":20,\"2\":20,\"5\":20,\"3\":20,\"4\":20}}", 201));
+    put(r, "s", SEQUENCE("\"/_/a\",\"/_/a\",\"/_/long?alias=mix\",\"/_/a\",\"/_/a\",\"/_/a\"") "}");
+    refuse(
+        r, "s",
+        SEQUENCE("\"/_/a\",\"/_/a\",\"/_/long?alias=mix\",\"/_/a\",\"/_/a\",\"/_/a\",\"/_/a\"") "}",
+        TOO_MANY);
+}
+
+/* An update window ends with other components, which are judged as those of a PUT are. */
+static void test_update_window(void **state)
+{
+    struct rig *r = *state;
+
+    put(r, "a", PY "}");
+    put(r, "b", PY "}");
+    put(r, "s", SEQUENCE("\"/_/a\"") "}");
+    free(ask(r, FN_UPDATE_BEGIN, "s", 0, NULL, "{}", 200));
+    nr_auto_free char *gone =
+        ask(r, FN_UPDATE_COMMIT, "s", 0, NULL, SEQUENCE("\"/_/gone\"") "}", 400);
+    nr_auto_free char *round =
+        ask(r, FN_UPDATE_COMMIT, "s", 0, NULL, SEQUENCE("\"/_/s\"") "}", 400);
+    nr_auto_free char *done = ask(r, FN_UPDATE_COMMIT, "s", 0, NULL, SEQUENCE("\"/_/b\"") "}", 200);
+
+    assert_string_equal(gone, GONE);
+    assert_string_equal(round, CIRCLE);
+    assert_in(done, "\"components\":[\"/guest/b\"]");
+}
+
 static void put_package(struct rig *r, struct account *who, const char *name, const char *body)
 {
     struct rig_reply reply = rig_call(r, who, FN_PACKAGE_PUT, name, NULL, body, true);
@@ -512,6 +552,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_document, setup, teardown),
         cmocka_unit_test_setup_teardown(test_updates, setup, teardown),
         cmocka_unit_test_setup_teardown(test_versions, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_alias_of_many, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_update_window, setup, teardown),
         cmocka_unit_test_setup_teardown(test_other_accounts, setup, teardown),
         cmocka_unit_test(test_movable),
         cmocka_unit_test_setup_teardown(test_annotations, setup, teardown),
