@@ -254,6 +254,31 @@ def test_another_account(own):
     assert own.request("GET", "activations?name=private").json == []
 
 
+def test_a_function_that_another_account_shares(own):
+    """It runs in the name of whose trigger it is, sees no key of his, and is refused from the moment it is shared no more."""
+    made = own.request("POST", "/narae/v1/accounts", {"name": "sharer", "profile": "local"}, auth=own.admin_auth)
+    theirs = made.json["key"]
+    put(own, "packages/shared", {"publish": True, "parameters": [{"key": "of", "value": "sharer"}]}, theirs)
+    code = {"exec": {"kind": "python:3", "code": "import os\n\ndef main(args):\n    return {**args, 'runs_for': os.environ['__OW_NAMESPACE'],"
+                                                 " 'key': os.environ.get('__OW_API_KEY')}\n"}}
+    put(own, "actions/shared/f", code, theirs)
+    trigger(own, "uses", {"uses-r": "/sharer/shared/f"})
+    _, lines = fired(own, "uses", {"n": 1})
+    line = lines["guest/uses-r"]
+    assert line["action"] == "sharer/shared/f"
+    got = result_of(own, line)
+    assert (got["of"], got["n"], got["runs_for"], got["key"]) == ("sharer", 1, "guest", None)
+    assert "authorization" not in got["__ow_headers"]
+    record = own.record(line["activationId"])
+    assert record["namespace"] == "guest" and {"key": "path", "value": "sharer/shared/f"} in record["annotations"]
+    assert own.request("GET", "activations", auth=theirs).json == []
+    put(own, "packages/shared", {"publish": False}, theirs)
+    _, lines = fired(own, "uses", {"n": 2})
+    line = lines["guest/uses-r"]
+    assert set(line) == REFUSED and line["statusCode"] == 1
+    assert line["error"] == "The supplied authentication is not authorized to access 'sharer/shared/f'."
+
+
 def test_fires_per_minute(own):
     trigger(own, "often", {"often-r": "/_/echo"})
     quota(own, "guest", firesPerMinute=0)
