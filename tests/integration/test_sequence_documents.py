@@ -136,6 +136,24 @@ def test_versions_say_what_they_run(platform, put):
     assert (reply.status, reply.error) == (400, "A sequence has no size of its own. Measure the functions that it runs.")
 
 
+def test_a_circle_that_an_alias_closes_ends(platform, put):
+    """No document leads back to itself, but an alias is moved to one that does: the call counts, and ends."""
+    f = "/narae/v1/functions/sd-t"
+    assert put("sd-t", code()).status == 200
+    assert platform.request("POST", f + "/versions", {}).status == 201
+    assert platform.request("PUT", f + "/aliases/live", {"version": 1}).status == 201
+    assert put("sd-s", sequence("/_/sd-t?alias=live")).status == 200
+    assert put("sd-t", sequence("/_/sd-s")).status == 200
+    assert platform.request("POST", f + "/versions", {}).status == 201
+    assert platform.invoke("sd-s", {"n": 1}, "blocking=true&result=true").json == {"n": 1}
+    assert platform.request("PUT", f + "/aliases/live", {"version": 2}).status == 200
+    reply = platform.invoke("sd-s", {"n": 1})
+    assert (reply.status, reply.json["response"]["result"]) == (502, {"error": TOO_MANY}), reply
+    assert put("sd-s", sequence("/_/sd-t?alias=live")).error == CIRCLE
+    assert platform.request("PUT", f + "/aliases/live", {"version": 1}).status == 200
+    assert platform.invoke("sd-s", {"n": 2}, "blocking=true&result=true").json == {"n": 2}
+
+
 def test_carried_to_another_account(platform, admin):
     old, new = admin.create("sd-from"), admin.create("sd-to")
     for name, document in (("a", code()), ("s", sequence("/_/a", "/sd-from/a"))):
