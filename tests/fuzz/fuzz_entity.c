@@ -75,6 +75,23 @@ static void merge_twice(const struct action_body *body)
     fn_row_fini(&second);
 }
 
+/* What packages, triggers and rules read of the same text. */
+static void check_common(struct nr_str text)
+{
+    struct entity_body body;
+    struct nr_err err = {0};
+    char *parameters = NULL;
+    int r = entity_body_parse(text, &body, &err);
+
+    nr_check((r == 0) == (err.code == 0) && (r == 0) == (err.text[0] == '\0'));
+    if (r == 0 && entity_field_text(body.parameters, true, NULL, &parameters, &err) == 0) {
+        nr_check(nr_json_scan(nr_str_of(parameters)) == NR_JSON_ARRAY);
+        nr_check(body.publish >= -1 && body.publish <= 1);
+    }
+    free(parameters);
+    entity_body_fini(&body);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
     struct nr_str text = {(const char *)bytes, n};
@@ -82,6 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     struct nr_err err = {0};
     int r = action_body_parse(text, kinds, &ranges, &body, &err);
 
+    check_common(text);
     nr_check((r == 0) == (err.code == 0) && (r == 0) == (err.text[0] == '\0'));
     if (r == 0) {
         nr_check(!body.has_exec || (body.kind != NULL && body.image != NULL && body.main != NULL));

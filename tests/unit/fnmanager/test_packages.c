@@ -254,6 +254,10 @@ static void bindings_lead_to_what_they_bind(void **state)
                 "{\"annotations\":[{\"key\":\"binding\",\"value\":1},{\"key\":\"x\",\"value\":2}]}"},
         200,
         "[{\"key\":\"x\",\"value\":2},{\"key\":\"binding\",\"value\":{\"namespace\":\"guest\",\"name\":\"p\"}}]");
+    package(&r, r.guest, "q", "{}");
+    package(&r, r.guest, "b", "{\"binding\":{\"namespace\":\"_\",\"name\":\"q\"}}");
+    expect(&r, r.guest, (struct ask){FN_PACKAGE_GET, .package = "b"}, 200,
+           "\"binding\":{\"namespace\":\"guest\",\"name\":\"q\"},\"actions\":[],\"feeds\":[]}");
     expect(&r, r.guest, (struct ask){FN_PACKAGE_DELETE, .package = "b"}, 200, "\"name\":\"b\"");
     expect(&r, r.guest, (struct ask){FN_ACTION_GET, .package = "p", .name = "f"}, 200, "guest/p");
     rig_end(&r);
