@@ -376,6 +376,29 @@ def test_packages_and_bindings(web, shop):
         assert (given["from"], given["x"], given["__ow_path"]) == (told, "1", "/more")
 
 
+def test_sequences_and_compositions(web, name):
+    """They are web actions like others: the first step is given the request, the last one's result is shown, errors cut it short."""
+    step = "def main(args):\n    n = args.get('n', 0)\n    if n == '13':\n        return {'error': {'statusCode': 418, 'body': 'unlucky'}}\n" \
+           "    return {'n': int(n) + 1, 'body': f\"{int(n) + 1} {args.get('__ow_method')}\"}\n"
+    web.platform.put(name + "-step", step)
+    put = {"exec": {"kind": "sequence", "components": [f"/_/{name}-step", f"/_/{name}-step"]}, "annotations": OPEN}
+    assert web.platform.request("PUT", f"actions/{name}?overwrite=true", put).status == 200
+    try:
+        reply = web.ask("GET", f"{name}?n=5")
+        assert (reply.status, reply.body) == (200, b"7 None")
+        assert len(web.platform.record(reply.activation)["logs"]) == 2
+        reply = web.ask("GET", f"{name}?n=13")
+        assert (reply.status, reply.body) == (418, b"unlucky")
+        code = f"def main(args):\n    if 'state' in args:\n        return {{'params': {{'html': f\"<b>{{args['n']}}</b>\"}}}}\n" \
+               f"    return {{'action': '/_/{name}-step', 'params': {{'n': args['n']}}, 'state': {{'state': 1}}}}\n"
+        web.put(name, code, annotations=[{"key": "conductor", "value": True}])
+        reply = web.ask("GET", f"{name}.html?n=5")
+        assert (reply.status, reply.body) == (200, b"<b>6</b>"), reply
+        assert len(web.platform.record(reply.activation)["logs"]) == 3
+    finally:
+        web.platform.request("DELETE", f"actions/{name}-step")
+
+
 # ---- those who call
 
 
