@@ -136,6 +136,50 @@ static void an_answer_has_a_ceiling(void **state)
     assert_int_equal(json_array_size(brief), CALLS);
 }
 
+/* calls.db as the release before triggers left it, with a record and a call that waits. */
+static const char earlier[] =
+    "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"
+    "CREATE TABLE calls("
+    " seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, state INTEGER NOT NULL, epoch INTEGER NOT NULL DEFAULT 0,"
+    " lease_ms INTEGER, account TEXT NOT NULL, package TEXT NOT NULL, name TEXT NOT NULL, version TEXT, published INTEGER,"
+    " cause TEXT, transaction_id TEXT, retries INTEGER NOT NULL DEFAULT 0, accepted_ms INTEGER NOT NULL,"
+    " start_ms INTEGER, end_ms INTEGER, duration_ms INTEGER, status INTEGER, annotations TEXT, result TEXT, logs TEXT,"
+    " input TEXT, alias TEXT);"
+    "CREATE INDEX calls_by_start ON calls(account, start_ms, seq);"
+    "CREATE INDEX calls_open ON calls(state, seq) WHERE state < 2;"
+    "INSERT INTO calls(id,state,account,package,name,version,accepted_ms,start_ms,end_ms,duration_ms,status,annotations,result,logs)"
+    " VALUES('0123456789abcdef0123456789abcdef',2,'guest','','a','0.0.1',5,5,9,4,0,'[]','{}','');"
+    "INSERT INTO calls(id,state,account,package,name,transaction_id,accepted_ms,start_ms,input,published)"
+    " VALUES('123456789abcdef0123456789abcdef0',0,'guest','','a','t',6,6,'{}',0);"
+    "PRAGMA user_version=2;";
+
+static void a_store_of_an_earlier_release_goes_on(void **state)
+{
+    struct fakes *f = nr_alloc(sizeof(*f));
+    sqlite3 *db = NULL;
+    char path[128];
+
+    (void)state;
+    (void)snprintf(f->dir, sizeof(f->dir), "/tmp/narae-controller-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    (void)snprintf(path, sizeof(path), "%s/calls.db", f->dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, earlier, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    fakes_open(f, true);
+    fakes_until(f, &f->runs, 1); /* what waited */
+    struct activation_query q = {.upto_ms = INT64_MAX, .name = NR_STR("a")};
+    struct nr_err err;
+    nr_auto_json json_t *list_of_a = NULL;
+    while (json_array_size(list_of_a) < 2) {
+        json_decref(list_of_a);
+        list_of_a = list(f, q, &err);
+    }
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(list_of_a, 1), "end")), 9);
+    fakes_close(f, false);
+    free(f);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -143,6 +187,7 @@ int main(void)
         CASE(lists_are_filtered_by_name),
         CASE(bounds_of_the_start_are_inclusive),
         CASE(an_answer_has_a_ceiling),
+        cmocka_unit_test(a_store_of_an_earlier_release_goes_on),
     };
 
     return cmocka_run_group_tests(cases, NULL, NULL);
