@@ -6,9 +6,8 @@
 #include "fnmanager/metadata.h"
 #include "fnmanager/swagger.h"
 
-/* Of one account: APIs, operations of all of them, bytes of their documents. */
+/* Of one account: APIs, bytes of their documents. */
 #define APIS_MAX 200
-#define API_OPERATIONS_MAX 2000
 #define API_DOCUMENTS_MAX_BYTES (16 << 20)
 
 /* One API as it is stored. Texts and routes are made; api_row_fini() frees them. */

@@ -168,28 +168,32 @@ static void lower(const char *method, char out[8])
     out[i] = '\0';
 }
 
-static bool id_is_taken(const json_t *paths, const char *id, const json_t *but)
+json_t *swagger_ids(const json_t *doc, const json_t *but, const char **ret_twice)
 {
-    const char *path, *method;
+    json_t *ids = json_object();
+    const char *path, *verb;
     json_t *item, *op;
 
-    json_object_foreach((json_t *)(uintptr_t)paths, path, item)
-        json_object_foreach(item, method, op) {
-            const char *other = op != but ? nr_json_string(op, "operationId") : NULL;
+    *ret_twice = NULL;
+    json_object_foreach(nr_json_object(doc, "paths"), path, item)
+        json_object_foreach(item, verb, op) {
+            const char *id = op != but ? nr_json_string(op, "operationId") : NULL;
 
-            if (other != NULL && strcmp(other, id) == 0)
-                return true;
+            if (id != NULL && *id && json_object_get(ids, id) != NULL)
+                *ret_twice = id;
+            if (id != NULL && *id && json_object_set_new(ids, id, json_true()) != 0) {
+                json_decref(ids);
+                return NULL;
+            }
         }
-    return false;
+    return ids;
 }
 
-char *swagger_operation_id(const json_t *doc, const char *path, const char *method,
-                           const json_t *but)
+char *swagger_operation_id(json_t *ids, const char *path, const char *method)
 {
-    const json_t *paths = nr_json_object(doc, "paths");
     bool first = true;
     struct nr_buf id;
-    char verb[8], number[16] = "";
+    char verb[8];
     size_t n;
     char *text;
 
@@ -202,15 +206,17 @@ char *swagger_operation_id(const json_t *doc, const char *path, const char *meth
         first = !isalnum((unsigned char)*c);
     }
     text = nr_buf_detach(&id, &n);
-    for (unsigned i = 2; text != NULL && id_is_taken(paths, text, but); i++) {
-        (void)snprintf(number, sizeof(number), "_%u", i);
-        nr_buf_init(&id, n + sizeof(number));
+    for (unsigned i = 2; text != NULL && json_object_get(ids, text) != NULL; i++) {
+        nr_buf_init(&id, n + 16);
         nr_buf_add(&id, text, n);
-        nr_buf_adds(&id, number);
+        nr_buf_printf(&id, "_%u", i);
         free(text);
         text = nr_buf_detach(&id, NULL);
     }
-    return text;
+    if (text != NULL && json_object_set_new(ids, text, json_true()) == 0)
+        return text;
+    free(text);
+    return NULL;
 }
 
 json_t *swagger_target(const struct function_target *t)
@@ -244,6 +250,7 @@ static json_t *make_parameters(const char *path)
 int swagger_put(json_t *doc, const struct api_route *r, json_t *parameters, struct nr_err *err)
 {
     json_t *paths = nr_json_object(doc, "paths"), *item = nr_json_object(paths, r->path);
+    const char *twice;
     char verb[8];
     int e;
 
@@ -253,8 +260,8 @@ int swagger_put(json_t *doc, const struct api_route *r, json_t *parameters, stru
     nr_auto_json json_t *op = json_pack("{s:s, s:o, s:{s:{s:s}}}", "operationId", "", "x-openwhisk",
                                         swagger_target(&r->action), "responses", "default",
                                         "description", "Default response");
-    nr_auto_free char *id =
-        swagger_operation_id(doc, r->path, r->method, nr_json_object(item, verb));
+    nr_auto_json json_t *ids = swagger_ids(doc, nr_json_object(item, verb), &twice);
+    nr_auto_free char *id = swagger_operation_id(ids, r->path, r->method);
     if (op == NULL || id == NULL || json_object_set_new(op, "operationId", json_string(id)) != 0)
         return nr_err_set(err, NR_ENOMEM, "out of memory");
     if (json_array_size(list) > 0)

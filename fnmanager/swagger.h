@@ -12,6 +12,7 @@
 #include "ports/trigger.h"
 
 #define API_PATH_MAX_BYTES 1024
+#define API_OPERATIONS_MAX 2000 /* of all APIs of an account */
 #define API_SECRET_MAX_BYTES 1024
 #define API_HEADER_SECRET "message.headers.X-Require-Whisk-Auth"
 
@@ -46,10 +47,11 @@ bool swagger_is_empty(const json_t *doc);
 /* A client's whole document: judged, brought into the form that is stored, and its operations (made) in *ret, "_" being `account`. NR_EINVAL with
  * a sentence that names the operation. */
 int swagger_read(json_t *doc, const char *account, struct api_routes *ret, struct nr_err *err);
-/* The parts of an operation: an id (made) that no other operation of the document has, "getClubId" of GET /club/{id}; `but` (lent, may be NULL) is the
- * operation that it is for. NULL without memory. */
-char *swagger_operation_id(const json_t *doc, const char *path, const char *method,
-                           const json_t *but);
+/* The ids of a document's operations, but for `but`'s (lent, may be NULL), as an object (made); NULL without memory. *ret_twice (lent by the
+ * document): one that several have; NULL: each is there once. */
+json_t *swagger_ids(const json_t *doc, const json_t *but, const char **ret_twice);
+/* An id (made) that is not among `ids`, where it is put: "getClubId" of GET /club/{id}. NULL without memory. */
+char *swagger_operation_id(json_t *ids, const char *path, const char *method);
 /* {"namespace","package","action"} (made). */
 json_t *swagger_target(const struct function_target *t);
 /* What is wrong with an operation whose path has words in braces; 0. */

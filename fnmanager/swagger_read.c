@@ -112,6 +112,7 @@ static const char *extension_of(const char *url)
 /* Where in the document: for sentences, and for what it holds. */
 struct place {
     json_t *doc, *item, *op;
+    json_t *ids; /* of all operations */
     const char *path, *method;
     const char *account;
 };
@@ -163,7 +164,7 @@ static int operation_id(const struct place *at, const char **ret, struct nr_err 
     const char *id = nr_json_string(at->op, "operationId");
 
     if (id == NULL || *id == '\0') {
-        nr_auto_free char *made = swagger_operation_id(at->doc, at->path, at->method, at->op);
+        nr_auto_free char *made = swagger_operation_id(at->ids, at->path, at->method);
         if (made == NULL || json_object_set_new(at->op, "operationId", json_string(made)) != 0)
             return nr_err_set(err, NR_ENOMEM, "out of memory");
         id = nr_json_string(at->op, "operationId");
@@ -212,7 +213,14 @@ static int read_path(struct place *at, struct api_routes *ret, struct nr_err *er
         return r;
     json_object_foreach(at->item, verb, at->op) {
         at->method = swagger_method(nr_str_of(verb));
-        if (at->method != NULL && (r = read_operation(at, ret, err)) < 0)
+        if (at->method == NULL)
+            continue;
+        if (verb[0] == at->method[0])
+            return refuse(at, "methods are written in lower case.", err);
+        if (ret->n == API_OPERATIONS_MAX)
+            return nr_err_set(err, NR_EINVAL, "The swagger file has more than %d operations.",
+                              API_OPERATIONS_MAX);
+        if ((r = read_operation(at, ret, err)) < 0)
             return r;
     }
     return 0;
@@ -232,20 +240,38 @@ static int check_frame(const json_t *doc, struct nr_err *err)
     return swagger_path_check(nr_str_of(base), true, err);
 }
 
+static int read_paths(struct place *at, struct api_routes *ret, struct nr_err *err)
+{
+    int r = 0;
+
+    json_object_foreach(nr_json_object(at->doc, "paths"), at->path, at->item) {
+        if (r == 0)
+            r = read_path(at, ret, err);
+    }
+    if (r == 0 && ret->n == 0)
+        r = nr_err_set(err, NR_EINVAL, "The swagger file has no operation.");
+    return r;
+}
+
 int swagger_read(json_t *doc, const char *account, struct api_routes *ret, struct nr_err *err)
 {
     struct place at = {.doc = doc, .account = account};
     struct api_routes all = {0};
+    const char *twice;
     int r = check_frame(doc, err);
 
     if (r < 0)
         return r;
-    json_object_foreach(nr_json_object(doc, "paths"), at.path, at.item) {
-        if (r == 0)
-            r = read_path(&at, &all, err);
-    }
-    if (r == 0 && all.n == 0)
-        r = nr_err_set(err, NR_EINVAL, "The swagger file has no operation.");
+    nr_auto_json json_t *ids = swagger_ids(doc, NULL, &twice);
+    at.ids = ids;
+    if (ids == NULL)
+        r = nr_err_set(err, NR_ENOMEM, "out of memory");
+    else if (twice != NULL)
+        r = nr_err_set(err, NR_EINVAL,
+                       "Several operations of the swagger file have the operationId '%.128s'.",
+                       twice);
+    else
+        r = read_paths(&at, &all, err);
     if (r < 0) {
         api_routes_fini(&all);
         return r;

@@ -140,7 +140,7 @@ static void documents_are_judged(void **state)
         {"{'basePath':'/b','info':{},'paths':{'/p':[]}}", "'/p'"},
         {"{'basePath':'/b','info':{},'paths':{'p':{}}}", "'p'"},
         {"{'basePath':'/b','info':{},'paths':{'/p':{'get':7}}}", "GET /p"},
-        {"{'basePath':'/b','info':{},'paths':{'/p':{'PUT':{}}}}", "PUT /p"},
+        {"{'basePath':'/b','info':{},'paths':{'/p':{'put':{}}}}", "PUT /p"},
         {"{'basePath':'/b','info':{},'paths':{'/p':{'get':{'x-openwhisk':{'namespace':'_','action':''}}}}}",
          "GET /p"},
         {"{'basePath':'/b','info':{},'paths':{'/p':{'get':{'x-openwhisk':{'namespace':'_','action':'a$'}}}}}",
@@ -153,6 +153,11 @@ static void documents_are_judged(void **state)
          "}}}}",
          NULL},
         {"{'basePath':'/{b}','info':{},'paths':{}}", "cannot have parameters"},
+        {"{'basePath':'/b','info':{},'paths':{'/p':{'GET':{" OPERATION "},'get':{" OPERATION "}}}}",
+         "GET /p: methods are written in lower case"},
+        {"{'basePath':'/b','info':{},'paths':{'/p':{'get':{'operationId':'o'," OPERATION
+         "},'put':{'operationId':'o'," OPERATION "}}}}",
+         "operationId 'o'"},
     };
 
     (void)state;
