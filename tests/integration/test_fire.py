@@ -242,6 +242,15 @@ def test_no_such_trigger(own):
     assert fire(own, "absent", {}, auth=None).status == 401
 
 
+def test_names_of_other_collections(own):
+    trigger(own, "a-trigger", {"a-rule": "/_/echo"})
+    text = "Resource by this name exists but is not in this collection."
+    for path in ("triggers/echo", "triggers/a-rule", "actions/a-trigger", "actions/a-rule"):
+        reply = own.request("POST", path, {})
+        assert (reply.status, reply.error) == (409, text), path
+    assert own.request("GET", "activations?name=a-trigger").json == []
+
+
 def test_another_account(own):
     made = own.request("POST", "/narae/v1/accounts", {"name": "neighbour", "profile": "local"}, auth=own.admin_auth)
     assert made.status == 201, made
