@@ -136,6 +136,35 @@ def test_input_that_may_not_be(web, name):
         (413, "Request larger than allowed: 1048577 > 1048576 bytes.")
 
 
+def nested(depth):
+    return b'{"a":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+
+
+def test_input_at_its_limits(web):
+    """Deep, doubled, long, many, chunked, where none is expected: an answer of ours, and the next request is served."""
+    json_ = {"Content-Type": "application/json"}
+    assert web.given("POST", "", nested(63), json_)["a"] != []  # the mirror puts it one deeper
+    status, text = refusal(web.ask("POST", "web-mirror", nested(65), json_))
+    assert status == 400 and text.startswith("The request content was malformed:\nnested deeper than 64")
+    assert web.given("POST", "?a=0", b'{"a":1,"a":2}', json_)["a"] == 2
+    assert web.given("GET", "", b'{"a":1}', json_)["a"] == 1
+    with socket.create_connection(("127.0.0.1", web.platform.port)) as s:
+        s.sendall(b"POST /api/v1/web/guest/default/web-mirror.json HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+                  b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{\"a\"\r\n3\r\n:1}\r\n0\r\n\r\n")
+        answer = b"".join(iter(lambda: s.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200 ") and b'"a":1,' in answer and b"transfer-encoding" not in answer
+    assert web.given("GET", "?" + "&".join(f"k{i}=" for i in range(1000)))["k999"] == ""
+    assert web.given("GET", "/" + "x/" * 500)["__ow_path"] == "/" + "x/" * 500
+    assert web.ask("GET", "web-mirror?" + "x" * 9000).status == 414
+    assert web.ask("GET", "web-mirror", headers={f"x-{i}": "y" for i in range(120)}).status == 431
+    status, text = refusal(web.ask("GET", "x" * 257))
+    assert (status, text) == (400, "Name segement longer than allowed: 257 > 256.")
+    status, text = refusal(web.ask("POST", "web-mirror", b"&" * 10001, {"Content-Type": "application/x-www-form-urlencoded"}))
+    assert (status, text) == (400, "The request has too many parameters: 10002, at most 10000.")
+    assert web.given("GET", headers={"X-Latin": "gr\xfc\xdf"})["__ow_headers"]["x-latin"] == "gr\ufffd\ufffd"
+    assert web.given("GET", "?%C3%A9=%E2%82%AC&%22=%5C")["é"] == "€"
+
+
 def test_a_megabyte_both_ways(web, name):
     body = secrets.token_bytes(1 << 20)
     code = "import base64\ndef main(args):\n    b = base64.b64decode(args['__ow_body'])\n" \
