@@ -17,7 +17,7 @@
 #include "common/base/clock.h"
 #include "common/base/json.h"
 
-#define INPUTS_MAX_BYTES (64u << 20) /* of all calls of one fire */
+#define INPUTS_MAX_BYTES (32u << 20) /* of all calls of one fire */
 
 /* What becomes of a rule. */
 struct fire_call {

@@ -33,7 +33,8 @@ void controller_invoke(struct controller *c, struct activation *a);
 /* Fires the trigger a->name of a->account (a->kind is ACTIVATION_TRIGGER): its record and the rows of all calls that its active rules start are
  * on disk, in one transaction, before its 202. 204 with no body and no record when no rule is active. Takes over one reference of a (given);
  * on_reply comes once, maybe before this returns. `headers` (JSON object text, lent during the call; n == 0: none) becomes the parameter
- * __ow_headers of the calls. */
+ * __ow_headers of the calls. Refused: NR_ENOENT, NR_EQUOTA (fires per minute), NR_ETOOBIG (what the calls are given is larger than a payload may
+ * be, or than all of them together may be), NR_EUNAVAIL (it cannot be stored; then none of its calls runs). */
 void controller_fire(struct controller *c, struct activation *a, struct nr_str headers);
 
 /* A question for a function as a call of the same names would find it, from the same cache; lent until done. */

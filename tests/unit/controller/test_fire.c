@@ -338,7 +338,7 @@ static void what_is_too_large_is_refused(void **state)
     fakes_fire(f, "t", payload, "");
     fakes_until(f, &f->replies, 2);
     assert_int_equal(f->last_status, 413);
-    assert_non_null(strstr(f->last_error_text, "92160800 > 67108864 bytes."));
+    assert_non_null(strstr(f->last_error_text, "92160800 > 33554432 bytes."));
     assert_int_equal(count_records(f), 0);
 }
 
