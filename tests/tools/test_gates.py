@@ -9,6 +9,7 @@ import sys
 import tempfile
 import unittest
 
+import compatibility
 import documented
 import globals as globals_gate
 import hardening
@@ -42,6 +43,29 @@ class Tree(unittest.TestCase):
 
     def commands(self, *entries):
         self.put("compile_commands.json", json.dumps(entries))
+
+
+class Compatibility(Tree):
+    def setUp(self):
+        super().setUp()
+        self.put("gateway/swagger.json", json.dumps({"paths": {"/a/{b}": {"get": {}, "put": {}}}}))
+        self.put("tests/integration/test_x.py", "def test_one():\n    pass\n\n\nclass T:\n    def test_two(self):\n        pass\n")
+        self.put("tests/unit/p/test_x.c", "static void it_is_so(void **state)\n{\n}\n")
+
+    def page(self, *rows):
+        self.put("docs/compatibility.md", "text\n\n| other | table |\n|---|---|\n| a | b |\n\n| operation | test |\n|---|---|\n"
+                 + "".join(f"| {' | '.join(row)} |\n" for row in rows))
+        return compatibility.check(self.root)
+
+    def test_every_operation_has_its_test(self):
+        self.assertEqual(([], 2), self.page(("`GET /a/{b}`", "`test_x.py::test_one`, `p/test_x.c::it_is_so`"),
+                                            ("`PUT /a/{b}`", "`test_x.py::test_two`")))
+
+    def test_faults(self):
+        problems, _ = self.page(("`GET /a/{b}`", "none"), ("x", "`test_x.py::test_three`, `q/test_x.c::it_is_so`, `test_x.c::it`"))
+        self.assertEqual(5, len(problems), problems)
+        self.assertIn("docs/compatibility.md:9: no test", problems)
+        self.assertIn("docs/compatibility.md: no row for PUT /a/{b}", problems)
 
 
 class Layers(Tree):
