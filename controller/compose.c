@@ -1,7 +1,7 @@
 /* The life of a call that runs others: claim, begin, one step after the other, end; and how it is cut.
  *
- *   claim      "running" is on disk before the first step begins, as for every accepted call; its steps need no row of that kind: after a
- *              crash its own row says that it ran
+ *   claim      the call waits (I_BORROW) until the first of its steps has a slot; that one has "running" written into the row of the call before
+ *              its first byte is sent. Steps have no such rows: after a crash a call that waited is run, one that ran is recorded as failed
  *   a step     is held by m->step until its answer, and by m->last as long as its result is needed; it holds its parent (a->parent) until its
  *              own row is on disk. Both ends let go in compose_release()
  *   cut        (its function is retired with its calls, the platform stops): the step under way is cut in the next turn of the loop, for whoever
@@ -85,6 +85,22 @@ static void note_step(struct composition *m, const struct activation *step)
         m->memory_mb = memory_mb;
 }
 
+/* The call goes back into its queue, or stays there while the platform stops. */
+static bool was_not_run(const struct composition *m)
+{
+    const struct activation *call = m->top->a;
+
+    return call->i == I_BORROW && (m->top->unclaimed || call->err == NR_ESTOPPING);
+}
+
+/* No record of it: nothing was run. */
+static void take_back(struct composition *m, struct activation *step)
+{
+    (void)nr_map_del(&m->a->ctl->live, step->by_id.key);
+    step->id[0] = '\0';
+    activation_fail(m->a, step->err ? step->err : NR_EINTERNAL, "%s", step->error.text);
+}
+
 /* on_reply of a step; step->owner is its composition. */
 static void on_step_answer(struct activation *step)
 {
@@ -94,6 +110,8 @@ static void on_step_answer(struct activation *step)
     activation_unref(m->last);
     m->last = step;
     m->step = NULL;
+    if (step->id[0] && was_not_run(m))
+        take_back(m, step);
     if (step->id[0])
         note_step(m, step);
     if (step->id[0] == '\0' && step->error.code == NR_ESTOPPING)
@@ -103,6 +121,43 @@ static void on_step_answer(struct activation *step)
     else
         m->kind->went_on(m);
 }
+
+/* ---- the claim -------------------------------------------------------------------------------------------------- */
+
+static void claimed(struct activation *call)
+{
+    call->claim = NULL;
+    call->i = I_AWAIT;
+    call->started_us = nr_mono_us();
+    call->start_wall_ms = nr_wall_ms();
+}
+
+/* claim of the first step that has a slot: the row of the call says "running" from now on. */
+static int step_claim(struct activation *step)
+{
+    struct activation *call = step->parent->composition->top->a;
+    int r = call->claim ? call->claim(call) : 0;
+
+    if (r == 0)
+        claimed(call);
+    return r;
+}
+
+static void compose_claimed(struct composition *m, int status)
+{
+    struct activation *step = m->step;
+
+    while (step->composition)
+        step = step->composition->step;
+    m->unclaimed = status < 0;
+    if (status == 0)
+        claimed(m->a);
+    else
+        activation_fail(m->a, status, "The call was not run: %s.", nr_err_text(status));
+    invoker_claimed(step, status);
+}
+
+/* ---- steps begin ------------------------------------------------------------------------------------------------ */
 
 struct call_names call_names_of(const struct function_target *t, const char *account)
 {
@@ -151,6 +206,7 @@ void compose_begin_step(struct composition *m, struct activation *step)
 {
     m->step = activation_ref(step);
     m->counted = false;
+    step->claim = m->top->a->i == I_BORROW ? step_claim : NULL;
     controller_invoke(m->a->ctl, step);
 }
 
@@ -194,20 +250,38 @@ bool compose_wanted(const struct activation *a)
     return a->fn->step_count > 0 || (a->fn->conductor && !turn);
 }
 
-/* NULL: no memory. What the request lent is kept: the steps need it however long the caller waits. */
-static struct composition *make(struct activation *a)
+static void init(struct composition *m, struct activation *a)
 {
-    struct composition *m = nr_arena_get(&a->arena, sizeof(*m)),
-                       *above = a->parent ? a->parent->composition : NULL;
+    struct composition *above = a->parent ? a->parent->composition : NULL;
 
-    if (m == NULL)
-        return NULL;
     *m = (struct composition){.a = a,
                               .kind = a->fn->step_count ? &compose_sequence : &compose_conductor};
     m->top = above ? above->top : m;
     m->use = above && above->kind == m->kind ? above->use : &m->own;
     m->depth = above ? above->depth + 1 : 0;
-    if (above || a->durable)
+}
+
+/* It was run, but for its claim: all is as before. */
+static void init_again(struct composition *m)
+{
+    struct activation *a = m->a;
+
+    activation_unref(m->last);
+    activation_unref(m->turn);
+    nr_buf_reset(&a->logs, 4096);
+    a->steps_us = 0;
+    init(m, a);
+}
+
+/* NULL: no memory. What the request lent is kept: the steps need it however long the caller waits. */
+static struct composition *make(struct activation *a)
+{
+    struct composition *m = nr_arena_get(&a->arena, sizeof(*m));
+
+    if (m == NULL)
+        return NULL;
+    init(m, a);
+    if (a->parent || a->durable)
         return m;
     a->input = nr_arena_copy(&a->arena, a->input);
     if (a->api_key.n && !a->key_kept) {
@@ -219,7 +293,9 @@ static struct composition *make(struct activation *a)
 
 static void compose_run(struct activation *a)
 {
-    if (a->composition == NULL)
+    if (a->composition)
+        init_again(a->composition);
+    else
         a->composition = make(a);
     if (a->composition == NULL) {
         activation_fail(a, NR_ENOMEM, "%s", nr_err_text(NR_ENOMEM));
@@ -227,25 +303,9 @@ static void compose_run(struct activation *a)
         controller_tick(a);
         return;
     }
-    a->i = I_CLAIM;
-    int r = a->claim ? a->claim(a) : 0;
+    struct composition *m = a->composition;
 
-    if (r != 1)
-        run_claimed(a, r);
-}
-
-static void compose_claimed(struct composition *m, int status)
-{
-    struct activation *a = m->a;
-
-    a->claim = NULL;
-    if (status < 0)
-        activation_fail(a, status, "The call was not run: %s.", nr_err_text(status));
-    if (a->err) {
-        compose_finish(m);
-        return;
-    }
-    a->i = I_AWAIT;
+    a->i = a->parent ? I_AWAIT : I_BORROW;
     a->started_us = nr_mono_us();
     a->start_wall_ms = nr_wall_ms();
     if (m->depth > COMPOSE_DEPTH_MAX)
@@ -273,7 +333,7 @@ static void compose_cut(struct composition *m, int err)
 {
     activation_fail(m->a, err, "%s", nr_err_text(err));
     m->cut.fire = on_cut;
-    if (m->a->i == I_AWAIT)
+    if (m->a->i == I_BORROW || m->a->i == I_AWAIT)
         nr_deadline_set(m->a->ctl->loop, &m->cut, 0);
 }
 

@@ -54,6 +54,7 @@ struct composition {
     unsigned at;       /* sequence: the component that is next */
     int64_t memory_mb; /* most memory of a function that it ran; 0: it ran none */
     bool counted;      /* m->step was admitted (it may look its function up again) */
+    bool unclaimed;    /* of the top one: its row could not say "running" */
     bool waits;        /* the next step starts when the slot of m->last is back */
     struct nr_deadline cut;
 

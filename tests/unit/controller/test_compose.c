@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -38,6 +39,7 @@ static const struct {
     {"list", {"/guest/a", "/guest/array"}},
     {"versions", {"/guest/a?version=3"}},
     {"endless", {"/guest/endless"}},
+    {"inside", {"/guest/abc", "/guest/d"}},
     {"conducts", {"/guest/a", "/guest/con", "/guest/d"}},
 };
 
@@ -480,6 +482,127 @@ static void a_stop_that_takes_too_long_cuts_it(void **state)
     f->controller->stopping = f->controller->cut = false;
 }
 
+static double metric(struct fakes *f, const char *name)
+{
+    struct nr_buf text;
+    char line[64];
+
+    nr_buf_init(&text, 1 << 20);
+    controller_metrics(f->controller, &text);
+    nr_buf_addc(&text, '\0');
+    (void)snprintf(line, sizeof(line), "\n%s ", name);
+    const char *at = strstr(text.p, line);
+    double value = at ? strtod(at + strlen(line), NULL) : -1;
+
+    nr_buf_fini(&text);
+    return value;
+}
+
+/* What a crash while its first step waits for a slot (FAKE_QUEUED), or runs (FAKE_HOLD), leaves of an accepted sequence. */
+static void after_a_crash(const char *name, enum fake_run run, const char *status, int runs)
+{
+    struct fakes *f = nr_alloc(sizeof(*f)), *g = nr_alloc(sizeof(*g));
+    char command[256], id[33];
+
+    fakes_open(f, false);
+    f->shape = shape;
+    f->answer = answer;
+    f->run = run;
+    (void)fakes_call(f, name, false, 60000);
+    fakes_until(f, &f->held_count, 1);
+    memcpy(id, f->last_id, sizeof(id));
+    (void)snprintf(g->dir, sizeof(g->dir), "/tmp/narae-controller-XXXXXX");
+    assert_non_null(mkdtemp(g->dir));
+    (void)snprintf(command, sizeof(command), "cp %s/calls.db* %s/", f->dir, g->dir);
+    FILE *cp = popen(command, "r");
+    assert_non_null(cp);
+    assert_int_equal(pclose(cp), 0);
+    fakes_close(f, false);
+    forget_seen();
+
+    fakes_open(g, true);
+    g->shape = shape;
+    g->answer = answer;
+    nr_auto_json json_t *all = record(g, id);
+    assert_string_equal(nr_json_string(json_object_get(all, "response"), "status"), status);
+    assert_int_equal(seen.count, runs);
+    forget_seen();
+    fakes_close(g, false);
+    free(f);
+    free(g);
+}
+
+static void a_crash_loses_none_and_runs_none_twice(void **state)
+{
+    (void)state;
+    after_a_crash("abc", FAKE_QUEUED, "success", 3);
+    after_a_crash("abc", FAKE_HOLD, "whisk internal error", 0);
+}
+
+static void stopping_leaves_what_waits_in_the_queue(void **state)
+{
+    struct fakes *f = *state;
+    char id[33];
+    int err;
+
+    f->run = FAKE_QUEUED;
+    (void)fakes_call(f, "inside", false, 60000); /* its first step is a sequence too */
+    fakes_until(f, &f->held_count, 1);
+    memcpy(id, f->last_id, sizeof(id));
+    fakes_close(f, true);
+    assert_int_equal(f->cuts, 1);
+    fakes_open(f, true);
+    f->shape = shape;
+    f->answer = answer;
+    nr_auto_json json_t *all = record(f, id);
+    assert_int_equal(seen.count, 4);
+    assert_int_equal(json_array_size(json_object_get(all, "logs")), 2);
+    nr_auto_free char *count = fakes_ask(f, QUERY_LIST, "", true, &err);
+    assert_string_equal(count, "{\"activations\":6}"); /* nothing is left of the attempt before */
+}
+
+static void a_claim_that_the_disk_refuses_is_tried_again(void **state)
+{
+    struct fakes *f = *state;
+    char id[33];
+    int err;
+
+    f->run = FAKE_ENTER;
+    (void)fakes_call(f, "inside", false, 60000);
+    fakes_until(f, &f->held_count, 1);
+    memcpy(id, f->last_id, sizeof(id));
+    fakes_disk_full(true);
+    fakes_claim(f, f->held[0]);
+    fakes_until(f, &f->unclaimed, 1);
+    fakes_disk_full(false);
+    f->run = FAKE_ANSWER;
+    nr_auto_json json_t *all = record(f, id);
+    assert_int_equal(json_array_size(json_object_get(all, "logs")), 2);
+    assert_int_equal(seen.count, 4);
+    nr_auto_free char *count = fakes_ask(f, QUERY_LIST, "", true, &err);
+    assert_string_equal(count, "{\"activations\":6}");
+    assert_int_equal((int)metric(f, "narae_accepted_drift"), 0);
+    assert_int_equal((int)metric(f, "narae_accepted_running"), 0);
+}
+
+/* Its caller is told to come back while no step has a slot yet: it is queued work from then on. */
+static void an_impatient_caller_of_one_that_waits(void **state)
+{
+    struct fakes *f = *state;
+
+    f->run = FAKE_ENTER;
+    (void)fakes_call(f, "abc", true, 10);
+    fakes_until(f, &f->replies, 1);
+    assert_int_equal(f->last_status, 202);
+    nr_auto_free char *id = nr_strdup(f->last_id);
+    assert_int_equal((int)metric(f, "narae_accepted_queued"), 1);
+    f->run = FAKE_ANSWER;
+    fakes_claim(f, f->held[0]);
+    nr_auto_json json_t *all = record(f, id);
+    assert_int_equal(json_array_size(json_object_get(all, "logs")), 3);
+    assert_int_equal((int)metric(f, "narae_accepted_drift"), 0);
+}
+
 /* ---- compositions ----------------------------------------------------------------------------------------------- */
 
 static void a_conductor_says_what_runs_next(void **state)
@@ -659,6 +782,10 @@ int main(void)
         CASE(a_cut_reaches_the_step_that_runs),
         CASE(a_stop_lets_it_come_to_its_end),
         CASE(a_stop_that_takes_too_long_cuts_it),
+        cmocka_unit_test(a_crash_loses_none_and_runs_none_twice),
+        CASE(stopping_leaves_what_waits_in_the_queue),
+        CASE(a_claim_that_the_disk_refuses_is_tried_again),
+        CASE(an_impatient_caller_of_one_that_waits),
         CASE(a_conductor_says_what_runs_next),
         CASE(what_ends_a_composition),
         CASE(failures_are_told_to_the_conductor),
