@@ -14,6 +14,7 @@ struct api_entry {
     struct nr_link lru;
     struct api_tables *tables;
     struct api_table *table; /* shared; NULL: not known */
+    struct api_mark *marks;  /* made */
     struct nr_link waiting;
     bool asks, stale;        /* stale: changed since it was asked */
     struct account *account; /* shared, while it asks */
@@ -44,6 +45,7 @@ static void entry_free(struct api_entry *e)
     (void)nr_map_del(&e->tables->by_account, e->node.key);
     nr_list_del(&e->lru);
     api_table_unref(e->table);
+    free(e->marks);
     free(e);
 }
 
@@ -59,12 +61,47 @@ void api_tables_free(struct api_tables *t)
 
 static void ask(struct api_entry *e);
 
-static void give(struct api_waiter *w, struct api_table *table, const struct nr_err *err)
+uint64_t api_word_mark(struct nr_str word, unsigned at)
 {
-    if (table != NULL)
-        w->table = api_table_ref(table);
+    uint64_t h = (nr_hash(word) + at) * 0x9e3779b97f4a7c15u;
+
+    return h ^ h >> 29;
+}
+
+static void add_marks(struct api_mark *m, const char *path)
+{
+    struct nr_str rest = nr_str_of(path), word;
+
+    while (nr_str_split(&rest, '/', &word)) {
+        if (word.n == 0)
+            continue;
+        if (m->words < API_WORDS_MAX && word.p[0] == '{')
+            m->braces |= 1ull << m->words;
+        else
+            m->exact += api_word_mark(word, m->words);
+        m->words++;
+    }
+}
+
+static struct api_mark *make_marks(const struct api_table *t)
+{
+    struct api_mark *all = nr_try_alloc((t->count + 1) * sizeof(*all));
+
+    for (size_t i = 0; all != NULL && i < t->count; i++) {
+        add_marks(&all[i], t->routes[i].base_path);
+        add_marks(&all[i], t->routes[i].path);
+    }
+    return all;
+}
+
+/* Nothing that `done` does frees the entry at once. */
+static void give(const struct api_entry *e, struct api_waiter *w, const struct nr_err *err)
+{
+    if (e->table != NULL)
+        w->table = api_table_ref(e->table);
     else
         w->err = *err;
+    w->marks = e->marks;
     w->done(w);
 }
 
@@ -84,15 +121,18 @@ static void on_answer(struct fn_call *call)
     e->asks = false;
     account_unref(e->account);
     e->account = NULL;
+    e->marks = table != NULL ? make_marks(table) : NULL;
+    if (table != NULL && e->marks == NULL) {
+        api_table_unref(table);
+        table = NULL;
+        (void)nr_err_set(&err, NR_ENOMEM, "out of memory");
+    }
     e->table = table;
     nr_list_init(&waiting);
     while (!nr_list_empty(&e->waiting))
         nr_list_push(&waiting, nr_list_pop(&e->waiting));
-    if (table != NULL)
-        (void)api_table_ref(table); /* the entry may go while they are told */
     while (!nr_list_empty(&waiting))
-        give(nr_container_of(nr_list_pop(&waiting), struct api_waiter, link), table, &err);
-    api_table_unref(table);
+        give(e, nr_container_of(nr_list_pop(&waiting), struct api_waiter, link), &err);
 }
 
 static void ask(struct api_entry *e)
@@ -149,7 +189,7 @@ void api_tables_get(struct api_tables *t, struct account *account, struct api_wa
     struct api_entry *e = entry_of(t, account);
 
     if (e->table != NULL) {
-        give(w, e->table, NULL);
+        give(e, w, NULL);
         return;
     }
     nr_list_push(&e->waiting, &w->link);

@@ -7,13 +7,26 @@
 
 struct api_tables;
 
+/* Words of a path behind the account; a longer one is no route's. */
+#define API_WORDS_MAX 64
+
+/* What a route's path looks like, so that a request is compared with the words of few routes: how many words it has, which of them are in
+ * braces (bit 0: the first), and the sum of the marks of the others. */
+struct api_mark {
+    unsigned words;
+    uint64_t braces, exact;
+};
+/* The mark of a word at its place in the path. */
+uint64_t api_word_mark(struct nr_str word, unsigned at);
+
 /* Who waits for a table; embedded in memory that lives until `done`. */
 struct api_waiter {
     /* in */
     void (*done)(struct api_waiter *w);
     /* out */
     struct nr_err err;
-    struct api_table *table; /* shared, given */
+    struct api_table *table;      /* shared, given */
+    const struct api_mark *marks; /* of its routes, one each; lent during `done` */
     /* private */
     struct nr_link link;
 };

@@ -9,7 +9,7 @@
 #include "gateway/internal.h"
 
 #define SERVED "/apis/"
-#define PATH_WORDS_MAX 64
+#define API_WORDS_MAX 64
 #define HOST_MAX_BYTES 256
 
 /* ---- management ---- */
@@ -100,12 +100,12 @@ void apis_call(struct gateway_request *q)
 /* A request on its way to a route; in its arena. */
 struct served {
     struct gateway_request *q;
-    struct account *account;            /* shared, until the table is there */
-    struct nr_str word[PATH_WORDS_MAX]; /* behind the account, decoded */
+    struct account *account;           /* shared, until the table is there */
+    struct nr_str word[API_WORDS_MAX]; /* behind the account, decoded */
     unsigned count;
     struct nr_str path; /* the same as it was sent */
     struct api_waiter waiter;
-    struct web_parameter parameter[PATH_WORDS_MAX];
+    struct web_parameter parameter[API_WORDS_MAX];
     size_t parameter_count;
 };
 
@@ -198,16 +198,37 @@ static void add_method(struct nr_buf *methods, const char *method)
         nr_buf_adds(methods, word);
 }
 
-static void serve(struct served *s, const struct api_table *table)
+/* The marks of the words behind the account, and their sum. */
+static uint64_t mark_words(const struct served *s, uint64_t mark[API_WORDS_MAX])
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < s->count; i++)
+        sum += mark[i] = api_word_mark(s->word[i], i);
+    return sum;
+}
+
+static bool mark_fits(const struct api_mark *m, const struct served *s, const uint64_t *mark,
+                      uint64_t sum)
+{
+    if (m->words != s->count)
+        return false;
+    for (uint64_t left = m->braces; left != 0; left &= left - 1)
+        sum -= mark[__builtin_ctzll(left)];
+    return sum == m->exact;
+}
+
+static void serve(struct served *s, const struct api_table *table, const struct api_mark *marks)
 {
     const char *method = route_method(s->q->http.method);
     struct web_target target;
+    uint64_t mark[API_WORDS_MAX], sum = mark_words(s, mark);
     struct nr_buf methods;
     size_t i = 0;
 
     nr_buf_init(&methods, 256);
     for (; i < table->count; i++) {
-        if (!route_fits(s, &table->routes[i]))
+        if (!mark_fits(&marks[i], s, mark, sum) || !route_fits(s, &table->routes[i]))
             continue;
         if (strcmp(table->routes[i].method, method) == 0)
             break;
@@ -231,7 +252,7 @@ static void on_table(struct api_waiter *w)
 
     account_unref(s->account);
     if (w->err.code == 0) {
-        serve(s, w->table);
+        serve(s, w->table, w->marks);
         api_table_unref(w->table);
         return;
     }
@@ -254,7 +275,7 @@ static bool split(struct served *s, struct nr_str *ret_account)
         ssize_t n = nr_pct_decode(raw, false, room);
         struct nr_str word = {room, n > 0 ? (size_t)n : 0};
 
-        if (n < 0 || (n == 0 && rest.p != NULL) || s->count == PATH_WORDS_MAX)
+        if (n < 0 || (n == 0 && rest.p != NULL) || s->count == API_WORDS_MAX)
             return false;
         if (first) {
             *ret_account = word;
