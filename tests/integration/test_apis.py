@@ -293,6 +293,53 @@ def test_many_create_at_once_and_none_is_lost(shop):
     delete(shop, basepath="/crowd")
 
 
+def tenant(p, name):
+    """The key of a new account."""
+    made = p.request("POST", "/narae/v1/accounts", {"name": name}, auth=p.admin_auth)
+    assert made.status == 201, made.body
+    key = made.json["key"]
+    return key if isinstance(key, str) else f"{key['uuid']}:{key['secret']}"
+
+
+def document(base, operations):
+    target = {"x-openwhisk": {"namespace": "_", "action": "a"}}
+    return {"namespace": "_", "swagger": {"basePath": base, "info": {"title": "many"},
+                                          "paths": {f"/p{i}": {"get": target} for i in range(operations)}}}
+
+
+def test_limits_of_an_account(shop):
+    auth = tenant(shop, "api-many")
+    error = create(shop, document("/more", 2001), 400, auth)["error"]
+    assert "more than 2000 operations" in error
+    create(shop, document("/big", 1900), auth=auth)
+    error = create(shop, document("/bigger", 200), 403, auth)["error"]
+    assert error == "The account would have 2100 operations in its APIs; at most 2000 are allowed."
+    create(shop, document("/big", 1), auth=auth)
+    for i in range(199):
+        create(shop, document(f"/b{i}", 1), auth=auth)
+    assert create(shop, document("/b199", 1), 403, auth)["error"] == "The account would have 201 APIs; at most 200 are allowed."
+    create(shop, document("/b198", 2), auth=auth)  # one that is there may change
+    error = shop.request("DELETE", MANAGE + "deleteApi?basepath=many", auth=auth)
+    assert error.status == 400 and "Several APIs have the name 'many'" in error.json["error"]
+    assert len(shop.request("GET", MANAGE + "getApi?limit=200", auth=auth).json["apis"]) == 200
+    assert shop.request("GET", "/apis/api-many/b198/p1", auth=None).status == 404  # there is no function behind it
+    assert shop.request("POST", "/apis/api-many/b198/p1", {}, auth=None).status == 405
+    assert shop.request("DELETE", "/narae/v1/accounts/api-many", auth=shop.admin_auth).status in (200, 202)
+
+
+def test_a_crash_takes_nothing(start_platform):
+    p = start_platform("--no-catalog")
+    create(p, apidoc("/kept", "/x", "GET"))
+    delete_me = create(p, apidoc("/gone", "/x", "GET"))
+    assert delete_me["gwApiUrl"] and delete(p, basepath="/gone") == {}
+    p.process.kill()
+    p.process.wait()
+    p.start()
+    assert [a["value"]["apidoc"]["basePath"] for a in get(p)] == ["/kept"]
+    assert served(p, "/kept/x", "PUT").status == 405 and served(p, "/gone/x").status == 404
+    p.stop()
+
+
 def test_action_that_is_not_there_or_not_for_the_world(shop):
     create(shop, apidoc("/later", "/p", "GET", "api-later"))
     assert served(shop, "/later/p").status == 404
@@ -324,10 +371,7 @@ def test_version_behind_a_route(shop):
 
 
 def test_apis_of_another_account(shop):
-    made = shop.request("POST", "/narae/v1/accounts", {"name": "api-other"}, auth=shop.admin_auth)
-    assert made.status in (200, 201), made.body
-    key = made.json["key"] if isinstance(made.json["key"], str) else None
-    other = key or f"{made.json['key']['uuid']}:{made.json['key']['key']}"
+    other = tenant(shop, "api-other")
     create(shop, apidoc("/mine", "/p", "GET"))
     assert shop.request("GET", MANAGE + "getApi", auth=other).json == {"apis": []}
     assert shop.request("DELETE", MANAGE + "deleteApi?basepath=/mine", auth=other).status == 404
