@@ -191,7 +191,7 @@ npm_client() {
 schemathesis_tool() {
     local dir=$NARAE_ROOT/build/schemathesis
     [ -x "$dir/bin/st" ] || {
-        python3 -m venv "$dir" && with_log "$NARAE_LOGS/schemathesis.log" \
+        apt_need python3-venv && python3 -m venv "$dir" && with_log "$NARAE_LOGS/schemathesis.log" \
             "installing the PyPI package schemathesis into build/schemathesis" \
             "$dir/bin/pip" install -q --disable-pip-version-check 'schemathesis==4.*'
     } || warn "without schemathesis the tests of the API's documents fail"
