@@ -59,17 +59,6 @@ size_t api_routes_remove(struct api_routes *r, struct nr_str path, struct nr_str
         else
             r->list[kept++] = *at;
     }
-    if (kept == 0) {
-        free(r->list);
-        r->list = NULL;
-    } else if (kept < n) { /* the list grows by powers of two */
-        struct api_routes less = {0};
-
-        for (size_t i = 0; i < kept; i++)
-            (void)api_routes_add(&less, &r->list[i]);
-        free(r->list);
-        r->list = less.list;
-    }
     r->n = kept;
     return n - kept;
 }
