@@ -14,6 +14,7 @@
 #include "gateway/media.h"
 #include "ports/final.h"
 
+#define FIRST_BYTES 1024
 #define FIELDS_MAX 10000
 /* A body up to this fits, whatever it is, unless there is no memory. */
 #define SMALL_BYTES (128 << 10)
@@ -283,17 +284,17 @@ static bool is_told(const struct writer *w, struct nr_str name)
     return true;
 }
 
-/* The i-th header was not there before. */
-static bool is_first(const struct nr_http_req *r, unsigned i)
+/* Is there one of the name of the i-th header in [from, to)? */
+static bool is_named(const struct nr_http_req *r, unsigned i, unsigned from, unsigned to)
 {
-    for (unsigned before = 0; before < i; before++)
-        if (nr_str_eq(r->headers[before].name, r->headers[i].name))
-            return false;
-    return true;
+    for (; from < to; from++)
+        if (nr_str_eq(r->headers[from].name, r->headers[i].name))
+            return true;
+    return false;
 }
 
 /* A header that came several times is one text, as if it had been sent so. */
-static void write_header(struct writer *w, unsigned i)
+static void write_joined(struct writer *w, unsigned i)
 {
     const struct nr_http_req *r = w->in->http;
     struct nr_str name = r->headers[i].name;
@@ -307,10 +308,22 @@ static void write_header(struct writer *w, unsigned i)
             nr_buf_adds(&joined, nr_str_eqz(name, "cookie") ? "; " : ", ");
         nr_buf_add(&joined, r->headers[at].value.p, r->headers[at].value.n);
     }
-    nr_buf_json(w->out, name);
-    nr_buf_addc(w->out, ':');
-    nr_buf_json(w->out, joined.n ? nr_buf_str(&joined) : NR_STR(""));
+    nr_buf_json(w->out, nr_buf_str(&joined));
+    w->out->failed |= joined.failed;
     nr_buf_fini(&joined);
+}
+
+static void write_header(struct writer *w, unsigned i)
+{
+    const struct nr_http_req *r = w->in->http;
+    struct nr_str value = r->headers[i].value;
+
+    nr_buf_json(w->out, r->headers[i].name);
+    nr_buf_addc(w->out, ':');
+    if (is_named(r, i, i + 1, r->header_count))
+        write_joined(w, i);
+    else
+        nr_buf_json(w->out, value.n ? value : NR_STR(""));
 }
 
 static void write_request(struct writer *w)
@@ -325,7 +338,7 @@ static void write_request(struct writer *w)
     write_text(w->out, NR_STR(RESERVED "method"), (struct nr_str){method, n});
     nr_buf_adds(w->out, ",\"" RESERVED "headers\":{");
     for (unsigned i = 0; i < r->header_count; i++) {
-        if (!is_told(w, r->headers[i].name) || !is_first(r, i))
+        if (!is_told(w, r->headers[i].name) || is_named(r, i, 0, i))
             continue;
         if (!first)
             nr_buf_addc(w->out, ',');
@@ -393,6 +406,7 @@ int web_input_write(const struct web_input *in, struct nr_buf *out, struct nr_er
 
     nr_map_init(&w.by_name);
     nr_buf_init(&w.name, NR_PAYLOAD_MAX_BYTES);
+    (void)nr_buf_room(out, FIRST_BYTES); /* most fit into it */
     nr_buf_addc(out, '{');
     status = in->raw ? write_raw(&w) : write_read(&w);
     if (status == 0)

@@ -526,6 +526,8 @@ static void test_no_memory(void **state)
     r->body = (struct nr_str){body, sizeof(body) - 1};
     r->headers[r->header_count++] =
         (struct nr_http_header){NR_STR("content-type"), NR_STR("application/json")};
+    for (int i = 0; i < 2; i++)
+        r->headers[r->header_count++] = (struct nr_http_header){NR_STR("x-a"), NR_STR("1")};
     for (long n = 1;; n++) {
         struct nr_err err = {0};
         struct nr_buf out;
@@ -538,7 +540,7 @@ static void test_no_memory(void **state)
         nr_mem_fail_at(0, 0);
         assert_true(status == 0 || (status == 503 && err.text[0]));
         if (status == 0)
-            assert_int_equal(nr_json_scan(nr_buf_str(&out)), NR_JSON_OBJECT);
+            assert_non_null(memmem(out.p, out.n, "\"x-a\":\"1, 1\"", 12));
         refused += status != 0;
         nr_buf_fini(&out);
         if (!reached)
