@@ -46,7 +46,9 @@ static const struct {
 /* "long30" and "long50" call so many functions; "long60" calls long30 twice. */
 static size_t long_steps(const char *name, const char **steps)
 {
-    size_t n = strcmp(name, "long30") == 0 ? 30 : strcmp(name, "long50") == 0 ? 50 : 0;
+    size_t n = strcmp(name, "long30") == 0                                  ? 30
+               : strcmp(name, "long50") == 0 || strcmp(name, "held50") == 0 ? 50
+                                                                            : 0;
 
     for (size_t i = 0; i < n; i++)
         steps[i] = i % 2 ? "/guest/a" : "/guest/d";
@@ -84,6 +86,8 @@ static bool shape(struct function *fn, struct nr_err *err)
     fn->conductor = strncmp(fn->name, "con", 3) == 0;
     fn->memory_mb = strcmp(fn->name, "b") == 0 ? 512 : 128;
     fn->revision = fn->stored = n ? 8 : 7;
+    if (n) /* only what runs in a container is updated here */
+        fn->state = FN_LATEST;
     if (n) {
         fn->step_count = n;
         fn->steps = nr_alloc(n * sizeof(*fn->steps));
@@ -364,6 +368,31 @@ static void the_same_again_waits_for_the_slot(void **state)
     assert_int_equal(json_array_size(json_object_get(known, "logs")), 3);
     assert_int_equal(json_array_size(json_object_get(three, "logs")), 3);
     assert_false(seen.slot_was_back[1]);
+}
+
+/* A held step looks its function up again and is counted once; one that is held too long is what its sequence says. */
+static void an_update_of_a_component_holds_its_step(void **state)
+{
+    struct fakes *f = *state;
+
+    f->state = FN_UPDATING;
+    f->hold_ms = 60000;
+    (void)fakes_call(f, "held50", true, 60000);
+    while (f->controller->held == 0)
+        fakes_turns(f, 1);
+    assert_int_equal(seen.count, 0);
+    f->state = FN_LATEST;
+    controller_on_change(f->controller, "guest", "", "d", 0, FN_KEPT);
+    fakes_until(f, &f->replies, 1);
+    assert_int_equal(f->last_status, 200);
+    assert_int_equal(seen.count, 50);
+    controller_on_change(f->controller, "guest", "", "d", 0, FN_KEPT);
+    f->state = FN_UPDATING;
+    f->hold_ms = 5;
+    (void)fakes_call(f, "held50", true, 60000);
+    fakes_until(f, &f->replies, 2);
+    assert_int_equal(f->last_status, 500);
+    assert_non_null(strstr(f->last_body, "The function is being updated"));
 }
 
 static void only_the_call_itself_is_admitted(void **state)
@@ -776,6 +805,7 @@ int main(void)
         CASE(an_array_is_passed_on_and_answered_bare),
         CASE(a_component_may_be_a_version),
         CASE(the_same_again_waits_for_the_slot),
+        CASE(an_update_of_a_component_holds_its_step),
         CASE(only_the_call_itself_is_admitted),
         CASE(accepted_sequence_runs_and_is_counted_once),
         CASE(impatient_caller_gets_202_and_the_record_later),
