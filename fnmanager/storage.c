@@ -147,8 +147,11 @@ int storage_write(struct storage *s, const char *folder, const char *file, struc
 
 void storage_remove(struct storage *s, const char *folder)
 {
-    nr_auto_free char *path = storage_path(s, folder, "");
     char *slash;
+
+    if (folder[0] == '\0')
+        return; /* that would be all buckets */
+    nr_auto_free char *path = storage_path(s, folder, "");
 
     (void)nr_dir_remove(path, NULL);
     pthread_mutex_lock(&s->folders);

@@ -44,7 +44,7 @@ void storage_bucket(struct nr_str account, char out[STORAGE_FOLDER_BYTES]);
 /* Writes bytes as folder/file, durable when it returns. NR_ENOSPC and others; then nothing of the file is left. */
 int storage_write(struct storage *s, const char *folder, const char *file, struct nr_str bytes,
                   mode_t mode, struct nr_err *err);
-/* Removes a folder with its files, and its parents when they are empty. */
+/* Removes a folder with its files, and its parents when they are empty; "" is none. */
 void storage_remove(struct storage *s, const char *folder);
 /* The same for a folder that an earlier run left: one that this run has made is kept. Did it go? */
 bool storage_remove_old(struct storage *s, const char *folder);

@@ -150,6 +150,8 @@ def test_a_function_that_is_wrong_is_left_out_as_a_whole(platform, admin, full, 
     (refused,) = reply.json["refused"]
     assert refused["function"] == "f" and text in refused["error"], refused
     assert [f.split("/")[0] for f in files_of(platform, "x-part")] == ["blocked"]
+    found = verify(platform, "x-from")  # and nothing of anybody else went with it
+    assert (found["damaged"], found["files"]) == ([], 4), found
     assert [a["name"] for a in platform.request("GET", "actions", auth=key).json] == ["blocked"]
 
 
