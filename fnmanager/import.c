@@ -145,8 +145,10 @@ static void end_function(struct reader *r)
     if ((e = store_function(r)) < 0) {
         (void)nr_err_set(&r->why, e, TEXT_INTERNAL);
         /* after trouble with the disk nobody knows whether the rows are there: the sweeper judges */
-        for (size_t i = 0; e != NR_EIO && e != NR_ECORRUPT && i < r->now.folders; i++)
-            storage_remove(&r->m->storage, r->now.folder[i].upload.folder);
+        for (size_t i = 0; e != NR_EIO && e != NR_ECORRUPT && i < r->now.folders; i++) {
+            if (r->now.folder[i].upload.number != 0) /* else it was never stored */
+                storage_remove(&r->m->storage, r->now.folder[i].upload.folder);
+        }
     }
     tell_function(r);
     imported_fini(&r->now);
