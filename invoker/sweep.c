@@ -141,7 +141,7 @@ static void judge_group(struct sweep *s, const char *id)
     if (known(s->v, id, NULL) || in_list(s->list, id))
         return;
     nr_buf_printf(&s->unknown, "%s\n", id);
-    if (before.n == 0 || memmem(before.p, before.n, id, ID_LETTERS) == NULL)
+    if (before.p == NULL || memmem(before.p, before.n, id, ID_LETTERS) == NULL)
         return;
     nr_buf_printf(&s->forgotten, "%s\n", id);
     nr_log(s->v->log, NR_LOG_WARN, "invoker",
