@@ -222,6 +222,7 @@ static struct activation *call_of(struct fire_call *k, const struct function_tar
     a->transaction = nr_arena_copy(&a->arena, trigger->transaction);
     a->api_key = trigger->api_key;
     a->input = k->fire->input;
+    a->input_secret = k->fire->what->secret;
     a->on_reply = on_refused;
     a->owner = k;
     a->fire = k->fire;

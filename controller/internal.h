@@ -161,6 +161,10 @@ void journal_accept(struct controller *c, struct activation *a);
  * stored), its row (the writer's thread; 0 or NR_E*), it is on disk, it was refused. */
 int journal_keep(struct controller *c, struct activation *a);
 int journal_insert(sqlite3 *db, const struct activation *a);
+/* input.c: what is stored of the input of a (*ret_stored, lent by a or by *ret, which is made; NULL: nothing was). The writer's thread. */
+int input_seal(const struct activation *a, char **ret, struct nr_str *ret_stored);
+/* The input of a as it was stored becomes the one that was given, or a fails. Any thread; nobody else has a. */
+void input_open(struct fnmanager *m, struct activation *a);
 void journal_accepted(struct controller *c, struct activation *a);
 void journal_refuse(struct controller *c, struct activation *a, int why);
 void journal_end(struct controller *c, struct activation *a);

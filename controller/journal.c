@@ -37,7 +37,10 @@ int journal_insert(sqlite3 *db, const struct activation *a)
         "INSERT INTO calls(id,state,epoch,account,package,name,cause,transaction_id,accepted_ms,"
         "start_ms,input,published,alias,space) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
 
-    if (s == NULL)
+    nr_auto_free char *sealed = NULL;
+    struct nr_str input;
+
+    if (s == NULL || input_seal(a, &sealed, &input) < 0)
         return NR_EIO;
     nr_db_bind_text(s, 1, nr_str_of(a->id));
     sqlite3_bind_int(s, 2, a->row_running ? ROW_RUNNING : ROW_QUEUED);
@@ -49,7 +52,7 @@ int journal_insert(sqlite3 *db, const struct activation *a)
     nr_db_bind_text(s, 8, a->transaction);
     sqlite3_bind_int64(s, 9, nr_wall_ms());
     sqlite3_bind_int64(s, 10, nr_wall_ms());
-    nr_db_bind_text(s, 11, a->input);
+    nr_db_bind_text(s, 11, input);
     sqlite3_bind_int64(s, 12,
                        a->fn->published); /* what it resolved to holds, also after a restart */
     nr_db_bind_text(s, 13, a->alias);

@@ -106,7 +106,7 @@ struct reload_job {
     int count;
 };
 
-static struct activation *row_activation(sqlite3_stmt *s)
+static struct activation *row_activation(struct controller *c, sqlite3_stmt *s)
 {
     struct activation *a = activation_make();
     struct nr_str id = nr_db_column(s, 1);
@@ -130,6 +130,7 @@ static struct activation *row_activation(sqlite3_stmt *s)
     a->space = nr_arena_copy(&a->arena, nr_db_column(s, 10));
     if (id.n == 32)
         memcpy(a->id, id.p, 32);
+    input_open(c->fnmanager, a);
     a->durable = true;
     return a;
 }
@@ -152,7 +153,7 @@ static int reload_run(sqlite3 *db, struct nr_db_job *job)
         struct reload_row *row = nr_alloc(sizeof(*row));
 
         r->last_seq = sqlite3_column_int64(s, 0);
-        row->a = row_activation(s);
+        row->a = row_activation(r->ctl, s);
         *r->tail = row;
         r->tail = &row->next;
         r->bytes += sqlite3_column_bytes(s, 6);

@@ -18,6 +18,7 @@
 #include "fnmanager/merge.h"
 #include "fnmanager/metadata_names.h"
 #include "fnmanager/place.h"
+#include "fnmanager/sealed.h"
 #include "fnmanager/sequence_check.h"
 #include "fnmanager/settings.h"
 #include "fnmanager/sweeper.h"
@@ -234,6 +235,14 @@ static void write_readable(struct fnmanager *m, struct fn_call *call, const stru
     (void)write_action(m, call, row, NULL, false);
 }
 
+/* Secret parameters are sealed before anything is merged or stored; those of a sequence mean nothing. */
+static int seal(struct fnmanager *m, struct fn_call *call, struct put *p)
+{
+    if (p->body.components != NULL)
+        return 0;
+    return sealed_take_call(m, call, p->body.parameters);
+}
+
 static int put(struct fnmanager *m, struct fn_call *call, struct put *p, uint64_t *ret_old)
 {
     struct body_ranges ranges = {m->config.memory_max_mb, call->account->concurrent_invocations,
@@ -243,6 +252,7 @@ static int put(struct fnmanager *m, struct fn_call *call, struct put *p, uint64_
 
     if ((r = check_place(m, call)) == 0 &&
         (r = action_body_parse(body, m->config.kinds, &ranges, &p->body, &call->err)) == 0 &&
+        (r = seal(m, call, p)) == 0 &&
         (r = p->move == MOVE_COMMIT ? settings_memory_step(p->body.limits.memory_mb, &call->err)
                                     : 0) == 0 &&
         (r = put_parsed(m, call, p)) == 0)

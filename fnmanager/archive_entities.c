@@ -135,6 +135,16 @@ static int api_document(const struct archive_owner *o, const struct kind *k, con
 
 /* ---- in ------------------------------------------------------------------------------------------------------------ */
 
+/* Secrets of another account or installation do not keep the entity out. */
+static int take_secrets(const struct archive_owner *o, const json_t *document,
+                        struct sealed_lost *lost, struct nr_err *err)
+{
+    json_t *parameters = NULL;
+    int r = entity_key_values(document, "parameters", &parameters, err);
+
+    return r < 0 ? r : sealed_take(&o->m->secrets, o->account, parameters, lost, err);
+}
+
 /* The PUT of it, as of something new. */
 static int put_entity(const struct archive_owner *o, const struct kind *k, json_t *document,
                       struct nr_err *err)
@@ -280,7 +290,8 @@ bool archive_entity_is(const char *path)
 }
 
 int archive_entity_import(const struct archive_owner *o, const char *path, struct nr_str text,
-                          char ret_name[ARCHIVE_ENTITY_NAME_BYTES], struct nr_err *err)
+                          char ret_name[ARCHIVE_ENTITY_NAME_BYTES], struct sealed_lost *ret_lost,
+                          struct nr_err *err)
 {
     const struct kind *k = kind_of(path);
     nr_auto_json json_t *document = NULL;
@@ -288,5 +299,7 @@ int archive_entity_import(const struct archive_owner *o, const char *path, struc
     const char *name = nr_json_string(document, k->import == put_api ? "basePath" : "name");
 
     (void)snprintf(ret_name, ARCHIVE_ENTITY_NAME_BYTES, "%s:%.512s", k->word, name ? name : "?");
+    if (r == 0 && k->import != put_api)
+        r = take_secrets(o, document, ret_lost, err);
     return r < 0 ? r : k->import(o, k, document, err);
 }

@@ -6,6 +6,7 @@
 
 #include "common/base/json.h"
 #include "fnmanager/manager.h"
+#include "fnmanager/sealed.h"
 
 #define ARCHIVE_ENTITY_NAME_BYTES 600
 
@@ -23,9 +24,10 @@ int archive_entities_export(const struct archive_owner *o, bool before_functions
 
 /* Is this the name of such a file? */
 bool archive_entity_is(const char *path);
-/* Stores what the file `path` (archive_entity_is()) says, as a PUT of the account would. ret_name: "package:p", "rule:r", ... NR_EINVAL and others with
- * a sentence: it is left out. */
+/* Stores what the file `path` (archive_entity_is()) says, as a PUT of the account would. ret_name: "package:p", "rule:r", ... ret_lost (zeroed): what its
+ * parameters lost. NR_EINVAL and others with a sentence: it is left out. */
 int archive_entity_import(const struct archive_owner *o, const char *path, struct nr_str text,
-                          char ret_name[ARCHIVE_ENTITY_NAME_BYTES], struct nr_err *err);
+                          char ret_name[ARCHIVE_ENTITY_NAME_BYTES], struct sealed_lost *ret_lost,
+                          struct nr_err *err);
 
 #endif

@@ -5,10 +5,12 @@
 
 #include "common/base/json.h"
 #include "fnmanager/archive_list.h"
+#include "fnmanager/sealed.h"
 
 struct setting {
     char *path;
     json_t *value;
+    bool secret;
 };
 struct settings {
     struct setting *item;
@@ -19,6 +21,8 @@ static void settings_fini(struct settings *l)
 {
     for (size_t i = 0; i < l->n; i++) {
         free(l->item[i].path);
+        if (l->item[i].secret)
+            sealed_forget_value(l->item[i].value);
         json_decref(l->item[i].value);
     }
     free(l->item);
@@ -34,8 +38,26 @@ static void add(struct settings *l, const char *group, const char *key, json_t *
         return;
     }
     l->item = grown;
-    grown[l->n] = (struct setting){nr_alloc(n), value};
+    grown[l->n] = (struct setting){nr_alloc(n), value, false};
     (void)snprintf(grown[l->n++].path, n, "%s%s", group, key);
+}
+
+/* A secret that does not open is compared as it is stored. */
+static void add_parameters(const struct diff_order *d, const char *text, struct settings *l)
+{
+    nr_auto_json json_t *all = nr_json_parse(nr_str_of(text), NULL);
+    size_t i;
+    json_t *e;
+
+    json_array_foreach(all, i, e) {
+        nr_auto_json json_t *one = json_pack("[O]", e);
+        bool secret = entity_is_sealed(e);
+
+        (void)sealed_open(d->secrets, d->account, one, NULL);
+        add(l, "parameters.", nr_json_string(e, "key"), json_incref(json_object_get(e, "value")));
+        if (l->n > 0)
+            l->item[l->n - 1].secret = secret;
+    }
 }
 
 static void add_array(struct settings *l, const char *group, const char *text)
@@ -58,7 +80,7 @@ static int by_path(const void *a, const void *b)
     return strcmp(x->path, y->path);
 }
 
-static void flatten(const struct fn_row *row, struct settings *l)
+static void flatten(const struct diff_order *d, const struct fn_row *row, struct settings *l)
 {
     const struct {
         const char *path;
@@ -84,43 +106,47 @@ static void flatten(const struct fn_row *row, struct settings *l)
     if (row->components[0] != '\0') /* its one parameter says the same */
         add(l, "", "components", nr_json_parse(nr_str_of(row->components), NULL));
     else
-        add_array(l, "parameters.", row->parameters);
+        add_parameters(d, row->parameters, l);
     add_array(l, "annotations.", row->annotations);
     if (l->n > 0)
         qsort(l->item, l->n, sizeof(*l->item), by_path);
 }
 
-static void write_value(const json_t *value, struct nr_buf *out)
+static void write_value(const struct setting *s, struct nr_buf *out)
 {
-    nr_auto_free char *text = value != NULL ? nr_json_text(value, NULL) : NULL;
+    nr_auto_free char *text = s != NULL && !s->secret ? nr_json_text(s->value, NULL) : NULL;
 
-    nr_buf_adds(out, text != NULL ? text : "null");
+    if (s != NULL && s->secret)
+        nr_buf_adds(out, "{\"encryption\":\"" ENTITY_ENCRYPTION "\"}");
+    else
+        nr_buf_adds(out, text != NULL ? text : "null");
 }
 
 static void write_setting(const struct setting *from, const struct setting *to,
                           const char **between, struct nr_buf *out)
 {
-    if (from != NULL && to != NULL && json_equal(from->value, to->value))
+    if (from != NULL && to != NULL && from->secret == to->secret &&
+        json_equal(from->value, to->value))
         return;
     nr_buf_adds(out, *between);
     nr_buf_adds(out, "{\"path\":");
     nr_buf_json(out, nr_str_of(from != NULL ? from->path : to->path));
     nr_buf_adds(out, ",\"from\":");
-    write_value(from != NULL ? from->value : NULL, out);
+    write_value(from, out);
     nr_buf_adds(out, ",\"to\":");
-    write_value(to != NULL ? to->value : NULL, out);
+    write_value(to, out);
     nr_buf_addc(out, '}');
     *between = ",";
 }
 
-static void write_settings(const struct fn_row *from, const struct fn_row *to, struct nr_buf *out)
+static void write_settings(const struct diff_order *d, struct nr_buf *out)
 {
     struct settings a = {0}, b = {0};
     const char *between = "";
     size_t i = 0, k = 0;
 
-    flatten(from, &a);
-    flatten(to, &b);
+    flatten(d, d->from, &a);
+    flatten(d, d->to, &b);
     nr_buf_adds(out, "\"settings\":[");
     while (i < a.n || k < b.n) {
         int r = i == a.n ? 1 : k == b.n ? -1 : strcmp(a.item[i].path, b.item[k].path);
@@ -204,20 +230,20 @@ static void make_sayable(struct archive_files *l)
     }
 }
 
-int diff_write(struct storage *s, const struct fn_row *from, const struct fn_row *to,
-               struct nr_buf *out, struct nr_err *err)
+int diff_write(const struct diff_order *d, struct nr_buf *out, struct nr_err *err)
 {
+    const struct fn_row *from = d->from, *to = d->to;
     bool same = strcmp(from->file, to->file) == 0 &&
                 memcmp(from->sha256, to->sha256, sizeof(to->sha256)) == 0;
     struct archive_files a = {0}, b = {0};
-    int r = same ? 0 : read_files(s, from, &a, err);
+    int r = same ? 0 : read_files(d->storage, from, &a, err);
 
     if (r == 0 && !same)
-        r = read_files(s, to, &b, err);
+        r = read_files(d->storage, to, &b, err);
     if (r == 0) {
         make_sayable(&a);
         make_sayable(&b);
-        write_settings(from, to, out);
+        write_settings(d, out);
         write_files(&a, &b, out);
     }
     archive_files_fini(&a);

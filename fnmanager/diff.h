@@ -4,11 +4,19 @@
 #define NR_FNMANAGER_DIFF_H
 
 #include "fnmanager/metadata.h"
+#include "fnmanager/secrets.h"
 #include "fnmanager/storage.h"
 
+/* Of what, and by what it is read; all lent. */
+struct diff_order {
+    struct storage *storage;
+    struct secrets *secrets;
+    struct nr_str account; /* whose function it is */
+    const struct fn_row *from, *to;
+};
+
 /* "settings":[…],"files":[…], two members of an object of the API, added to `out` (lent). NR_ECORRUPT and others with a sentence when a
- * stored file cannot be read. */
-int diff_write(struct storage *s, const struct fn_row *from, const struct fn_row *to,
-               struct nr_buf *out, struct nr_err *err);
+ * stored file cannot be read. Of a secret parameter it is told that it is another one, never a value. */
+int diff_write(const struct diff_order *d, struct nr_buf *out, struct nr_err *err);
 
 #endif

@@ -7,6 +7,9 @@
 #include "fnmanager/version.h"
 #include "ports/target.h"
 
+/* What a seal adds to a text, and up to two bytes that base64 fills up. */
+#define SEAL_BYTES 31
+
 int entity_malformed(struct nr_err *err, const char *detail)
 {
     return nr_err_set(err, NR_EINVAL, "The request content was malformed:\n%s", detail);
@@ -79,6 +82,21 @@ int entity_string(const json_t *object, const char *key, const char **ret, struc
     return entity_malformed(err, detail);
 }
 
+bool entity_is_sealed(const json_t *element)
+{
+    const char *word = json_string_value(json_object_get(element, "encryption"));
+
+    return word != NULL && strcmp(word, ENTITY_ENCRYPTION) == 0;
+}
+
+/* Of the text that is in base64 of a sealed one. */
+static size_t opened_bytes(const json_t *value)
+{
+    size_t sealed = json_string_length(value) / 4 * 3;
+
+    return sealed > SEAL_BYTES ? sealed - SEAL_BYTES : 0;
+}
+
 int64_t entity_field_bytes(const json_t *array)
 {
     int64_t sum = 0;
@@ -86,7 +104,10 @@ int64_t entity_field_bytes(const json_t *array)
     json_t *e;
 
     json_array_foreach(array, i, e) {
-        size_t n = json_dumpb(json_object_get(e, "value"), NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
+        const json_t *value = json_object_get(e, "value");
+        size_t n = entity_is_sealed(e) && json_is_string(value)
+                       ? opened_bytes(value)
+                       : json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
         sum += (int64_t)(n + json_string_length(json_object_get(e, "key")));
     }
     return sum;
@@ -127,6 +148,22 @@ json_t *entity_value(const json_t *array, const char *key)
     return found;
 }
 
+/* A secret among them would be stored and shown as it is. */
+static int check_annotations(const json_t *annotations, struct nr_err *err)
+{
+    size_t i;
+    json_t *e;
+
+    json_array_foreach(annotations, i, e) {
+        const json_t *encryption = json_object_get(e, "encryption");
+
+        if (json_is_true(json_object_get(e, "secret")) ||
+            (encryption != NULL && !json_is_null(encryption)))
+            return entity_malformed(err, "annotations malformed: only parameters may be secret");
+    }
+    return 0;
+}
+
 int entity_body_common(const json_t *doc, struct entity_body *ret, struct nr_err *err)
 {
     struct entity_body *b = ret;
@@ -136,6 +173,7 @@ int entity_body_common(const json_t *doc, struct entity_body *ret, struct nr_err
     *b = (struct entity_body){.publish = -1};
     if ((r = entity_key_values(doc, "parameters", &b->parameters, err)) < 0 ||
         (r = entity_key_values(doc, "annotations", &b->annotations, err)) < 0 ||
+        (r = check_annotations(b->annotations, err)) < 0 ||
         (r = entity_string(doc, "version", &b->version, err)) < 0)
         return r;
     if (b->version != NULL && !version_valid(b->version))
@@ -180,6 +218,8 @@ static json_t *clean(const json_t *entry, bool with_init)
     (void)json_object_set(out, "value", json_object_get(entry, "value"));
     if (with_init && json_is_true(json_object_get(entry, "init")))
         (void)json_object_set_new(out, "init", json_true());
+    if (entity_is_sealed(entry))
+        (void)json_object_set_new(out, "encryption", json_string(ENTITY_ENCRYPTION));
     return out;
 }
 

@@ -48,13 +48,17 @@ int entity_member(const json_t *object, const char *key, json_type type, const c
 int entity_string(const json_t *object, const char *key, const char **ret, struct nr_err *err);
 /* The same for an array of {"key": text, "value": anything} within BODY_FIELD_MAX_BYTES. */
 int entity_key_values(const json_t *doc, const char *field, json_t **ret, struct nr_err *err);
-/* Size of an array of {key, value} as the ceiling counts it. */
+/* How a parameter says that its value is sealed (sealed.h). */
+#define ENTITY_ENCRYPTION "aes-256"
+/* Is it an element of parameters with such a value? */
+bool entity_is_sealed(const json_t *element);
+/* Size of an array of {key, value} as the ceiling counts it: sealed values as they are when they are open, for who reads them may send them again. */
 int64_t entity_field_bytes(const json_t *array);
 /* The value of a key in an array of {key, value}, lent; the last one wins; NULL: there is none. */
 json_t *entity_value(const json_t *array, const char *key);
 
 /* A cleaned copy (made) of an array of {key, value} in which each key stands once, with its last value; `with_init`: a true "init" is kept
- * beside them. NULL without memory. */
+ * beside them. What tells of a seal is kept too. NULL without memory. */
 json_t *entity_unique(const json_t *array, bool with_init);
 /* The text (made) that a replaced field is stored as: the cleaned copy of `given`, or `old` (lent; NULL: "[]") when none is given. */
 int entity_field_text(const json_t *given, bool with_init, const char *old, char **ret,

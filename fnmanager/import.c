@@ -70,6 +70,17 @@ static void tell(struct reader *r, const char *what, const char *name, const str
     }
 }
 
+/* What is in is told as good, and what it lacks as refused. */
+static void tell_lost(struct reader *r, const char *what, const char *name,
+                      const struct sealed_lost *lost)
+{
+    struct nr_err why = {0};
+
+    sealed_tell_lost(lost, &why);
+    if (why.code != 0)
+        tell(r, what, name, &why);
+}
+
 static void tell_function(struct reader *r)
 {
     char name[600];
@@ -77,6 +88,8 @@ static void tell_function(struct reader *r)
     (void)snprintf(name, sizeof(name), "%s%s%s", r->now.f.package,
                    r->now.f.package[0] != '\0' ? "/" : "", r->now.f.name);
     tell(r, "function", name, &r->why);
+    if (r->why.code == 0)
+        tell_lost(r, "function", name, &r->now.lost);
 }
 
 static int pin_image(struct reader *r, const char *account, const char *image, char **ret_pin)
@@ -238,14 +251,17 @@ static int take_entity(struct reader *r, struct archive_entry *e)
     char name[ARCHIVE_ENTITY_NAME_BYTES];
     nr_auto_free char *mem = NULL;
     struct nr_str bytes = {NULL, 0};
+    struct sealed_lost lost = {0};
     struct nr_err why = {0};
     int x;
 
     end_function(r);
     if ((x = read_entry(r, e, JSON_MAX_BYTES, &mem, &bytes)) < 0)
         return x;
-    (void)archive_entity_import(&owner, archive_entry_pathname(e), bytes, name, &why);
+    (void)archive_entity_import(&owner, archive_entry_pathname(e), bytes, name, &lost, &why);
     tell(r, "entity", name, &why);
+    if (why.code == 0)
+        tell_lost(r, "entity", name, &lost);
     return 0;
 }
 
@@ -331,6 +347,7 @@ static int prepare(struct fnmanager *m, struct fn_call *call, struct reader *r)
         return account_refuse(call, e);
     r->limits.ranges =
         (struct body_ranges){m->config.memory_max_mb, row.concurrent_invocations, call->name};
+    r->limits.secrets = &m->secrets;
     account_row_fini(&row);
     return 0;
 }

@@ -41,7 +41,7 @@ static int name_of(const json_t *o, const char *key, bool needed, char **ret, st
 
 /* The body that a PUT of this version would have; its code comes later. */
 static int parse_action(const json_t *v, const struct runtime_kind *kinds,
-                        const struct import_limits *limits, struct fn_row *row,
+                        const struct import_limits *limits, struct imported *i, struct fn_row *row,
                         const char **ret_extension, struct nr_err *err)
 {
     nr_auto_json json_t *action = json_deep_copy(json_object_get(v, "action"));
@@ -55,6 +55,8 @@ static int parse_action(const json_t *v, const struct runtime_kind *kinds,
     if (text == NULL)
         return nr_err_set(err, NR_EINVAL, "A version has no 'action'.");
     if ((r = action_body_parse(nr_str_of(text), kinds, &limits->ranges, &body, err)) == 0 &&
+        (r = sealed_take(limits->secrets, limits->ranges.account, body.parameters, &i->lost,
+                         err)) == 0 &&
         (r = action_merge(&body, NULL, MOVE_UPDATE, row, err)) == 0)
         *ret_extension = body.extension;
     action_body_fini(&body);
@@ -122,7 +124,7 @@ static int parse_version(const json_t *v, const struct runtime_kind *kinds,
 {
     struct fn_row *row = &i->f.version[at];
     const char *extension = NULL;
-    int r = parse_action(v, kinds, limits, row, &extension, err);
+    int r = parse_action(v, kinds, limits, i, row, &extension, err);
 
     if (r < 0)
         return r;

@@ -6,13 +6,15 @@
 #include "fnmanager/body.h"
 #include "fnmanager/code.h"
 #include "fnmanager/metadata_export.h"
+#include "fnmanager/sealed.h"
 
 #define IMPORT_VERSIONS_MAX 1001
 /* Of the memory that the values of one function.json need. */
 #define IMPORT_BUILT_MAX_BYTES (128ll << 20)
 
 struct import_limits {
-    struct body_ranges ranges;
+    struct body_ranges ranges; /* account: into which it comes */
+    struct secrets *secrets;   /* lent; NULL: none of the archive opens */
 };
 
 /* One upload that the function's versions name; upload.number stays 0 until its bytes are stored. */
@@ -26,6 +28,7 @@ struct imported {
     struct imported_folder *folder;
     size_t folders;
     size_t *of; /* of each version: which folder, counted from 1; 0: no file */
+    struct sealed_lost lost; /* secret parameters of its versions, left out */
 };
 void imported_fini(struct imported *i);
 

@@ -139,6 +139,18 @@ int fnmanager_account(struct fnmanager *m, struct nr_str name, struct account **
     return account_names_find(&m->accounts.names, name, ret, err);
 }
 
+int fnmanager_seal(struct fnmanager *m, struct nr_str text, struct nr_str about, char **ret,
+                   size_t *ret_bytes, struct nr_err *err)
+{
+    return secrets_seal(&m->secrets, text, about, ret, ret_bytes, err);
+}
+
+int fnmanager_unseal(struct fnmanager *m, struct nr_str sealed, struct nr_str about, char **ret,
+                     size_t *ret_bytes, struct nr_err *err)
+{
+    return secrets_open(&m->secrets, sealed, about, ret, ret_bytes, err);
+}
+
 void fnmanager_runtimes(struct fnmanager *m, struct nr_buf *out)
 {
     kinds_write(m->config.kinds, out);

@@ -11,6 +11,7 @@
 #include "fnmanager/lifecycle_controller.h"
 #include "fnmanager/metadata_names.h"
 #include "fnmanager/place.h"
+#include "fnmanager/sealed.h"
 
 #define RESERVED "default"
 #define REPLY_MAX_BYTES (64 << 20)
@@ -234,7 +235,8 @@ static int put(struct fnmanager *m, struct fn_call *call, struct put *p)
         return nr_err_set(&call->err, NR_EINVAL, "Package name '" RESERVED "' is reserved.");
     if ((r = entity_body_parse(call->body, &p->body, &call->err)) < 0 ||
         (r = read_binding(p->body.doc, caller, &p->binding, &call->err)) < 0 ||
-        (r = check_target(m, caller, &p->binding, &call->err)) < 0)
+        (r = check_target(m, caller, &p->binding, &call->err)) < 0 ||
+        (r = sealed_take_call(m, call, p->body.parameters)) < 0)
         return r;
     for (r = NR_ECONFLICT; i < TRIES && r == NR_ECONFLICT && call->err.code == 0; i++) {
         begin_try(m, i);

@@ -7,6 +7,7 @@
 
 #include "fnmanager/entity_body.h"
 #include "fnmanager/metadata_names.h"
+#include "fnmanager/sealed.h"
 
 int place_forbidden(struct nr_str space, struct nr_str package, struct nr_str name,
                     struct nr_err *err)
@@ -156,6 +157,32 @@ char *place_parameters(const struct place *p, const char *own)
         text[n++] = p->row.parameters;
     text[n++] = own;
     return n == 1 ? nr_strdup(own) : merged(text, n);
+}
+
+/* Adds what the package, or who binds it, or the function has; each sealed its own. */
+static int add_opened(struct fnmanager *m, struct nr_str account, const char *text, json_t *all,
+                      struct nr_err *err)
+{
+    nr_auto_json json_t *part = text != NULL ? nr_json_parse(nr_str_of(text), NULL) : json_array();
+    int r = sealed_open(&m->secrets, account, part, err);
+
+    if (r == 0 && (part == NULL || json_array_extend(all, part) < 0))
+        return nr_err_set(err, NR_ENOMEM, "There is no memory to read parameters.");
+    if (r < 0)
+        sealed_forget(part);
+    return r;
+}
+
+int place_opened(struct fnmanager *m, const struct place *p, const char *own, json_t **ret,
+                 struct nr_err *err)
+{
+    int r;
+
+    *ret = json_array();
+    if ((r = add_opened(m, p->key.account, p->target.parameters, *ret, err)) == 0 &&
+        (r = add_opened(m, p->asked.space, p->row.parameters, *ret, err)) == 0)
+        r = add_opened(m, p->key.account, own, *ret, err);
+    return r;
 }
 
 char *place_bound(const struct place *p)

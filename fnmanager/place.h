@@ -8,6 +8,7 @@
 #ifndef NR_FNMANAGER_PLACE_H
 #define NR_FNMANAGER_PLACE_H
 
+#include "common/base/json.h"
 #include "fnmanager/manager.h"
 #include "fnmanager/metadata_packages.h"
 
@@ -52,6 +53,9 @@ bool place_is_bound(const struct place *p);
 char *place_bound(const struct place *p);
 /* What a function has that has `own` parameters (JSON array text, lent), as JSON array text (made), or NULL without memory. */
 char *place_parameters(const struct place *p, const char *own);
+/* The same with secrets opened (made; wiped by sealed_forget()), into *ret also when it fails. NR_ENOMEM, NR_ECORRUPT and others with a sentence. */
+int place_opened(struct fnmanager *m, const struct place *p, const char *own, json_t **ret,
+                 struct nr_err *err);
 /* The revision of a stored one as it is called here, where `bound` (lent) is what place_bound() gave: the same, or one that belongs to the caller, the
  * binding and what is bound, the same for the same in every life of the process. */
 uint64_t place_revision(const struct fnmanager *m, const struct place *p, const char *bound,

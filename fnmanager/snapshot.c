@@ -10,8 +10,11 @@
 #include "fnmanager/image_annotation.h"
 #include "fnmanager/kinds.h"
 #include "fnmanager/lifecycle.h"
+#include "fnmanager/sealed.h"
 #include "fnmanager/sequence.h"
 #include "ports/grants.h"
+
+#define NO_MEMORY "There is no memory to load the function."
 
 static char *joined(const char *a, const char *b, const char *c)
 {
@@ -22,20 +25,21 @@ static char *joined(const char *a, const char *b, const char *c)
     return out;
 }
 
-static int split_parameters(const char *stored, struct function *f)
+/* Of several with a key the last one wins, whichever of both it is of. */
+static int split_parameters(const json_t *all, struct function *f)
 {
-    nr_auto_json json_t *all = nr_json_parse(nr_str_of(stored), NULL);
     nr_auto_json json_t *run = json_object();
     nr_auto_json json_t *init = json_object();
     size_t i;
     json_t *e;
 
-    if (all == NULL)
-        return NR_ENOMEM;
     json_array_foreach(all, i, e) {
-        json_t *into = json_is_true(json_object_get(e, "init")) ? init : run;
-        (void)json_object_set(into, json_string_value(json_object_get(e, "key")),
-                              json_object_get(e, "value"));
+        bool at_init = json_is_true(json_object_get(e, "init"));
+        const char *key = json_string_value(json_object_get(e, "key"));
+
+        (void)json_object_del(run, key);
+        (void)json_object_del(init, key);
+        (void)json_object_set(at_init ? init : run, key, json_object_get(e, "value"));
     }
     f->parameters = nr_json_text(run, NULL);
     f->init_parameters = nr_json_text(init, NULL);
@@ -140,19 +144,24 @@ static void set_names(const struct place *p, struct function *f)
 
 /* What packages bind makes it a function of its own; the key of who calls is not for another account's code. */
 static int set_bound(struct fnmanager *m, const struct place *p, const struct fn_row *row,
-                     struct function *f)
+                     struct function *f, struct nr_err *err)
 {
     nr_auto_free char *bound = place_bound(p);
-    nr_auto_free char *all = NULL;
+    nr_auto_json json_t *all = NULL;
+    int r = 0;
 
     if (bound == NULL)
-        return NR_ENOMEM;
+        return nr_err_set(err, NR_ENOMEM, NO_MEMORY);
     f->revision = place_revision(m, p, bound, row->revision);
     f->stored = row->revision;
     f->provide_api_key &= nr_str_eq(p->asked.caller, p->key.account);
     /* A sequence's one parameter only tells what its components are. */
-    all = f->steps ? nr_strdup("[]") : place_parameters(p, row->parameters);
-    return all != NULL ? split_parameters(all, f) : NR_ENOMEM;
+    if (f->steps == NULL)
+        r = place_opened(m, p, row->parameters, &all, err);
+    if (r == 0 && (r = split_parameters(all, f)) < 0)
+        r = nr_err_set(err, r, NO_MEMORY);
+    sealed_forget(all);
+    return r;
 }
 
 static int fill(struct fnmanager *m, const struct place *p, const struct fn_row *row,
@@ -182,9 +191,10 @@ static int fill(struct fnmanager *m, const struct place *p, const struct fn_row 
     if (lifecycle_may_run(f->state, NULL) == 0 &&
         (r = set_grants(m, p->asked.caller, row->annotations, f, err)) < 0)
         return r;
-    if ((r = set_bound(m, p, row, f)) < 0 || f->limits == NULL ||
-        (r = snapshot_final(row->annotations, f)) < 0)
-        return nr_err_set(err, NR_ENOMEM, "There is no memory to load the function.");
+    if ((r = set_bound(m, p, row, f, err)) < 0)
+        return r;
+    if (f->limits == NULL || snapshot_final(row->annotations, f) < 0)
+        return nr_err_set(err, NR_ENOMEM, NO_MEMORY);
     return 0;
 }
 

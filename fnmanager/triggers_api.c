@@ -5,6 +5,7 @@
 #include "fnmanager/entity_body.h"
 #include "fnmanager/metadata_names.h"
 #include "fnmanager/metadata_triggers.h"
+#include "fnmanager/sealed.h"
 
 #define LIST_MAX 200
 #define REPLY_MAX_BYTES (64 << 20)
@@ -60,6 +61,8 @@ static int put_parsed(struct fnmanager *m, struct fn_call *call, const struct en
 
     if (r == 0)
         r = check_feed(b->annotations, &call->err);
+    if (r == 0)
+        r = sealed_take_call(m, call, b->parameters);
     if (r == 0 && b->parameters != NULL)
         r = entity_field_text(b->parameters, false, NULL, &parameters, &call->err);
     if (r == 0 && b->annotations != NULL)
@@ -129,21 +132,28 @@ int trigger_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     return r < 0 ? handler_refuse(call, r) : 0;
 }
 
-/* From the array that is stored to the object that functions get. */
-static int parameters_object(struct trigger *t)
+/* From the array that is stored to the object that functions get, with its secrets opened. */
+static int parameters_object(struct fnmanager *m, struct trigger *t, struct nr_err *err)
 {
     nr_auto_json json_t *array = nr_json_parse(nr_str_of(t->parameters), NULL);
     nr_auto_json json_t *object = json_object();
     size_t i;
     json_t *e;
+    int r;
 
+    json_array_foreach(array, i, e)
+        t->secret |= entity_is_sealed(e);
+    r = sealed_open(&m->secrets, nr_str_of(t->account), array, err);
     json_array_foreach(array, i, e) {
         (void)json_object_set(object, json_string_value(json_object_get(e, "key")),
                               json_object_get(e, "value"));
     }
     free(t->parameters);
     t->parameters = array != NULL ? nr_json_text(object, NULL) : NULL;
-    return t->parameters != NULL ? 0 : NR_ENOMEM;
+    sealed_forget(array);
+    if (r == 0 && t->parameters == NULL)
+        r = nr_err_set(err, NR_ENOMEM, "There is no memory to load the trigger.");
+    return r;
 }
 
 int trigger_resolve(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
@@ -154,9 +164,9 @@ int trigger_resolve(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old
     *ret_old = 0;
     if (r < 0)
         return refuse(m, call, r);
-    if ((r = parameters_object(t)) < 0) {
+    if ((r = parameters_object(m, t, &call->err)) < 0) {
         trigger_unref(t);
-        return nr_err_set(&call->err, r, "There is no memory to load the trigger.");
+        return r;
     }
     call->trigger = t;
     return 0;

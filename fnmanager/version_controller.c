@@ -155,7 +155,8 @@ int version_diff(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     write_number("from", call->number, &call->reply);
     write_number("to", other, &call->reply);
     if (r == 0)
-        r = diff_write(&m->storage, &from, &to, &call->reply, &call->err);
+        r = diff_write(&(struct diff_order){&m->storage, &m->secrets, key.account, &from, &to},
+                       &call->reply, &call->err);
     nr_buf_addc(&call->reply, '}');
     fn_row_fini(&from);
     fn_row_fini(&to);

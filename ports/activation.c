@@ -180,6 +180,9 @@ void function_unref(struct function *f)
         f->account,         f->package, f->name,   f->path,    f->version,   f->kind,
         f->image,           f->exec,    f->main,   f->file,    f->code_path, f->parameters,
         f->init_parameters, f->limits,  f->reason, f->binding, f->web.secret};
+    /* may hold secrets */
+    nr_str_wipe(nr_str_of(f->parameters));
+    nr_str_wipe(nr_str_of(f->init_parameters));
     for (size_t i = 0; i < nr_countof(texts); i++)
         free(texts[i]);
     for (char **name = f->final_names; name && *name; name++)

@@ -125,6 +125,7 @@ struct activation {
     struct nr_db_job row;            /* accept or claim under way */
     bool admitted, replied, durable; /* durable: its row in calls.db is on disk */
     bool row_pending, row_running, claim_wanted, claim_refused;
+    bool input_secret;        /* it is sealed where it waits on disk */
     bool key_kept;            /* api_key is the controller's copy, to be wiped */
     struct nr_map_node by_id; /* controller's map of live and not yet stored ones */
 

@@ -94,6 +94,17 @@ bool fnmanager_still_good(struct fnmanager *m, const struct account *account);
 int fnmanager_account(struct fnmanager *m, struct nr_str name, struct account **ret,
                       struct nr_err *err);
 
+/* The first byte of a sealed text; no JSON begins with it. */
+#define FNMANAGER_SEAL_BEGINS '\1'
+/* Seals a text (lent) that no copy of the data may give away, of at most 1 MB. `about` (lent) says what it belongs to; it opens for nothing else.
+ * *ret (made, by free()). Blocking when it is the installation's first secret; any thread. */
+int fnmanager_seal(struct fnmanager *m, struct nr_str text, struct nr_str about, char **ret,
+                   size_t *ret_bytes, struct nr_err *err);
+/* Opens it again (*ret made, NUL behind it; the caller wipes it). NR_ECORRUPT when it was changed, or sealed for something else or under
+ * another key. */
+int fnmanager_unseal(struct fnmanager *m, struct nr_str sealed, struct nr_str about, char **ret,
+                     size_t *ret_bytes, struct nr_err *err);
+
 enum fn_op {
     FN_RESOLVE,    /* account (in whose name), space, package, name, number -> fn */
     FN_ACTION_PUT, /* body, overwrite */

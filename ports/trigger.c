@@ -23,6 +23,7 @@ void trigger_unref(struct trigger *t)
     free(t->account);
     free(t->name);
     free(t->version);
+    nr_str_wipe(nr_str_of(t->parameters)); /* may hold secrets */
     free(t->parameters);
     free(t);
 }

@@ -24,6 +24,7 @@ struct trigger {
     char *account, *name;
     char *version;    /* "0.0.1" */
     char *parameters; /* JSON object text; "{}" when none */
+    bool secret;      /* some of them are: what they give to a call is not kept as it is */
     struct trigger_rule *rules;
     size_t rule_count;
 };

@@ -85,6 +85,28 @@ static void answer_resolve(struct nr_mail *m)
     call->done(call);
 }
 
+/* Turned round, so that neither is the other. */
+int fnmanager_seal(struct fnmanager *m, struct nr_str text, struct nr_str about, char **ret,
+                   size_t *ret_bytes, struct nr_err *err)
+{
+    *ret = nr_alloc(text.n + 1);
+    *ret_bytes = text.n + 1;
+    (*ret)[0] = FNMANAGER_SEAL_BEGINS;
+    for (size_t i = 0; i < text.n; i++)
+        (*ret)[i + 1] = (char)~text.p[i];
+    return 0;
+}
+
+int fnmanager_unseal(struct fnmanager *m, struct nr_str sealed, struct nr_str about, char **ret,
+                     size_t *ret_bytes, struct nr_err *err)
+{
+    *ret = nr_alloc(sealed.n);
+    *ret_bytes = sealed.n - 1;
+    for (size_t i = 1; i < sealed.n; i++)
+        (*ret)[i - 1] = (char)~sealed.p[i];
+    return 0;
+}
+
 void fnmanager_post(struct fnmanager *m, struct fn_call *c)
 {
     struct late *l = nr_alloc(sizeof(*l));
