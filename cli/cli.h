@@ -26,6 +26,7 @@ enum cli_option {
     OPT_YES,
     OPT_HELP,
     OPT_PARAM,
+    OPT_SECRET,
     OPT_ANNOTATION,
     OPT_WEB,
     OPT_PARAM_FILE,
@@ -151,6 +152,7 @@ struct cli {
     int64_t number[OPT_COUNT];
     double real[OPT_COUNT];
     json_t *parameters, *annotations; /* objects, made; NULL: none */
+    json_t *secrets;                  /* object of texts, made; NULL: none */
     json_t *payloads;                 /* made: [{"weight","value"}]; NULL: none */
     int argc;                         /* words behind the verb */
     char **argv;

@@ -152,7 +152,7 @@ int cli_complete(struct cli *c, int argc, char **argv)
         if (option == OPT_APIHOST || option == OPT_AUTH)
             c->text[option] = argv[i + 1];
         if (option && i + 2 < argc) { /* its value is no word */
-            i += option == OPT_PARAM && i + 3 < argc ? 2 : 1;
+            i += (option == OPT_PARAM || option == OPT_SECRET) && i + 3 < argc ? 2 : 1;
             option = OPT_NONE;
         } else if (argv[i][0] != '-') {
             words[n++] = argv[i];

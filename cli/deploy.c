@@ -98,6 +98,9 @@ static void add_parameters(const struct cli *c, json_t *body)
 
     json_object_foreach(c->parameters, key, value)
         json_array_append_new(list, json_pack("{s:s,s:O}", "key", key, "value", value));
+    json_object_foreach(c->secrets, key, value)
+        json_array_append_new(
+            list, json_pack("{s:s,s:O,s:b}", "key", key, "value", value, "secret", true));
     json_object_set_new(body, "parameters", list);
 }
 
@@ -125,6 +128,10 @@ json_t *cli_deployment(struct cli *c, const char *path, struct nr_err *err)
                    "--sequence names functions: it takes no file, --image or --kind");
         return NULL;
     }
+    if (c->text[OPT_SEQUENCE] && c->secrets) {
+        nr_err_set(err, NR_EINVAL, "--sequence has no parameters, so no --secret");
+        return NULL;
+    }
     if (c->text[OPT_SEQUENCE])
         exec = sequence_exec(c);
     else if (path == NULL && c->text[OPT_IMAGE])
@@ -136,7 +143,7 @@ json_t *cli_deployment(struct cli *c, const char *path, struct nr_err *err)
         json_object_set_new(body, "exec", exec);
     add_limits(c, body);
     add_annotations(c, body);
-    if (c->parameters)
+    if (c->parameters || c->secrets)
         add_parameters(c, body);
     return body;
 }

@@ -114,6 +114,7 @@ int main(int argc, char **argv)
     }
     nr_fetch_free(c.fetch);
     json_decref(c.parameters);
+    json_decref(c.secrets);
     json_decref(c.annotations);
     json_decref(c.payloads);
     free(c.api_host);

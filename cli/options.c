@@ -15,6 +15,8 @@ const struct cli_option_row cli_options[OPT_COUNT] = {
 
     [OPT_PARAM] = {"param", 'p', VALUE_TEXT, "KEY VALUE",
                    "a parameter; VALUE is JSON, or text (repeatable)"},
+    [OPT_SECRET] = {"secret", 's', VALUE_TEXT, "KEY VALUE|-",
+                    "a secret parameter, as text; - reads a line of the standard input"},
     [OPT_ANNOTATION] = {"annotation", 'a', VALUE_TEXT, "KEY VALUE",
                         "an annotation; VALUE is JSON, or text (repeatable)"},
     [OPT_WEB] = {"web", 0, VALUE_CHOICE, "true|raw|false",
@@ -219,15 +221,40 @@ static const struct {
 } takers[] = {
     {OPT_PARAM_FILE, add_parameter_file}, {OPT_DATA, add_data}, {OPT_PAYLOAD, add_payload}};
 
+static int add_secret(struct cli *c, const char *key, const char *value)
+{
+    bool read = strcmp(value, "-") == 0;
+    char *line = NULL;
+
+    if (read && (line = terminal_secret(&c->term, key)) == NULL)
+        return cli_fail("-s %s -: there is no line with a text on the standard input", key);
+    if (c->secrets == NULL)
+        c->secrets = json_object();
+    int e = json_object_set_new(c->secrets, key, json_string(read ? line : value));
+
+    nr_str_wipe(nr_str_of(line));
+    free(line);
+    return e == 0 ? 0 : cli_fail("-s %s: the value is no UTF-8", key);
+}
+
+/* KEY VALUE: the value is the word behind. */
+static int take_pair(struct cli *c, enum cli_option option, const char *key, const char *value)
+{
+    if (option == OPT_SECRET)
+        return add_secret(c, key, value);
+    add_pair(option == OPT_PARAM ? &c->parameters : &c->annotations, key, value);
+    return 0;
+}
+
 static int take_option(struct cli *c, enum cli_option option, int argc, char **argv)
 {
     int e = take_value(c, option, optarg);
 
-    if (e == 0 && (option == OPT_PARAM || option == OPT_ANNOTATION)) {
+    if (e == 0 && (option == OPT_PARAM || option == OPT_ANNOTATION || option == OPT_SECRET)) {
         if (optind >= argc)
             return cli_fail("-%c %s: a value is needed: -%c KEY VALUE", cli_options[option].letter,
                             optarg, cli_options[option].letter);
-        add_pair(option == OPT_PARAM ? &c->parameters : &c->annotations, optarg, argv[optind++]);
+        e = take_pair(c, option, optarg, argv[optind++]);
     }
     for (size_t i = 0; e == 0 && i < nr_countof(takers); i++)
         if (takers[i].option == option)

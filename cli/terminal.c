@@ -5,13 +5,16 @@
 #include "cli/terminal.h"
 
 #include <langinfo.h>
+#include <signal.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "common/base/mem.h"
 
 #define COLUMNS_DEFAULT 80
 #define COLUMNS_MIN 20
+#define SECRET_MAX_BYTES (1 << 20)
 
 static bool set_in(const char *name)
 {
@@ -53,6 +56,72 @@ unsigned terminal_rows(struct terminal *t)
     if (t->out)
         t->columns = columns_of(STDOUT_FILENO, &rows);
     return rows;
+}
+
+/* ---- what is typed and not shown ----------------------------------------------------------------------------------------- */
+
+/* Only that a signal ends the reading, so that the terminal shows again what is typed. */
+static void on_signal(int number)
+{
+    (void)number;
+}
+
+static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
+
+static void hide(struct termios *ret_old, struct sigaction old[static nr_countof(ends)])
+{
+    const struct sigaction wake = {.sa_handler = on_signal};
+    struct termios quiet;
+
+    for (size_t i = 0; i < nr_countof(ends); i++)
+        (void)sigaction(ends[i], &wake, &old[i]);
+    (void)tcgetattr(STDIN_FILENO, ret_old);
+    quiet = *ret_old;
+    quiet.c_lflag &= ~(tcflag_t)ECHO;
+    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+}
+
+static void show(const struct termios *old, const struct sigaction before[static nr_countof(ends)])
+{
+    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, old);
+    for (size_t i = 0; i < nr_countof(ends); i++)
+        (void)sigaction(ends[i], &before[i], NULL);
+    (void)fputc('\n', stderr);
+}
+
+/* Byte by byte: what comes behind the line is another reader's. */
+static char *read_line(void)
+{
+    struct nr_buf line;
+    char c = '\0', *text;
+    ssize_t n;
+
+    nr_buf_init(&line, SECRET_MAX_BYTES);
+    while ((n = read(STDIN_FILENO, &c, 1)) == 1 && c != '\n' && !line.failed)
+        nr_buf_addc(&line, c);
+    if (line.n > 0 && line.p[line.n - 1] == '\r')
+        line.n--;
+    bool good = n >= 0 && line.n > 0 && !line.failed;
+
+    text = good ? nr_strndup(line.p, line.n) : NULL;
+    nr_str_wipe(nr_buf_str(&line));
+    nr_buf_fini(&line);
+    return text;
+}
+
+char *terminal_secret(const struct terminal *t, const char *what)
+{
+    struct sigaction before[nr_countof(ends)];
+    struct termios old;
+    char *line;
+
+    if (!t->in)
+        return read_line();
+    (void)fprintf(stderr, "%s: ", what);
+    hide(&old, before);
+    line = read_line();
+    show(&old, before);
+    return line;
 }
 
 const char *term_begin(const struct terminal *t, enum term_colour c)

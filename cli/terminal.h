@@ -20,6 +20,9 @@ enum term_colour { PLAIN, BOLD, DIM, RED, GREEN, YELLOW, BLUE, MAGENTA, CYAN, CO
 
 /* Looks at the three channels and the environment. */
 void terminal_find(struct terminal *t);
+/* A line of the standard input (made; to be wiped), without its end; one that is typed is asked for by `what` (lent) and not shown. NULL: there is none, it is
+ * empty or longer than a megabyte, or the person wants out. */
+char *terminal_secret(const struct terminal *t, const char *what);
 /* Width and height now, for what is drawn again and again; 0 when it is no terminal. */
 unsigned terminal_rows(struct terminal *t);
 /* The sequence that begins a colour ("" without colours), and the one that ends all. */
