@@ -149,12 +149,26 @@ static int add_default_route(uint32_t gateway)
     return send_request(&q);
 }
 
+/* An address of its own, from its name: left to itself a bridge takes the lowest of its ports', and whoever had asked for it sends into the
+ * void whenever a port comes or goes. */
+static void put_own_address(struct request *q, const char *name)
+{
+    uint32_t hash = 2166136261U;
+    uint8_t address[6] = {0x02, 0x4e}; /* locally administered, one station */
+
+    for (const char *p = name; *p; p++)
+        hash = (hash ^ (uint8_t)*p) * 16777619U;
+    memcpy(address + 2, &hash, sizeof(hash));
+    (void)put(q, IFLA_ADDRESS, address, sizeof(address));
+}
+
 static int add_bridge(const char *name)
 {
     struct request q;
 
     (void)begin(&q, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifinfomsg));
     put_text(&q, IFLA_IFNAME, name);
+    put_own_address(&q, name);
     struct rtattr *info = put(&q, IFLA_LINKINFO, NULL, 0);
 
     put_text(&q, IFLA_INFO_KIND, "bridge");

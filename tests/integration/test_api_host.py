@@ -1,5 +1,6 @@
 """What functions are told about where the API is, and who of them reaches it."""
 import os
+import pathlib
 import socket
 
 import pytest
@@ -80,6 +81,32 @@ def test_an_update_takes_the_way_away(open_platform, listener):
 def test_a_function_without_a_network_is_told(open_platform, listener):
     said = ask(open_platform, "no-network", {"provide-api-key": False, "narae.network": "none"}, listener)
     assert said["told"] and said["api"] == "ENETUNREACH"
+
+
+def test_the_way_out_keeps_its_address(open_platform, listener):
+    """The bridge has one address of its own, whatever containers come and go: who knows it is never left sending to nobody."""
+    bridge = pathlib.Path("/sys/class/net/nr-" + open_platform.label.split("=")[1][:8])
+    before = (bridge / "address").read_text()
+    assert (bridge / "addr_assign_type").read_text().strip() == "3", "it was set, not made up by the kernel"
+    for name in ("one", "two", "three"):
+        ask(open_platform, name, {"provide-api-key": False}, listener)
+        assert (bridge / "address").read_text() == before
+
+
+def test_an_adopted_container_still_reaches_it(new_platform, listener):
+    """The platform is killed and comes back at the same address: the container that it finds serves on, and its way is open again."""
+    with socket.create_server(("0.0.0.0", 0)) as s:
+        port = s.getsockname()[1]
+    own = new_platform(f"--listen=0.0.0.0:{port}").start()
+    assert ask(own, "stays", {"provide-api-key": True}, listener)["api"] == "connected"
+    own.process.kill()
+    own.process.wait()
+    own.start()
+    answer = own.invoke("stays", {"port": listener})
+    found = {a["key"]: a["value"] for a in answer.json["annotations"]}
+    assert found["narae.start"] == "warm" and "initTime" not in found, "a platform that has just begun has no other container of it"
+    said = answer.json["response"]["result"]
+    assert (said["api"], said["other"]) == ("connected", "ECONNREFUSED") and "stays" in said["names"]
 
 
 def test_on_loopback_nothing_is_told_and_the_log_says_so(platform, name):

@@ -80,7 +80,7 @@ def run(platform, folder, document, auth, settings, *options, cases, checks=CHEC
 
 
 def test_the_openwhisk_document_with_anything(platform, tmp_path):
-    run(platform, tmp_path, platform.url + "/api/v1/api-docs", platform.auth, RUNS, "-n", "8", cases=1000)
+    run(platform, tmp_path, platform.url + "/api/v1/api-docs", platform.auth, RUNS, "-n", "4", cases=1000)
 
 
 def test_the_openwhisk_document_with_what_is_there(platform, tmp_path):
