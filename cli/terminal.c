@@ -117,8 +117,8 @@ char *terminal_secret(const struct terminal *t, const char *what)
 
     if (!t->in)
         return read_line();
-    (void)fprintf(stderr, "%s: ", what);
     hide(&old, before);
+    (void)fprintf(stderr, "%s: ", what); /* then only: who is asked may type at once */
     line = read_line();
     show(&old, before);
     return line;
