@@ -82,13 +82,16 @@ static void end(struct user *x)
     x->pid = 0;
 }
 
-static int plug(struct user *x, const struct grants *g, struct nr_err *err)
+/* Somebody's function with these grants; NULL: nobody's. */
+static int plug(struct user *x, struct grants *g, struct nr_err *err)
 {
+    const struct function fn = {.grants = g};
+
     inside_pid = x->pid;
-    return net_slot_plug(x->slot, x->pid, "it", g, err);
+    return net_slot_plug(x->slot, x->pid, "it", g ? &fn : NULL, err);
 }
 
-static void take(struct rig *r, struct user *x, const struct grants *g)
+static void take(struct rig *r, struct user *x, struct grants *g)
 {
     struct nr_err err = {0};
 
@@ -392,7 +395,7 @@ static void grants_become_rules_of_one_slot(void **state)
     take(r, &y, NULL); /* a stem's: of nobody until it is handed over */
     assert_false(y.slot->granted);
     g = grants_of("{\"egress\":[\"10.9.9.9:53/udp\"]}");
-    assert_int_equal(net_slot_grant(y.slot, g, NULL), 0);
+    assert_int_equal(net_slot_grant(y.slot, &(struct function){.grants = g}, NULL), 0);
     assert_true(host_says("iptables -w -S", "-d 10.9.9.9/32 -p udp -m udp --dport 53 -j ACCEPT"));
     end(&y);
     net_slot_return(y.slot);
