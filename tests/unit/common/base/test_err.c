@@ -17,7 +17,7 @@ static void test_table(void **state)
 
 static void test_unknown_codes_are_internal(void **state)
 {
-    static const int unknown[] = {0, 5, -26, -1000};
+    static const int unknown[] = {0, 5, -27, -1000};
 
     for (size_t i = 0; i < nr_countof(unknown); i++) {
         assert_string_equal(nr_err_name(unknown[i]), "EINTERNAL");
