@@ -5,6 +5,7 @@
 #include "cli/terminal.h"
 
 #include <langinfo.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <termios.h>
@@ -60,48 +61,68 @@ unsigned terminal_rows(struct terminal *t)
 
 /* ---- what is typed and not shown ----------------------------------------------------------------------------------------- */
 
-/* Only that a signal ends the reading, so that the terminal shows again what is typed. */
+/* Signals end the reading, so that the terminal shows again what is typed; they come only while it waits, so none is missed. */
+static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
+
+struct hidden {
+    struct termios terminal;
+    struct sigaction action[nr_countof(ends)];
+    sigset_t mask;
+};
+
 static void on_signal(int number)
 {
     (void)number;
 }
 
-static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
-
-static void hide(struct termios *ret_old, struct sigaction old[static nr_countof(ends)])
+static void hide(struct hidden *before)
 {
     const struct sigaction wake = {.sa_handler = on_signal};
     struct termios quiet;
+    sigset_t held;
 
-    for (size_t i = 0; i < nr_countof(ends); i++)
-        (void)sigaction(ends[i], &wake, &old[i]);
-    (void)tcgetattr(STDIN_FILENO, ret_old);
-    quiet = *ret_old;
+    (void)sigemptyset(&held);
+    for (size_t i = 0; i < nr_countof(ends); i++) {
+        (void)sigaddset(&held, ends[i]);
+        (void)sigaction(ends[i], &wake, &before->action[i]);
+    }
+    (void)sigprocmask(SIG_BLOCK, &held, &before->mask);
+    (void)tcgetattr(STDIN_FILENO, &before->terminal);
+    quiet = before->terminal;
     quiet.c_lflag &= ~(tcflag_t)ECHO;
     (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
 }
 
-static void show(const struct termios *old, const struct sigaction before[static nr_countof(ends)])
+static void show(const struct hidden *before)
 {
-    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, old);
+    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before->terminal);
     for (size_t i = 0; i < nr_countof(ends); i++)
-        (void)sigaction(ends[i], &before[i], NULL);
+        (void)sigaction(ends[i], &before->action[i], NULL);
+    (void)sigprocmask(SIG_SETMASK, &before->mask, NULL);
     (void)fputc('\n', stderr);
 }
 
+/* One byte of the standard input. `mask`: of the signals that end the wait for it; NULL: none does. */
+static bool read_byte(const sigset_t *mask, char *ret)
+{
+    struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+
+    return (mask == NULL || ppoll(&in, 1, NULL, mask) == 1) && read(STDIN_FILENO, ret, 1) == 1;
+}
+
 /* Byte by byte: what comes behind the line is another reader's. */
-static char *read_line(void)
+static char *read_line(const sigset_t *mask)
 {
     struct nr_buf line;
     char c = '\0', *text;
-    ssize_t n;
+    bool more;
 
     nr_buf_init(&line, SECRET_MAX_BYTES);
-    while ((n = read(STDIN_FILENO, &c, 1)) == 1 && c != '\n' && !line.failed)
+    while ((more = read_byte(mask, &c)) && c != '\n' && !line.failed)
         nr_buf_addc(&line, c);
     if (line.n > 0 && line.p[line.n - 1] == '\r')
         line.n--;
-    bool good = n >= 0 && line.n > 0 && !line.failed;
+    bool good = (more || mask == NULL) && line.n > 0 && !line.failed;
 
     text = good ? nr_strndup(line.p, line.n) : NULL;
     nr_str_wipe(nr_buf_str(&line));
@@ -111,16 +132,15 @@ static char *read_line(void)
 
 char *terminal_secret(const struct terminal *t, const char *what)
 {
-    struct sigaction before[nr_countof(ends)];
-    struct termios old;
+    struct hidden before;
     char *line;
 
     if (!t->in)
-        return read_line();
-    hide(&old, before);
+        return read_line(NULL);
+    hide(&before);
     (void)fprintf(stderr, "%s: ", what); /* then only: who is asked may type at once */
-    line = read_line();
-    show(&old, before);
+    line = read_line(&before.mask);
+    show(&before);
     return line;
 }
 

@@ -27,7 +27,7 @@ struct imported {
     struct whole_function f; /* its rows have no code fields until imported_is_whole() */
     struct imported_folder *folder;
     size_t folders;
-    size_t *of; /* of each version: which folder, counted from 1; 0: no file */
+    size_t *of;              /* of each version: which folder, counted from 1; 0: no file */
     struct sealed_lost lost; /* secret parameters of its versions, left out */
 };
 void imported_fini(struct imported *i);
