@@ -7,7 +7,7 @@
 
 #define WINDOW_MS 60000
 
-static struct account_use *use_of(struct controller *c, const char *name)
+struct account_use *admission_use(struct controller *c, const char *name)
 {
     struct nr_map_node *n = nr_map_get(&c->uses, nr_str_of(name));
     struct account_use *u;
@@ -30,7 +30,7 @@ static void refuse(struct controller *c, struct activation *a, enum refused_reas
 
 void admission_take(struct controller *c, struct activation *a, uint64_t now_ms)
 {
-    struct account_use *u = use_of(c, a->account->name);
+    struct account_use *u = admission_use(c, a->account->name);
     const struct account *limits = a->account;
     int64_t window = (int64_t)(now_ms / WINDOW_MS);
 
@@ -62,7 +62,7 @@ in:
 
 void admission_fire(struct controller *c, struct activation *a, uint64_t now_ms)
 {
-    struct account_use *u = use_of(c, a->account->name);
+    struct account_use *u = admission_use(c, a->account->name);
     int64_t window = (int64_t)(now_ms / WINDOW_MS), most = a->account->fires_per_minute;
 
     if (u->fire_window != window) {
@@ -83,7 +83,7 @@ void admission_give(struct controller *c, struct activation *a)
     if (!a->admitted)
         return;
     a->admitted = false;
-    use_of(c, a->account->name)->in_flight--;
+    admission_use(c, a->account->name)->in_flight--;
 }
 
 void admission_fini(struct controller *c)

@@ -8,9 +8,11 @@
  *   no active rule   204, and no record: nothing happened
  *   a refused call   (no such function, blocked, retired, over a limit) is a line of the record; the others start
  *   a full disk      503, and nothing starts
+ *   no room          for all its calls in the queue: 429, and nothing starts
  *   an update        of a function in a window that holds its calls does not hold the fire: its call waits when it is on disk
  *
- * What a call is given is the trigger's parameters, the headers of the fire and its payload, joined as texts: a later key wins.
+ * What a call is given is the trigger's parameters, the headers of the fire and its payload, joined as texts: a later key wins. The joined
+ * text lives with the trigger's activation, which all its calls share until they end.
  */
 #include "controller/internal.h"
 
@@ -222,6 +224,7 @@ static struct activation *call_of(struct fire_call *k, const struct function_tar
     a->transaction = nr_arena_copy(&a->arena, trigger->transaction);
     a->api_key = trigger->api_key;
     a->input = k->fire->input;
+    a->input_of = activation_ref(trigger);
     a->input_secret = k->fire->what->secret;
     a->on_reply = on_refused;
     a->owner = k;
@@ -314,7 +317,7 @@ static void join_input(struct fire *f)
         activation_fail(a, NR_ETOOBIG,
                         "Requests of all rules of the trigger larger than allowed: %zu > %u bytes.",
                         n * active_rules(f->what), INPUTS_MAX_BYTES);
-    else
+    else if (!backlog_refuse(a->ctl, a, active_rules(f->what), n * active_rules(f->what)))
         f->input = nr_arena_join(&a->arena, parts, nr_countof(parts));
 }
 

@@ -5,7 +5,8 @@
  *   a held call       is admitted: it counts as one in flight, so that the end of a window starts no more calls at once than its
  *                     account may have. It has no id and no record yet
  *   over its time     503 with Retry-After: after the window's hold_s, or its caller's own patience when that is shorter
- *   too many          429 with Retry-After
+ *   too many          429 with Retry-After: of all the calls of who has the function, of all those of others, and of each one of them, so
+ *                     that nobody takes the places of the rest
  *   accepted work     (a row of an earlier run) is held as long as the window lasts, and never refused
  */
 #include "controller/internal.h"
@@ -14,13 +15,14 @@
 
 #include "common/base/clock.h"
 
-#define HELD_MAX 1000
+#define HELD_MAX 1000      /* of its owner's calls, and as many of all others' */
+#define HELD_OTHER_MAX 100 /* of one other account */
 
 /* The calls of one function. Made with the first, freed with the last. */
 struct hold_queue {
     struct nr_map_node node;
-    struct nr_link calls; /* by `queue` */
-    unsigned count;
+    struct nr_link calls;   /* by `queue` */
+    unsigned count, others; /* calls; those of them that are not its owner's */
     char path[];
 };
 
@@ -52,10 +54,48 @@ static void queue_drop(struct controller *c, struct hold_queue *q)
     free(q);
 }
 
+/* Does he who calls have the function? */
+static bool is_owner(const struct hold_queue *q, const struct activation *a)
+{
+    size_t n = strlen(a->account->name);
+
+    return strncmp(q->path, a->account->name, n) == 0 && q->path[n] == '/';
+}
+
+static unsigned count_of(struct hold_queue *q, const char *account)
+{
+    unsigned n = 0;
+
+    NR_LIST_EACH(&q->calls, l)
+        n += strcmp(nr_container_of(l, struct activation, queue)->account->name, account) == 0;
+    return n;
+}
+
+/* How many wait of those whom a place for a is taken from; *ret_max: as many may. The whole before the part. */
+static unsigned waiting(struct hold_queue *q, const struct activation *a, unsigned *ret_max)
+{
+    *ret_max = HELD_MAX;
+    if (is_owner(q, a))
+        return q->count - q->others;
+    if (q->others >= HELD_MAX)
+        return q->others;
+    *ret_max = HELD_OTHER_MAX;
+    return count_of(q, a->account->name);
+}
+
+static void put_in(struct controller *c, struct hold_queue *q, struct activation *a)
+{
+    nr_list_add(&q->calls, &a->queue);
+    q->others += !is_owner(q, a);
+    q->count++;
+    c->held++;
+}
+
 static void take_out(struct controller *c, struct hold_queue *q, struct activation *a)
 {
     nr_deadline_cancel(&a->wait);
     nr_list_del(&a->queue);
+    q->others -= !is_owner(q, a);
     q->count--;
     c->held--;
 }
@@ -96,6 +136,22 @@ static uint32_t patience_ms(const struct activation *a)
     return waited < max_ms ? max_ms - waited : 0;
 }
 
+/* Or it is refused. */
+static bool has_place(struct controller *c, struct hold_queue *q, struct activation *a)
+{
+    unsigned max, count = waiting(q, a, &max);
+    char text[160];
+
+    if (count < max)
+        return true;
+    (void)snprintf(
+        text, sizeof(text),
+        "The function is being updated, and too many of its calls wait for that (count: %u, allowed: %u).",
+        count + 1, max);
+    refuse(c, a, NR_EQUOTA, text);
+    return false;
+}
+
 bool hold_call(struct controller *c, struct activation *a)
 {
     if (a->fn->state != FN_UPDATING || a->fn->hold_ms == 0)
@@ -106,19 +162,9 @@ bool hold_call(struct controller *c, struct activation *a)
     }
     struct hold_queue *q = queue_of(c, a->fn->path);
 
-    if (!a->durable && q->count >= HELD_MAX) {
-        char text[160];
-
-        (void)snprintf(
-            text, sizeof(text),
-            "The function is being updated, and too many of its calls wait for that (count: %u, allowed: %d).",
-            q->count + 1, HELD_MAX);
-        refuse(c, a, NR_EQUOTA, text);
+    if (!a->durable && !has_place(c, q, a))
         return false;
-    }
-    nr_list_add(&q->calls, &a->queue);
-    q->count++;
-    c->held++;
+    put_in(c, q, a);
     a->wait.fire = on_hold_over;
     if (!a->durable)
         nr_deadline_set(c->loop, &a->wait, patience_ms(a));

@@ -16,6 +16,7 @@ struct account_use {
     int64_t window; /* minute of the monotonic clock that `in_window` counts */
     int64_t in_window;
     int64_t fire_window, fires_in_window; /* of triggers, likewise */
+    int64_t accepted_bytes;               /* of requests of its accepted calls: backlog.c */
 };
 
 /* How calls started. The labels are bounded by two enums: 7 stages x 6 causes. */
@@ -44,6 +45,11 @@ struct journal_count {
     int64_t accepted, queued, running, terminal;
 };
 
+/* What accepted work takes that is not in the rows above: rows on their way to the disk, and bytes of requests. */
+struct backlog {
+    int64_t rows, bytes;
+};
+
 struct controller {
     struct nr_loop *loop;
     struct fnmanager *fnmanager;
@@ -52,7 +58,7 @@ struct controller {
     struct nr_db *db;
     char *data_dir;
     uint8_t number;
-    int64_t retention_s, retention_max_bytes, queue_max;
+    int64_t retention_s, retention_max_bytes, queue_max, queue_max_bytes;
 
     struct nr_map uses;      /* account name -> struct account_use */
     struct nr_map functions; /* resolve.c: key -> what is cached of a function */
@@ -75,6 +81,7 @@ struct controller {
     struct nr_link forgettings; /* of accounts: forget.c */
 
     struct journal_count rows;
+    struct backlog backlog;
     int64_t unstored_bytes,
         unstored_peak_bytes;  /* of calls that have ended and whose rows are not on disk */
     int64_t reload_after_seq; /* rows of an earlier run beyond this one are still to be loaded */
@@ -153,7 +160,20 @@ void admission_take(struct controller *c, struct activation *a, uint64_t now_ms)
 void admission_give(struct controller *c, struct activation *a);
 /* Counts the fire of a trigger into its account's minute, or fails a likewise. */
 void admission_fire(struct controller *c, struct activation *a, uint64_t now_ms);
+/* The counters of an account, made with its first call; lent. */
+struct account_use *admission_use(struct controller *c, const char *account);
 void admission_fini(struct controller *c);
+
+/* backlog.c: room for the row of a and for its input, until backlog_give(): 0 or NR_EQUOTA. */
+int backlog_take(struct controller *c, struct activation *a);
+/* The same for a row of an earlier run, which is there already. */
+void backlog_load(struct controller *c, struct activation *a);
+/* The row of a is on the disk: c->rows counts it now. */
+void backlog_on_disk(struct controller *c, struct activation *a);
+/* What a has taken; nothing is fine. */
+void backlog_give(struct controller *c, struct activation *a);
+/* True: there is no room for so many rows, with so many bytes of requests in all; a failed with the figures and Retry-After. */
+bool backlog_refuse(struct controller *c, struct activation *a, size_t rows, size_t bytes);
 
 /* journal.c: rows of calls.db. The accept, claim and end functions set a->row_pending and tick when the row is on disk. */
 void journal_accept(struct controller *c, struct activation *a);

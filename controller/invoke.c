@@ -170,6 +170,7 @@ void controller_end(struct controller *c, struct activation *a)
         c->reloaded_live--;
     if (a->key_kept)
         nr_str_wipe(a->api_key);
+    backlog_give(c, a);
     compose_release(a);
     activation_unref(a);
     query_wake(c);

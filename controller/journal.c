@@ -69,14 +69,10 @@ void journal_refuse(struct controller *c, struct activation *a, int why)
 {
     (void)nr_map_del(&c->live, a->by_id.key);
     a->id[0] = '\0';
-    nr_buf_adds(&a->reply_head, "Retry-After: 5\r\n");
-    if (why == NR_EQUOTA) {
-        nr_count(&c->m.refused[REFUSED_QUEUE], 1);
-        activation_fail(a, why,
-                        "Too many calls of this platform are waiting (count: %lld, allowed: %lld).",
-                        (long long)c->rows.queued, (long long)c->queue_max);
+    backlog_give(c, a);
+    if (why == NR_EQUOTA && backlog_refuse(c, a, 1, a->input.n))
         return;
-    }
+    nr_buf_adds(&a->reply_head, "Retry-After: 5\r\n");
     activation_fail(a, NR_EUNAVAIL,
                     "The call cannot be stored for later (%s); call blocking or try again.",
                     nr_err_text(why));
@@ -85,6 +81,7 @@ void journal_refuse(struct controller *c, struct activation *a, int why)
 void journal_accepted(struct controller *c, struct activation *a)
 {
     a->durable = true;
+    backlog_on_disk(c, a);
     c->rows.accepted++;
     *(a->row_running ? &c->rows.running : &c->rows.queued) += 1;
     nr_count(&c->m.accepted_async, 1);
@@ -102,6 +99,8 @@ static void on_accepted(struct nr_db_job *job)
         disk_is_full(c);
     if (job->status == 0)
         journal_accepted(c, a);
+    else
+        backlog_give(c, a);
     if (a->c == C_ACCEPT) {
         if (job->status != 0)
             journal_refuse(c, a, job->status);
@@ -138,12 +137,18 @@ int journal_keep(struct controller *c, struct activation *a)
     a->row_running = a->i > I_BORROW;
     if (!a->row_running)
         a->claim = journal_claim;
-    if (a->input.p) /* lent by the request; from here on it lives with the activation */
+    int r = c->disk_full ? NR_ENOSPC : backlog_take(c, a);
+
+    if (r != 0)
+        return r;
+    if (a->input.p &&
+        a->input_of == NULL) /* lent by the request; now it lives with the activation */
         a->input = nr_arena_copy(&a->arena, a->input);
     keep_key(a);
-    if (c->rows.queued >= c->queue_max)
-        return NR_EQUOTA;
-    return a->input.p == NULL ? NR_ENOMEM : c->disk_full ? NR_ENOSPC : 0;
+    if (a->input.p)
+        return 0;
+    backlog_give(c, a);
+    return NR_ENOMEM;
 }
 
 void journal_accept(struct controller *c, struct activation *a)

@@ -180,6 +180,7 @@ static void on_reloaded(struct nr_db_job *job)
             row->a->claim = journal_claim;
             row->a->replied = true;
             row->a->row_running = false;
+            backlog_load(c, row->a);
             controller_invoke(c, row->a);
         }
         free(row);

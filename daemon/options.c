@@ -54,6 +54,9 @@ const struct nr_option daemon_options[] = {
      .help = "what has been retired for so long is purged; 0: never"},
     {"queue-max", NR_OPT_INT, AT(queue_max), "100000", 1, 100000000, "calls",
      .help = "accepted calls that may wait"},
+    {"queue-mb", NR_OPT_INT, AT(queue_mb), "256", 128, 1 << 20, "MB",
+     .help =
+         "requests of accepted calls that have not ended, together; one account may have a quarter"},
     {"connections-max", NR_OPT_INT, AT(connections_max), "4096", 1, 1000000, "connections",
      .help = "open client connections"},
     {"inflight-mb", NR_OPT_INT, AT(inflight_mb), "256", 64, 65536, "MB",

@@ -204,6 +204,7 @@ int part_open_controller(struct daemon *d, struct nr_err *err)
                                         .retention_s = d->options.retention_days * 86400,
                                         .retention_max_bytes = d->options.retention_mb << 20,
                                         .queue_max = d->options.queue_max,
+                                        .queue_max_bytes = d->options.queue_mb << 20,
                                         .log = &d->log};
 
     int r = controller_open(&c, &d->controller, err);

@@ -125,6 +125,7 @@ void activation_unref(struct activation *a)
     free(a->outcome.result_mem);
     function_unref(a->fn);
     account_unref(a->account);
+    activation_unref(a->input_of);
     if (a->pool)
         give_back(a->pool, a);
     else

@@ -18,6 +18,7 @@ struct controller_config {
     int64_t retention_s;         /* records older than this go; 0: by bytes only */
     int64_t retention_max_bytes; /* of calls.db */
     int64_t queue_max;           /* rows waiting in all; 429 above */
+    int64_t queue_max_bytes;     /* of their requests, a quarter for one account; 429 above */
     struct nr_log *log;
 };
 

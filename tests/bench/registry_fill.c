@@ -311,8 +311,12 @@ static void measure(const char *folder, int64_t functions)
     if (nr_loop_init(&loop, &err) != 0)
         die("loop", err.text);
     struct fnmanager *m = manager_of(folder, &loop);
-    const struct controller_config config = {
-        .loop = &loop, .data_dir = calls, .fnmanager = m, .number = 1, .queue_max = 1000};
+    const struct controller_config config = {.loop = &loop,
+                                             .data_dir = calls,
+                                             .fnmanager = m,
+                                             .number = 1,
+                                             .queue_max = 1000,
+                                             .queue_max_bytes = 256 << 20};
     if (controller_open(&config, &c, &err) != 0)
         die(calls, err.text);
     struct account *guest = account_of_guest();

@@ -277,8 +277,12 @@ void fakes_open(struct fakes *f, bool keep)
                                    .invocations_per_minute = -1,
                                    .fires_per_minute = -1,
                                    .concurrent_invocations = 1000};
-    const struct controller_config c = {
-        .loop = &f->loop, .data_dir = f->dir, .number = 3, .retention_s = 86400, .queue_max = 1000};
+    const struct controller_config c = {.loop = &f->loop,
+                                        .data_dir = f->dir,
+                                        .number = 3,
+                                        .retention_s = 86400,
+                                        .queue_max = 1000,
+                                        .queue_max_bytes = 256 << 20};
     if (controller_open(&c, &f->controller, &err) != 0)
         fail_msg("controller_open: %s", err.text);
     controller_start(f->controller);

@@ -177,6 +177,57 @@ static void there_is_an_end_to_how_many_wait(void **state)
     assert_int_equal(f->last_status, 200);
 }
 
+/* Another account's calls of the same code, through a package that is shared. */
+static void others_call(struct fakes *f, const char *account, int count)
+{
+    struct account *own = f->account;
+
+    f->account = nr_alloc(sizeof(*own));
+    *f->account = (struct account){.refs = 1,
+                                   .name = nr_strdup(account),
+                                   .uuid = nr_strdup("u2"),
+                                   .invocations_per_minute = -1,
+                                   .fires_per_minute = -1,
+                                   .concurrent_invocations = -1};
+    for (int i = 0; i < count; i++)
+        (void)fakes_call_package(f, "guest", "shared", "hello");
+    account_unref(f->account);
+    f->account = own;
+}
+
+static void nobody_takes_the_places_of_the_rest(void **state)
+{
+    struct fakes *f = *state;
+
+    f->code = "guest/shared";
+    f->account->concurrent_invocations = -1;
+    others_call(f, "greedy", 150);
+    fakes_until(f, &f->replies, 50);
+    assert_int_equal(f->last_status, 429);
+    assert_non_null(strstr(f->last_error_text, "(count: 101, allowed: 100)"));
+    until_held(f, 100);
+    others_call(f, "modest", 1);
+    (void)fakes_call_package(f, NULL, "shared", "hello");
+    until_held(f, 102);
+    assert_int_equal(f->replies, 50);
+    for (int i = 0; i < 9; i++) {
+        char name[16];
+
+        (void)snprintf(name, sizeof(name), "greedy%d", i);
+        others_call(f, name, 100);
+    }
+    fakes_until(f, &f->replies, 51);
+    assert_non_null(strstr(f->last_error_text, "(count: 1001, allowed: 1000)"));
+    for (int i = 0; i < 999; i++)
+        (void)fakes_call_package(f, NULL, "shared", "hello");
+    until_held(f, 2000);
+    f->state = FN_LATEST;
+    f->hold_ms = 0;
+    controller_on_change(f->controller, "guest", "shared", "hello", 7, FN_REPLACED);
+    fakes_until(f, &f->replies, 2051);
+    assert_int_equal(f->last_status, 200);
+}
+
 static void a_stop_ends_them(void **state)
 {
     struct fakes *f = *state;
@@ -225,6 +276,7 @@ int main(void)
         CASE(a_blocked_function_refuses_those_it_held),
         CASE(held_calls_are_counted_and_given_back),
         CASE(there_is_an_end_to_how_many_wait),
+        CASE(nobody_takes_the_places_of_the_rest),
         CASE(a_stop_ends_them),
         CASE(accepted_work_is_never_refused),
     };
