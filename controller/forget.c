@@ -2,6 +2,7 @@
  * transaction. So nobody who gets the name later finds anything of those before him.
  */
 #include "controller/internal.h"
+#include "controller/resolve_cache.h"
 
 #define LOOK_AGAIN_MS 50
 #define TRY_AGAIN_MS 1000
@@ -99,6 +100,7 @@ static void look(struct forgetting *f)
         nr_deadline_set(c->loop, &f->again, LOOK_AGAIN_MS);
         return;
     }
+    resolve_forget_account(c, f->account); /* its last calls have asked what they asked */
     f->left = f->removed = 0;
     f->job = (struct nr_db_job){.run = forget_run, .done = on_forgot, .loop = c->loop};
     nr_db_write(c->db, &f->job);

@@ -6,6 +6,7 @@
  *   a function in no package    its one entry: nobody else can call it
  *   a function in a package     every entry with its names, whoever calls, and every one whose code it is (called through a binding)
  *   a package or a binding      every entry with its names, and every one whose code is in it
+ *   an account that leaves      every entry of its calls, when the last has ended; what it shared goes with its functions
  *
  * An entry of the same kind of which no code is known yet is forgotten too. Containers of revisions that were derived from the changed one
  * (function.h) end with it.
@@ -310,6 +311,16 @@ void resolve_forget(struct controller *c, const char *account, const char *packa
                         what == FN_PACKAGE_CHANGED || (old_revision && what != FN_KEPT));
     else if ((e = resolve_entry_find(c, resolve_key(&names, bytes))))
         forget_entry(e);
+}
+
+void resolve_forget_account(struct controller *c, const char *account)
+{
+    NR_LIST_EACH(&c->lru, l) {
+        struct resolve_entry *e = nr_container_of(l, struct resolve_entry, lru);
+
+        if (nr_str_eqz(e->names.caller, account))
+            forget_entry(e);
+    }
 }
 
 void resolve_fini(struct controller *c)

@@ -4,6 +4,7 @@
 struct name_entry {
     struct nr_map_node node; /* its key is the name inside the snapshot */
     struct account *account; /* shared */
+    uint64_t id;
 };
 
 static void free_entry(struct nr_map_node *node)
@@ -36,12 +37,13 @@ void account_names_fini(struct account_names *n)
     pthread_rwlock_destroy(&n->lock);
 }
 
-void account_names_put(struct account_names *n, struct account *account)
+void account_names_put(struct account_names *n, struct account *account, uint64_t id)
 {
     struct name_entry *e = nr_alloc(sizeof(*e));
     struct nr_map_node *old;
 
     e->account = account;
+    e->id = id;
     e->node.key = nr_str_of(account->name);
     pthread_rwlock_wrlock(&n->lock);
     old = nr_map_put(&n->by_name, &e->node);
@@ -57,6 +59,23 @@ void account_names_forget(struct account_names *n, struct nr_str name)
     old = nr_map_del(&n->by_name, name);
     pthread_rwlock_unlock(&n->lock);
     free_entry(old);
+}
+
+bool account_names_look(struct account_names *n, struct nr_str name, uint64_t *ret_id)
+{
+    struct nr_map_node *node;
+    bool active = false;
+
+    *ret_id = 0;
+    pthread_rwlock_rdlock(&n->lock);
+    if ((node = nr_map_get(&n->by_name, name)) != NULL) {
+        const struct name_entry *e = nr_container_of(node, struct name_entry, node);
+
+        *ret_id = e->id;
+        active = e->account->refused == NULL;
+    }
+    pthread_rwlock_unlock(&n->lock);
+    return active;
 }
 
 int account_names_find(struct account_names *n, struct nr_str name, struct account **ret,

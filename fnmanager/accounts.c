@@ -52,6 +52,7 @@ void accounts_new_row(const char *name, struct account_row *row)
     row->state = ACCOUNT_ACTIVE;
     row->quota = (struct account_amount){-1, -1, -1};
     row->created_ms = nr_wall_ms();
+    nr_random(&row->id, sizeof(row->id));
 }
 
 /* Why no call of the account is taken (made), or NULL. */
@@ -93,7 +94,7 @@ static struct account *make_account(const struct account_row *row, const char *u
 /* As the platform itself acts for it: no key was used. */
 static void put_name(struct accounts *a, const struct account_row *row)
 {
-    account_names_put(&a->names, make_account(row, "", 0, 0));
+    account_names_put(&a->names, make_account(row, "", 0, 0), row->id);
 }
 
 static void load_name(void *arg, const struct account_row *account,

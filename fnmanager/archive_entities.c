@@ -141,8 +141,10 @@ static int take_secrets(const struct archive_owner *o, const json_t *document,
 {
     json_t *parameters = NULL;
     int r = entity_key_values(document, "parameters", &parameters, err);
+    uint64_t account;
 
-    return r < 0 ? r : sealed_take(&o->m->secrets, o->account, parameters, lost, err);
+    (void)account_names_look(&o->m->accounts.names, o->account, &account);
+    return r < 0 ? r : sealed_take(&o->m->secrets, account, parameters, lost, err);
 }
 
 /* The PUT of it, as of something new. */

@@ -11,7 +11,7 @@
 struct diff_order {
     struct storage *storage;
     struct secrets *secrets;
-    struct nr_str account; /* whose function it is */
+    uint64_t account; /* id of whose function it is */
     const struct fn_row *from, *to;
 };
 

@@ -348,6 +348,7 @@ static int prepare(struct fnmanager *m, struct fn_call *call, struct reader *r)
     r->limits.ranges =
         (struct body_ranges){m->config.memory_max_mb, row.concurrent_invocations, call->name};
     r->limits.secrets = &m->secrets;
+    r->limits.account = row.id;
     account_row_fini(&row);
     return 0;
 }

@@ -55,8 +55,7 @@ static int parse_action(const json_t *v, const struct runtime_kind *kinds,
     if (text == NULL)
         return nr_err_set(err, NR_EINVAL, "A version has no 'action'.");
     if ((r = action_body_parse(nr_str_of(text), kinds, &limits->ranges, &body, err)) == 0 &&
-        (r = sealed_take(limits->secrets, limits->ranges.account, body.parameters, &i->lost,
-                         err)) == 0 &&
+        (r = sealed_take(limits->secrets, limits->account, body.parameters, &i->lost, err)) == 0 &&
         (r = action_merge(&body, NULL, MOVE_UPDATE, row, err)) == 0)
         *ret_extension = body.extension;
     action_body_fini(&body);

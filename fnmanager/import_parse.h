@@ -15,6 +15,7 @@
 struct import_limits {
     struct body_ranges ranges; /* account: into which it comes */
     struct secrets *secrets;   /* lent; NULL: none of the archive opens */
+    uint64_t account;          /* id of that account: whose secrets stay */
 };
 
 /* One upload that the function's versions name; upload.number stays 0 until its bytes are stored. */

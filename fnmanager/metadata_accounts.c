@@ -85,6 +85,7 @@ void account_read(sqlite3_stmt *s, int at, struct account_row *r)
         (struct account_amount){sqlite3_column_int64(s, at + 7), sqlite3_column_int64(s, at + 8),
                                 sqlite3_column_int64(s, at + 9)};
     r->created_ms = sqlite3_column_int64(s, at + 10);
+    r->id = (uint64_t)sqlite3_column_int64(s, at + 11);
 }
 
 static int account_run(sqlite3 *db, struct nr_db_job *job)
@@ -203,8 +204,8 @@ static int store(sqlite3 *db, const struct account_change *c)
             ? nr_db_prepare(
                   db,
                   "INSERT INTO accounts(name, profile, reason, state, invocations_per_minute, fires_per_minute,"
-                  " concurrent_invocations, quota_bytes, quota_functions, quota_versions, created_ms)"
-                  " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")
+                  " concurrent_invocations, quota_bytes, quota_functions, quota_versions, created_ms, id)"
+                  " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")
             : nr_db_prepare(
                   db,
                   "UPDATE accounts SET profile = ?2, reason = ?3, state = ?4,"
@@ -223,8 +224,10 @@ static int store(sqlite3 *db, const struct account_change *c)
     sqlite3_bind_int64(s, 8, a->quota.bytes);
     sqlite3_bind_int64(s, 9, a->quota.functions);
     sqlite3_bind_int64(s, 10, a->quota.versions);
-    if (c->create)
+    if (c->create) {
         sqlite3_bind_int64(s, 11, a->created_ms);
+        sqlite3_bind_int64(s, 12, (int64_t)a->id);
+    }
     int r = metadata_step(s);
 
     return r == 0 && sqlite3_changes(db) == 0 ? NR_ENOENT : r;

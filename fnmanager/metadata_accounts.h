@@ -26,6 +26,8 @@ struct account_row {
     int64_t invocations_per_minute, fires_per_minute, concurrent_invocations;
     struct account_amount quota;
     int64_t created_ms;
+    uint64_t
+        id; /* drawn when it was made: of no other account, not of an earlier one of its name either */
 };
 void account_row_fini(struct account_row *r);
 
@@ -100,8 +102,8 @@ int account_admin_left(sqlite3 *db, struct nr_str account, struct nr_str uuid, i
 void account_read(sqlite3_stmt *s, int at, struct account_row *r);
 #define ACCOUNT_COLUMNS                                                                            \
     "a.name, a.profile, a.reason, a.state, a.invocations_per_minute, a.fires_per_minute,"          \
-    " a.concurrent_invocations, a.quota_bytes, a.quota_functions, a.quota_versions, a.created_ms"
-#define ACCOUNT_COLUMN_COUNT 11
+    " a.concurrent_invocations, a.quota_bytes, a.quota_functions, a.quota_versions, a.created_ms, a.id"
+#define ACCOUNT_COLUMN_COUNT 12
 /* Steps a statement that gives no rows. */
 int metadata_step(sqlite3_stmt *s);
 

@@ -79,16 +79,18 @@ static int check_target(struct fnmanager *m, struct nr_str caller, const struct 
                         struct nr_err *err)
 {
     struct package_row target = {0};
-    bool own = nr_str_eq(caller, b->account), bound;
+    bool own = nr_str_eq(caller, b->account), bound, serves;
+    uint64_t id;
     int r;
 
     if (b->name.n == 0)
         return 0;
     r = metadata_package_load(m->db, b->account, b->name, &target);
     bound = r == 0 && package_is_binding(&target);
+    serves = own || account_names_look(&m->accounts.names, b->account, &id);
     if (r < 0 && r != NR_ENOENT)
         (void)nr_err_set(err, r, TEXT_INTERNAL);
-    else if (!own && (r < 0 || !target.publish || bound))
+    else if (!own && (r < 0 || !serves || !target.publish || bound))
         r = place_forbidden(b->account, b->name, NR_STR(""), err);
     else if (r < 0)
         r = missing_target(m, b, err);
@@ -272,66 +274,65 @@ int package_put(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 
 /* ---- DELETE -------------------------------------------------------------------------------------------------------- */
 
-/* What is in the package goes, each function with all versions and aliases in one commit. */
-static int delete_contents(struct fnmanager *m, struct fn_call *call)
+static int missing(struct fnmanager *m, struct fn_call *call)
 {
-    struct fn_names list = {0};
-    int r = metadata_package_functions(m->db, nr_str_of(call->account->name), call->package, &list);
+    const struct fn_key key = {.account = nr_str_of(call->account->name), .name = call->package};
 
-    for (size_t i = 0; r == 0 && i < list.n; i++) {
-        struct move_order o = {.key = {.account = nr_str_of(call->account->name),
-                                       .package = call->package,
-                                       .name = nr_str_of(list.item[i].name)},
-                               .number = FN_EVERY_VERSION,
-                               .move = MOVE_DELETE,
-                               .actor = handler_actor(call)};
-        struct moved_list moved = {0};
-
-        r = lifecycle_carry(m, &o, false, &moved, &call->err);
-        free(moved.item);
-        if (r == NR_ENOENT)
-            r = 0; /* somebody else deleted it */
-    }
-    fn_names_free(&list);
-    return r;
+    return name_missing_key(m->db, key, NAME_OF_PACKAGE, &call->err);
 }
 
-/* NR_ECONFLICT without a sentence: again. */
-static int delete_once(struct fnmanager *m, struct fn_call *call, struct package_row *row)
+/* NR_ECONFLICT without a sentence: it was changed meanwhile. */
+static int delete_empty(struct fnmanager *m, struct fn_call *call, struct package_row *row)
 {
+    const struct package_row at = {.updated_ms = nr_wall_ms()};
     struct package_change c;
     int r;
 
     package_row_fini(row);
     r = metadata_package_load(m->db, nr_str_of(call->account->name), call->package, row);
-    if (r == NR_ENOENT)
-        return name_missing_key(
-            m->db,
-            (struct fn_key){.account = nr_str_of(call->account->name), .name = call->package},
-            NAME_OF_PACKAGE, &call->err);
-    if (r == 0 && call->force && !package_is_binding(row))
-        r = delete_contents(m, call);
     if (r < 0)
-        return r;
-    c = change_of(call, &(struct package_row){.updated_ms = nr_wall_ms()}, row->revision,
-                  "package-delete");
-    r = metadata_package_delete(m->db, &c, &call->err);
-    if (r == NR_ECONFLICT && call->err.code != 0 && call->force)
-        call->err = (struct nr_err){0}; /* something came into it meanwhile */
-    return r;
+        return r == NR_ENOENT ? missing(m, call) : r;
+    c = change_of(call, &at, row->revision, "package-delete");
+    return metadata_package_delete(m->db, &c, &call->err);
+}
+
+/* With what is in it: all at once or, of a large package, some at a time, with a look at what others want to change in between. *ret_more:
+ * again. */
+static int delete_whole(struct fnmanager *m, struct fn_call *call, struct package_row *row,
+                        bool *ret_more)
+{
+    const struct package_row at = {.updated_ms = nr_wall_ms()};
+    const struct package_change c = change_of(call, &at, 0, "package-delete");
+    struct package_cleared all;
+    int r = metadata_package_clear(m->db, &c, &all, &call->err);
+
+    for (size_t i = 0; r == 0 && i < all.n; i++) {
+        const struct move_order o = package_cleared_order(&c, all.item[i].name);
+
+        lifecycle_tell(m, &o, false, &all.item[i].versions);
+    }
+    *ret_more = r == 0 && all.more;
+    if (r == 0) {
+        package_row_fini(row);
+        *row = all.row;
+        all.row = (struct package_row){0};
+    }
+    package_cleared_fini(&all);
+    return r == NR_ENOENT && call->err.code == 0 ? missing(m, call) : r;
 }
 
 int package_delete(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
     struct package_row row = {0};
-    int i = 0, r = NR_ECONFLICT;
+    bool more = true;
+    int r = NR_ECONFLICT;
 
     *ret_old = HANDLER_MANY;
-    for (; i < TRIES && r == NR_ECONFLICT && call->err.code == 0; i++) {
-        begin_try(m, i);
-        r = delete_once(m, call, &row);
-    }
-    end_tries(m, i - 1);
+    if (call->force)
+        for (r = 0; r == 0 && more;)
+            r = delete_whole(m, call, &row, &more);
+    for (int i = 0; !call->force && i < TRIES && r == NR_ECONFLICT && call->err.code == 0; i++)
+        r = delete_empty(m, call, &row);
     if (r == 0) {
         tell(m, call, row.revision);
         write_package(call, &row);
@@ -364,7 +365,11 @@ int package_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
     struct nr_str caller = nr_str_of(call->account->name);
     bool others = call->space.n != 0 && !nr_str_eq(call->space, caller);
-    const struct fn_list q = {.key = {.account = others ? call->space : caller},
+    uint64_t id;
+    bool serves = !others || account_names_look(&m->accounts.names, call->space, &id);
+    const struct fn_list q = {.key = {.account = !serves  ? NR_STR("")
+                                                 : others ? call->space
+                                                          : caller},
                               .limit = call->limit > 0 ? call->limit : LIST_MAX,
                               .skip = call->skip,
                               .count = call->count,

@@ -35,6 +35,12 @@ static bool is_own(const struct place *p)
     return nr_str_eq(p->asked.space, p->asked.caller);
 }
 
+/* Only what belongs to an ACTIVE account is there for others. */
+static bool owner_serves(struct fnmanager *m, struct nr_str account, struct place *p)
+{
+    return account_names_look(&m->accounts.names, account, &p->owner_id);
+}
+
 static int forbidden(const struct place *p, struct nr_err *err)
 {
     return place_forbidden(p->asked.space, p->asked.package, p->asked.name, err);
@@ -60,11 +66,12 @@ static int follow(struct fnmanager *m, struct place *p, struct nr_err *err)
     struct nr_str account = nr_str_of(p->row.binding_account),
                   name = nr_str_of(p->row.binding_name);
     bool own = nr_str_eq(account, p->asked.caller);
+    bool serves = owner_serves(m, account, p);
     int r = metadata_package_load(m->db, account, name, &p->target);
 
     if (r < 0 && r != NR_ENOENT)
         return nr_err_set(err, r, TEXT_INTERNAL);
-    if (!own && (r == NR_ENOENT || !p->target.publish || package_is_binding(&p->target)))
+    if (!own && (!serves || r == NR_ENOENT || !p->target.publish || package_is_binding(&p->target)))
         return forbidden(p, err);
     if (r == NR_ENOENT)
         return nr_err_set(err, r, TEXT_NOT_FOUND);
@@ -78,19 +85,24 @@ static int follow(struct fnmanager *m, struct place *p, struct nr_err *err)
 int place_find(struct fnmanager *m, struct place_names names, struct place *ret, struct nr_err *err)
 {
     struct place *p = ret;
+    bool serves;
     int r;
 
     *p = (struct place){.asked = names};
     if (names.space.n == 0)
         p->asked.space = names.caller;
     p->key = (struct fn_key){p->asked.space, names.package, names.name};
+    (void)account_names_look(&m->accounts.names, names.caller, &p->caller_id);
+    serves = owner_serves(m, p->asked.space, p);
     if (names.package.n == 0)
         return is_own(p) ? 0 : forbidden(p, err);
     r = metadata_package_load(m->db, p->asked.space, names.package, &p->row);
     if (r < 0 && r != NR_ENOENT)
         return nr_err_set(err, r, TEXT_INTERNAL);
     if (!is_own(p))
-        return r == 0 && p->row.publish && !package_is_binding(&p->row) ? 0 : forbidden(p, err);
+        return serves && r == 0 && p->row.publish && !package_is_binding(&p->row)
+                   ? 0
+                   : forbidden(p, err);
     if (r == NR_ENOENT)
         return name_missing_key(m->db,
                                 (struct fn_key){.account = names.caller, .name = names.package},
@@ -118,6 +130,11 @@ void place_fini(struct place *p)
 {
     package_row_fini(&p->row);
     package_row_fini(&p->target);
+}
+
+bool place_is_foreign(const struct place *p)
+{
+    return !nr_str_eq(p->key.account, p->asked.caller);
 }
 
 bool place_is_bound(const struct place *p)
@@ -160,7 +177,7 @@ char *place_parameters(const struct place *p, const char *own)
 }
 
 /* Adds what the package, or who binds it, or the function has; each sealed its own. */
-static int add_opened(struct fnmanager *m, struct nr_str account, const char *text, json_t *all,
+static int add_opened(struct fnmanager *m, uint64_t account, const char *text, json_t *all,
                       struct nr_err *err)
 {
     nr_auto_json json_t *part = text != NULL ? nr_json_parse(nr_str_of(text), NULL) : json_array();
@@ -179,9 +196,10 @@ int place_opened(struct fnmanager *m, const struct place *p, const char *own, js
     int r;
 
     *ret = json_array();
-    if ((r = add_opened(m, p->key.account, p->target.parameters, *ret, err)) == 0 &&
-        (r = add_opened(m, p->asked.space, p->row.parameters, *ret, err)) == 0)
-        r = add_opened(m, p->key.account, own, *ret, err);
+    if ((r = add_opened(m, p->owner_id, p->target.parameters, *ret, err)) == 0 &&
+        (r = add_opened(m, is_own(p) ? p->caller_id : p->owner_id, p->row.parameters, *ret, err)) ==
+            0)
+        r = add_opened(m, p->owner_id, own, *ret, err);
     return r;
 }
 
@@ -203,7 +221,8 @@ uint64_t place_revision(const struct fnmanager *m, const struct place *p, const 
     nr_sha256(nr_str_of(bound), hash);
     nr_hex(hash, sizeof(hash), parameters);
     nr_buf_init(&text, 8 * ENTITY_NAME_MAX_BYTES);
-    nr_buf_printf(&text, "derived revision %llu %s", (unsigned long long)stored, parameters);
+    nr_buf_printf(&text, "derived revision %llu %s %llx", (unsigned long long)stored, parameters,
+                  (unsigned long long)p->caller_id);
     nr_buf_json(&text, p->asked.caller);
     nr_buf_json(&text, p->asked.space);
     nr_buf_json(&text, p->asked.package);

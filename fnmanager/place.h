@@ -1,7 +1,7 @@
 /* Where the names of a call lead: through a package or a binding to the function as it is stored, and whether the caller may go there.
  *
  *   own namespace      everything; a binding leads to what it binds, which must be the caller's own or shared
- *   another's          functions in a package with publish:true; anything else is refused with one sentence, whether it exists or not
+ *   another's          functions in a package with publish:true of an ACTIVE account; anything else is refused with one sentence, whether it exists or not
  *
  * Blocking; any thread.
  */
@@ -34,6 +34,8 @@ struct place {
     struct fn_key key;         /* of the function; texts lent by the names or by `row` */
     struct package_row row;    /* of the package or binding that was named; zeroed: none was */
     struct package_row target; /* of the package that it binds; zeroed: it is no binding */
+    uint64_t caller_id,
+        owner_id; /* which account of the name asks, and which has key.account (metadata_accounts.h); 0: it is gone */
 };
 /* Fills *ret; place_fini() in any case. NR_ENOENT, NR_EFORBIDDEN, NR_EEXIST (the package's name is no
  * package's), NR_EINVAL, NR_ELOOP (bindings that bind bindings) with the API's sentence. */
@@ -47,6 +49,8 @@ int place_check_own(struct fnmanager *m, struct fn_call *call);
 
 /* The package that holds the function; NULL: it is in none. */
 const struct package_row *place_package(const struct place *p);
+/* Is it another account's code? */
+bool place_is_foreign(const struct place *p);
 /* Is a binding between? */
 bool place_is_bound(const struct place *p);
 /* What the packages bind, what wins last, as JSON array text (made), or NULL without memory. */
@@ -57,7 +61,8 @@ char *place_parameters(const struct place *p, const char *own);
 int place_opened(struct fnmanager *m, const struct place *p, const char *own, json_t **ret,
                  struct nr_err *err);
 /* The revision of a stored one as it is called here, where `bound` (lent) is what place_bound() gave: the same, or one that belongs to the caller, the
- * binding and what is bound, the same for the same in every life of the process. */
+ * binding and what is bound, the same for the same in every life of the process. The caller is an account, not its name: nobody gets the
+ * containers of who had the name before. */
 uint64_t place_revision(const struct fnmanager *m, const struct place *p, const char *bound,
                         uint64_t stored);
 

@@ -207,5 +207,11 @@ static const char step_garbage[] =
     " WHEN NEW.code_folder <> OLD.code_folder AND OLD.code_folder <> '' BEGIN" THEIR_GARBAGE("OLD") " END;";
 /* clang-format on */
 
-const char *const schema_steps[] = {step_1,        step_2,      step_3,        step_4,       step_5,
-                                    step_accounts, step_images, step_entities, step_garbage, NULL};
+/* Which account of its name: a name is free again when its account has left, and nothing of that one may serve who gets it. */
+static const char step_account_ids[] =
+    "ALTER TABLE accounts ADD COLUMN id INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE accounts SET id = random();";
+
+const char *const schema_steps[] = {step_1,       step_2,           step_3,      step_4,
+                                    step_5,       step_accounts,    step_images, step_entities,
+                                    step_garbage, step_account_ids, NULL};

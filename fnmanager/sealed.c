@@ -1,20 +1,21 @@
 /* A value is sealed as its JSON text, so numbers, objects and texts come back as what they were. What it belongs to is the account alone: a
- * version, an alias, another function of the account have the same use for it; another account has none, whatever it has read.
+ * version, an alias, another function of the account have the same use for it; another account has none, whatever it has read. It is named
+ * by its id, for the next account of the same name is another one.
  */
 #include "fnmanager/sealed.h"
 
 #include "common/base/mem.h"
 #include "fnmanager/manager.h"
 
-enum { ABOUT_BYTES = 512 };
+enum { ABOUT_BYTES = 64 };
 
 #define TEXT_NOT_OPEN                                                                              \
     "The value of the parameter '%.128s' was sealed for another account or under another key: "    \
     "give it anew with \"secret\":true."
 
-static void write_about(char out[static ABOUT_BYTES], struct nr_str account)
+static void write_about(char out[static ABOUT_BYTES], uint64_t account)
 {
-    (void)snprintf(out, ABOUT_BYTES, "parameter/%.*s", (int)account.n, account.p);
+    (void)snprintf(out, ABOUT_BYTES, "parameter/%016llx", (unsigned long long)account);
 }
 
 static const char *key_of(const json_t *element)
@@ -37,14 +38,17 @@ void sealed_forget_value(json_t *value)
         sealed_forget_value(e);
 }
 
-static int seal_value(struct secrets *s, struct nr_str account, json_t *element, struct nr_err *err)
+static int seal_value(struct secrets *s, uint64_t account, json_t *element, struct nr_err *err)
 {
     char about[ABOUT_BYTES];
     nr_auto_free char *sealed = NULL, *text = NULL;
     size_t n = 0, bytes = 0;
-    char *plain = s != NULL ? nr_json_text(json_object_get(element, "value"), &n) : NULL;
+    char *plain;
     int r;
 
+    if (account == 0)
+        return nr_err_set(err, NR_ENOENT, "The account whose secret it is has left.");
+    plain = s != NULL ? nr_json_text(json_object_get(element, "value"), &n) : NULL;
     write_about(about, account);
     if (plain == NULL)
         return nr_err_set(err, NR_ENOMEM, "There is no memory to seal a secret.");
@@ -62,7 +66,7 @@ static int seal_value(struct secrets *s, struct nr_str account, json_t *element,
 }
 
 /* The text of the value (by secrets_forget()) of an element that is sealed. NR_ECORRUPT without a sentence: it does not open. */
-static int open_text(struct secrets *s, struct nr_str account, const json_t *element, char **ret,
+static int open_text(struct secrets *s, uint64_t account, const json_t *element, char **ret,
                      size_t *ret_bytes, struct nr_err *err)
 {
     const json_t *value = json_object_get(element, "value");
@@ -75,7 +79,7 @@ static int open_text(struct secrets *s, struct nr_str account, const json_t *ele
 
     if (sealed == NULL)
         return nr_err_set(err, NR_ENOMEM, "There is no memory to open a secret.");
-    if (s == NULL || text.p == NULL || (n = nr_base64_decode(text, sealed)) < 0)
+    if (s == NULL || account == 0 || text.p == NULL || (n = nr_base64_decode(text, sealed)) < 0)
         return NR_ECORRUPT;
     write_about(about, account);
     r = secrets_open(s, (struct nr_str){(const char *)sealed, (size_t)n}, nr_str_of(about), ret,
@@ -83,8 +87,7 @@ static int open_text(struct secrets *s, struct nr_str account, const json_t *ele
     return r < 0 && r != NR_ECORRUPT ? nr_err_set(err, r, "%s", why.text) : r;
 }
 
-static int opens(struct secrets *s, struct nr_str account, const json_t *element,
-                 struct nr_err *err)
+static int opens(struct secrets *s, uint64_t account, const json_t *element, struct nr_err *err)
 {
     size_t bytes = 0;
     char *text = NULL;
@@ -151,8 +154,8 @@ static int count(const json_t *parameters, struct nr_err *err)
     return n <= SEALED_MAX ? 0 : too_many(n, err);
 }
 
-int sealed_take(struct secrets *s, struct nr_str account, json_t *parameters,
-                struct sealed_lost *lost, struct nr_err *err)
+int sealed_take(struct secrets *s, uint64_t account, json_t *parameters, struct sealed_lost *lost,
+                struct nr_err *err)
 {
     int r = count(parameters, err);
 
@@ -177,8 +180,11 @@ int sealed_take(struct secrets *s, struct nr_str account, json_t *parameters,
 int sealed_take_call(struct fnmanager *m, struct fn_call *call, json_t *parameters)
 {
     struct nr_err why = {0};
-    int r = sealed_take(&m->secrets, nr_str_of(call->account->name), parameters, NULL, &why);
+    uint64_t account;
+    int r;
 
+    (void)account_names_look(&m->accounts.names, nr_str_of(call->account->name), &account);
+    r = sealed_take(&m->secrets, account, parameters, NULL, &why);
     if (r == NR_EINVAL || r == NR_ETOOBIG || r == NR_ENOMEM)
         return nr_err_set(&call->err, r, "%s", why.text);
     if (r < 0)
@@ -187,7 +193,7 @@ int sealed_take_call(struct fnmanager *m, struct fn_call *call, json_t *paramete
     return r < 0 ? handler_refuse(call, r) : 0;
 }
 
-int sealed_open(struct secrets *s, struct nr_str account, json_t *parameters, struct nr_err *err)
+int sealed_open(struct secrets *s, uint64_t account, json_t *parameters, struct nr_err *err)
 {
     size_t i;
     json_t *e;

@@ -1,5 +1,5 @@
 /* Parameters that are secret: {"key","value","secret":true} in a body is stored and shown as {"key","value":"<base64>","encryption":"aes-256"},
- * sealed for one account (secrets.h), and opened only where a snapshot is made. An "init" beside them stays. Not for annotations: these are
+ * sealed for one account by its id (metadata_accounts.h; 0, no account, seals and opens nothing), and opened only where a snapshot is made. An "init" beside them stays. Not for annotations: these are
  * shown to everybody. Blocking; any thread of the manage plane.
  */
 #ifndef NR_FNMANAGER_SEALED_H
@@ -21,13 +21,13 @@ struct sealed_lost {
 /* Changes the elements of `parameters` (lent; NULL is fine) that are secret to what is stored. One that is sealed already (clients repeat what they have
  * read) stays as it is when it opens for `account`; else it is refused, or taken out and told in lost when that is not NULL. NR_EINVAL with
  * the API's sentence, which names the key and never a value; NR_EINTERNAL and others: it cannot be sealed here. */
-int sealed_take(struct secrets *s, struct nr_str account, json_t *parameters,
-                struct sealed_lost *lost, struct nr_err *err);
+int sealed_take(struct secrets *s, uint64_t account, json_t *parameters, struct sealed_lost *lost,
+                struct nr_err *err);
 /* The same for the body of a call by its account; the sentence is in call->err, and what only the operator can mend is in the log. */
 int sealed_take_call(struct fnmanager *m, struct fn_call *call, json_t *parameters);
 /* The other way: all values of a stored array (lent) are open ones behind it, and what told of a seal is gone. NR_ECORRUPT and others with a sentence.
  * sealed_forget() in any case. */
-int sealed_open(struct secrets *s, struct nr_str account, json_t *parameters, struct nr_err *err);
+int sealed_open(struct secrets *s, uint64_t account, json_t *parameters, struct nr_err *err);
 /* Wipes the texts in all values of an array (lent) that nobody reads any more; NULL is fine. */
 void sealed_forget(json_t *parameters);
 /* The same in one value (lent). */

@@ -46,14 +46,31 @@ static int split_parameters(const json_t *all, struct function *f)
     return f->parameters != NULL && f->init_parameters != NULL ? 0 : NR_ENOMEM;
 }
 
+/* Grants are for an account's own code: of another's nobody knows what it does with them, and the owner's are for his calls only. */
+static int refuse_foreign(const struct function *f, const json_t *annotations, struct nr_err *err)
+{
+    struct grants *share = NULL;
+
+    if (grants_for_function(NULL, annotations, false, &share, NULL) == 0)
+        return 0;
+    return nr_err_set(
+        err, NR_EFORBIDDEN,
+        "The function '%s' asks for a volume or a device; such a function can only be "
+        "called by the account that it belongs to.",
+        f->path);
+}
+
 /* What was asked for when the function was stored may have been taken away since: then it does not run. */
-static int set_grants(struct fnmanager *m, struct nr_str account, const char *stored,
+static int set_grants(struct fnmanager *m, const struct place *p, const char *stored,
                       struct function *f, struct nr_err *err)
 {
     nr_auto_json json_t *annotations = nr_json_parse(nr_str_of(stored), NULL);
     struct grants *has = NULL;
-    int r = grants_of_account(m, account, &has, err);
+    int r;
 
+    if (place_is_foreign(p))
+        return refuse_foreign(f, annotations, err);
+    r = grants_of_account(m, p->key.account, &has, err);
     if (r == 0)
         r = grants_for_function(has, annotations, f->network == FN_NET_EGRESS, &f->grants, err);
     grants_unref(has);
@@ -154,7 +171,7 @@ static int set_bound(struct fnmanager *m, const struct place *p, const struct fn
         return nr_err_set(err, NR_ENOMEM, NO_MEMORY);
     f->revision = place_revision(m, p, bound, row->revision);
     f->stored = row->revision;
-    f->provide_api_key &= nr_str_eq(p->asked.caller, p->key.account);
+    f->provide_api_key &= !place_is_foreign(p);
     /* A sequence's one parameter only tells what its components are. */
     if (f->steps == NULL)
         r = place_opened(m, p, row->parameters, &all, err);
@@ -189,7 +206,7 @@ static int fill(struct fnmanager *m, const struct place *p, const struct fn_row 
         return r;
     snapshot_annotations(row->annotations, native, f);
     if (lifecycle_may_run(f->state, NULL) == 0 &&
-        (r = set_grants(m, p->asked.caller, row->annotations, f, err)) < 0)
+        (r = set_grants(m, p, row->annotations, f, err)) < 0)
         return r;
     if ((r = set_bound(m, p, row, f, err)) < 0)
         return r;

@@ -137,13 +137,15 @@ static int parameters_object(struct fnmanager *m, struct trigger *t, struct nr_e
 {
     nr_auto_json json_t *array = nr_json_parse(nr_str_of(t->parameters), NULL);
     nr_auto_json json_t *object = json_object();
+    uint64_t account;
     size_t i;
     json_t *e;
     int r;
 
     json_array_foreach(array, i, e)
         t->secret |= entity_is_sealed(e);
-    r = sealed_open(&m->secrets, nr_str_of(t->account), array, err);
+    (void)account_names_look(&m->accounts.names, nr_str_of(t->account), &account);
+    r = sealed_open(&m->secrets, account, array, err);
     json_array_foreach(array, i, e) {
         (void)json_object_set(object, json_string_value(json_object_get(e, "key")),
                               json_object_get(e, "value"));

@@ -142,6 +142,7 @@ int version_diff(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
     struct fn_key key = handler_key(call);
     struct fn_row from = {0}, to = {0};
+    uint64_t account;
     int64_t other;
     int r;
 
@@ -150,12 +151,13 @@ int version_diff(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
         return r;
     if ((r = metadata_load_version(m->db, key, call->number, &from)) == 0)
         r = metadata_load_version(m->db, key, other, &to);
+    (void)account_names_look(&m->accounts.names, key.account, &account);
     nr_buf_init(&call->reply, FUNCTIONS_REPLY_MAX_BYTES);
     nr_buf_addc(&call->reply, '{');
     write_number("from", call->number, &call->reply);
     write_number("to", other, &call->reply);
     if (r == 0)
-        r = diff_write(&(struct diff_order){&m->storage, &m->secrets, key.account, &from, &to},
+        r = diff_write(&(struct diff_order){&m->storage, &m->secrets, account, &from, &to},
                        &call->reply, &call->err);
     nr_buf_addc(&call->reply, '}');
     fn_row_fini(&from);

@@ -175,13 +175,8 @@ void pool_tidy(struct invoker *v)
 
 /* ---- from outside ------------------------------------------------------------------------------------------- */
 
-void pool_forget(struct invoker *v, uint64_t revision)
+static void forget_one(struct pool *p)
 {
-    struct pool *p = pool_find(v, revision);
-
-    v->forgotten[v->forgotten_next++ % FORGOTTEN_MAX] = revision;
-    if (p == NULL)
-        return;
     p->stale = true;
     p->feeding = true; /* keeps p alive while its containers go */
     NR_LIST_EACH(&p->containers, l) {
@@ -192,6 +187,32 @@ void pool_forget(struct invoker *v, uint64_t revision)
     }
     p->feeding = false;
     pool_feed(p);
+}
+
+/* Of a revision that was derived from this one, and not forgotten yet. A trial is of its own run and ends with that. */
+static struct pool *pool_derived(struct invoker *v, uint64_t stored)
+{
+    struct nr_map_node *n = NULL;
+    size_t at = 0;
+
+    while ((n = nr_map_next(&v->pools, &at, n)) != NULL) {
+        struct pool *p = nr_container_of(n, struct pool, node);
+
+        if (p->fn->stored == stored && !p->fn->trial && !p->stale)
+            return p;
+    }
+    return NULL;
+}
+
+void pool_forget(struct invoker *v, uint64_t revision)
+{
+    struct pool *p = pool_find(v, revision);
+
+    v->forgotten[v->forgotten_next++ % FORGOTTEN_MAX] = revision;
+    if (p != NULL)
+        forget_one(p);
+    while ((p = pool_derived(v, revision)) != NULL)
+        forget_one(p);
 }
 
 /* Of a name that nothing is kept for any more. */

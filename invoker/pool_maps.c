@@ -92,7 +92,7 @@ struct pool *pool_find(struct invoker *v, uint64_t revision)
 static bool was_forgotten(const struct invoker *v, uint64_t revision)
 {
     for (size_t i = 0; i < FORGOTTEN_MAX; i++)
-        if (v->forgotten[i] == revision)
+        if (revision != 0 && v->forgotten[i] == revision)
             return true;
     return false;
 }
@@ -108,7 +108,7 @@ struct pool *pool_of(struct invoker *v, struct function *f)
     *p = (struct pool){.revision = f->revision, .v = v, .fn = function_ref(f)};
     p->past = pool_past_of(v, f->account, f->package, f->name);
     p->past->pools++;
-    p->stale = was_forgotten(v, f->revision);
+    p->stale = was_forgotten(v, f->revision) || (!f->trial && was_forgotten(v, f->stored));
     nr_list_init(&p->waiting);
     nr_list_init(&p->free);
     nr_list_init(&p->containers);

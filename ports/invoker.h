@@ -85,7 +85,7 @@ struct call_watch *invoker_watch(struct activation *a,
                                  void (*done)(void *arg, const struct call_usage *u), void *arg);
 /* The call was answered; its run began at run_us (0: it never did). One last look, then `done`, maybe before this returns. */
 void invoker_watch_end(struct call_watch *w, uint64_t run_us);
-/* A revision is no longer current: idle containers go now, busy ones after their call. */
+/* A revision, and with it all that were derived from it (function.h), is no longer current: idle containers go now, busy ones after their call. */
 void invoker_forget(struct invoker *v, uint64_t revision);
 /* All that is kept of the account goes: its containers, its volumes and what they hold, what its functions used, wishes for them. To be asked
  * when no call of it is left. `done` comes once, on the loop, when that is so; never after invoker_close(), the next start asks again then. */

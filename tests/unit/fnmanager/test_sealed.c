@@ -17,6 +17,8 @@
 #define CODE "\"exec\":{\"kind\":\"python:3\",\"code\":\"def main(a): return a\"}"
 #define PLAIN "open-sesame-4711"
 #define SECRET(key, value) "{\"key\":\"" key "\",\"value\":" value ",\"secret\":true}"
+/* ids of accounts */
+enum { GUEST = 7, ADMIN = 8 };
 #define MANY_BYTES (64 * (SEALED_MAX + 1) + 8)
 
 static struct secrets *box(struct rig *r)
@@ -35,7 +37,7 @@ static json_t *array(const char *text)
 static void takes(struct rig *r, json_t *parameters, int expect, const char *sentence)
 {
     struct nr_err err = {0};
-    int e = sealed_take(box(r), NR_STR("guest"), parameters, NULL, &err);
+    int e = sealed_take(box(r), GUEST, parameters, NULL, &err);
 
     if (e != expect || strstr(err.text, sentence) == NULL || strstr(err.text, PLAIN) != NULL)
         fail_msg("%d (expected %d): %s", e, expect, err.text);
@@ -94,7 +96,7 @@ static void comes_back_as_it_was(void **state)
         nr_auto_json json_t *again = json_deep_copy(a);
         takes(r, again, 0, "");
         assert_true(json_equal(a, again)); /* read and sent again */
-        assert_int_equal(sealed_open(box(r), NR_STR("guest"), a, &err), 0);
+        assert_int_equal(sealed_open(box(r), GUEST, a, &err), 0);
         assert_true(json_equal(json_object_get(e, "value"), before));
         assert_false(entity_is_sealed(e));
         sealed_forget(a);
@@ -157,10 +159,10 @@ static void worth_nothing_to_another_account(void **state)
         "[" SECRET("x", "\"" PLAIN "\"") ",{\"key\":\"y\",\"value\":1}," SECRET("z", "2") "]");
 
     takes(r, a, 0, "");
-    assert_int_equal(sealed_take(box(r), NR_STR("admin"), a, NULL, &err), NR_EINVAL);
-    assert_int_equal(sealed_open(box(r), NR_STR("admin"), a, &told), NR_ECORRUPT);
+    assert_int_equal(sealed_take(box(r), ADMIN, a, NULL, &err), NR_EINVAL);
+    assert_int_equal(sealed_open(box(r), ADMIN, a, &told), NR_ECORRUPT);
     assert_non_null(strstr(told.text, "The secret parameter 'x' cannot be opened"));
-    assert_int_equal(sealed_take(box(r), NR_STR("admin"), a, &lost, NULL), 0);
+    assert_int_equal(sealed_take(box(r), ADMIN, a, &lost, NULL), 0);
     assert_int_equal(lost.n, 2);
     assert_int_equal(json_array_size(a), 1);
     err = (struct nr_err){0};
