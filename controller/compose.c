@@ -1,74 +1,14 @@
-/* The life of a call that runs others: claim, begin, one step after the other, end; and how it is cut.
+/* The life of a call that runs others: claim, begin, one step after the other. How it ends is told in compose_end.c.
  *
  *   claim      the call waits (I_BORROW) until the first of its steps has a slot; that one has "running" written into the row of the call before
  *              its first byte is sent. Steps have no such rows: after a crash a call that waited is run, one that ran is recorded as failed
  *   a step     is held by m->step until its answer, and by m->last as long as its result is needed; it holds its parent (a->parent) until its
- *              own row is on disk. Both ends let go in compose_release()
- *   cut        (its function is retired with its calls, the platform stops): the step under way is cut in the next turn of the loop, for whoever
- *              cuts may be walking the list of all calls; then m ends as every call that was cut
+ *              own row is on disk
  *   time       m lasts as long as its steps together; a caller that waits for it waits as for every call
  */
 #include "controller/compose.h"
 
 #include "common/base/clock.h"
-
-/* ---- the end ---------------------------------------------------------------------------------------------------- */
-
-void compose_finish(struct composition *m)
-{
-    struct activation *a = m->a;
-
-    nr_deadline_cancel(&m->cut);
-    m->waits = false;
-    a->answered_us = nr_mono_us();
-    a->i = I_END;
-    controller_tick(a);
-}
-
-void compose_end(struct composition *m, enum outcome_status status, struct nr_str result)
-{
-    m->a->outcome = (struct outcome){.status = status, .result = result};
-    compose_finish(m);
-}
-
-void compose_end_as_last(struct composition *m)
-{
-    const struct outcome *last = &m->last->outcome;
-
-    m->a->outcome = (struct outcome){
-        .status = last->status, .result = last->result, .is_array = last->is_array};
-    compose_finish(m);
-}
-
-void compose_end_error(struct composition *m, enum outcome_status status, const char *text)
-{
-    struct nr_buf b;
-
-    nr_buf_init(&b, 8192);
-    nr_buf_adds(&b, "{\"error\":");
-    nr_buf_json(&b, nr_str_of(text));
-    nr_buf_addc(&b, '}');
-    struct nr_str kept = nr_arena_copy(&m->a->arena, nr_buf_str(&b));
-
-    nr_buf_fini(&b);
-    compose_end(m, status, kept.p ? kept : NR_STR("{\"error\":\"out of memory\"}"));
-}
-
-void compose_release(struct activation *a)
-{
-    struct composition *m = a->composition;
-    struct activation *parent = a->parent;
-
-    a->composition = NULL;
-    a->parent = NULL;
-    if (m) {
-        nr_deadline_cancel(&m->cut);
-        activation_unref(m->step);
-        activation_unref(m->last);
-        activation_unref(m->turn);
-    }
-    activation_unref(parent);
-}
 
 /* ---- steps ------------------------------------------------------------------------------------------------------ */
 
@@ -170,6 +110,25 @@ struct call_names call_names_of(const struct function_target *t, const char *acc
                                .alias = nr_str_of(t->alias)};
 }
 
+/* Its own: its row may be written when all that it was made from is gone. False: there is no room. */
+static bool keep_texts(struct activation *step, const struct call_names *names,
+                       struct nr_str transaction)
+{
+    const struct nr_str from[] = {names->space, names->package, names->name, names->alias,
+                                  transaction};
+    struct nr_str *const to[] = {&step->space, &step->package, &step->name, &step->alias,
+                                 &step->transaction};
+
+    for (size_t i = 0; i < nr_countof(from); i++) {
+        if (from[i].n == 0)
+            continue;
+        *to[i] = nr_arena_copy(&step->arena, from[i]);
+        if (to[i]->p == NULL)
+            return false;
+    }
+    return true;
+}
+
 struct activation *compose_step(struct composition *m, const struct call_names *names,
                                 struct nr_str input)
 {
@@ -179,17 +138,14 @@ struct activation *compose_step(struct composition *m, const struct call_names *
         compose_end_error(m, OUTCOME_APPLICATION_ERROR, m->kind->too_many);
         return NULL;
     }
-    if ((step = activation_pool_take(a->ctl->pool)) == NULL) {
+    if ((step = activation_pool_take(a->ctl->pool)) == NULL ||
+        !keep_texts(step, names, a->transaction)) {
+        activation_unref(step);
         compose_end_error(m, OUTCOME_INTERNAL_ERROR, m->kind->failed);
         return NULL;
     }
     step->account = account_ref(a->account);
-    step->space = names->space;
-    step->package = names->package;
-    step->name = names->name;
     step->number = names->number;
-    step->alias = names->alias;
-    step->transaction = a->transaction;
     step->api_key = a->api_key;
     step->input = input;
     step->blocking = true;
@@ -312,29 +268,6 @@ static void compose_run(struct activation *a)
         compose_end_error(m, OUTCOME_APPLICATION_ERROR, m->kind->too_many);
     else
         m->kind->begin(m);
-}
-
-/* ---- cutting ---------------------------------------------------------------------------------------------------- */
-
-static void on_cut(struct nr_deadline *d)
-{
-    struct composition *m = nr_container_of(d, struct composition, cut);
-    struct activation *step = m->step;
-
-    if (step && step->c == C_RUN && step->answered_us == 0)
-        run_cut(step, m->a->err);
-    else if (step)
-        activation_fail(step, m->a->err, "%s", m->a->error.text);
-    else if (m->waits)
-        compose_finish(m);
-}
-
-static void compose_cut(struct composition *m, int err)
-{
-    activation_fail(m->a, err, "%s", nr_err_text(err));
-    m->cut.fire = on_cut;
-    if (m->a->i == I_BORROW || m->a->i == I_AWAIT)
-        nr_deadline_set(m->a->ctl->loop, &m->cut, 0);
 }
 
 /* ---- either a run of others or a run in a container ------------------------------------------------------------- */

@@ -13,7 +13,7 @@
 #define COMPOSE_DEPTH_MAX 50   /* calls in calls */
 #define COMPOSE_CALLS_MAX 5000 /* of one call of a client, in all */
 
-/* Whom a step calls; texts lent as long as its composition is. */
+/* Whom a step calls; texts lent until compose_step() returns. */
 struct call_names {
     struct nr_str space, package, name; /* space n == 0: the caller's own */
     int64_t number;
@@ -40,7 +40,7 @@ struct compose_use {
     unsigned turns;     /* runs of the conductor */
 };
 
-/* In the arena of its activation, from C_RUN on. */
+/* In the arena of its activation, from C_RUN on; gone for everybody when that ends (compose_release). */
 struct composition {
     const struct compose_kind *kind;
     struct activation *a;
@@ -69,7 +69,7 @@ struct composition {
 
 /* The names of t (lent), as `account` calls it. */
 struct call_names call_names_of(const struct function_target *t, const char *account);
-/* m's next step: a call of these names (lent as long as m is) with that input (lent until its answer); not begun. NULL: there is no memory or too many were made,
+/* m's next step: a call of these names with that input (lent until its answer); not begun. NULL: there is no memory or too many were made,
  * and m has ended. */
 struct activation *compose_step(struct composition *m, const struct call_names *names,
                                 struct nr_str input);
@@ -77,7 +77,11 @@ struct activation *compose_step(struct composition *m, const struct call_names *
 void compose_begin_step(struct composition *m, struct activation *step);
 /* What compose_step() gave is not begun. NULL is fine. */
 void compose_drop_step(struct activation *step);
-/* m ends with the outcome that it has, or as a call that was cut. The answer, the record and the rest follow; m may be gone when this, or one of the
+/* {"error": text} in that arena, or a text that says that there is no memory. */
+struct nr_str compose_error(struct nr_arena *arena, const char *text);
+/* m is cut with that NR_E* in the next turn of the loop. */
+void compose_cut(struct composition *m, int err);
+/* m ends with the outcome that it has, as a call that was cut, or, if its function was retired with its calls, with what that is told. The answer, the record and the rest follow; m may be gone when this, or one of the
  * next three, returns. */
 void compose_finish(struct composition *m);
 /* m ends with the outcome of m->last. */

@@ -78,16 +78,7 @@ static void begin(struct composition *m)
 /* The conductor is told what went wrong. */
 static void feed_back(struct composition *m, const char *text)
 {
-    struct nr_buf b;
-
-    nr_buf_init(&b, 8192);
-    nr_buf_adds(&b, "{\"error\":");
-    nr_buf_json(&b, nr_str_of(text));
-    nr_buf_addc(&b, '}');
-    struct nr_str kept = nr_arena_copy(&m->last->arena, nr_buf_str(&b));
-
-    nr_buf_fini(&b);
-    turn(m, kept.p ? kept : NR_STR("{\"error\":\"out of memory\"}"));
+    turn(m, compose_error(&m->last->arena, text));
 }
 
 /* ---- what it says ----------------------------------------------------------------------------------------------- */
@@ -130,21 +121,6 @@ static int read_action(const struct composition *m, struct function_target *ret,
     return 0;
 }
 
-/* Names for a step, which keeps them. */
-static bool keep_names(struct activation *step)
-{
-    struct nr_str *const texts[] = {&step->space, &step->package, &step->name, &step->alias};
-
-    for (size_t i = 0; i < nr_countof(texts); i++) {
-        if (texts[i]->n == 0)
-            continue;
-        *texts[i] = nr_arena_copy(&step->arena, *texts[i]);
-        if (texts[i]->p == NULL)
-            return false;
-    }
-    return true;
-}
-
 /* A component runs. */
 static void component(struct composition *m)
 {
@@ -167,15 +143,12 @@ static void component(struct composition *m)
 
     m->turning = false;
     struct activation *step = params.p ? compose_step(m, &names, params) : NULL;
-    bool kept = step && keep_names(step);
 
     function_target_fini(&t);
-    if (kept) {
+    if (step)
         compose_begin_step(m, step);
-    } else if (step || params.p == NULL) {
-        compose_drop_step(step);
+    else if (params.p == NULL)
         compose_end_error(m, OUTCOME_INTERNAL_ERROR, m->kind->failed);
-    }
 }
 
 /* What m->last said has been read. */

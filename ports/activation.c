@@ -22,8 +22,8 @@ struct activation *activation_make(void)
 
 /* ---- the pool ---- */
 
-/* As many as may wait for their rows at some ten thousand calls a second; what one of them keeps of its buffers. */
-enum { POOL_MAX = 2048, KEEP_BYTES = 1024 };
+/* What one of them keeps of its buffers. */
+enum { KEEP_BYTES = 1024 };
 
 struct activation_pool {
     struct nr_link free; /* by `queue` */
@@ -98,7 +98,7 @@ static void clear(struct activation *a)
 static void give_back(struct activation_pool *p, struct activation *a)
 {
     p->live--;
-    if (!p->closed && p->free_count < POOL_MAX) {
+    if (!p->closed && p->free_count + 1 <= ACTIVATION_POOL_MAX) {
         clear(a);
         nr_list_push(&p->free, &a->queue);
         p->free_count++;
@@ -117,10 +117,8 @@ struct activation *activation_ref(struct activation *a)
     return a;
 }
 
-void activation_unref(struct activation *a)
+static void end_of_life(struct activation *a)
 {
-    if (a == NULL || --a->refs > 0)
-        return;
     nr_check(!nr_deadline_armed(&a->wait) && !nr_deadline_armed(&a->deadline) && a->slot == NULL);
     free(a->outcome.result_mem);
     function_unref(a->fn);
@@ -130,6 +128,16 @@ void activation_unref(struct activation *a)
         give_back(a->pool, a);
     else
         free_memory(a);
+}
+
+void activation_unref(struct activation *a)
+{
+    while (a && --a->refs == 0) {
+        struct activation *result_of = a->outcome.result_of;
+
+        end_of_life(a);
+        a = result_of;
+    }
 }
 
 void activation_fail(struct activation *a, int code, const char *fmt, ...)

@@ -19,6 +19,22 @@
 #define NR_PAYLOAD_MAX_BYTES (1 << 20)
 #define NR_RESULT_MAX_BYTES (1 << 20)
 
+#if defined(__SANITIZE_ADDRESS__)
+#define ACTIVATION_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ACTIVATION_SANITIZED 1
+#endif
+#endif
+
+/* How many ended ones a pool keeps: as many as may wait for their rows at some ten thousand calls a second. None when the address sanitizer watches:
+ * what is kept looks alive to it. */
+#ifdef ACTIVATION_SANITIZED
+enum { ACTIVATION_POOL_MAX = 0 };
+#else
+enum { ACTIVATION_POOL_MAX = 2048 };
+#endif
+
 struct controller;
 struct slot;
 struct composition; /* controller: a sequence or a composition that runs */
@@ -52,10 +68,13 @@ enum invoker_state { I_IDLE, I_BORROW, I_CLAIM, I_INIT, I_SEND, I_AWAIT, I_LOGS,
 /* What the invoker found out; filled before the controller is ticked at the answer. */
 struct outcome {
     enum outcome_status status;
-    struct nr_str result; /* JSON text, in the activation's arena or `result_mem` */
+    struct nr_str result; /* JSON text, in the activation's arena, `result_mem` or `result_of` */
     char *result_mem;     /* made; freed with the activation */
-    bool timed_out;       /* annotation `timeout` */
-    bool is_array;        /* a bare array is answered bare */
+    struct activation *
+        result_of; /* shared: in whose memory `result` is when it is not in its own (a sequence answers what its last step did);
+                                     let go with the activation, not before */
+    bool timed_out; /* annotation `timeout` */
+    bool is_array;  /* a bare array is answered bare */
 };
 
 struct activation {

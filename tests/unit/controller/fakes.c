@@ -179,15 +179,25 @@ void invoker_claimed(struct activation *a, int status)
     a->on_step(a);
 }
 
-void fakes_finish(struct fakes *f, struct activation *a)
+void fakes_answer(struct fakes *f, struct activation *a)
 {
+    (void)f;
     a->i = I_AWAIT;
     set_outcome(a);
     a->on_step(a);
+}
+
+void fakes_end(struct activation *a)
+{
     nr_buf_adds(&a->logs, "2026-01-02T03:04:05.123456789Z stdout: hi\n");
     a->i = I_END;
-    (void)f;
     a->on_step(a);
+}
+
+void fakes_finish(struct fakes *f, struct activation *a)
+{
+    fakes_answer(f, a);
+    fakes_end(a);
 }
 
 void invoker_cut(struct activation *a, int err)
@@ -355,7 +365,7 @@ static struct activation *call_of(struct fakes *f, const char *name, bool blocki
     assert_non_null(a);
     a->account = account_ref(f->account);
     a->name = nr_arena_copy(&a->arena, nr_str_of(name));
-    a->transaction = NR_STR("t1");
+    a->transaction = nr_arena_copy(&a->arena, NR_STR("t1"));
     a->input = NR_STR("{\"n\":1}");
     a->blocking = blocking;
     a->wait_ms = wait_ms;

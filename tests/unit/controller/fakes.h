@@ -71,7 +71,10 @@ struct activation *fakes_call_input(struct fakes *f, const char *name, struct nr
 void fakes_on_idle(void *arg);
 /* A call of FAKE_ENTER goes on at its claim. */
 void fakes_claim(struct fakes *f, struct activation *a);
-/* Ends a held call. */
+/* A held call answers; its slot comes back with fakes_end(). */
+void fakes_answer(struct fakes *f, struct activation *a);
+void fakes_end(struct activation *a);
+/* Ends a held call: both. */
 void fakes_finish(struct fakes *f, struct activation *a);
 /* Asks and waits; the reply's text (made), or NULL with *ret_err. */
 char *fakes_ask(struct fakes *f, enum query_op op, const char *id, bool count, int *ret_err);

@@ -41,6 +41,9 @@ static const struct {
     {"endless", {"/guest/endless"}},
     {"inside", {"/guest/abc", "/guest/d"}},
     {"conducts", {"/guest/a", "/guest/con", "/guest/d"}},
+    {"wraps", {"/guest/ends"}},
+    {"ends", {"/guest/b"}},
+    {"wrapscon", {"/guest/con"}},
 };
 
 /* "long30" and "long50" call so many functions; "long60" calls long30 twice. */
@@ -85,7 +88,7 @@ static bool shape(struct function *fn, struct nr_err *err)
         nr_err_set(err, NR_EIO, "The registry cannot be read.");
     fn->conductor = strncmp(fn->name, "con", 3) == 0;
     fn->memory_mb = strcmp(fn->name, "b") == 0 ? 512 : 128;
-    fn->revision = fn->stored = n ? 8 : 7;
+    fn->revision = fn->stored = n == 0 ? 7 : strcmp(fn->name, "abc") == 0 ? 9 : 8;
     if (n) /* only what runs in a container is updated here */
         fn->state = FN_LATEST;
     if (n) {
@@ -466,12 +469,171 @@ static void a_cut_reaches_the_step_that_runs(void **state)
     controller_on_change(f->controller, "guest", "", "nested", 8, FN_CANCEL);
     fakes_until(f, &f->replies, 1);
     assert_int_equal(f->cuts, 1);
-    assert_int_equal(f->last_error, NR_EGONE);
+    assert_int_equal(f->last_status, 502);
     nr_auto_json json_t *all = record(f, f->last_id);
     assert_int_equal(json_array_size(json_object_get(all, "logs")), 2);
-    assert_string_equal(nr_json_string(json_object_get(all, "response"), "status"),
-                        "whisk internal error");
     assert_int_equal(f->runs, 2);
+}
+
+/* Calls `name`, retires that while its second function runs, and checks the record. */
+static void retired(struct fakes *f, const char *name, bool blocking, const char *which,
+                    uint64_t revision)
+{
+    static const char want[] =
+        "{\"error\":\"The call was ended: the function was retired, and its running calls with it.\"}";
+    int replies = f->replies;
+
+    f->held_count = 0;
+    (void)fakes_call(f, name, blocking, 60000);
+    fakes_until(f, &f->held_count, 1);
+    fakes_finish(f, f->held[0]);
+    fakes_until(f, &f->held_count, 2);
+    controller_on_change(f->controller, "guest", "", which, revision, FN_CANCEL);
+    fakes_until(f, &f->replies, replies + 1);
+    assert_int_equal(f->last_error, 0);
+    assert_int_equal(f->last_status, blocking ? 502 : 202);
+    nr_auto_json json_t *all = record(f, f->last_id);
+    nr_auto_free char *result = result_of(all);
+
+    assert_string_equal(result, want);
+    assert_string_equal(nr_json_string(json_object_get(all, "response"), "status"),
+                        "application error");
+    assert_int_equal(json_array_size(json_object_get(all, "logs")), 2);
+}
+
+static void it_is_told_the_same_whatever_of_it_was_retired(void **state)
+{
+    static const struct {
+        const char *name, *which;
+        uint64_t revision;
+    } rows[] = {
+        {"nested", "nested", 8},
+        {"nested", "abc", 9},
+        {"nested", "a", 7},
+        {"abc", "b", 7},
+    };
+    struct fakes *f = *state;
+
+    f->run = FAKE_HOLD;
+    for (size_t i = 0; i < nr_countof(rows); i++) {
+        retired(f, rows[i].name, true, rows[i].which, rows[i].revision);
+        retired(f, rows[i].name, false, rows[i].which, rows[i].revision);
+    }
+}
+
+/* The slot of the first run is awaited, and nothing runs that could be cut. */
+static void retired_between_two_steps(void **state)
+{
+    struct fakes *f = *state;
+
+    f->run = FAKE_HOLD;
+    (void)fakes_call(f, "aa", true, 60000);
+    fakes_until(f, &f->held_count, 1);
+    fakes_answer(f, f->held[0]);
+    assert_int_equal(f->replies, 0);
+    controller_on_change(f->controller, "guest", "", "aa", 8, FN_CANCEL);
+    fakes_until(f, &f->replies, 1);
+    assert_int_equal(f->last_status, 502);
+    assert_int_equal(f->cuts, 0);
+    fakes_end(f->held[0]);
+}
+
+/* ---- memory ----------------------------------------------------------------------------------------------------- */
+
+/* Rows are on disk and what ended is freed, but for so many calls; then its memory is used by others. */
+static void only_these_are_left(struct fakes *f, int64_t calls)
+{
+    activation_unref(seen.before);
+    seen.before = NULL;
+    while (f->controller->running > calls)
+        (void)uv_run(&f->loop.uv, UV_RUN_ONCE);
+    enum fake_run run = f->run;
+    int replies = f->replies;
+
+    f->run = FAKE_ANSWER;
+    (void)fakes_call(f, "long30", true, 60000);
+    fakes_until(f, &f->replies, replies + 1);
+    assert_int_equal(f->last_status, 200);
+    f->run = run;
+    activation_unref(seen.before);
+    seen.before = NULL;
+}
+
+/* The sequence inside answers what its last step did, and both have ended before the step after them reads it. */
+static void what_a_step_is_given_outlives_who_gave_it(void **state)
+{
+    struct fakes *f = *state;
+
+    f->run = FAKE_HOLD;
+    (void)fakes_call(f, "inside", true, 60000);
+    for (int i = 0; i < 3; i++) {
+        fakes_until(f, &f->held_count, i + 1);
+        fakes_finish(f, f->held[i]);
+    }
+    fakes_until(f, &f->held_count, 4);
+    only_these_are_left(f, 2); /* inside, and d */
+    fakes_finish(f, f->held[3]);
+    fakes_until(f, &f->replies, 2);
+    assert_int_equal(f->last_status, 200);
+    assert_string_equal(seen.name[seen.count - 1], "d");
+    assert_string_equal(seen.input[seen.count - 1], "{\"by\":\"c\"}");
+}
+
+/* Who holds a call has its result, also when the row is on disk and nobody else has it. */
+static void a_result_lives_as_long_as_its_call(void **state)
+{
+    static const char *const boxed[] = {"{\"params\":3}", NULL};
+    static const struct {
+        const char *name, *result;
+    } rows[] = {
+        {"abc", "{\"by\":\"c\"}"},
+        {"wraps", "{\"by\":\"b\"}"},
+        {"con", "{\"value\":3}"},
+        {"wrapscon", "{\"value\":3}"},
+        {"gap", "{\"error\":\"Sequence component does not exist.\"}"},
+    };
+    struct fakes *f = *state;
+
+    conductor = boxed;
+    for (size_t i = 0; i < nr_countof(rows); i++) {
+        struct activation *a = activation_ref(fakes_call(f, rows[i].name, true, 60000));
+
+        only_these_are_left(f, 0);
+        nr_auto_free char *result = nr_strndup(a->outcome.result.p, a->outcome.result.n);
+        assert_string_equal(result, rows[i].result);
+        assert_int_equal(a->refs, 1);
+        activation_unref(a);
+    }
+}
+
+/* A step whose slot comes back late has its row written when all above it have ended, and their functions are forgotten. */
+static void the_texts_of_a_step_are_its_own(void **state)
+{
+    static const char *const says[] = {"{}", NULL};
+    static const char *const names[][2] = {{"wraps", "b"}, {"wrapscon", "con"}};
+    struct fakes *f = *state;
+
+    conductor = says;
+    for (size_t i = 0; i < nr_countof(names); i++) {
+        int replies = f->replies;
+
+        f->run = FAKE_HOLD;
+        f->held_count = 0;
+        (void)fakes_call(f, names[i][0], true, 60000);
+        fakes_until(f, &f->held_count, 1);
+        struct activation *step = f->held[0];
+
+        fakes_answer(f, step);
+        fakes_until(f, &f->replies, replies + 1);
+        controller_on_change(f->controller, "guest", "", names[i][0], 8, FN_REPLACED);
+        only_these_are_left(f, 1);
+        assert_true(nr_str_eqz(step->transaction, "t1"));
+        assert_true(nr_str_eqz(step->name, names[i][1]));
+        nr_auto_free char *id = nr_strdup(step->id);
+        fakes_end(step);
+        nr_auto_json json_t *one = record(f, id);
+        assert_string_equal(nr_json_string(one, "name"), names[i][1]);
+    }
 }
 
 /* Running work may go on to its end while the platform stops, its next steps too. */
@@ -810,6 +972,11 @@ int main(void)
         CASE(accepted_sequence_runs_and_is_counted_once),
         CASE(impatient_caller_gets_202_and_the_record_later),
         CASE(a_cut_reaches_the_step_that_runs),
+        CASE(it_is_told_the_same_whatever_of_it_was_retired),
+        CASE(retired_between_two_steps),
+        CASE(what_a_step_is_given_outlives_who_gave_it),
+        CASE(a_result_lives_as_long_as_its_call),
+        CASE(the_texts_of_a_step_are_its_own),
         CASE(a_stop_lets_it_come_to_its_end),
         CASE(a_stop_that_takes_too_long_cuts_it),
         cmocka_unit_test(a_crash_loses_none_and_runs_none_twice),

@@ -26,13 +26,13 @@ static void an_activation_of_the_pool_is_as_new(void **state)
     activation_unref(first);
     struct activation *a = activation_pool_take(p);
 
-    assert_ptr_equal(a, first);
+    assert_true(a == first || ACTIVATION_POOL_MAX == 0);
     assert_int_equal(a->refs, 1);
     assert_int_equal(a->err, 0);
     assert_int_equal(a->reply.n + a->logs.n + a->reply_head.n, 0);
     assert_false(a->durable || a->key_kept);
     assert_null(a->name.p);
-    nr_mem_fail_at(1, -1);
+    nr_mem_fail_at(ACTIVATION_POOL_MAX ? 1 : 0, -1);
     nr_buf_adds(&a->reply, "{\"b\":2}");
     assert_non_null(nr_arena_copy(&a->arena, NR_STR("hello")).p);
     nr_mem_fail_at(0, 0);
@@ -68,12 +68,33 @@ static void a_long_reply_is_not_kept(void **state)
     activation_pool_close(p);
 }
 
+/* What its result lies in lives as long as it does, however long the row of such things is; not longer. */
+static void what_a_result_lies_in_is_let_go_last(void **state)
+{
+    enum { MANY = 100 };
+    struct activation *own = activation_make(), *a = activation_ref(own);
+
+    own->outcome.result = nr_arena_copy(&own->arena, NR_STR("{}"));
+    for (int i = 0; i < MANY; i++) {
+        struct activation *above = activation_make();
+
+        above->outcome = (struct outcome){.result = a->outcome.result, .result_of = a};
+        a = above;
+    }
+    assert_int_equal(own->refs, 2);
+    assert_string_equal(a->outcome.result.p, "{}");
+    activation_unref(a);
+    assert_int_equal(own->refs, 1);
+    activation_unref(own);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
         cmocka_unit_test(an_activation_of_the_pool_is_as_new),
         cmocka_unit_test(a_closed_pool_lasts_until_its_last_activation),
         cmocka_unit_test(a_long_reply_is_not_kept),
+        cmocka_unit_test(what_a_result_lies_in_is_let_go_last),
     };
 
     return cmocka_run_group_tests(cases, NULL, NULL);
