@@ -110,6 +110,13 @@ struct call_names call_names_of(const struct function_target *t, const char *acc
                                .alias = nr_str_of(t->alias)};
 }
 
+bool compose_is_foreign(const struct composition *m)
+{
+    const struct nr_str path = nr_str_of(m->a->fn->path), caller = nr_str_of(m->a->account->name);
+
+    return path.n <= caller.n || path.p[caller.n] != '/' || memcmp(path.p, caller.p, caller.n) != 0;
+}
+
 /* Its own: its row may be written when all that it was made from is gone. False: there is no room. */
 static bool keep_texts(struct activation *step, const struct call_names *names,
                        struct nr_str transaction)
@@ -146,7 +153,7 @@ struct activation *compose_step(struct composition *m, const struct call_names *
     }
     step->account = account_ref(a->account);
     step->number = names->number;
-    step->api_key = a->api_key;
+    step->api_key = compose_is_foreign(m) ? (struct nr_str){NULL, 0} : a->api_key;
     step->input = input;
     step->blocking = true;
     step->wait_ms = UINT32_MAX;

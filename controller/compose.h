@@ -69,6 +69,8 @@ struct composition {
 
 /* The names of t (lent), as `account` calls it. */
 struct call_names call_names_of(const struct function_target *t, const char *account);
+/* Is what m runs another account's than who calls? Nothing below it has the caller's key. */
+bool compose_is_foreign(const struct composition *m);
 /* m's next step: a call of these names with that input (lent until its answer); not begun. NULL: there is no memory or too many were made,
  * and m has ended. */
 struct activation *compose_step(struct composition *m, const struct call_names *names,

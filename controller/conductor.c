@@ -8,6 +8,8 @@
  * called, does not end the composition: the conductor runs with {"error":...}. What ends it from outside is more than
  * 2 * COMPOSE_MAX + 1 runs of the conductor.
  *
+ * A shared conductor runs in the name of who calls it, but what it says is its owner's word: it may not name what is in the caller's namespace.
+ *
  * A result above READ_HERE_BYTES is read by a work thread.
  */
 #include "controller/compose.h"
@@ -21,6 +23,7 @@
 #define TURNS_MAX (2 * COMPOSE_MAX + 1)
 #define SHOWN_BYTES 256
 #define ACTION_MAX_BYTES 2048
+#define NOT_ENTITLED "Failed entitlement check for action with name"
 
 static const char none_text[] = "{}";
 
@@ -121,23 +124,33 @@ static int read_action(const struct composition *m, struct function_target *ret,
     return 0;
 }
 
+/* Reads whom m calls next into *ret (made); false: the conductor was told why not. */
+static bool may_name(struct composition *m, struct function_target *ret)
+{
+    char shown[SHOWN_BYTES], text[SHOWN_BYTES + 128];
+
+    if (read_action(m, ret, shown) < 0) {
+        (void)snprintf(text, sizeof(text),
+                       "Failed to parse action name from json value %s during composition.", shown);
+    } else if (++m->use->functions > COMPOSE_MAX) {
+        (void)snprintf(text, sizeof(text), "%s", m->kind->too_many);
+    } else if (compose_is_foreign(m) && strcmp(ret->account, m->a->account->name) == 0) {
+        (void)snprintf(text, sizeof(text), NOT_ENTITLED " '%s' during composition.", shown);
+    } else {
+        return true;
+    }
+    function_target_fini(ret);
+    feed_back(m, text);
+    return false;
+}
+
 /* A component runs. */
 static void component(struct composition *m)
 {
     struct function_target t = {0};
-    char shown[SHOWN_BYTES], text[SHOWN_BYTES + 128];
 
-    if (read_action(m, &t, shown) < 0) {
-        (void)snprintf(text, sizeof(text),
-                       "Failed to parse action name from json value %s during composition.", shown);
-        feed_back(m, text);
+    if (!may_name(m, &t))
         return;
-    }
-    if (++m->use->functions > COMPOSE_MAX) {
-        function_target_fini(&t);
-        feed_back(m, m->kind->too_many);
-        return;
-    }
     const struct call_names names = call_names_of(&t, m->a->account->name);
     struct nr_str params = m->says.params.p ? boxed(m, m->says.params) : nr_str_of(none_text);
 
@@ -199,7 +212,7 @@ static void refused(struct composition *m)
         const char *text;
     } rows[] = {
         {NR_ENOENT, "Failed to resolve action with name"},
-        {NR_EFORBIDDEN, "Failed entitlement check for action with name"},
+        {NR_EFORBIDDEN, NOT_ENTITLED},
     };
     struct function_target t = {0};
     char shown[SHOWN_BYTES], text[SHOWN_BYTES + 128];

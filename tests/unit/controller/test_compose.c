@@ -21,7 +21,8 @@ static struct {
     char name[SEEN_MAX][16];
     char *input[SEEN_MAX];
     bool slot_was_back[SEEN_MAX]; /* of the call before */
-    struct activation *before;    /* shared */
+    bool had_key[SEEN_MAX];
+    struct activation *before; /* shared */
     int conductor_turn;
 } seen;
 
@@ -109,6 +110,7 @@ static void note_run(struct activation *a)
     (void)snprintf(seen.name[seen.count], sizeof(seen.name[0]), "%.*s", (int)a->name.n, a->name.p);
     free(seen.input[seen.count]);
     seen.input[seen.count] = nr_strndup(a->input.p, a->input.n);
+    seen.had_key[seen.count] = a->api_key.n > 0;
     seen.slot_was_back[seen.count++] = seen.before == NULL || seen.before->i == I_END;
     activation_unref(seen.before);
     seen.before = activation_ref(a);
@@ -897,6 +899,68 @@ static void failures_are_told_to_the_conductor(void **state)
     }
 }
 
+static void on_reply_with_key(struct activation *a)
+{
+    struct fakes *f = a->owner;
+
+    f->replies++;
+    f->last_status = a->reply_status;
+}
+
+static void call_with_key(struct fakes *f, const char *name)
+{
+    struct activation *a = activation_make();
+    int replies = f->replies;
+
+    assert_non_null(a);
+    a->account = account_ref(f->account);
+    a->name = nr_str_of(name);
+    a->transaction = NR_STR("t1");
+    a->input = NR_STR("{}");
+    a->api_key = NR_STR("u:s");
+    a->blocking = true;
+    a->wait_ms = 60000;
+    a->on_reply = on_reply_with_key;
+    a->owner = f;
+    controller_invoke(f->controller, a);
+    fakes_until(f, &f->replies, replies + 1);
+}
+
+/* A shared conductor says its owner's words in its caller's name. */
+static void a_conductor_of_another_account_reaches_nothing_of_its_callers(void **state)
+{
+#define NO(name)                                                                                   \
+    "{\"error\":\"Failed entitlement check for action with name '" name "' during composition.\"}"
+    static const char *const says[] = {
+        "{\"action\":\"a\"}",
+        "{\"action\":\"/_/p/b\"}",
+        "{\"action\":\"/guest/a\"}",
+        "{\"action\":\"_/a?version=1\"}",
+        "{\"action\":\"/other/q/c\"}",
+        "{\"params\":{\"done\":true}}",
+        NULL,
+    };
+    static const char *const inputs[] = {
+        "{}", NO("a"), NO("/_/p/b"), NO("/guest/a"), NO("_/a?version=1"), "{}", "{\"by\":\"c\"}"};
+    struct fakes *f = *state;
+
+    conductor = says;
+    call_with_key(f, "con"); /* his own may */
+    assert_string_equal(seen.name[1], "a");
+    for (int i = 0; i < seen.count; i++)
+        assert_true(seen.had_key[i]);
+    seen.conductor_turn = seen.count = 0;
+    f->code = "other/q";
+    call_with_key(f, "con2");
+    assert_int_equal(f->last_status, 200);
+    assert_int_equal(seen.count, nr_countof(inputs));
+    for (size_t i = 0; i < nr_countof(inputs); i++) {
+        assert_string_equal(seen.name[i], i == 5 ? "c" : "con2");
+        assert_string_equal(seen.input[i], inputs[i]);
+        assert_false(seen.had_key[i]);
+    }
+}
+
 static void a_composition_that_never_ends_is_ended(void **state)
 {
     static const char *const says[] = {"{\"action\":\"a\"}", NULL};
@@ -986,6 +1050,7 @@ int main(void)
         CASE(a_conductor_says_what_runs_next),
         CASE(what_ends_a_composition),
         CASE(failures_are_told_to_the_conductor),
+        CASE(a_conductor_of_another_account_reaches_nothing_of_its_callers),
         CASE(a_composition_that_never_ends_is_ended),
         CASE(a_composition_in_a_composition_shares_its_budget),
         CASE(a_conductor_in_a_sequence_is_one_component),
