@@ -68,8 +68,8 @@ static enum store_policy store_of(const json_t *annotations)
     return strcmp(word, "errors") == 0 ? STORE_ERRORS : STORE_NONE;
 }
 
-/* Adds the keys of an object text whose value is neither null nor an empty text. */
-static int add_names(const char *object, char **names, size_t *n)
+/* Adds the keys of an object text, with `only_given` those whose value is neither null nor an empty text. */
+static int add_names(const char *object, bool only_given, char **names, size_t *n)
 {
     nr_auto_json json_t *all = nr_json_parse(nr_str_of(object), NULL);
     const char *key;
@@ -78,7 +78,9 @@ static int add_names(const char *object, char **names, size_t *n)
     if (all == NULL)
         return NR_ENOMEM;
     json_object_foreach(all, key, value) {
-        bool empty = json_is_null(value) || (json_is_string(value) && !json_string_length(value));
+        bool empty = only_given &&
+                     (json_is_null(value) || (json_is_string(value) && !json_string_length(value)));
+
         if (!empty && names != NULL)
             names[*n] = nr_strdup(key);
         *n += !empty;
@@ -91,24 +93,32 @@ static int by_bytes(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-int snapshot_final(const char *stored, struct function *f)
+/* The names in two object texts, sorted (made); NULL: none. */
+static int list_names(const char *one, const char *other, bool only_given, char ***ret)
 {
-    nr_auto_json json_t *all = nr_json_parse(nr_str_of(stored), NULL);
     size_t n = 0, again = 0;
     int r;
 
-    if (!is_truthy(annotation(all, "final")))
-        return 0;
-    if ((r = add_names(f->parameters, NULL, &n)) < 0 ||
-        (r = add_names(f->init_parameters, NULL, &n)) < 0)
+    if ((r = add_names(one, only_given, NULL, &n)) < 0 ||
+        (r = add_names(other, only_given, NULL, &n)) < 0 || n == 0)
         return r;
-    f->final_names = n > 0 ? nr_try_alloc((n + 1) * sizeof(*f->final_names)) : NULL;
-    if (n > 0 && f->final_names == NULL)
+    *ret = nr_try_alloc((n + 1) * sizeof(**ret));
+    if (*ret == NULL)
         return NR_ENOMEM;
-    if (n > 0 && (r = add_names(f->parameters, f->final_names, &again)) == 0)
-        r = add_names(f->init_parameters, f->final_names, &again);
-    if (r == 0 && n > 0)
-        qsort(f->final_names, n, sizeof(*f->final_names), by_bytes);
+    memset(*ret, 0, (n + 1) * sizeof(**ret));
+    if ((r = add_names(one, only_given, *ret, &again)) == 0)
+        r = add_names(other, only_given, *ret, &again);
+    qsort(*ret, again, sizeof(**ret), by_bytes);
+    return r;
+}
+
+int snapshot_final(const char *stored, struct function *f)
+{
+    nr_auto_json json_t *all = nr_json_parse(nr_str_of(stored), NULL);
+    int r = list_names(f->parameters, "{}", false, &f->bound_names);
+
+    if (r == 0 && is_truthy(annotation(all, "final")))
+        r = list_names(f->parameters, f->init_parameters, true, &f->final_names);
     return r;
 }
 

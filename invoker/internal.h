@@ -27,6 +27,7 @@
 #include "invoker/frame_reader.h"
 #include "invoker/network.h"
 #include "invoker/probe.h"
+#include "invoker/value.h"
 #include "ports/invoker.h"
 
 struct container;
@@ -430,6 +431,7 @@ struct invoker {
     char *read_buf;                    /* shared by all connections between two reads */
     size_t held_bytes, held_max_bytes; /* frame_budget.c's: of all calls under way */
     struct nr_buf meta;                /* of the RUN that is being written */
+    struct value_room value;           /* of the same */
     struct nr_deadline tidy;
     struct nr_deadline stir;   /* those that wait are looked at */
     struct nr_deadline freeze; /* the next idle container is frozen */

@@ -117,6 +117,7 @@ static struct invoker *invoker_make(const struct invoker_config *c)
     v->read_buf = nr_alloc(READ_BUF_BYTES);
     v->held_max_bytes = frame_budget_bytes(v->node->memory_max_mb);
     nr_buf_init(&v->meta, META_MAX_BYTES);
+    value_room_init(&v->value);
     nr_map_init(&v->pools);
     nr_map_init(&v->pasts);
     nr_list_init(&v->containers);
@@ -149,6 +150,7 @@ static void invoker_free(struct invoker *v)
     monitor_free(v->monitor);
     sweep_free(v->sweep);
     nr_buf_fini(&v->meta);
+    value_room_fini(&v->value);
     for (size_t i = 0; i < nr_countof(texts); i++)
         free(texts[i]);
     free(v);

@@ -1,7 +1,7 @@
 /* Frames out: INIT with the code's descriptor, and RUN.
  *
  * A RUN is one gathered write of header, siblings and value, straight from where the parts lie: the value is the text of the bound
- * parameters and the text of the input spliced into one object (a later key wins), or one of the two as it is. Only what the socket
+ * parameters and the text of the input spliced into one object (value.h says who wins), or the input as it is. Only what the socket
  * does not take at once is copied.
  * INIT is the first thing ever written on its connection; libuv cannot pass plain files, so its first piece goes out by sendmsg(2) with
  * the descriptor on its first byte.
@@ -12,7 +12,6 @@
 #include <sys/socket.h>
 
 #include "common/base/clock.h"
-#include "common/base/json.h"
 
 /* header, siblings, brace, parameters, comma, input, brace, brace */
 enum { PARTS_MAX = 8, META_KEEP_BYTES = 4096 };
@@ -114,21 +113,28 @@ static unsigned add_part(uv_buf_t *iov, unsigned n, const char *p, size_t bytes)
     return n + 1;
 }
 
-/* The value as parts of iov from n on; returns the new count. An array cannot be merged and is passed on as it is. */
-static unsigned value_parts(const struct activation *a, uv_buf_t *iov, unsigned n)
+/* The value as parts of iov from *n on, which is moved behind them. An array cannot be merged and is passed on as it is. NR_ETOOBIG. */
+static int value_parts(const struct activation *a, struct value_room *room, uv_buf_t *iov,
+                       unsigned *n)
 {
-    struct nr_str bound = nr_json_members(nr_str_of(a->fn->parameters)),
-                  given = nr_json_members(a->input);
+    bool plain = a->fn->parameters[0] == '\0' || strcmp(a->fn->parameters, "{}") == 0;
+    struct nr_str bound, given;
 
-    if (is_array(a->input) || bound.n == 0)
-        return add_part(iov, n, a->input.p, a->input.n);
-    n = add_part(iov, n, "{", 1);
-    n = add_part(iov, n, bound.p, bound.n);
-    if (given.n) {
-        n = add_part(iov, n, ",", 1);
-        n = add_part(iov, n, given.p, given.n);
+    if ((plain && a->fn->final_names == NULL) || is_array(a->input)) {
+        *n = add_part(iov, *n, a->input.p, a->input.n);
+        return 0;
     }
-    return add_part(iov, n, "}", 1);
+    if (value_members(a->fn, a->input, room, &bound, &given) < 0)
+        return NR_ETOOBIG;
+    *n = add_part(iov, *n, "{", 1);
+    if (bound.n)
+        *n = add_part(iov, *n, bound.p, bound.n);
+    if (bound.n && given.n)
+        *n = add_part(iov, *n, ",", 1);
+    if (given.n)
+        *n = add_part(iov, *n, given.p, given.n);
+    *n = add_part(iov, *n, "}", 1);
+    return 0;
 }
 
 int slot_send_run(struct slot *s)
@@ -146,7 +152,8 @@ int slot_send_run(struct slot *s)
         return NR_ETOOBIG;
     unsigned n = add_part(iov, 1, v->meta.p, v->meta.n);
 
-    n = value_parts(s->a, iov, n);
+    if (value_parts(s->a, &v->value, iov, &n) < 0)
+        return NR_ETOOBIG;
     n = add_part(iov, n, "}", 1);
     for (unsigned i = 1; i < n; i++)
         length += iov[i].len;

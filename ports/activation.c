@@ -181,6 +181,13 @@ struct function *function_ref(struct function *f)
     return f;
 }
 
+static void free_names(char **names)
+{
+    for (char **name = names; name && *name; name++)
+        free(*name);
+    free(names);
+}
+
 void function_unref(struct function *f)
 {
     if (f == NULL || atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) > 1)
@@ -194,9 +201,8 @@ void function_unref(struct function *f)
     nr_str_wipe(nr_str_of(f->init_parameters));
     for (size_t i = 0; i < nr_countof(texts); i++)
         free(texts[i]);
-    for (char **name = f->final_names; name && *name; name++)
-        free(*name);
-    free(f->final_names);
+    free_names(f->final_names);
+    free_names(f->bound_names);
     for (size_t i = 0; i < f->step_count; i++)
         function_target_fini(&f->steps[i]);
     free(f->steps);

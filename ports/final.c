@@ -23,9 +23,16 @@ struct final_names final_names_of(char *const *names)
     return f;
 }
 
-bool final_names_have(const struct final_names *f, struct nr_str name)
+size_t final_names_find(const struct final_names *f, struct nr_str name)
 {
     const struct nr_str key = {name.p != NULL ? name.p : "", name.n};
+    char *const *found =
+        f->count > 0 ? bsearch(&key, f->name, f->count, sizeof(*f->name), by_bytes) : NULL;
 
-    return f->count > 0 && bsearch(&key, f->name, f->count, sizeof(*f->name), by_bytes) != NULL;
+    return found != NULL ? (size_t)(found - f->name) : f->count;
+}
+
+bool final_names_have(const struct final_names *f, struct nr_str name)
+{
+    return final_names_find(f, name) < f->count;
 }

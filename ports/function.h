@@ -114,6 +114,7 @@ struct function {
     struct function_web web;
     /* Annotation final: names of parameters that a call must not give, sorted by their bytes; ends with NULL; NULL: none. */
     char **final_names;
+    char **bound_names; /* all names in `parameters`, likewise */
     struct function_target
         *steps;        /* of a sequence: what runs one after the other; kind is "sequence" then */
     size_t step_count; /* 0: it is none */
