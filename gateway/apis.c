@@ -146,7 +146,8 @@ static bool keep(struct gateway_request *q, struct nr_str *text)
     return text->p != NULL;
 }
 
-static bool target_of(struct served *s, const struct api_route *r, struct web_target *t)
+static bool target_of(struct served *s, const struct api_table *table, const struct api_route *r,
+                      struct web_target *t)
 {
     bool http = strcmp(r->extension, "http") == 0;
 
@@ -158,6 +159,7 @@ static bool target_of(struct served *s, const struct api_route *r, struct web_ta
         .alias = nr_str_of(r->action.alias),
         .path = http ? s->path : (struct nr_str){"", 0},
         .secret = nr_str_of(r->secret),
+        .route_account = nr_str_of(table->account),
         .parameters = s->parameter,
         .parameter_count = s->parameter_count,
     };
@@ -167,7 +169,7 @@ static bool target_of(struct served *s, const struct api_route *r, struct web_ta
         if (!keep(s->q, &s->parameter[i].name))
             return false;
     return keep(s->q, &t->account) && keep(s->q, &t->package) && keep(s->q, &t->name) &&
-           keep(s->q, &t->alias) && keep(s->q, &t->secret);
+           keep(s->q, &t->alias) && keep(s->q, &t->secret) && keep(s->q, &t->route_account);
 }
 
 /* No route has the method: OPTIONS, or what is wrong with it. */
@@ -236,7 +238,7 @@ static void serve(struct served *s, const struct api_table *table, const struct 
     }
     if (i == table->count)
         answer_methods(s->q, &methods);
-    else if (target_of(s, &table->routes[i], &target))
+    else if (target_of(s, table, &table->routes[i], &target))
         web_begin(s->q, &target);
     else {
         request_refuse(s->q, 503, UNAVAILABLE_TEXT);

@@ -2,7 +2,8 @@
  *
  * The key is verified first, so a good key works from every address at any time; only what failed is counted. Each address has a
  * bucket of tokens that fills up again within a minute; when it is empty a failed attempt is answered 429 instead of 401. The
- * table holds ADDRESSES_MAX of them, the one that failed longest ago goes. An IPv6 address counts with its /64.
+ * table holds ADDRESSES_MAX of them, the one that failed longest ago goes. An IPv6 address counts with its /64. Who has a function's secret tried by his
+ * own API has a bucket by his name, whoever calls the API.
  */
 #include "gateway/internal.h"
 
@@ -10,10 +11,10 @@
 #include <stdio.h>
 
 #include "common/base/clock.h"
+#include "gateway/credentials.h"
 
 #define ADDRESSES_MAX 4096
 #define ADDRESS_BYTES 48
-#define CREDENTIALS_MAX_BYTES 512
 #define ATTEMPT 60000 /* so that each millisecond brings `per_minute`, without a remainder */
 
 struct login_bucket {
@@ -109,39 +110,35 @@ static void refuse_401(struct gateway_request *q, const char *text)
     request_refuse(q, 401, "%s", text);
 }
 
-/* 401 with the text; beyond the address's share 429. */
-static void refuse_login(struct gateway_request *q, const char *text)
+/* Counts a failure of `who`, an address or another name. Beyond the share 429, and false. */
+static bool may_fail(struct gateway_request *q, struct nr_str who, const char *shown)
 {
     struct gateway *g = q->g;
     uint64_t wait_s = 0;
 
     nr_count(&g->counts.failed_logins, 1);
-    if (logins_failed(&g->logins, q->http.peer, nr_mono_ms(), &wait_s)) {
-        refuse_401(q, text);
-        return;
-    }
+    if (logins_failed(&g->logins, who, nr_mono_ms(), &wait_s))
+        return true;
     nr_count(&g->counts.blocked_logins, 1);
     request_head(q, "Retry-After: %llu\r\n", (unsigned long long)wait_s);
-    request_refuse(q, 429, "Too many failed logins from this address (allowed: %u a minute).",
+    request_refuse(q, 429, "Too many failed logins from this %s (allowed: %u a minute).", shown,
                    g->logins.per_minute);
+    return false;
+}
+
+/* 401 with the text; beyond the address's share 429. */
+static void refuse_login(struct gateway_request *q, const char *text)
+{
+    if (may_fail(q, q->http.peer, "address"))
+        refuse_401(q, text);
 }
 
 /* "uuid:key" out of the header, in the request's arena; absent when it is not of that form. */
 static struct nr_str credentials(struct gateway_request *q, struct nr_str header)
 {
-    struct nr_str scheme, none = {NULL, 0};
+    char *room = nr_arena_get(&q->http.arena, CREDENTIALS_MAX_BYTES + 4);
 
-    if (!nr_str_split(&header, ' ', &scheme) || !nr_str_ieqz(scheme, "basic") || header.p == NULL)
-        return none;
-    while (header.n && header.p[0] == ' ') {
-        header.p++;
-        header.n--;
-    }
-    if (header.n == 0 || header.n > CREDENTIALS_MAX_BYTES)
-        return none;
-    char *out = nr_arena_get(&q->http.arena, header.n + 4);
-    ssize_t n = out ? nr_base64_decode(header, (unsigned char *)out) : -1;
-    return n > 0 ? (struct nr_str){out, (size_t)n} : none;
+    return room ? credentials_read(header, room) : (struct nr_str){NULL, 0};
 }
 
 void auth_refuse_nothing(struct gateway_request *q)
@@ -152,6 +149,23 @@ void auth_refuse_nothing(struct gateway_request *q)
 void auth_refuse_secret(struct gateway_request *q)
 {
     refuse_login(q, NOTHING_SHOWN);
+}
+
+void auth_refuse_route(struct gateway_request *q, struct nr_str account)
+{
+    char who[ADDRESS_BYTES] = "API of ";
+    size_t n = strlen(who), more = sizeof(who) - 1 - n;
+
+    if (account.n < more)
+        more = account.n;
+    memcpy(who + n, account.p, more);
+    if (may_fail(q, (struct nr_str){who, n + more}, "API"))
+        refuse_401(q, NOTHING_SHOWN);
+}
+
+bool auth_may_guess(struct gateway_request *q)
+{
+    return !credentials_are_key(q->api_key) || may_fail(q, q->http.peer, "address");
 }
 
 struct account *auth_caller(struct gateway_request *q)

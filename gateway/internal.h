@@ -211,6 +211,10 @@ void auth_check(struct gateway_request *q);
 struct account *auth_caller(struct gateway_request *q);
 /* Something secret was shown and was wrong: 401 as for no key at all, or 429 when the address has used up its share. */
 void auth_refuse_secret(struct gateway_request *q);
+/* The same of a secret that an API shows by itself; it counts against the account (lent) whose API it is. */
+void auth_refuse_route(struct gateway_request *q, struct nr_str account);
+/* After auth_caller() found nobody: what has the form of a key counts as a failed login. False: 429, the address has used up its share. */
+bool auth_may_guess(struct gateway_request *q);
 /* 401: nothing was shown. */
 void auth_refuse_nothing(struct gateway_request *q);
 void logins_init(struct logins *l, unsigned per_minute);
@@ -306,6 +310,7 @@ struct web_target {
     struct nr_str path; /* __ow_path: "", or begins with '/'; as it was sent */
     struct nr_str
         secret; /* what the route shows a function with a secret; n == 0: the caller shows it himself */
+    struct nr_str route_account;            /* whose route it is; n == 0: of nobody */
     const struct web_parameter *parameters; /* win over the query and the body */
     size_t parameter_count;
 };

@@ -3,9 +3,10 @@
  * web_begin() is the story, from there on each answer goes on where it was left:
  *
  *   whose            the account by its name; what is suspended or leaves is not there
- *   who asks         a good key is told to the function as __ow_user, and then its header is not; a bad one is nobody's
+ *   who asks         a good key is told to the function as __ow_user; a bad one is nobody's, and counts as a failed login. No header with a key in
+ *                    it, good or not, is told
  *   what             the function, as a call finds it (on_found); without web-export it is not there either
- *   may they         require-whisk-auth: a key, or the function's secret, compared in constant time; wrong ones are counted as failed logins
+ *   may they         require-whisk-auth: a key with the scope invoke, or the function's secret, compared in constant time; wrong ones are counted as failed logins
  *   OPTIONS          is answered here, unless the function wants to
  *   input            web_input.c; above 64 KiB on a work thread
  *   call             in the owner's name and on the owner's account, as any blocking call
@@ -212,9 +213,10 @@ static void make_input(struct web_call *w)
 
 /* ---- may they ---- */
 
+/* A key that may not call a function may not call this one either. */
 static bool shows_key(struct web_call *w)
 {
-    if (w->caller && w->caller->refused == NULL)
+    if (w->caller && w->caller->refused == NULL && (w->caller->scopes & SCOPE_INVOKE))
         return true;
     if (nr_http_header(&w->q->http, "authorization").p)
         auth_refuse_secret(w->q);
@@ -231,19 +233,27 @@ static bool shows_secret(struct web_call *w)
 
     if (shown.p && shown.n == secret.n && nr_same_bytes(shown.p, secret.p, secret.n))
         return true;
-    if (shown.n && w->target.secret.n == 0)
+    if (w->target.secret.n)
+        auth_refuse_route(w->q, w->target.route_account);
+    else if (shown.n)
         auth_refuse_secret(w->q);
     else
         auth_refuse_nothing(w->q);
     return false;
 }
 
+/* __ow_user tells whether a key is good, so a bad one counts here as everywhere; within the share its bearer is nobody. */
+static bool may_ask(struct web_call *w)
+{
+    return w->caller != NULL || auth_may_guess(w->q);
+}
+
 static bool may_call(struct web_call *w)
 {
     switch (w->fn->web.access) {
-    case WEB_OPEN: return true;
+    case WEB_OPEN: return may_ask(w);
     case WEB_KEY: return shows_key(w);
-    case WEB_SECRET: return shows_secret(w);
+    case WEB_SECRET: return shows_secret(w) && may_ask(w);
     case WEB_CLOSED: break;
     }
     request_refuse(w->q, 404, MISSING_TEXT);
@@ -290,7 +300,7 @@ static void on_found(struct function_query *find)
     } else {
         if (w->fn->web.custom_options)
             q->own_cors = CORS_ALL;
-        if ((options || may_call(w)) && may_run(w)) {
+        if ((options ? may_ask(w) : may_call(w)) && may_run(w)) {
             make_input(w);
             return;
         }

@@ -11,6 +11,7 @@
 #include "gateway/web_input.h"
 
 #include "common/base/json_walk.h"
+#include "gateway/credentials.h"
 #include "gateway/media.h"
 #include "ports/final.h"
 
@@ -270,13 +271,18 @@ static int take_json(struct writer *w, struct nr_str body, struct nr_str *ret_va
 
 /* Not of the request but of its way here, or the server's own. */
 static const char *const hop_headers[] = {
-    "connection", "content-length",    "expect",  "keep-alive", "proxy-connection", "te",
-    "trailer",    "transfer-encoding", "upgrade",
+    "connection",          "content-length",   "expect", "keep-alive",
+    "proxy-authorization", "proxy-connection", "te",     "trailer",
+    "transfer-encoding",   "upgrade",
 };
 
-static bool is_told(const struct writer *w, struct nr_str name)
+/* Keys of accounts are not the function's, good or not. */
+static bool is_told(const struct writer *w, const struct nr_http_header *h)
 {
-    if (w->in->hide_authorization && nr_str_eqz(name, "authorization"))
+    const struct nr_str name = h->name;
+
+    if (nr_str_eqz(name, "authorization") &&
+        (w->in->hide_authorization || credentials_show_key(h->value)))
         return false;
     for (size_t i = 0; i < nr_countof(hop_headers); i++)
         if (nr_str_eqz(name, hop_headers[i]))
@@ -284,11 +290,13 @@ static bool is_told(const struct writer *w, struct nr_str name)
     return true;
 }
 
-/* Is there one of the name of the i-th header in [from, to)? */
-static bool is_named(const struct nr_http_req *r, unsigned i, unsigned from, unsigned to)
+/* Is there one of the name of the i-th header in [from, to) that is told? */
+static bool is_named(const struct writer *w, unsigned i, unsigned from, unsigned to)
 {
+    const struct nr_http_header *all = w->in->http->headers;
+
     for (; from < to; from++)
-        if (nr_str_eq(r->headers[from].name, r->headers[i].name))
+        if (nr_str_eq(all[from].name, all[i].name) && is_told(w, &all[from]))
             return true;
     return false;
 }
@@ -302,7 +310,7 @@ static void write_joined(struct writer *w, unsigned i)
 
     nr_buf_init(&joined, 65536);
     for (unsigned at = i; at < r->header_count; at++) {
-        if (!nr_str_eq(r->headers[at].name, name))
+        if (!nr_str_eq(r->headers[at].name, name) || !is_told(w, &r->headers[at]))
             continue;
         if (at > i)
             nr_buf_adds(&joined, nr_str_eqz(name, "cookie") ? "; " : ", ");
@@ -320,7 +328,7 @@ static void write_header(struct writer *w, unsigned i)
 
     nr_buf_json(w->out, r->headers[i].name);
     nr_buf_addc(w->out, ':');
-    if (is_named(r, i, i + 1, r->header_count))
+    if (is_named(w, i, i + 1, r->header_count))
         write_joined(w, i);
     else
         nr_buf_json(w->out, value.n ? value : NR_STR(""));
@@ -338,7 +346,7 @@ static void write_request(struct writer *w)
     write_text(w->out, NR_STR(RESERVED "method"), (struct nr_str){method, n});
     nr_buf_adds(w->out, ",\"" RESERVED "headers\":{");
     for (unsigned i = 0; i < r->header_count; i++) {
-        if (!is_told(w, r->headers[i].name) || is_named(r, i, 0, i))
+        if (!is_told(w, &r->headers[i]) || is_named(w, i, 0, i))
             continue;
         if (!first)
             nr_buf_addc(w->out, ',');

@@ -17,7 +17,7 @@ struct web_input {
     char **final_names;               /* as of a function; NULL: none */
     const struct web_parameter *more; /* win over the query and the body */
     size_t more_count;
-    bool hide_authorization; /* the header is the platform's and nobody else's */
+    bool hide_authorization; /* whatever it holds; what has the form of a key is never told */
 };
 
 /* Writes the JSON object into out (empty, with a ceiling of WEB_INPUT_MAX_BYTES). 0, or the status of the refusal, whose sentence is in *err. */

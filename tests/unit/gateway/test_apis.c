@@ -179,6 +179,39 @@ static void test_which_route(void **state)
     fakes_close(f);
 }
 
+/* Whose API guesses a function's secret is slowed down by his name, from wherever it is called; what others fail at is not his. */
+static void test_guessing_by_a_route(void **state)
+{
+    static char secret[] = "8675309";
+    struct fakes *f = fakes_open();
+    struct function fn = {.refs = 1, .web = {.access = WEB_SECRET, .secret = secret}};
+    struct gateway_request *q;
+
+    f->function = &fn;
+    for (int i = 0; i < 30; i++) {
+        q = ask(f, NR_HTTP_GET, i % 2 ? "/apis/shop/b/x" : "/apis/shop/b/c/y", "", "");
+        if (i == 0) {
+            struct api_table *t = table_of(nr_countof(shop));
+
+            for (size_t k = 0; k < t->count; k++) {
+                free(t->routes[k].secret);
+                t->routes[k].secret = nr_strdup("8675308");
+            }
+            f->call->apis = t;
+            answer_call(f, 200, "");
+        }
+        assert_int_equal(f->answer.status, i < 20 ? 401 : 429);
+        assert_null(f->held);
+        request_over(f, q);
+    }
+    assert_non_null(strstr(f->answer.body, "Too many failed logins from this API (allowed: 20"));
+    assert_non_null(strstr(f->answer.head, "Retry-After: "));
+    q = ask(f, NR_HTTP_GET, "/api/v1/namespaces", "authorization: Basic YTpi\n", NULL);
+    assert_int_equal(f->answer.status, 401); /* the address has failed at nothing */
+    request_over(f, q);
+    fakes_close(f);
+}
+
 static void test_what_management_asks(void **state)
 {
     struct fakes *f = fakes_open();
@@ -228,6 +261,7 @@ int main(void)
         cmocka_unit_test(test_a_question_that_fails),
         cmocka_unit_test(test_who_is_not_there),
         cmocka_unit_test(test_which_route),
+        cmocka_unit_test(test_guessing_by_a_route),
         cmocka_unit_test(test_what_management_asks),
     };
 

@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include "gateway/credentials.h"
+
 static const struct {
     const char *header;
     int status;
@@ -43,6 +45,52 @@ static void test_headers(void **state)
                          headers[i].status == 401);
         request_over(f, q);
         fakes_close(f);
+    }
+}
+
+#define UUID "23bc46b1-71f6-4ed5-8c54-816aa4f8c502"
+#define SECRET "0123456789abcdefghijABCDEFGHIJ_-klmnopqrstKLMNOPQRSTuvwxyzUVWXYZ"
+
+static void test_what_shows_a_key(void **state)
+{
+    static const struct {
+        const char *scheme, *credentials;
+        bool coded, shown;
+    } rows[] = {
+        {"Basic ", UUID ":" SECRET, true, true},
+        {"basic\t ", UUID ":" SECRET, true, true},
+        {"", UUID ":" SECRET, true, true},
+        {"", UUID ":" SECRET, false, true},
+        {"Basic ", UUID ":" SECRET, false, true},
+        {"Bearer ", UUID ":" SECRET, true, true},
+        {"Bearer a, Basic ", UUID ":" SECRET, true, true},
+        {"Basic dXNlcjpwYXNz,Basic ", UUID ":" SECRET, true, true},
+        {"Basic ", UUID ":" SECRET "\n", true, true},
+        {"Basic ", UUID ":guessed", true, true},
+        {"Basic ", UUID ":", true, true},
+        {"Basic ", "23bc46b1-71f6-4ed5-8c54-816aa4f8c50:" SECRET, true, true},
+        {"Basic ", "23BC46B171F64ED58C54816AA4F8C502:x", true, true},
+        {"Basic ", "me:" SECRET, true, true},
+        {"Basic ", "me:" SECRET "x", true, false},
+        {"Basic ", "user:password", true, false},
+        {"Basic ", "user", true, false},
+        {"Basic ", SECRET, true, false},
+        {"Bearer ", "user:" SECRET, true, false},
+        {"Bearer ", UUID ":of.their.own", false, false},
+        {"Bearer ", "eyJhbGciOiJIUzI1NiJ9.eyJhIjoxfQ.c2ln", false, false},
+        {"Digest username=\"me\", nonce=", "\"abc\"", false, false},
+        {"", "", false, false},
+    };
+
+    for (size_t i = 0; i < nr_countof(rows); i++) {
+        char coded[512], header[1024];
+        struct nr_str in = nr_str_of(rows[i].credentials);
+        size_t n = nr_base64_encode(in.p, in.n, coded);
+
+        (void)snprintf(header, sizeof(header), "%s%.*s", rows[i].scheme,
+                       rows[i].coded ? (int)n : (int)in.n, rows[i].coded ? coded : in.p);
+        if (credentials_show_key(nr_str_of(header)) != rows[i].shown)
+            fail_msg("%s%s", rows[i].scheme, rows[i].credentials);
     }
 }
 
@@ -177,6 +225,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_what_shows_a_key),
         cmocka_unit_test(test_texts),
         cmocka_unit_test(test_a_good_key_passes_a_blocked_address),
         cmocka_unit_test(test_scopes),

@@ -224,7 +224,76 @@ static void test_guessing(void **state)
     fakes_close(f);
 }
 
-/* A good key is told by name and never shown; anything else in that header is the function's business. */
+#define UUID "23bc46b1-71f6-4ed5-8c54-816aa4f8c502"
+/* UUID:mistyped */
+#define WRONG_KEY                                                                                  \
+    "authorization: Basic MjNiYzQ2YjEtNzFmNi00ZWQ1LThjNTQtODE2YWE0ZjhjNTAyOm1pc3R5cGVk\n"
+
+/* An open function tells whether a key is good, so bad ones count. What is no key of ours is its own business. */
+static void test_guessing_keys(void **state)
+{
+    static const struct {
+        enum nr_http_method method;
+        enum web_access access;
+    } rows[] = {{NR_HTTP_GET, WEB_OPEN}, {NR_HTTP_OPTIONS, WEB_KEY}, {NR_HTTP_POST, WEB_SECRET}};
+    static char secret[] = "8675309";
+    struct function fn = open_function();
+
+    fn.web.custom_options = true;
+    fn.web.secret = secret;
+    for (size_t r = 0; r < nr_countof(rows); r++) {
+        struct fakes *f = fakes_open();
+        struct gateway_request *q;
+
+        fn.web.access = rows[r].access;
+        f->function = &fn;
+        for (int i = 0; i < 60; i++) {
+            const char *header =
+                i < 30 ? WRONG_KEY "x-require-whisk-auth: 8675309\n"
+                       : "authorization: Basic dXNlcjpvdGhlcg==\nx-require-whisk-auth: 8675309\n";
+            q = ask(f, rows[r].method, WEB, header, NULL);
+            assert_int_equal(f->held != NULL, i < 20 || i >= 30);
+            if (f->held) {
+                has_not(input_of(f), "__ow_user");
+                assert_int_equal(strstr(input_of(f), "\"authorization\"") != NULL, i >= 30);
+                answer_activation(f, 200, "{}");
+            } else {
+                assert_int_equal(f->answer.status, 429);
+                has(f->answer.head, "Retry-After: ");
+            }
+            request_over(f, q);
+        }
+        q = ask(f, rows[r].method, WEB, KEY "x-require-whisk-auth: 8675309\n", NULL);
+        has(input_of(f), "\"__ow_user\":\"guest\"");
+        answer_activation(f, 200, "{}");
+        request_over(f, q);
+        fakes_close(f);
+    }
+}
+
+/* What a key may not do elsewhere it may not do here. */
+static void test_scope_of_the_key(void **state)
+{
+    struct fakes *f = fakes_open();
+    struct function fn = open_function();
+    struct gateway_request *q;
+
+    fn.web.access = WEB_KEY;
+    f->function = &fn;
+    f->scopes = SCOPE_READ | SCOPE_WRITE;
+    q = ask(f, NR_HTTP_GET, WEB, KEY, NULL);
+    is_error(&f->answer, 401,
+             "The resource requires authentication, which was not supplied with the request");
+    request_over(f, q);
+    f->scopes = SCOPE_INVOKE;
+    q = ask(f, NR_HTTP_GET, WEB, KEY, NULL);
+    assert_non_null(f->held);
+    answer_activation(f, 200, "{}");
+    request_over(f, q);
+    fakes_close(f);
+}
+
+/* A good key is told by name and never shown; a bad one is not either; anything else in that header is the function's business. */
 static void test_authorization_of_the_caller(void **state)
 {
     struct fakes *f = fakes_open();
@@ -239,6 +308,17 @@ static void test_authorization_of_the_caller(void **state)
     request_over(f, q);
     q = ask(f, NR_HTTP_GET, WEB, "authorization: Bearer x\n", NULL);
     ends(input_of(f), "\"__ow_headers\":{\"authorization\":\"Bearer x\"},\"__ow_path\":\"\"}");
+    answer_activation(f, 200, "{}");
+    request_over(f, q);
+    q = ask(f, NR_HTTP_GET, WEB, WRONG_KEY "proxy-authorization: Basic dXNlcjpvdGhlcg==\nx-a: b\n",
+            NULL);
+    ends(input_of(f), "\"__ow_headers\":{\"x-a\":\"b\"},\"__ow_path\":\"\"}");
+    answer_activation(f, 200, "{}");
+    request_over(f, q);
+    q = ask(f, NR_HTTP_GET, WEB,
+            "authorization: Bearer x\n" WRONG_KEY "authorization: Bearer y\n" WRONG_KEY, NULL);
+    ends(input_of(f),
+         "\"__ow_headers\":{\"authorization\":\"Bearer x, Bearer y\"},\"__ow_path\":\"\"}");
     answer_activation(f, 200, "{}");
     request_over(f, q);
     fakes_close(f);
@@ -823,6 +903,8 @@ int main(void)
         cmocka_unit_test(test_nothing_there),
         cmocka_unit_test(test_access),
         cmocka_unit_test(test_guessing),
+        cmocka_unit_test(test_guessing_keys),
+        cmocka_unit_test(test_scope_of_the_key),
         cmocka_unit_test(test_authorization_of_the_caller),
         cmocka_unit_test(test_states),
         cmocka_unit_test(test_options),
