@@ -1,8 +1,9 @@
-/* createApi: body -> what it wants (api_order.c) -> the API as it is -> with the operation put in -> one transaction (metadata_apis.c) ->
+/* createApi: body -> what it wants (api_order.c), held against the functions that are there -> the API as it is -> with the operation put in -> one transaction (metadata_apis.c) ->
  * on_change, so that the gateway forgets its table -> the API as it stands. Whoever changed it meanwhile makes it begin again at the reading.
  */
 #include "fnmanager/apis_api.h"
 
+#include "fnmanager/api_check.h"
 #include "fnmanager/api_order.h"
 #include "fnmanager/entity_body.h"
 #include "fnmanager/metadata_apis.h"
@@ -162,6 +163,8 @@ int api_create(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 
     *ret_old = 0;
     nr_buf_init(&call->reply, REPLY_MAX_BYTES);
+    if (r == 0)
+        r = api_check_final(m, nr_str_of(call->account->name), &o, &call->err);
     for (int tries = 0; r == 0; tries++) {
         r = create_once(m, call, &o, &w);
         if (r != NR_ECONFLICT || tries == MERGE_TRIES)

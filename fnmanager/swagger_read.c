@@ -6,6 +6,8 @@
 #include "common/base/mem.h"
 #include "ports/target.h"
 
+#define PARAMETER_RESERVED "__ow_"
+
 /* ---- words in braces ---- */
 
 static bool is_described(const json_t *list, struct nr_str name)
@@ -32,6 +34,11 @@ int swagger_parameters_check(const json_t *path_item, const json_t *operation, c
 
         if (word.n < 3 || word.p[0] != '{')
             continue;
+        if (nr_str_starts(name, PARAMETER_RESERVED))
+            return nr_err_set(err, NR_EINVAL,
+                              "The parameter '%.*s' defined in path '%.256s' is not allowed: names "
+                              "that begin with '" PARAMETER_RESERVED "' are the platform's.",
+                              (int)name.n, name.p, path);
         if (strcmp(extension, "http") != 0)
             return nr_err_set(err, NR_EINVAL,
                               "The action must use a response type of '.http' in order to receive "

@@ -152,6 +152,9 @@ static void documents_are_judged(void **state)
         {"{'basePath':'/b','info':{},'paths':{'/{i}':{'parameters':[7,{'name':'i'}],'get':{" OPERATION
          "}}}}",
          NULL},
+        {"{'basePath':'/b','info':{},'paths':{'/{__ow_user}':{'parameters':[{'name':'__ow_user'}],'get':{" OPERATION
+         "}}}}",
+         "'__ow_user' defined in path '/{__ow_user}' is not allowed: names that begin with '__ow_'"},
         {"{'basePath':'/{b}','info':{},'paths':{}}", "cannot have parameters"},
         {"{'basePath':'/b','info':{},'paths':{'/p':{'GET':{" OPERATION "},'get':{" OPERATION "}}}}",
          "GET /p: methods are written in lower case"},
