@@ -31,25 +31,31 @@ static enum fn_change change_of(enum lifecycle_move move, bool cancel)
     return cancel ? FN_CANCEL : FN_REPLACED;
 }
 
-int lifecycle_carry(struct fnmanager *m, struct move_order *o, bool cancel, struct moved_list *ret,
-                    struct nr_err *err)
+void lifecycle_tell(struct fnmanager *m, const struct move_order *o, bool cancel,
+                    const struct moved_list *moved)
 {
     nr_auto_free char *account = nr_strndup(o->key.account.p, o->key.account.n);
     nr_auto_free char *package =
         nr_strndup(o->key.package.n ? o->key.package.p : "", o->key.package.n);
     nr_auto_free char *name = nr_strndup(o->key.name.p, o->key.name.n);
+
+    for (size_t i = 0; i < moved->n; i++)
+        handler_changed(m, account, package, name, moved->item[i].old_revision,
+                        change_of(o->move, cancel));
+    if (o->number == FN_EVERY_VERSION && moved->n > 0 && moved->item[0].to == LIFECYCLE_GONE)
+        preenv_gone(m->preenv, o->key);
+}
+
+int lifecycle_carry(struct fnmanager *m, struct move_order *o, bool cancel, struct moved_list *ret,
+                    struct nr_err *err)
+{
     int r;
 
     o->next_revision = next_revision;
     o->arg = m;
-    if ((r = metadata_move(m->db, o, ret, err)) < 0)
-        return r;
-    for (size_t i = 0; i < ret->n; i++)
-        handler_changed(m, account, package, name, ret->item[i].old_revision,
-                        change_of(o->move, cancel));
-    if (o->number == FN_EVERY_VERSION && ret->n > 0 && ret->item[0].to == LIFECYCLE_GONE)
-        preenv_gone(m->preenv, o->key);
-    return 0;
+    if ((r = metadata_move(m->db, o, ret, err)) == 0)
+        lifecycle_tell(m, o, cancel, ret);
+    return r;
 }
 
 static int write_states(struct fn_call *call, const struct moved_list *moved)

@@ -12,6 +12,10 @@
 int lifecycle_carry(struct fnmanager *m, struct move_order *o, bool cancel, struct moved_list *ret,
                     struct nr_err *err);
 
+/* Tells on_change of what o has moved: for who carries it out in a transaction of his own. */
+void lifecycle_tell(struct fnmanager *m, const struct move_order *o, bool cancel,
+                    const struct moved_list *moved);
+
 /* POST …/block, unblock, retire, purge of a version or of all; DELETE of a version. */
 int lifecycle_move(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old);
 /* POST …/update and …/update/abort. The commit is action_commit(). */

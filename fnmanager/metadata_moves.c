@@ -193,9 +193,8 @@ static int audit_one(sqlite3 *db, const struct move_job *j, const struct meant *
     return audit_put(db, &line);
 }
 
-static int move_run(sqlite3 *db, struct nr_db_job *job)
+static int move(sqlite3 *db, struct move_job *j)
 {
-    struct move_job *j = nr_container_of(job, struct move_job, job);
     int r = read_meant(db, j);
 
     j->now_ms = nr_wall_ms();
@@ -214,6 +213,11 @@ static int move_run(sqlite3 *db, struct nr_db_job *job)
     return r;
 }
 
+static int move_run(sqlite3 *db, struct nr_db_job *job)
+{
+    return move(db, nr_container_of(job, struct move_job, job));
+}
+
 static void give(struct move_job *j, struct moved_list *ret)
 {
     ret->item = nr_alloc(j->n * sizeof(*ret->item));
@@ -224,18 +228,29 @@ static void give(struct move_job *j, struct moved_list *ret)
     }
 }
 
+static int end(struct move_job *j, int r, struct moved_list *ret)
+{
+    if (r == 0)
+        give(j, ret);
+    for (size_t i = 0; i < j->n; i++) {
+        free(j->list[i].folder);
+        free(j->list[i].alias);
+    }
+    free(j->list);
+    return r;
+}
+
 int metadata_move(struct nr_db *db, const struct move_order *o, struct moved_list *ret,
                   struct nr_err *err)
 {
     struct move_job j = {.job = {.run = move_run}, .o = o, .err = err};
-    int r = nr_db_write_wait(db, &j.job);
 
-    if (r == 0)
-        give(&j, ret);
-    for (size_t i = 0; i < j.n; i++) {
-        free(j.list[i].folder);
-        free(j.list[i].alias);
-    }
-    free(j.list);
-    return r;
+    return end(&j, nr_db_write_wait(db, &j.job), ret);
+}
+
+int sql_move(sqlite3 *db, const struct move_order *o, struct moved_list *ret, struct nr_err *err)
+{
+    struct move_job j = {.o = o, .err = err};
+
+    return end(&j, move(db, &j), ret);
 }

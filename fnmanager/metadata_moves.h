@@ -38,6 +38,9 @@ struct moved_list {
 int metadata_move(struct nr_db *db, const struct move_order *o, struct moved_list *ret,
                   struct nr_err *err);
 
+/* The same inside a write job, which must fail with it. */
+int sql_move(sqlite3 *db, const struct move_order *o, struct moved_list *ret, struct nr_err *err);
+
 /* A function by its names; made. */
 struct fn_name {
     char *account, *package, *name;

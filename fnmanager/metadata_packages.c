@@ -9,7 +9,6 @@
 #include "fnmanager/metadata_sql.h"
 #include "fnmanager/quota.h"
 
-#define FUNCTIONS_AT_ONCE 256
 /* Of the object of an audit line: no function is in a package of this name, so none has these lines in its history. */
 #define AUDIT_FOLDER ":packages"
 
@@ -25,10 +24,12 @@ struct change_job {
     struct nr_err *err;
 };
 
-struct functions_job {
+struct delete_job {
     struct nr_db_job job;
-    struct nr_str account, package;
-    struct fn_names *list;
+    const struct package_change *c;
+    bool whole;
+    struct package_cleared *ret;
+    struct nr_err *err;
 };
 
 void package_row_fini(struct package_row *r)
@@ -50,29 +51,35 @@ static int bind_names(sqlite3 *db, sqlite3_stmt *s, struct nr_str account, struc
     return 0;
 }
 
-static int load_run(sqlite3 *db, struct nr_db_job *job)
+static int read_row(sqlite3 *db, struct nr_str account, struct nr_str name, struct package_row *ret)
 {
-    const struct load_job *j = nr_container_of(job, struct load_job, job);
     sqlite3_stmt *s = nr_db_prepare(
         db,
         "SELECT revision, version, publish, parameters, annotations, binding_account, binding_name,"
         " updated_ms FROM packages WHERE account = ?1 AND name = ?2");
-    int r = bind_names(db, s, j->account, j->name);
+    int r = bind_names(db, s, account, name);
 
     if (r < 0)
         return r;
     r = sqlite3_step(s);
     if (r == SQLITE_ROW)
-        *j->row = (struct package_row){.revision = (uint64_t)sqlite3_column_int64(s, 0),
-                                       .version = sql_text(s, 1),
-                                       .publish = sqlite3_column_int(s, 2) != 0,
-                                       .parameters = sql_text(s, 3),
-                                       .annotations = sql_text(s, 4),
-                                       .binding_account = sql_text(s, 5),
-                                       .binding_name = sql_text(s, 6),
-                                       .updated_ms = sqlite3_column_int64(s, 7)};
+        *ret = (struct package_row){.revision = (uint64_t)sqlite3_column_int64(s, 0),
+                                    .version = sql_text(s, 1),
+                                    .publish = sqlite3_column_int(s, 2) != 0,
+                                    .parameters = sql_text(s, 3),
+                                    .annotations = sql_text(s, 4),
+                                    .binding_account = sql_text(s, 5),
+                                    .binding_name = sql_text(s, 6),
+                                    .updated_ms = sqlite3_column_int64(s, 7)};
     (void)sqlite3_reset(s);
     return r == SQLITE_ROW ? 0 : r == SQLITE_DONE ? NR_ENOENT : nr_db_err(r);
+}
+
+static int load_run(sqlite3 *db, struct nr_db_job *job)
+{
+    const struct load_job *j = nr_container_of(job, struct load_job, job);
+
+    return read_row(db, j->account, j->name, j->row);
 }
 
 int metadata_package_load(struct nr_db *db, struct nr_str account, struct nr_str name,
@@ -190,9 +197,8 @@ int metadata_package_commit(struct nr_db *db, const struct package_change *c, st
 
 static int check_empty(sqlite3 *db, const struct package_change *c, struct nr_err *err)
 {
-    sqlite3_stmt *s = nr_db_prepare(
-        db, "SELECT count(*) FROM functions WHERE account = ?1 AND package = ?2 AND EXISTS("
-            "SELECT 1 FROM packages WHERE account = ?1 AND name = ?2 AND binding_name IS NULL)");
+    sqlite3_stmt *s =
+        nr_db_prepare(db, "SELECT count(*) FROM functions WHERE account = ?1 AND package = ?2");
     int r = bind_names(db, s, c->account, c->name);
     int64_t n = 0;
 
@@ -204,63 +210,77 @@ static int check_empty(sqlite3 *db, const struct package_change *c, struct nr_er
         (long long)n, n == 1 ? "entity" : "entities");
 }
 
-static int delete_run(sqlite3 *db, struct nr_db_job *job)
+static int remove_row(sqlite3 *db, const struct package_change *c)
 {
-    struct change_job *j = nr_container_of(job, struct change_job, job);
-    const struct package_change *c = j->c;
-    sqlite3_stmt *s;
-    int64_t is = 0;
+    sqlite3_stmt *s = nr_db_prepare(db, "DELETE FROM packages WHERE account = ?1 AND name = ?2");
     int r;
 
-    if ((r = current(db, c, &is)) < 0)
-        return r;
-    if (is == 0)
-        return NR_ENOENT;
-    if ((uint64_t)is != c->expected)
-        return NR_ECONFLICT;
-    if ((r = check_empty(db, c, j->err)) < 0)
-        return r;
-    s = nr_db_prepare(db, "DELETE FROM packages WHERE account = ?1 AND name = ?2");
     if ((r = bind_names(db, s, c->account, c->name)) < 0 || (r = sql_run(db, s)) < 0)
         return r;
     return audit(db, c, "package", "");
 }
 
-int metadata_package_delete(struct nr_db *db, const struct package_change *c, struct nr_err *err)
+/* The functions in it, as many as go at once and one more. */
+static int read_functions(sqlite3 *db, struct delete_job *j)
 {
-    struct change_job j = {.job = {.run = delete_run}, .c = c, .err = err};
-
-    return nr_db_write_wait(db, &j.job);
-}
-
-static int functions_run(sqlite3 *db, struct nr_db_job *job)
-{
-    struct functions_job *j = nr_container_of(job, struct functions_job, job);
     sqlite3_stmt *s = nr_db_prepare(
-        db, "SELECT name, revision FROM functions WHERE account = ?1 AND package = ?2 LIMIT ?3");
-    int r = bind_names(db, s, j->account, j->package);
+        db, "SELECT name FROM functions WHERE account = ?1 AND package = ?2 LIMIT ?3");
+    int r = bind_names(db, s, j->c->account, j->c->name);
 
     if (r < 0)
         return r;
-    sqlite3_bind_int(s, 3, FUNCTIONS_AT_ONCE);
-    while ((r = sqlite3_step(s)) == SQLITE_ROW && j->list->n < FUNCTIONS_AT_ONCE)
-        j->list->item[j->list->n++] =
-            (struct fn_name){.account = nr_strndup(j->account.p, j->account.n),
-                             .package = nr_strndup(j->package.p, j->package.n),
-                             .name = sql_text(s, 0),
-                             .revision = (uint64_t)sqlite3_column_int64(s, 1)};
+    sqlite3_bind_int(s, 3, PACKAGE_CLEARED_MAX + 1);
+    while ((r = sqlite3_step(s)) == SQLITE_ROW && j->ret->n < PACKAGE_CLEARED_MAX)
+        j->ret->item[j->ret->n++].name = sql_text(s, 0);
+    j->ret->more = r == SQLITE_ROW;
     (void)sqlite3_reset(s);
-    return r == SQLITE_DONE ? 0 : nr_db_err(r);
+    return r == SQLITE_DONE || r == SQLITE_ROW ? 0 : nr_db_err(r);
 }
 
-int metadata_package_functions(struct nr_db *db, struct nr_str account, struct nr_str package,
-                               struct fn_names *ret)
+struct move_order package_cleared_order(const struct package_change *c, const char *name)
 {
-    struct functions_job j = {
-        .job = {.run = functions_run}, .account = account, .package = package, .list = ret};
+    return (struct move_order){
+        .key = {.account = c->account, .package = c->name, .name = nr_str_of(name)},
+        .number = FN_EVERY_VERSION,
+        .move = MOVE_DELETE,
+        .actor = c->actor};
+}
 
-    *ret = (struct fn_names){.item = nr_alloc(FUNCTIONS_AT_ONCE * sizeof(*ret->item))};
-    return nr_db_read_wait(db, &j.job);
+static int delete_run(sqlite3 *db, struct nr_db_job *job)
+{
+    struct delete_job *j = nr_container_of(job, struct delete_job, job);
+    struct package_cleared *all = j->ret;
+    int r = read_row(db, j->c->account, j->c->name, &all->row);
+
+    if (r == 0 && !package_is_binding(&all->row))
+        r = j->whole ? read_functions(db, j) : check_empty(db, j->c, j->err);
+    for (size_t i = 0; r == 0 && i < all->n; i++) {
+        const struct move_order o = package_cleared_order(j->c, all->item[i].name);
+
+        r = sql_move(db, &o, &all->item[i].versions, j->err);
+    }
+    return r < 0 || all->more ? r : remove_row(db, j->c);
+}
+
+int metadata_package_delete(struct nr_db *db, const struct package_change *c, bool whole,
+                            struct package_cleared *ret, struct nr_err *err)
+{
+    struct delete_job j = {
+        .job = {.run = delete_run}, .c = c, .whole = whole, .ret = ret, .err = err};
+
+    *ret = (struct package_cleared){.item = nr_alloc(PACKAGE_CLEARED_MAX * sizeof(*ret->item))};
+    return nr_db_write_wait(db, &j.job);
+}
+
+void package_cleared_fini(struct package_cleared *l)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        free(l->item[i].name);
+        free(l->item[i].versions.item);
+    }
+    free(l->item);
+    package_row_fini(&l->row);
+    *l = (struct package_cleared){0};
 }
 
 int sql_package_open(sqlite3 *db, struct nr_str account, struct nr_str package)

@@ -39,13 +39,29 @@ struct package_change {
 /* Stores c->row. Without a sentence NR_EEXIST (it is there already), NR_ECONFLICT (changed or gone meanwhile); with one NR_EEXIST (another
  * collection has the name), NR_EQUOTA, NR_EFORBIDDEN (the account takes no changes). */
 int metadata_package_commit(struct nr_db *db, const struct package_change *c, struct nr_err *err);
-/* Removes the package of revision c->expected, which must be empty (a binding always is): else NR_ECONFLICT with the API's sentence. Without a
- * sentence NR_ENOENT, NR_ECONFLICT (it changed meanwhile). c->row does not matter but for its time. */
-int metadata_package_delete(struct nr_db *db, const struct package_change *c, struct nr_err *err);
+/* Functions that go with their package in one transaction. */
+#define PACKAGE_CLEARED_MAX 500
 
-/* The functions in a package, into *ret (made; fn_names_free()), with their revisions, at most 256. */
-int metadata_package_functions(struct nr_db *db, struct nr_str account, struct nr_str package,
-                               struct fn_names *ret);
+/* What a package took with it. Made; package_cleared_fini() frees it. */
+struct package_cleared {
+    struct package_row row; /* that was there */
+    struct {
+        char *name; /* of a function */
+        struct moved_list versions;
+    } * item;
+    size_t n;
+    bool more; /* functions are left in it, and so it is still there */
+};
+void package_cleared_fini(struct package_cleared *l);
+/* Removes the package, whatever its revision, in one transaction. It must be empty (a binding always is), else NR_ECONFLICT with the API's
+ * sentence; `whole`: with all that is in it. Nothing comes into it meanwhile then, and what may not go (NR_ECONFLICT with a sentence) keeps all
+ * of it. Of more than PACKAGE_CLEARED_MAX functions so many go, and `more` is set: again. Without a sentence NR_ENOENT. *ret is to be freed in
+ * any case. Of c->row only the time matters, and c->expected does not. */
+int metadata_package_delete(struct nr_db *db, const struct package_change *c, bool whole,
+                            struct package_cleared *ret, struct nr_err *err);
+/* The move of one of them (lent by c and name): what lifecycle_tell() wants. */
+struct move_order package_cleared_order(const struct package_change *c, const char *name);
+
 /* Adds ,"actions":[…],"feeds":[…] of a package to out (lent). */
 int metadata_package_contents(struct nr_db *db, struct nr_str account, struct nr_str package,
                               struct nr_buf *out);

@@ -1,6 +1,8 @@
 /* PUT: body -> may the caller have what it binds -> read what is there -> merge -> one commit, again from the reading on when somebody else
  * was quicker. What is bound is looked at before anything else is said, so that an answer tells nothing about another account.
  *
+ * DELETE: one transaction for the package and what is in it.
+ *
  * A change of a package changes each function in it, and through its bindings; whoever keeps snapshots is told the package's name before the
  * 2xx leaves.
  */
@@ -274,37 +276,14 @@ int package_put(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 
 /* ---- DELETE -------------------------------------------------------------------------------------------------------- */
 
-static int missing(struct fnmanager *m, struct fn_call *call)
-{
-    const struct fn_key key = {.account = nr_str_of(call->account->name), .name = call->package};
-
-    return name_missing_key(m->db, key, NAME_OF_PACKAGE, &call->err);
-}
-
-/* NR_ECONFLICT without a sentence: it was changed meanwhile. */
-static int delete_empty(struct fnmanager *m, struct fn_call *call, struct package_row *row)
-{
-    const struct package_row at = {.updated_ms = nr_wall_ms()};
-    struct package_change c;
-    int r;
-
-    package_row_fini(row);
-    r = metadata_package_load(m->db, nr_str_of(call->account->name), call->package, row);
-    if (r < 0)
-        return r == NR_ENOENT ? missing(m, call) : r;
-    c = change_of(call, &at, row->revision, "package-delete");
-    return metadata_package_delete(m->db, &c, &call->err);
-}
-
-/* With what is in it: all at once or, of a large package, some at a time, with a look at what others want to change in between. *ret_more:
- * again. */
-static int delete_whole(struct fnmanager *m, struct fn_call *call, struct package_row *row,
-                        bool *ret_more)
+/* As much as goes at once, and whoever runs it is told; *ret_more: again. */
+static int delete_once(struct fnmanager *m, struct fn_call *call, struct package_row *row,
+                       bool *ret_more)
 {
     const struct package_row at = {.updated_ms = nr_wall_ms()};
     const struct package_change c = change_of(call, &at, 0, "package-delete");
     struct package_cleared all;
-    int r = metadata_package_clear(m->db, &c, &all, &call->err);
+    int r = metadata_package_delete(m->db, &c, call->force, &all, &call->err);
 
     for (size_t i = 0; r == 0 && i < all.n; i++) {
         const struct move_order o = package_cleared_order(&c, all.item[i].name);
@@ -318,21 +297,24 @@ static int delete_whole(struct fnmanager *m, struct fn_call *call, struct packag
         all.row = (struct package_row){0};
     }
     package_cleared_fini(&all);
-    return r == NR_ENOENT && call->err.code == 0 ? missing(m, call) : r;
+    return r;
 }
 
+/* A package of very many functions goes some at a time, and others change what they want in between. */
 int package_delete(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
+    const struct fn_key key = {.account = nr_str_of(call->account->name), .name = call->package};
     struct package_row row = {0};
     bool more = true;
-    int r = NR_ECONFLICT;
+    int r = 0;
 
     *ret_old = HANDLER_MANY;
-    if (call->force)
-        for (r = 0; r == 0 && more;)
-            r = delete_whole(m, call, &row, &more);
-    for (int i = 0; !call->force && i < TRIES && r == NR_ECONFLICT && call->err.code == 0; i++)
-        r = delete_empty(m, call, &row);
+    for (int i = 0; i < TRIES && r == 0 && more; i++)
+        r = delete_once(m, call, &row, &more);
+    if (r == 0 && more)
+        r = NR_ECONFLICT; /* it is filled as fast as it is emptied */
+    if (r == NR_ENOENT && call->err.code == 0)
+        r = name_missing_key(m->db, key, NAME_OF_PACKAGE, &call->err);
     if (r == 0) {
         tell(m, call, row.revision);
         write_package(call, &row);

@@ -480,6 +480,84 @@ static void changes_are_told_before_the_answer(void **state)
     rig_end(&r);
 }
 
+/* ---- DELETE with force ---- */
+
+struct sql_job {
+    struct nr_db_job job;
+    const char *text;
+};
+
+static int sql_job_run(sqlite3 *db, struct nr_db_job *job)
+{
+    const struct sql_job *j = nr_container_of(job, struct sql_job, job);
+
+    return sqlite3_exec(db, j->text, NULL, NULL, NULL) == SQLITE_OK ? 0 : NR_EIO;
+}
+
+static void sql(struct rig *r, const char *text)
+{
+    struct sql_job j = {.job = {.run = sql_job_run}, .text = text};
+
+    assert_int_equal(nr_db_write_wait(r->m->db, &j.job), 0);
+}
+
+/* What may not go keeps all of it: nothing is half emptied. */
+static void a_package_goes_whole_or_stays(void **state)
+{
+    struct rig r;
+
+    (void)state;
+    rig_begin(&r);
+    package(&r, r.guest, "p", "{}");
+    action(&r, r.guest, "p", "a", "{" CODE "}");
+    action(&r, r.guest, "p", "b", "{" CODE "}");
+    action(&r, r.guest, "p", "c", "{" CODE "}");
+    sql(&r,
+        "UPDATE versions SET state = 'UPDATING', deadline_ms = 9000000000000 WHERE function_id ="
+        " (SELECT id FROM functions WHERE name = 'c')");
+    r.changes = 0;
+    expect(&r, r.guest, (struct ask){FN_PACKAGE_DELETE, .package = "p", .force = true}, 409,
+           "UPDATING and does not allow 'delete'");
+    assert_int_equal(r.changes, 0);
+    expect(&r, r.guest, (struct ask){FN_ACTION_GET, .package = "p", .name = "a"}, 200, "guest/p");
+    expect(&r, r.guest, (struct ask){FN_ACTION_GET, .package = "p", .name = "b"}, 200, "guest/p");
+    sql(&r, "UPDATE versions SET state = 'LATEST', deadline_ms = 0");
+    expect(&r, r.guest, (struct ask){FN_PACKAGE_DELETE, .package = "p", .force = true}, 200,
+           "\"name\":\"p\"");
+    expect(&r, r.guest, (struct ask){FN_ACTION_LIST}, 200, "[]");
+    rig_end(&r);
+}
+
+#define CLONES                                                                                     \
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)"               \
+    " INSERT INTO functions(account, package, name, created_ms, revision)"                         \
+    " SELECT 'guest', 'p', 'f' || i, 1, 1000000 + i FROM n;"                                       \
+    "INSERT INTO versions(function_id, revision, state, version, kind, sha256, timeout_ms,"        \
+    " memory_mb, logs_mb, concurrency, updated_ms) SELECT f.id, f.revision, v.state, v.version,"   \
+    " v.kind, v.sha256, v.timeout_ms, v.memory_mb, v.logs_mb, v.concurrency, v.updated_ms"         \
+    " FROM functions f JOIN versions v WHERE f.revision > 1000000;"
+
+/* More functions than go in one transaction: each is told, and none is left. */
+static void a_large_package_goes_too(void **state)
+{
+    struct rig r;
+
+    (void)state;
+    rig_begin(&r);
+    package(&r, r.guest, "p", "{}");
+    action(&r, r.guest, "p", "f", "{" CODE "}");
+    sql(&r, CLONES);
+    expect(&r, r.guest, (struct ask){FN_PACKAGE_DELETE, .package = "p"}, 409,
+           "(contains 1201 entities)");
+    r.changes = 0;
+    expect(&r, r.guest, (struct ask){FN_PACKAGE_DELETE, .package = "p", .force = true}, 200,
+           "\"name\":\"p\"");
+    assert_int_equal(r.changes, 1202);
+    expect(&r, r.guest, (struct ask){FN_ACTION_LIST}, 200, "[]");
+    expect(&r, r.guest, (struct ask){FN_PACKAGE_GET, .package = "p"}, 404, MISSING);
+    rig_end(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -494,6 +572,8 @@ int main(void)
         cmocka_unit_test(nothing_unshared_is_seen),
         cmocka_unit_test(what_is_shared_runs_for_who_calls),
         cmocka_unit_test(changes_are_told_before_the_answer),
+        cmocka_unit_test(a_package_goes_whole_or_stays),
+        cmocka_unit_test(a_large_package_goes_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
