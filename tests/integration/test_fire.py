@@ -2,6 +2,7 @@
 import concurrent.futures
 import http.client
 import json
+import re
 import signal
 import subprocess
 import tempfile
@@ -392,6 +393,30 @@ def test_an_end_under_fires(start_platform, end):
     assert fires >= len(taken)
     within(120, "a fire whose 202 nobody read is whole, too", lambda: own.request(
         "GET", "activations?name=slow&count=true").json["activations"] == 3 * fires + 1)
+    assert own.metric("narae_accepted_drift") == 0
+
+
+def memory_mb(platform):
+    return int(open(f"/proc/{platform.process.pid}/statm").read().split()[1]) * 4096 >> 20
+
+
+def test_large_fires_have_a_ceiling(start_platform):
+    """Their calls wait for one container. An account's share is 64 MiB on the disk; in memory each fire is there once."""
+    own = start_platform("--drain-s=1")
+    own.put("slow", SLEEP, limits={"instances": 1, "concurrency": 1})
+    quota(own, "guest", invocationsPerMinute=-1, firesPerMinute=-1, concurrentInvocations=1000)
+    trigger(own, "large", {f"large-{n}": "/_/slow" for n in range(20)})
+    before = memory_mb(own)
+    payload = {"s": 60, "text": "x" * 1_000_000}
+    replies = [fire(own, "large", payload) for _ in range(6)]
+    assert [reply.status for reply in replies] == [202] * 3 + [429] * 3
+    assert replies[3].headers["retry-after"] == "5"
+    assert re.fullmatch(r"The requests of this account's calls that wait are too large together "
+                        r"\(bytes: 80\d{6}, allowed: 67108864\)\.", replies[3].error), replies[3]
+    assert memory_mb(own) - before < 40
+    assert own.request("GET", "activations?name=large&count=true").json == {"activations": 3}
+    put(own, "actions/echo", {"exec": {"kind": "python:3", "code": ECHO["python:3"]}})
+    assert own.invoke("echo", {"a": 1}).status == 200  # what is answered at once takes no room
     assert own.metric("narae_accepted_drift") == 0
 
 
