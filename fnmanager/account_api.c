@@ -294,20 +294,28 @@ static int edit_resume(struct account_row *row, void *arg, struct nr_err *err)
                      : edit_state(row, call, ACCOUNT_SUSPENDED, ACCOUNT_ACTIVE, "", err);
 }
 
-/* Tells the loops that no version of the account runs any more. */
+static uint64_t next_revision(void *arg)
+{
+    return fnmanager_next_revision(arg);
+}
+
+/* Tells the loops that no version of the account runs any more. All become new, for a revision that was told to be over is never warm again. */
 static uint64_t drain(struct fnmanager *m, struct fn_call *call)
 {
     nr_auto_free char *account = nr_strndup(call->name.p, call->name.n);
-    struct account_version *list = NULL;
+    const struct grants_put renew = {
+        .account = call->name, .next_revision = next_revision, .arg = m};
+    struct grants_changed *list = NULL;
     size_t n = 0;
-    int r = metadata_account_versions(m->db, call->name, &list, &n);
+    int r = metadata_grants_put(m->db, &renew, &list, &n);
 
     if (r < 0)
         nr_log(m->config.log, NR_LOG_ERROR, "fnmanager",
                "containers of account=%s stay until they are idle: %s", account, nr_err_text(r));
     for (size_t i = 0; i < n; i++)
-        handler_changed(m, account, list[i].package, list[i].name, list[i].revision, FN_REPLACED);
-    account_versions_free(list, n);
+        handler_changed(m, account, list[i].package, list[i].name, list[i].old_revision,
+                        FN_REPLACED);
+    grants_changed_free(list, n);
     return n > 0 ? HANDLER_MANY : 0;
 }
 

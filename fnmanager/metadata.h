@@ -88,7 +88,8 @@ int metadata_grants(struct nr_db *db, struct nr_str account, char **ret_text);
 
 /* A change of grants; texts lent during the call. */
 struct grants_put {
-    struct nr_str account, text;
+    struct nr_str account,
+        text; /* text.p NULL: what is granted stays, only the functions become new */
     struct fn_actor actor;
     uint64_t (*next_revision)(void *arg);
     void *arg;

@@ -78,9 +78,6 @@ struct account_version {
     char *package, *name;
     uint64_t revision;
 };
-/* All versions of all functions of the account; *ret_list is made, by account_versions_free(). */
-int metadata_account_versions(struct nr_db *db, struct nr_str account,
-                              struct account_version **ret_list, size_t *ret_n);
 /* Removes up to `limit` functions of an account in state DELETING with all their versions and aliases; their files become garbage. *ret_list
  * is made, *ret_n versions, 0 when none was left. NR_ENOENT when there is no account of the name in that state. */
 int metadata_purge_functions(struct nr_db *db, struct nr_str account, int limit,

@@ -144,9 +144,9 @@ static int put_run(sqlite3 *db, struct nr_db_job *job)
 {
     struct put_job *j = nr_container_of(job, struct put_job, job);
     int64_t now_ms = nr_wall_ms();
-    int r = put_text(db, j->put, now_ms);
+    int r = 0;
 
-    if (r == 0)
+    if (j->put->text.p != NULL && (r = put_text(db, j->put, now_ms)) == 0)
         r = put_audit(db, j->put, now_ms);
     if (r == 0)
         r = list_functions(db, j);

@@ -126,26 +126,6 @@ static int purge_run(sqlite3 *db, struct nr_db_job *job)
     return r;
 }
 
-static int versions_run(sqlite3 *db, struct nr_db_job *job)
-{
-    return list(db, nr_container_of(job, struct purge_job, job));
-}
-
-int metadata_account_versions(struct nr_db *db, struct nr_str account,
-                              struct account_version **ret_list, size_t *ret_n)
-{
-    struct purge_job j = {.job = {.run = versions_run}, .account = account, .limit = -1};
-    int r = nr_db_read_wait(db, &j.job);
-
-    if (r < 0) {
-        account_versions_free(j.list, j.count);
-        return r;
-    }
-    *ret_list = j.list;
-    *ret_n = j.count;
-    return 0;
-}
-
 int metadata_purge_functions(struct nr_db *db, struct nr_str account, int limit,
                              struct fn_actor actor, struct account_version **ret_list,
                              size_t *ret_n)

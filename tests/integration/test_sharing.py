@@ -289,3 +289,136 @@ def test_an_account_that_leaves_takes_what_it_shared(tenants, session_platform):
     assert [other.call(w).status for w in ways] == [403, 403]
     session_platform.request("DELETE", f"/narae/v1/accounts/{leaves.name}", auth=session_platform.admin_auth)
     other.must("DELETE", "packages/leaves")
+
+
+def administer(platform, method, path, body=None, status=200):
+    reply = platform.request(method, f"/narae/v1/accounts/{path}", body, auth=platform.admin_auth)
+    assert reply.status == status, (method, path, reply)
+    return reply
+
+
+def leave(platform, name):
+    administer(platform, "DELETE", name, status=202)
+    within(60, "the account is gone", lambda: platform.request(
+        "GET", f"/narae/v1/accounts/{name}", auth=platform.admin_auth).status == 404)
+
+
+@pytest.fixture
+def tenant(session_platform):
+    """Makes accounts of a test's own."""
+    made = []
+
+    def make(name):
+        made.append(Tenant(session_platform, name))
+        return made[-1]
+    yield make
+    for one in made:
+        session_platform.request("DELETE", f"/narae/v1/accounts/{one.name}", auth=session_platform.admin_auth)
+
+
+VOLUME = {"volumes": [{"name": "rows", "quota_mb": 8}]}
+ASKS = [{"key": "narae.volumes", "value": [{"name": "rows", "path": "/data"}]}]
+KEEPS = """#!/bin/sh
+read -r args
+found=$(cat /data/kept 2>/dev/null)
+echo private > /data/kept
+echo "{\\"found\\":\\"$found\\"}"
+"""
+DISK = {"exec": {"kind": "blackbox", "image": "openwhisk/dockerskeleton", "code": KEEPS}, "annotations": ASKS}
+
+
+def test_code_of_others_gets_no_grants(tenant, session_platform):
+    """Neither those of who calls it nor those of its owner, directly, through a binding, or in the caller's sequence."""
+    owner, other = tenant("grants-owner"), tenant("grants-other")
+    for who in (owner, other):
+        administer(session_platform, "PUT", f"{who.name}/grants", VOLUME)
+    owner.must("PUT", "packages/lib", {"publish": True})
+    owner.must("PUT", "actions/lib/disk", DISK)
+    owner.must("PUT", "actions/lib/plain", NATIVE)
+    other.must("PUT", "actions/disk", DISK)
+    assert [other.call("actions/disk").json for _ in (1, 2)] == [{"found": ""}, {"found": "private"}]
+    other.must("PUT", "packages/mine", {"binding": {"namespace": owner.name, "name": "lib"}})
+    theirs = f"{NS}/{owner.name}/actions/lib"
+    other.must("PUT", "actions/chain", {"exec": {"kind": "sequence", "components": [f"/{owner.name}/lib/disk"]}})
+    for way in (f"{theirs}/disk", "actions/mine/disk"):
+        reply = other.call(way)
+        assert (reply.status, reply.error) == (403, f"The function '{owner.name}/lib/disk' asks for a volume or a device; "
+                                               "such a function can only be called by the account that it belongs to.")
+        assert other.call(way.replace("disk", "plain")).status == 200
+    reply = other.call("actions/chain")
+    assert reply.status >= 400 and b"private" not in reply.body, reply
+    assert owner.call("actions/lib/disk").json == {"found": ""}  # the owner's own volume, in the owner's own call
+    # without any grant it is refused in the same words
+    administer(session_platform, "PUT", f"{other.name}/grants", {})
+    assert "can only be called by" in other.call(f"{theirs}/disk").error
+
+
+def test_grants_that_are_taken_away_reach_bindings(tenant, session_platform):
+    """One's own function, called through a binding of one's own package, and by parameters of it: both run under revisions of their own."""
+    own = tenant("grants-bound")
+    administer(session_platform, "PUT", f"{own.name}/grants", VOLUME)
+    own.must("PUT", "packages/lib", {"parameters": [{"key": "p", "value": 1}]})
+    own.must("PUT", "actions/lib/disk", DISK)
+    own.must("PUT", "packages/mine", {"binding": {"namespace": "_", "name": "lib"}, "parameters": [{"key": "q", "value": 1}]})
+    ways = ["actions/lib/disk", "actions/mine/disk"]
+    assert [own.call(w).status for w in ways] == [200, 200]
+    administer(session_platform, "PUT", f"{own.name}/grants", {})
+    for way in ways:
+        reply = own.call(way)
+        assert (reply.status, reply.error) == (403, "volume 'rows' is not granted to this account")
+    administer(session_platform, "PUT", f"{own.name}/grants", VOLUME)
+    assert [own.call(w).json for w in ways] == [{"found": "private"}] * 2
+
+
+def test_who_gets_a_name_gets_nothing_of_those_before(tenant, session_platform):
+    """Bindings that were called, what they bound, containers, and secrets that were read while they were there."""
+    owner, first = tenant("names-owner"), tenant("names-other")
+    owner.must("PUT", "packages/lib", {"publish": True})
+    owner.must("PUT", "actions/lib/it", NATIVE)
+    binding = {"binding": {"namespace": owner.name, "name": "lib"}}
+    first.must("PUT", "packages/mine", {**binding, "parameters": [{"key": "p", "value": "hers"}]})
+    secret = first.must("PUT", "actions/sealed", {**NATIVE, "parameters": [{"key": "s", "value": "hush", "secret": True}]})
+    first.must("PUT", "packages/same", {**binding, "parameters": [{"key": "p", "value": 1}]})
+    assert first.call("actions/mine/it").json["args"] == {"p": "hers"}
+    assert [first.call("actions/same/it").json["seen"] for _ in (1, 2)] == ["", first.name]
+    assert first.call("actions/sealed").json["args"] == {"s": "hush"}
+    leave(session_platform, first.name)
+    again = tenant(first.name)
+    reply = again.call("actions/mine/it")
+    assert reply.status == 404 and b"hers" not in reply.body, reply
+    again.must("PUT", "packages/same", {**binding, "parameters": [{"key": "p", "value": 1}]})
+    assert again.call("actions/same/it").json["seen"] == ""
+    # what was read of the earlier account's secret is worth nothing to this one
+    parameters = [p for p in secret["parameters"] if p["key"] == "s"]
+    assert parameters[0].get("encryption"), secret
+    reply = again.ask("PUT", "actions/sealed", {**NATIVE, "parameters": parameters})
+    assert reply.status == 400 and "sealed for another account" in reply.error, reply
+
+
+def test_a_suspended_account_shares_nothing(tenant, session_platform):
+    owner, other = tenant("halts-owner"), tenant("halts-other")
+    owner.must("PUT", "packages/lib", {"publish": True})
+    owner.must("PUT", "actions/lib/it", {**NATIVE, "annotations": [{"key": "web-export", "value": True}]})
+    other.must("PUT", "packages/mine", {"binding": {"namespace": owner.name, "name": "lib"}})
+    theirs = f"{NS}/{owner.name}"
+    calls = [f"{theirs}/actions/lib/it", "actions/mine/it"]
+    reads = [f"{theirs}/packages/lib", f"{theirs}/actions/lib/it", f"{theirs}/actions/lib/", "packages/mine", "actions/mine/it"]
+    web = f"/api/v1/web/{owner.name}/lib/it.json"
+    assert [other.call(w).status for w in calls] == [200, 200]
+    assert [other.ask("GET", r).status for r in reads] == [200] * len(reads)
+    assert session_platform.request("GET", web, auth=None).status == 200
+    administer(session_platform, "POST", f"{owner.name}/suspend", {"reason": "abuse"})
+    for reply in [other.call(w) for w in calls] + [other.ask("GET", r) for r in reads]:
+        assert reply.status == 403, reply
+        assert reply.error.startswith("The supplied authentication is not authorized to access '")
+    assert other.must("GET", f"{theirs}/packages") == []
+    assert other.must("GET", f"{theirs}/packages?count=true") == {"packages": 0}
+    assert other.ask("PUT", "packages/more", {"binding": {"namespace": owner.name, "name": "lib"}}).status == 403
+    assert session_platform.request("GET", web, auth=None).status == 404
+    administer(session_platform, "POST", f"{owner.name}/resume", {})
+    assert [other.call(w).status for w in calls] == [200, 200]
+    assert [other.ask("GET", r).status for r in reads] == [200] * len(reads)
+    assert session_platform.request("GET", web, auth=None).status == 200
+    # and containers are kept again between calls
+    for who, way in ((owner, "actions/lib/it"), (other, "actions/mine/it")):
+        within(60, "a container is kept", lambda: who.call(way).json["seen"] == who.name)
