@@ -80,6 +80,10 @@ void controller_on_change(void *controller, const char *account, const char *pac
         triggers_forget(c, account, name);
         return;
     }
+    if (what == FN_ACCOUNT_CHANGED) {
+        resolve_forget_account(c, account);
+        return;
+    }
     resolve_forget(c, account, package, name, old_revision, what);
     if (what == FN_PACKAGE_CHANGED)
         return;

@@ -2,7 +2,6 @@
  * transaction. So nobody who gets the name later finds anything of those before him.
  */
 #include "controller/internal.h"
-#include "controller/resolve_cache.h"
 
 #define LOOK_AGAIN_MS 50
 #define TRY_AGAIN_MS 1000

@@ -139,6 +139,8 @@ int64_t resolve_choose(const struct alias_split *split, const char *id);
 /* resolve_cache.c: what controller_on_change() says of a function, a package or a binding. */
 void resolve_forget(struct controller *c, const char *account, const char *package,
                     const char *name, uint64_t old_revision, enum fn_change what);
+/* What is known of what the account called, and of its code, whoever called it: it is suspended, comes back, or leaves. */
+void resolve_forget_account(struct controller *c, const char *account);
 void resolve_fini(struct controller *c);
 
 /* final.c: fails a when its payload gives a parameter that the function's annotation `final` keeps. */

@@ -6,7 +6,7 @@
  *   a function in no package    its one entry: nobody else can call it
  *   a function in a package     every entry with its names, whoever calls, and every one whose code it is (called through a binding)
  *   a package or a binding      every entry with its names, and every one whose code is in it
- *   an account that leaves      every entry of its calls, when the last has ended; what it shared goes with its functions
+ *   an account, as it is        every entry of its calls, and every one whose code is its own; when it leaves, after the last of its calls
  *
  * An entry of the same kind of which no code is known yet is forgotten too. Containers of revisions that were derived from the changed one
  * (function.h) end with it.
@@ -313,12 +313,22 @@ void resolve_forget(struct controller *c, const char *account, const char *packa
         forget_entry(e);
 }
 
+/* Through whichever binding it is called; also when its code is not known yet. */
+static bool is_code_of(const struct resolve_entry *e, const char *account)
+{
+    const char *code = code_of(e);
+    size_t n = strlen(account);
+
+    return code == NULL || (strncmp(code, account, n) == 0 && code[n] == '/');
+}
+
 void resolve_forget_account(struct controller *c, const char *account)
 {
     NR_LIST_EACH(&c->lru, l) {
         struct resolve_entry *e = nr_container_of(l, struct resolve_entry, lru);
 
-        if (nr_str_eqz(e->names.caller, account))
+        if (nr_str_eqz(e->names.caller, account) || nr_str_eqz(e->names.space, account) ||
+            is_code_of(e, account))
             forget_entry(e);
     }
 }

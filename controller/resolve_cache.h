@@ -67,8 +67,6 @@ struct resolve_cell *resolve_cell_make(struct resolve_entry *e, struct nr_str al
                                        int64_t number);
 /* Nothing is known of it, and it is gone when it is not LATEST's. */
 void resolve_cell_drop(struct resolve_cell *cell);
-/* What is known of what the account called, whoever's code it is: the account leaves. */
-void resolve_forget_account(struct controller *c, const char *account);
 /* Frees q and what is in it. NULL is fine. */
 void resolve_question_free(struct resolve_question *q);
 

@@ -299,8 +299,16 @@ static uint64_t next_revision(void *arg)
     return fnmanager_next_revision(arg);
 }
 
+/* What others know of its shared code goes: they ask anew, and are told what it is now. */
+static void tell(struct fnmanager *m, struct fn_call *call)
+{
+    nr_auto_free char *account = nr_strndup(call->name.p, call->name.n);
+
+    handler_changed(m, account, "", "", 0, FN_ACCOUNT_CHANGED);
+}
+
 /* Tells the loops that no version of the account runs any more. All become new, for a revision that was told to be over is never warm again. */
-static uint64_t drain(struct fnmanager *m, struct fn_call *call)
+static void drain(struct fnmanager *m, struct fn_call *call)
 {
     nr_auto_free char *account = nr_strndup(call->name.p, call->name.n);
     const struct grants_put renew = {
@@ -316,19 +324,26 @@ static uint64_t drain(struct fnmanager *m, struct fn_call *call)
         handler_changed(m, account, list[i].package, list[i].name, list[i].old_revision,
                         FN_REPLACED);
     grants_changed_free(list, n);
-    return n > 0 ? HANDLER_MANY : 0;
 }
 
 int account_suspend(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
     int r = change(m, call, "account-suspend", edit_suspend, true);
 
-    *ret_old = r == 0 ? drain(m, call) : 0;
+    *ret_old = r == 0 ? HANDLER_MANY : 0;
+    if (r == 0) {
+        tell(m, call);
+        drain(m, call);
+    }
     return r;
 }
 
 int account_resume(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
-    *ret_old = 0;
-    return change(m, call, "account-resume", edit_resume, true);
+    int r = change(m, call, "account-resume", edit_resume, true);
+
+    *ret_old = r == 0 ? HANDLER_MANY : 0;
+    if (r == 0)
+        tell(m, call);
+    return r;
 }

@@ -775,6 +775,40 @@ static int64_t containers_of(struct rig *r)
     return (int64_t)r->invoker->container_count;
 }
 
+/* Whoever was to tell that it is over may have forgotten of it: what was derived ends with what is stored, before and after. */
+static void what_was_derived_ends_with_the_stored_one(void **state)
+{
+    enum { STORED = 1 << 20 };
+    struct rig *r = *state;
+    struct function *derived = rig_function(r, "derived", "blackbox", "once", native_echo);
+    struct function *other = rig_function(r, "other", "blackbox", "once", native_echo);
+    struct rig_call c;
+
+    derived->stored = STORED;
+    other->stored = STORED + 1;
+    rig_run(r, &c, derived, "{}");
+    rig_free(&c);
+    rig_run(r, &c, other, "{}");
+    rig_free(&c);
+    assert_int_equal(containers_of(r), 2);
+    invoker_forget(r->invoker, STORED);
+    for (int i = 0; i < 1200 && containers_of(r) > 1; i++)
+        rig_pass(r, 25);
+    assert_int_equal(containers_of(r), 1);
+    rig_run(r, &c, derived, "{}"); /* with a snapshot of before */
+    expect(&c, OUTCOME_SUCCESS, "{}");
+    rig_free(&c);
+    for (int i = 0; i < 1200 && containers_of(r) > 1; i++)
+        rig_pass(r, 25);
+    assert_int_equal(rig_status(r, "containers_by_state", "idle"), 1);
+    invoker_forget(r->invoker, other->revision);
+    for (int i = 0; i < 1200 && pools_of(r) > 0; i++)
+        rig_pass(r, 25);
+    assert_int_equal(pools_of(r), 0);
+    function_unref(derived);
+    function_unref(other);
+}
+
 /* The first container serves all calls of a burst; those that come up after it are of a revision that is gone by then. */
 static void an_update_in_the_middle_of_a_burst(void **state)
 {
@@ -1157,6 +1191,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(updates_and_wishes, setup, teardown),
         cmocka_unit_test_setup_teardown(a_large_wish_and_none, setup, teardown),
         cmocka_unit_test_setup_teardown(a_late_call_of_an_old_revision, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_derived_ends_with_the_stored_one, setup, teardown),
         cmocka_unit_test_setup_teardown(an_update_in_the_middle_of_a_burst, setup_closed, teardown),
         cmocka_unit_test_setup_teardown(no_more_instances_than_allowed, setup, teardown),
         cmocka_unit_test_setup_teardown(claims, setup, teardown),

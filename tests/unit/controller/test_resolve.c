@@ -354,6 +354,10 @@ static void what_came_through_a_binding_goes_with_each_part_of_the_way(void **st
         {"other", "tools", "hello", 7, FN_KEPT, 1},     /* an alias, an update window */
         {"other", "tools", "", 0, FN_PACKAGE_CHANGED, 1},
         {"guest", "bound", "", 0, FN_PACKAGE_CHANGED, 1},
+        {"other", "", "", 0, FN_ACCOUNT_CHANGED, 1}, /* whose code it is */
+        {"guest", "", "", 0, FN_ACCOUNT_CHANGED, 1}, /* who calls it */
+        {"othe", "", "", 0, FN_ACCOUNT_CHANGED, 0},
+        {"tools", "", "", 0, FN_ACCOUNT_CHANGED, 0},
         {"other", "tools", "hi", 7, FN_REPLACED, 0},
         {"other", "toolsets", "hello", 7, FN_REPLACED, 0},
         {"other", "", "hello", 7, FN_REPLACED, 0},
@@ -369,6 +373,24 @@ static void what_came_through_a_binding_goes_with_each_part_of_the_way(void **st
         controller_on_change(f->controller, rows[i].account, rows[i].package, rows[i].name,
                              rows[i].revision, rows[i].what);
         assert_int_equal(calls_of(f, NULL, "bound"), rows[i].asked);
+    }
+}
+
+/* Who gets the name of an account asks for everything anew. */
+static void what_an_account_called_leaves_with_it(void **state)
+{
+    struct fakes *f = *state;
+
+    f->code = "other/tools";
+    f->derived = 70;
+    assert_int_equal(calls_of(f, NULL, "bound"), 1);
+    for (int i = 0; i < 2; i++) {
+        int gone = 0;
+
+        controller_forget_account(f->controller, i ? "guest" : "guests", fakes_on_idle, &gone);
+        fakes_until(f, &gone, 1);
+        assert_int_equal(f->controller->cells, i ? 0 : 1);
+        assert_int_equal(calls_of(f, NULL, "bound"), i);
     }
 }
 
@@ -490,6 +512,7 @@ int main(void)
         CASE(cancel_ends_the_calls_of_that_revision),
         CASE(a_namespace_is_part_of_the_name),
         CASE(what_came_through_a_binding_goes_with_each_part_of_the_way),
+        CASE(what_an_account_called_leaves_with_it),
         CASE(containers_of_derived_revisions_end_with_what_they_came_from),
         CASE(a_change_behind_a_binding_while_it_is_looked_up_wins),
         CASE(a_function_is_found_as_a_call_would),
