@@ -1,5 +1,6 @@
 """Sequences as they run: what goes from one component to the next, what their records tell, how they end early, across accounts and through
 bindings, and what a crash leaves of them."""
+import concurrent.futures
 import os
 import signal
 
@@ -8,6 +9,7 @@ from conftest import within
 
 NS = "/api/v1/namespaces"
 MISSING = "Sequence component does not exist."
+RETIRED = "The call was ended: the function was retired, and its running calls with it."
 
 # Adds its own letter, which is a bound parameter, to `path`; and does as it is told.
 STEP = """
@@ -149,6 +151,54 @@ def test_nested(put, platform, call):
     assert record["duration"] == sum(platform.record(i)["duration"] for i in record["logs"])
     failed = platform.record(call("sq-outer", {"fail": "c"}).activation)
     assert failed["response"]["result"] == {"error": "as asked"} and len(failed["logs"]) == 2
+
+
+def test_what_a_sequence_inside_answers_waits_for_a_slow_start(put, platform, call):
+    """The sequence inside has ended, and its row is on disk, long before the new function after it is ready to read its result."""
+    put("actions/sq-inner", sequence("/_/sq-a", "/_/sq-all"))
+    for large in ("A" * 300, "B" * 700000):
+        put("actions/sq-late", {"exec": {"kind": "python:3", "code": f"# {len(large)}\n" + TAKES_ALL}, "limits": {"memory": 128}})
+        put("actions/sq-waits", sequence("/_/sq-inner", "/_/sq-late"))
+        reply = call("sq-waits", {"large": large}, query="blocking=true&result=true")
+        assert reply.status == 200, reply
+        assert reply.json == {"got": {"got": {"large": large, "path": "a"}}}
+
+
+def test_large_results_for_the_web(put, platform, steps):
+    """A work thread writes the page while the rows of the call and of its step go to the disk."""
+    put("actions/sq-page", {"exec": {"kind": "python:3", "code": "def main(args):\n    return {'body': 'A' * 700000}\n"},
+                            "limits": {"memory": 128}})
+    put("actions/sq-web", sequence("/_/sq-page", annotations=[{"key": "web-export", "value": True}]))
+
+    def page(_):
+        return platform.request("GET", "/api/v1/web/guest/default/sq-web.text", auth=None)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for reply in pool.map(page, range(24)):
+            assert reply.status == 200 and reply.body == b"A" * 700000, (reply.status, reply.body[:100])
+
+
+@pytest.mark.parametrize("which", ["outer", "inner", "slow"])
+def test_retired_while_it_runs(put, platform, call, which):
+    """Whatever of it is retired with its running calls, the caller is told the same."""
+    slow, inner, outer = (f"sq-{which}-{part}" for part in ("slow", "inner", "outer"))
+    put(f"actions/{slow}", step("s"))
+    put(f"actions/{inner}", sequence("/_/sq-a", f"/_/{slow}"))
+    put(f"actions/{outer}", sequence(f"/_/{inner}", "/_/sq-b"))
+
+    def runs():
+        containers = platform.request("GET", "/narae/v1/invokers", auth=platform.admin_auth).json["containers"]
+        return sum(c.get("calls", 0) for c in containers if c.get("function", "").endswith("/" + slow))
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        running = pool.submit(call, outer, {"wait": "s", "seconds": 50})
+        within(60, "the slow step runs", runs)
+        reply = platform.request("POST", f"/narae/v1/functions/sq-{which}-{which}/retire", {"running": "cancel"})
+        assert reply.status == 200, reply
+        cut = running.result()
+    assert cut.status == 502, cut
+    record = platform.record(cut.activation)
+    assert record["response"]["status"] == "application error"
+    assert record["response"]["result"] == cut.json["response"]["result"] == {"error": RETIRED}
+    assert len(record["logs"]) == 1
 
 
 def test_a_component_that_is_gone(put, platform, call):
