@@ -13,7 +13,7 @@
 /* ---- steps ------------------------------------------------------------------------------------------------------ */
 
 /* What m says of a step that ended, in its log and its sums. */
-static void note_step(struct composition *m, const struct activation *step)
+static void note_step(struct composition *m, struct activation *step)
 {
     struct activation *a = m->a;
     int64_t memory_mb = step->composition ? step->composition->memory_mb : step->fn->memory_mb;
@@ -23,6 +23,8 @@ static void note_step(struct composition *m, const struct activation *step)
     a->steps_us += (uint64_t)record_duration_ms(step) * 1000;
     if (memory_mb > m->memory_mb)
         m->memory_mb = memory_mb;
+    if (step->start_wall_ms < a->start_wall_ms) /* by a rounded duration */
+        step->start_wall_ms = a->start_wall_ms;
 }
 
 /* The call goes back into its queue, or stays there while the platform stops. */
