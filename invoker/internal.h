@@ -26,6 +26,7 @@
 #include "invoker/engine.h"
 #include "invoker/frame_reader.h"
 #include "invoker/network.h"
+#include "invoker/pool_queue.h"
 #include "invoker/probe.h"
 #include "invoker/value.h"
 #include "ports/invoker.h"
@@ -307,7 +308,7 @@ struct pool {
     struct invoker *v;
     struct function *fn; /* shared */
     struct past *past;
-    struct nr_link waiting; /* activations, by `queue` */
+    struct pool_queue waiting;
     struct nr_link free;    /* slots; most recently used first */
     struct nr_link containers;
     struct nr_link hungry; /* in v->hungry while a start waits for memory or for better times */

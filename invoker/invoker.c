@@ -318,7 +318,7 @@ static struct activation *any_call(struct invoker *v)
         struct pool *p = nr_container_of(n, struct pool, node);
 
         if (p->waiting_count > 0)
-            return nr_container_of(p->waiting.next, struct activation, queue);
+            return pool_queue_any(&p->waiting);
     }
     NR_LIST_EACH(&v->containers, l) {
         struct container *ct = nr_container_of(l, struct container, in_all);

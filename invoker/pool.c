@@ -1,7 +1,7 @@
 /* Who gets which slot.
  *
  *   borrow   the slot that was used last and is free; else the call waits in its function's queue
- *   feed     whatever slot becomes free first goes to the call that waits longest; a start is made only while fewer slots are coming
+ *   feed     whatever slot becomes free first goes to the call that is next (pool_queue.c); a start is made only while fewer slots are coming
  *            than calls wait, so each waiting call causes at most one (pool_start.c)
  *   return   a container without a call is idle: it lives for its keep-alive time, unless evicted (evict.c), and is frozen meanwhile
  *            (freeze.c)
@@ -72,7 +72,7 @@ int pool_borrow(struct invoker *v, struct activation *a)
         return 0;
     }
     a->borrowed_us = nr_mono_us();
-    nr_list_add(&p->waiting, &a->queue);
+    pool_queue_add(&p->waiting, a);
     p->waiting_count++;
     pool_feed(p);
     return 1;
@@ -137,7 +137,7 @@ void pool_return(struct slot *s, enum end_reason why)
 void pool_serve(struct pool *p)
 {
     while (p->waiting_count > 0 && !nr_list_empty(&p->free)) {
-        struct activation *a = nr_container_of(nr_list_pop(&p->waiting), struct activation, queue);
+        struct activation *a = pool_queue_pop(&p->waiting);
 
         p->waiting_count--;
         take(nr_container_of(p->free.next, struct slot, free), a);

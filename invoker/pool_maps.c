@@ -109,7 +109,7 @@ struct pool *pool_of(struct invoker *v, struct function *f)
     p->past = pool_past_of(v, f->account, f->package, f->name);
     p->past->pools++;
     p->stale = was_forgotten(v, f->revision) || (!f->trial && was_forgotten(v, f->stored));
-    nr_list_init(&p->waiting);
+    pool_queue_init(&p->waiting);
     nr_list_init(&p->free);
     nr_list_init(&p->containers);
     p->node.key = key_of(&p->revision);

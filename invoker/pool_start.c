@@ -50,9 +50,8 @@ static struct queue_view view(const struct pool *p)
         q.returning += returning(ct, now_us);
         q.starting += !ct->retired && ct->state == CT_STARTING;
     }
-    if (!nr_list_empty(&p->waiting))
-        q.oldest_us = span_us(
-            nr_container_of(p->waiting.next, struct activation, queue)->borrowed_us, now_us);
+    if (p->waiting_count > 0)
+        q.oldest_us = span_us(pool_queue_since_us(&p->waiting), now_us);
     return q;
 }
 
@@ -197,15 +196,13 @@ void pool_start_wished(struct invoker *v)
 
 /* ---- a container that did not come up ----------------------------------------------------------------------- */
 
-/* The call that waits longest is told that there is no container for it. */
+/* The call that is next is told that there is no container for it. */
 static void fail_first(struct pool *p, enum outcome_status status, const char *text)
 {
-    struct nr_link *l = nr_list_pop(&p->waiting);
+    struct activation *a = pool_queue_pop(&p->waiting);
 
-    if (l == NULL)
+    if (a == NULL)
         return;
-    struct activation *a = nr_container_of(l, struct activation, queue);
-
     p->waiting_count--;
     outcome_refuse(&a->outcome, status, text);
     invoker_tick(a);
@@ -219,8 +216,7 @@ static bool has_no_gpu_driver(const struct container *ct)
 
 static void fail_for_gpu(struct pool *p)
 {
-    struct nr_link *l = nr_list_pop(&p->waiting);
-    struct activation *a = l ? nr_container_of(l, struct activation, queue) : NULL;
+    struct activation *a = pool_queue_pop(&p->waiting);
 
     if (a == NULL)
         return;

@@ -396,6 +396,17 @@ def test_an_end_under_fires(start_platform, end):
     assert own.metric("narae_accepted_drift") == 0
 
 
+def test_who_waits_is_served_before_what_was_fired(own):
+    own.put("one-by-one", SLEEP, limits={"instances": 1, "concurrency": 1})
+    assert own.invoke("one-by-one").status == 200
+    trigger(own, "bulk", {f"bulk-{n}": "/_/one-by-one" for n in range(10)})
+    started = [line["activationId"] for _ in range(3) for line in fired(own, "bulk", {"s": 0.2})[1].values()]
+    assert own.invoke("one-by-one", {"s": 0}).status == 200
+    assert own.metric("narae_accepted_queued") > 15  # of 30
+    for activation in started:
+        assert own.record(activation, 120)["response"]["success"]  # and they go on
+
+
 def memory_mb(platform):
     return int(open(f"/proc/{platform.process.pid}/statm").read().split()[1]) * 4096 >> 20
 
