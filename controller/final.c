@@ -1,7 +1,8 @@
 /* Annotation `final`: who calls the function must not give what its owner has bound. Held against the payload before the call is taken; the
  * payload is known to be good JSON, and is read in place.
  *
- * Steps of sequences and compositions get what the step before gave, which is no caller's word.
+ * Steps of sequences and compositions get what the step before gave, which is no caller's word: what it gives under such a name is left out when the
+ * function gets it.
  */
 #include "controller/internal.h"
 
