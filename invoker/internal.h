@@ -309,7 +309,7 @@ struct pool {
     struct function *fn; /* shared */
     struct past *past;
     struct pool_queue waiting;
-    struct nr_link free;    /* slots; most recently used first */
+    struct nr_link free; /* slots; most recently used first */
     struct nr_link containers;
     struct nr_link hungry; /* in v->hungry while a start waits for memory or for better times */
     unsigned waiting_count, container_count;

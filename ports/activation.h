@@ -141,8 +141,8 @@ struct activation {
     struct fire *fire; /* of a trigger, and of the calls that it starts until they are on disk */
     struct activation *
         input_of; /* shared: in whose arena the input is; NULL: in its own, or lent as told above */
-    int64_t backlog_bytes;              /* of its input, while it is accepted work */
-    bool backlog_row;                   /* its row is on the way to the queue */
+    int64_t backlog_bytes;           /* of its input, while it is accepted work */
+    bool backlog_row;                /* its row is on the way to the queue */
     struct nr_deadline wait;         /* blocking wait */
     struct nr_link in_account;       /* controller's list of live ones */
     struct nr_db_job row;            /* accept or claim under way */
