@@ -26,15 +26,15 @@ static bool is_fire(const json_t *row)
     return json_object_get(row, "start") && json_object_get(row, "end") == NULL;
 }
 
-/* How it started. Records of earlier releases tell only whether code was loaded. */
+/* How it started; a sequence is given no container. Records of earlier releases tell only whether code was loaded. */
 static void write_start(const json_t *row, struct nr_buf *out)
 {
     const char *told = json_string_value(cli_annotation(row, "narae.start"));
 
-    nr_buf_adds(out, told                              ? strcmp(told, "none") == 0 ? "-" : told
-                     : is_fire(row)                    ? "-"
-                     : cli_annotation(row, "initTime") ? "cold"
-                                                       : "warm");
+    nr_buf_adds(out, told ? strcmp(told, "none") == 0 ? "-" : told
+                     : is_fire(row) || cli_annotation(row, "topmost") ? "-"
+                     : cli_annotation(row, "initTime")                ? "cold"
+                                                                      : "warm");
 }
 
 static void write_kind(const json_t *row, struct nr_buf *out)

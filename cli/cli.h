@@ -151,6 +151,8 @@ struct cli {
     const char *text[OPT_COUNT];
     int64_t number[OPT_COUNT];
     double real[OPT_COUNT];
+    char *
+        space; /* namespace of the function that is called or looked at, encoded, made; NULL: the key's own */
     json_t *parameters, *annotations; /* objects, made; NULL: none */
     json_t *secrets;                  /* object of texts, made; NULL: none */
     json_t *payloads;                 /* made: [{"weight","value"}]; NULL: none */
@@ -162,6 +164,14 @@ static inline bool cli_json(const struct cli *c)
 {
     return c->form == FORM_JSON;
 }
+
+/* ---- names.c ------------------------------------------------------------------------------------------------------------- */
+
+/* Takes the namespaces off the names of functions in the words and in --name; another one's goes to c->space for the verbs that may use it, else
+ * it is said why not. Asks the platform only when a namespace is named. 0, or the exit status. */
+int cli_take_names(struct cli *c);
+/* "_", or the namespace of c->space. */
+const char *cli_space(const struct cli *c);
 
 /* ---- client.c: address and key; one call and its answer ----------------------------------------------------------------- */
 

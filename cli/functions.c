@@ -38,7 +38,7 @@ static int action_path(const struct cli *c, const char *query, char *out, size_t
 
     if (!cli_path_name(c->argv[0], name, sizeof(name)))
         return cli_fail("the name %s is too long", c->argv[0]);
-    (void)snprintf(out, n, "/api/v1/namespaces/_/actions/%s%s", name, query);
+    (void)snprintf(out, n, "/api/v1/namespaces/%s/actions/%s%s", cli_space(c), name, query);
     return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "cli/verbs.h"
 
 #define POLL_MS 250
+#define SPACE_MAX_BYTES 800
 
 static char *call_path(const struct cli *c)
 {
@@ -16,14 +17,14 @@ static char *call_path(const struct cli *c)
         const char *name;
     } targets[] = {{OPT_VERSION, "version"}, {OPT_ALIAS, "alias"}};
     char name[3072];
-    size_t n = sizeof(name) + 256;
+    size_t n = sizeof(name) + SPACE_MAX_BYTES + 256;
     char *path = NULL;
 
     if (!cli_path_name(c->argv[0], name, sizeof(name)))
         return NULL;
     path = nr_alloc(n);
-    int at = snprintf(path, n, "/api/v1/namespaces/_/actions/%s?blocking=%s", name,
-                      c->text[OPT_ASYNC] ? "false" : "true");
+    int at = snprintf(path, n, "/api/v1/namespaces/%.*s/actions/%s?blocking=%s", SPACE_MAX_BYTES,
+                      cli_space(c), name, c->text[OPT_ASYNC] ? "false" : "true");
     for (size_t i = 0; i < nr_countof(targets); i++)
         if (c->text[targets[i].option]) {
             nr_auto_free char *value = cli_path("%s", c->text[targets[i].option]);

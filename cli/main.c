@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "cli/verbs.h"
 #include "common/base/clock.h"
 
 #ifndef NARAE_VERSION
@@ -77,6 +78,8 @@ static int run(struct cli *c, int words, char **word)
         return words ? explain_words(words, word) : (cli_help_all(stderr, &c->term), CLI_NOT_DONE);
     c->argc = words - at;
     c->argv = word + at;
+    if (c->as_wsk && c->verb->run == verb_deploy && strcmp(word[1], "create") == 0)
+        c->text[OPT_NO_OVERWRITE] = ""; /* as wsk's does not overwrite */
     if (c->argc < c->verb->words_min || c->argc > c->verb->words_max)
         return cli_fail("narae %s %s\n  for example: %s", c->verb->name, c->verb->words,
                         c->verb->example);
@@ -87,7 +90,11 @@ static int run(struct cli *c, int words, char **word)
         return CLI_NOT_DONE;
     if (!c->verb->offline && cli_configure(c, &err) != 0)
         return cli_fail("%s", err.text);
-    int status = c->verb->run(c);
+    int status = c->verb->offline ? 0 : cli_take_names(c);
+
+    if (status != 0)
+        return status;
+    status = c->verb->run(c);
     if (status == CLI_NOT_DONE && c->status == 404 && c->verb->word[0] == WORD_FUNCTION && c->argc)
         cli_suggest_function(c);
     return status;
@@ -119,6 +126,7 @@ int main(int argc, char **argv)
     json_decref(c.payloads);
     free(c.api_host);
     free(c.auth);
+    free(c.space);
     if (fflush(stdout) != 0 && status == CLI_DONE)
         status = cli_fail("the output cannot be written");
     return status;

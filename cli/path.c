@@ -6,19 +6,10 @@
 
 #define PATH_MAX_BYTES (1 << 20)
 
-/* "/guest/pkg/name": the namespace is the key's own. */
-static const char *without_namespace(const char *name)
-{
-    const char *slash = name[0] == '/' ? strchr(name + 1, '/') : NULL;
-
-    return slash ? slash + 1 : name[0] == '/' ? name + 1 : name;
-}
-
 bool cli_path_name(const char *name, char *out, size_t n)
 {
     size_t at = 0;
 
-    name = without_namespace(name);
     if (3 * strlen(name) + 1 > n)
         return false;
     for (const char *part = name; part; part = strchr(part, '/') ? strchr(part, '/') + 1 : NULL) {
@@ -66,9 +57,8 @@ char *cli_function_path(const struct cli *c, const char *tail)
 {
     const char *version = c->text[OPT_VERSION];
     nr_auto_free char *base =
-        version
-            ? cli_path("/narae/v1/functions/%s/versions/%s", without_namespace(c->argv[0]), version)
-            : cli_path("/narae/v1/functions/%s", without_namespace(c->argv[0]));
+        version ? cli_path("/narae/v1/functions/%s/versions/%s", c->argv[0], version)
+                : cli_path("/narae/v1/functions/%s", c->argv[0]);
     size_t n = strlen(base) + strlen(tail) + 1;
     char *path = nr_alloc(n);
 

@@ -15,22 +15,35 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 
-enum { PATH_BYTES = 128, WORDS_MAX_BYTES = 200 };
+enum { PATH_BYTES = 512, WORDS_MAX_BYTES = 200 };
 
 struct streams {
     int in, out, errors;
 };
+
+static bool is_program(struct nr_str folder, const char *name, char path[PATH_BYTES])
+{
+    if (folder.n == 0 || folder.p[0] != '/')
+        return false;
+    int n = snprintf(path, PATH_BYTES, "%.*s/%s", (int)folder.n, folder.p, name);
+
+    return n < PATH_BYTES && access(path, X_OK) == 0;
+}
 
 static bool find_program(const char *name, char path[PATH_BYTES])
 {
     static const char *const folders[] = {"/usr/sbin", "/sbin",           "/usr/bin",
                                           "/bin",      "/usr/local/sbin", "/usr/local/bin"};
 
-    for (size_t i = 0; i < nr_countof(folders); i++) {
-        (void)snprintf(path, PATH_BYTES, "%s/%s", folders[i], name);
-        if (access(path, X_OK) == 0)
+    const char *more = getenv("PATH");
+    struct nr_str rest = nr_str_of(more ? more : ""), folder;
+
+    for (size_t i = 0; i < nr_countof(folders); i++)
+        if (is_program(nr_str_of(folders[i]), name, path))
             return true;
-    }
+    while (nr_str_split(&rest, ':', &folder))
+        if (is_program(folder, name, path))
+            return true;
     return false;
 }
 

@@ -11,7 +11,7 @@
 /* A run. Texts are lent during the call. */
 struct nr_program {
     const char *const *
-        argv; /* argv[0]: its name, looked for in the folders of the system, never by PATH; ends with NULL */
+        argv; /* argv[0]: its name, looked for in the folders of the system, then in those of our PATH; ends with NULL */
     struct nr_str input; /* what it reads on stdin */
     struct nr_buf
         *out; /* its stdout goes behind this, whole, or the run fails; NULL: nobody reads it */

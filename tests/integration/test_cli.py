@@ -272,6 +272,31 @@ def test_what_is_not_there(narae):
     assert "32 hex digits" in narae("logs", "latest", status=1).stderr
 
 
+def test_names_with_a_namespace(narae, hello):
+    """One's own is one's own however it is written; nothing is done to a function of one's own that is called like another one's."""
+    assert json.loads(narae("invoke", f"/guest/{hello}", "-p", "name", "Ada").stdout) == {"greeting": "Hello, Ada!"}
+    assert json.loads(narae("invoke", f"/_/{hello}", "-p", "name", "Bo").stdout) == {"greeting": "Hello, Bo!"}
+    for words in (["delete", f"/nobody/{hello}", "--yes"], ["retire", f"/nobody/{hello}", "--yes"], ["versions", f"/nobody/{hello}"],
+                  ["block", f"/nobody/{hello}"], ["logs", "-n", "1", f"/nobody/{hello}"]):
+        assert f"/nobody/{hello} is in the namespace nobody, and the key is of guest" in narae(*words, status=1).stderr, words
+    for verb in ("invoke", "get"):
+        assert "(HTTP 403)" in narae(verb, f"/nobody/{hello}", status=1).stderr
+    for name in ("a/b/c", "/guest", "/guest/", "//a", "/guest/a/b/c"):
+        assert "a function is named NAME, PACKAGE/NAME or /NAMESPACE/PACKAGE/NAME" in narae("invoke", name, status=1).stderr, name
+    assert narae("get", hello).stdout
+
+
+def test_what_others_share_is_called(narae):
+    assert json.loads(narae("invoke", "/whisk.system/utils/echo", "-p", "a", "1").stdout) == {"a": 1}
+    assert json.loads(narae("get", "/whisk.system/utils/echo").stdout)["namespace"] == "whisk.system/utils"
+
+
+def test_create_as_wsk_has_it_does_not_overwrite(narae, hello, tmp_path):
+    refused = narae("action", "create", hello, tmp_path / "hello.py", status=1)
+    assert "(HTTP 409)" in refused.stderr and "action update" in refused.stderr
+    assert "0.0.2" in narae("action", "update", hello, tmp_path / "hello.py").stdout
+
+
 def test_delete(narae, hello):
     assert narae("delete", hello, "--yes").stdout == f"deleted {hello}\n"
     assert "(HTTP 404)" in narae("get", hello, status=1).stderr
