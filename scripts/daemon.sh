@@ -1,5 +1,6 @@
 # Starting a naraed, calling it and stopping it again, for the scripts that own one. Sourced after
-# lib.sh, by a script that has set: listen, url, data, run (folders), log, work (a private folder).
+# lib.sh, by a script that has set: listen, url, data, run (folders), run_option (of naraed; may be empty), log,
+# work (a private folder).
 # shellcheck shell=bash disable=SC2154
 
 daemon=
@@ -48,8 +49,8 @@ start_naraed() {
     must_be_free
     local sudo=()
     [ "$(id -u)" -eq 0 ] || sudo=(sudo --)
-    ${sudo[@]+"${sudo[@]}"} setsid build/naraed "--listen=$listen" "--data=$data" "--run=$run" \
-        "--docker=$NARAE_DOCKER" > "$log" 2>&1 < /dev/null &
+    ${sudo[@]+"${sudo[@]}"} setsid build/naraed "--listen=$listen" "--data=$data" \
+        ${run_option:+"$run_option"} "--docker=$NARAE_DOCKER" > "$log" 2>&1 < /dev/null &
     daemon=$!
     local tries=300
     while [ "$tries" -gt 0 ]; do
