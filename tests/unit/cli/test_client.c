@@ -99,9 +99,10 @@ static void names_in_paths(void **state)
 {
     static const struct {
         const char *name, *path;
-    } names[] = {{"hello", "hello"},     {"pkg/hello", "pkg/hello"},
-                 {"/_/hello", "hello"},  {"/guest/pkg/hello", "pkg/hello"},
-                 {"a b@c", "a%20b%40c"}, {"50%", "50%25"},
+    } names[] = {{"hello", "hello"},
+                 {"pkg/hello", "pkg/hello"},
+                 {"a b@c", "a%20b%40c"},
+                 {"50%", "50%25"},
                  {"\303\251", "%C3%A9"}};
     char out[64], small[16];
 

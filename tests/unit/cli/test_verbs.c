@@ -183,11 +183,18 @@ static void names_become_parts_of_paths(void **state)
 {
     nr_auto_free char *path = cli_path("/a/%s/%d?b=%s", "pkg/f n", (int64_t)7, "\303\251&c");
     char name[] = "/_/pkg/f";
-    char *argv[] = {name};
+    char *argv[] = {name}, verb[] = "block", *words[] = {verb};
+    int at = 0;
+    bool as_wsk = false;
     struct cli c = {.argc = 1, .argv = argv, .text = {[OPT_VERSION] = "3/.."}};
-    nr_auto_free char *function = cli_function_path(&c, "/block");
 
     (void)state;
+    c.verb = cli_verb_find(1, words, &at, &as_wsk);
+    assert_int_equal(cli_take_names(&c), 0);
+    assert_string_equal(c.argv[0], "pkg/f");
+    assert_string_equal(cli_space(&c), "_");
+    nr_auto_free char *function = cli_function_path(&c, "/block");
+
     assert_string_equal(path, "/a/pkg%2Ff%20n/7?b=%C3%A9%26c");
     assert_string_equal(function, "/narae/v1/functions/pkg%2Ff/versions/3%2F../block");
 }
