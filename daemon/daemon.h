@@ -48,6 +48,8 @@ int place_name_installation(struct daemon *d, struct nr_err *err);
 int place_find_run(struct daemon *d, struct nr_err *err);
 /* Removes that folder when it is the one that naraed names itself and nothing in it is for the next start. */
 void place_leave_run(const struct daemon *d);
+/* A start has failed: removes the folder when it named it itself and nothing is in it. */
+void place_drop_run(const struct daemon *d);
 int place_find_agent(struct daemon *d, struct nr_err *err);
 /* Cores and memory; before any part is opened. */
 void place_size_node(struct daemon *d);

@@ -229,6 +229,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < nr_countof(opens); i++) {
         if (opens[i](&d, &err) != 0) {
             fprintf(stderr, "naraed: %s\n", err.text[0] ? err.text : nr_err_text(err.code));
+            place_drop_run(&d);
             return 1;
         }
     }

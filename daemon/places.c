@@ -72,6 +72,12 @@ void place_leave_run(const struct daemon *d)
         (void)nr_dir_remove(d->run, NULL);
 }
 
+void place_drop_run(const struct daemon *d)
+{
+    if (d->options.run == NULL && d->run[0])
+        (void)rmdir(d->run);
+}
+
 int place_find_agent(struct daemon *d, struct nr_err *err)
 {
     if (d->options.agent) {

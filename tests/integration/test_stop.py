@@ -54,6 +54,15 @@ def test_a_start_whose_port_is_taken_makes_nothing(tmp_path):
     assert rules_of(own) == []
 
 
+def test_a_start_that_fails_leaves_no_folder(tmp_path):
+    data = tmp_path / "data"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = subprocess.run([BUILD / "naraed", f"--listen=127.0.0.1:{taken.getsockname()[1]}", f"--data={data}"],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60 * SLOW, check=False)
+    assert done.returncode == 1 and "address already in use" in done.stderr
+    assert not pathlib.Path(f"/run/narae/{data.stat().st_ino & 0xffffffff:08x}").exists()
+
+
 def test_the_folder_that_nobody_named_goes_with_the_process(tmp_path):
     data, log = tmp_path / "data", tmp_path / "log"
     with log.open("wb") as out:
