@@ -172,10 +172,11 @@ static int begin_function(struct reader *r, long long number, struct nr_str text
 {
     end_function(r);
     r->number = number;
-    if (imported_parse(text, r->m->config.kinds, &r->limits, &r->now, &r->why) < 0 &&
-        r->now.f.name == NULL)
-        return refuse_archive(r, r->why.text);
-    return 0;
+    if (imported_parse(text, r->m->config.kinds, &r->limits, &r->now, &r->why) == 0 ||
+        r->now.f.name != NULL)
+        return 0;
+    imported_fini(&r->now);
+    return refuse_archive(r, r->why.text);
 }
 
 /* A file of code of the function that is being read. */
