@@ -25,7 +25,6 @@
 
 /* Several threads may change one action at the same time; each conflict is somebody else's success. */
 #define MERGE_TRIES 100
-#define LIST_MAX 200
 
 /* May a function of this name be written here? Not through a binding. */
 static int check_place(struct fnmanager *m, struct fn_call *call)
@@ -370,16 +369,10 @@ int action_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
     struct place place;
     int r = place_find(m, place_names_of(call), &place, &call->err);
-    struct fn_list q = {
-        .key = place.key,
-        .limit = call->limit > 0 ? call->limit : LIST_MAX,
-        .skip = call->skip,
-        .count = call->count,
-        .out = &call->reply,
-    };
+    struct fn_list q = handler_list(call, ACTION_REPLY_MAX_BYTES);
 
     *ret_old = 0;
-    nr_buf_init(&call->reply, ACTION_REPLY_MAX_BYTES);
+    q.key = place.key;
     if (r == 0)
         r = metadata_list(m->db, &q);
     place_fini(&place);

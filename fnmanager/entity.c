@@ -1,22 +1,9 @@
 /* Exactly the fields that clients know, in compact JSON: validators of clients refuse others. */
 #include "fnmanager/entity.h"
 
+#include "fnmanager/entity_body.h"
 #include "fnmanager/lifecycle.h"
 #include "ports/fnmanager.h"
-
-static void write_namespace(struct nr_str account, struct nr_str package, struct nr_buf *out)
-{
-    char both[2 * ENTITY_NAME_MAX_BYTES + 2];
-    int n;
-
-    if (package.n == 0) {
-        nr_buf_json(out, account);
-        return;
-    }
-    n = snprintf(both, sizeof(both), "%.*s/%.*s", (int)account.n, account.p, (int)package.n,
-                 package.p);
-    nr_buf_json(out, (struct nr_str){both, (size_t)n});
-}
 
 void entity_write_limits(const struct fn_limits *l, struct nr_buf *out)
 {
@@ -49,7 +36,7 @@ static void write_annotations(const struct entity_item *i, struct nr_buf *out)
 static void write_common(const struct entity_item *i, struct nr_buf *out)
 {
     nr_buf_adds(out, "{\"namespace\":");
-    write_namespace(i->account, i->package, out);
+    entity_write_namespace(i->account, i->package, out);
     nr_buf_adds(out, ",\"name\":");
     nr_buf_json(out, i->name);
     nr_buf_adds(out, ",\"version\":");

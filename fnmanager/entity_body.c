@@ -289,7 +289,7 @@ bool entity_publish(const struct entity_body *b, bool old)
     return b->publish >= 0 ? b->publish != 0 : old;
 }
 
-static void write_namespace(struct nr_str account, struct nr_str package, struct nr_buf *out)
+void entity_write_namespace(struct nr_str account, struct nr_str package, struct nr_buf *out)
 {
     char both[2 * ENTITY_NAME_MAX_BYTES + 2];
     int n;
@@ -306,7 +306,7 @@ static void write_namespace(struct nr_str account, struct nr_str package, struct
 void entity_write_common(const struct entity_common *c, struct nr_buf *out)
 {
     nr_buf_adds(out, "{\"namespace\":");
-    write_namespace(c->account, c->package, out);
+    entity_write_namespace(c->account, c->package, out);
     nr_buf_adds(out, ",\"name\":");
     nr_buf_json(out, c->name);
     nr_buf_adds(out, ",\"version\":");

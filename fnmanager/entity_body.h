@@ -75,6 +75,8 @@ struct entity_common {
     struct nr_str annotations; /* JSON array text */
     int64_t updated_ms;
 };
+/* The JSON string "ns", or "ns/pkg" of what is in a package. */
+void entity_write_namespace(struct nr_str account, struct nr_str package, struct nr_buf *out);
 /* Adds {"namespace":..,"name":..,"version":..,"publish":..,"updated":..,"annotations":.. to out (lent); the object stays open. */
 void entity_write_common(const struct entity_common *c, struct nr_buf *out);
 

@@ -32,6 +32,8 @@
 #define HEAVY_BODY_BYTES 65536
 #define SWEEP_EVERY_MS 60000
 #define AUDIT_LINES_MAX 100000
+/* Rows of one list: what limit 0 means. */
+#define LIST_MAX 200
 
 static int op_resolve(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
@@ -240,11 +242,26 @@ int handler_refuse(struct fn_call *call, int r)
         {NR_ENOSPC, TEXT_NO_SPACE},
     };
 
+    if (call->reply.failed)
+        return nr_err_set(&call->err, NR_ETOOBIG,
+                          "The answer is larger than one may be: more than %zu bytes; ask for less "
+                          "at once (of a list: with 'limit').",
+                          call->reply.max_bytes);
     for (size_t i = 0; i < nr_countof(texts); i++) {
         if (texts[i].code == r)
             return nr_err_set(&call->err, r, "%s", texts[i].text);
     }
     return nr_err_set(&call->err, r, "%s", TEXT_INTERNAL);
+}
+
+struct fn_list handler_list(struct fn_call *call, size_t reply_max_bytes)
+{
+    nr_buf_init(&call->reply, reply_max_bytes);
+    return (struct fn_list){.key = handler_key(call),
+                            .limit = call->limit > 0 ? call->limit : LIST_MAX,
+                            .skip = call->skip,
+                            .count = call->count,
+                            .out = &call->reply};
 }
 
 int handler_key_is_good(struct fnmanager *m, struct fn_call *call)
@@ -301,7 +318,7 @@ static bool run_call(struct handler *h, struct fn_call *call, uint64_t *ret_old)
     if (r == HANDLER_LATER)
         return false;
     if (r == 0 && call->reply.failed)
-        r = nr_err_set(&call->err, NR_ENOMEM, "The answer is too long to be given at once.");
+        r = handler_refuse(call, NR_ETOOBIG);
     if (r < 0) {
         nr_err_set(&call->err, r, "%s", TEXT_INTERNAL);
         nr_buf_fini(&call->reply);

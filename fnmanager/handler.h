@@ -54,8 +54,10 @@ void handler_wait_for(struct handler *h, const struct fn_call *call);
 /* What a call names, and who makes it; lent as the call is. */
 struct fn_key handler_key(const struct fn_call *call);
 struct fn_actor handler_actor(const struct fn_call *call);
-/* The sentence for what the registry said into call->err; returns r. */
+/* The sentence for what the registry said into call->err; an answer that did not fit is NR_ETOOBIG. Returns the code. */
 int handler_refuse(struct fn_call *call, int r);
+/* The page of a list that a call asks for, of its own account, to be written to call->reply (begun here). */
+struct fn_list handler_list(struct fn_call *call, size_t reply_max_bytes);
 
 /* What an operation that changed many functions says as the old revision: it has told each by handler_changed(), and `done` comes after
  * them all. */

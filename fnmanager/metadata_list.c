@@ -33,7 +33,7 @@ static int total_of(sqlite3 *db, const struct fn_list *q, int64_t *ret)
 
 static int list_count(const struct fn_list *q, int64_t total)
 {
-    nr_buf_printf(q->out, "{\"actions\":%lld}", (long long)(total > q->skip ? total - q->skip : 0));
+    sql_write_count(q, "actions", total);
     return 0;
 }
 

@@ -65,9 +65,9 @@ static int write_count(sqlite3 *db, const struct list_job *j)
     nr_db_bind_text(s, 1, j->q->key.account);
     sqlite3_bind_int(s, 2, j->shared_only);
     if ((r = sqlite3_step(s)) == SQLITE_ROW)
-        n = sqlite3_column_int64(s, 0) - j->q->skip;
+        n = sqlite3_column_int64(s, 0);
     (void)sqlite3_reset(s);
-    nr_buf_printf(j->q->out, "{\"packages\":%lld}", (long long)(n > 0 ? n : 0));
+    sql_write_count(j->q, "packages", n);
     return r == SQLITE_ROW ? 0 : nr_db_err(r);
 }
 
@@ -163,19 +163,10 @@ int metadata_package_contents(struct nr_db *db, struct nr_str account, struct nr
 static int names_run(sqlite3 *db, struct nr_db_job *job)
 {
     const struct names_job *j = nr_container_of(job, struct names_job, job);
-    sqlite3_stmt *s = nr_db_prepare(db, "SELECT name FROM packages WHERE account = ?1 ORDER BY id");
-    int r;
 
-    if (s == NULL)
-        return nr_db_err(sqlite3_errcode(db));
-    nr_db_bind_text(s, 1, j->account);
-    while ((r = sqlite3_step(s)) == SQLITE_ROW) {
-        nr_auto_free char *name = sql_text(s, 0);
-
-        j->each(j->arg, name);
-    }
-    (void)sqlite3_reset(s);
-    return r == SQLITE_DONE ? 0 : nr_db_err(r);
+    return sql_names(db,
+                     nr_db_prepare(db, "SELECT name FROM packages WHERE account = ?1 ORDER BY id"),
+                     j->account, j->each, j->arg);
 }
 
 int metadata_package_names(struct nr_db *db, struct nr_str account,

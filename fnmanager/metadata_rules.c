@@ -206,7 +206,7 @@ static int list_run(sqlite3 *db, struct nr_db_job *job)
     if (!q->count)
         return list_items(db, q);
     r = sql_rule_count(db, q->key.account, &n);
-    nr_buf_printf(q->out, "{\"rules\":%lld}", (long long)(n > q->skip ? n - q->skip : 0));
+    sql_write_count(q, "rules", n);
     return r;
 }
 

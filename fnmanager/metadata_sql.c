@@ -92,3 +92,26 @@ struct sql_page sql_page_of(int64_t total, int64_t limit, int64_t skip)
         limit = after;
     return (struct sql_page){.backward = true, .limit = limit, .skip = after - limit};
 }
+
+int sql_names(sqlite3 *db, sqlite3_stmt *s, struct nr_str account,
+              void (*each)(void *arg, const char *name), void *arg)
+{
+    int r;
+
+    if (s == NULL)
+        return nr_db_err(sqlite3_errcode(db));
+    nr_db_bind_text(s, 1, account);
+    while ((r = sqlite3_step(s)) == SQLITE_ROW) {
+        nr_auto_free char *name = sql_text(s, 0);
+
+        each(arg, name);
+    }
+    (void)sqlite3_reset(s);
+    return r == SQLITE_DONE ? 0 : nr_db_err(r);
+}
+
+void sql_write_count(const struct fn_list *q, const char *collection, int64_t total)
+{
+    nr_buf_printf(q->out, "{\"%s\":%lld}", collection,
+                  (long long)(total > q->skip ? total - q->skip : 0));
+}

@@ -22,6 +22,12 @@ int sql_put_garbage(sqlite3 *db, const char *folder, int64_t now_ms);
 /* How many functions an account has, into *ret. */
 int sql_function_count(sqlite3 *db, struct nr_str account, int64_t *ret);
 
+/* Gives the first column of each row of s (NULL: it could not be prepared), whose ?1 is the account. */
+int sql_names(sqlite3 *db, sqlite3_stmt *s, struct nr_str account,
+              void (*each)(void *arg, const char *name), void *arg);
+/* {"<collection>":n}: the rows of an account that are left after skipping, which is what a list with `count` answers. */
+void sql_write_count(const struct fn_list *q, const char *collection, int64_t total);
+
 /* A page of a list of `total` rows, found from the nearer end of its index. */
 struct sql_page {
     bool backward; /* the last `limit` rows of what is left after skipping `skip` from the end */

@@ -322,7 +322,7 @@ static int list_run(sqlite3 *db, struct nr_db_job *job)
     if (!q->count)
         return list_items(db, q);
     r = count_of(db, q->key.account, &n);
-    nr_buf_printf(q->out, "{\"triggers\":%lld}", (long long)(n > q->skip ? n - q->skip : 0));
+    sql_write_count(q, "triggers", n);
     return r;
 }
 
@@ -336,19 +336,9 @@ int metadata_trigger_list(struct nr_db *db, const struct fn_list *q)
 static int names_run(sqlite3 *db, struct nr_db_job *job)
 {
     const struct list_job *j = nr_container_of(job, struct list_job, job);
-    sqlite3_stmt *s = nr_db_prepare(db, "SELECT name FROM triggers WHERE account = ?1");
-    int r;
 
-    if (s == NULL)
-        return nr_db_err(sqlite3_errcode(db));
-    nr_db_bind_text(s, 1, j->account);
-    while ((r = sqlite3_step(s)) == SQLITE_ROW) {
-        nr_auto_free char *name = sql_text(s, 0);
-
-        j->each(j->arg, name);
-    }
-    (void)sqlite3_reset(s);
-    return r == SQLITE_DONE ? 0 : nr_db_err(r);
+    return sql_names(db, nr_db_prepare(db, "SELECT name FROM triggers WHERE account = ?1"),
+                     j->account, j->each, j->arg);
 }
 
 int metadata_trigger_names(struct nr_db *db, struct nr_str account,

@@ -19,7 +19,6 @@
 #define REPLY_MAX_BYTES (64 << 20)
 /* Several threads may change one package at the same time; each conflict is somebody else's success. */
 #define TRIES 100
-#define LIST_MAX 200
 #define ANNOTATION "binding"
 
 #define TEXT_BINDING_GONE "Binding references a package that does not exist."
@@ -349,17 +348,11 @@ int package_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     bool others = call->space.n != 0 && !nr_str_eq(call->space, caller);
     uint64_t id;
     bool serves = !others || account_names_look(&m->accounts.names, call->space, &id);
-    const struct fn_list q = {.key = {.account = !serves  ? NR_STR("")
-                                                 : others ? call->space
-                                                          : caller},
-                              .limit = call->limit > 0 ? call->limit : LIST_MAX,
-                              .skip = call->skip,
-                              .count = call->count,
-                              .out = &call->reply};
+    struct fn_list q = handler_list(call, REPLY_MAX_BYTES);
     int r;
 
     *ret_old = 0;
-    nr_buf_init(&call->reply, REPLY_MAX_BYTES);
+    q.key = (struct fn_key){.account = !serves ? NR_STR("") : others ? call->space : caller};
     r = metadata_package_list(m->db, &q, others);
     return r < 0 ? handler_refuse(call, r) : 0;
 }

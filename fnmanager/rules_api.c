@@ -11,7 +11,6 @@
 #include "fnmanager/metadata_rules.h"
 #include "fnmanager/place.h"
 
-#define LIST_MAX 200
 #define REPLY_MAX_BYTES (64 << 20)
 #define REFERENCE_MAX_BYTES 2048
 
@@ -264,22 +263,10 @@ int rule_delete(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 
 int rule_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
-    const struct fn_list q = {.key = handler_key(call),
-                              .limit = call->limit > 0 ? call->limit : LIST_MAX,
-                              .skip = call->skip,
-                              .count = call->count,
-                              .out = &call->reply};
-    int r;
+    const struct fn_list q = handler_list(call, REPLY_MAX_BYTES);
+    int r = metadata_rule_list(m->db, &q);
 
     *ret_old = 0;
-    nr_buf_init(&call->reply, REPLY_MAX_BYTES);
-    r = metadata_rule_list(m->db, &q);
-    if (call->reply.failed)
-        return nr_err_set(
-            &call->err, NR_ETOOBIG,
-            "The rules are larger than one answer may be: more than %d bytes; ask for "
-            "fewer of them with 'limit'.",
-            REPLY_MAX_BYTES);
     return r < 0 ? handler_refuse(call, r) : 0;
 }
 

@@ -7,7 +7,6 @@
 #include "fnmanager/metadata_triggers.h"
 #include "fnmanager/sealed.h"
 
-#define LIST_MAX 200
 #define REPLY_MAX_BYTES (64 << 20)
 
 /* What handler_changed() says of a trigger. */
@@ -113,22 +112,10 @@ int trigger_delete(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 
 int trigger_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
-    const struct fn_list q = {.key = handler_key(call),
-                              .limit = call->limit > 0 ? call->limit : LIST_MAX,
-                              .skip = call->skip,
-                              .count = call->count,
-                              .out = &call->reply};
-    int r;
+    const struct fn_list q = handler_list(call, REPLY_MAX_BYTES);
+    int r = metadata_trigger_list(m->db, &q);
 
     *ret_old = 0;
-    nr_buf_init(&call->reply, REPLY_MAX_BYTES);
-    r = metadata_trigger_list(m->db, &q);
-    if (call->reply.failed)
-        return nr_err_set(
-            &call->err, NR_ETOOBIG,
-            "The triggers are larger than one answer may be: more than %d bytes; ask for "
-            "fewer of them with 'limit'.",
-            REPLY_MAX_BYTES);
     return r < 0 ? handler_refuse(call, r) : 0;
 }
 

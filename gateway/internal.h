@@ -262,7 +262,9 @@ void reply_parts(struct gateway_request *q);
 /* The calls of the table. */
 void actions_call(struct gateway_request *q); /* actions.c; op: enum fn_op */
 void invoke_call(struct gateway_request *q);  /* invoke.c */
-/* invoke.c: header lines of a call that was taken: its id, how it started and where its time went. */
+/* invoke.c: status, body and header lines of the controller's answer, whose reply is lent for the time of on_reply. */
+void invoke_take(struct gateway_request *q, struct activation *a);
+/* Header lines of a call that was taken: its id, how it started and where its time went. */
 void invoke_tell(struct gateway_request *q, const struct activation *a);
 void fire_call(struct gateway_request *q);        /* fire.c */
 void activations_call(struct gateway_request *q); /* activations.c; op: enum query_op */

@@ -31,11 +31,8 @@ void invoke_tell(struct gateway_request *q, const struct activation *a)
     q->head = nr_arena_join(&q->http.arena, parts, nr_countof(parts));
 }
 
-/* The controller's answer; the activation's reply is lent for the time of this call. */
-static void on_reply(struct activation *a)
+void invoke_take(struct gateway_request *q, struct activation *a)
 {
-    struct gateway_request *q = a->owner;
-
     q->activation = NULL;
     if (a->error.code != 0) {
         request_refuse(q, nr_err_status(a->error.code), "%s", a->error.text);
@@ -45,6 +42,13 @@ static void on_reply(struct activation *a)
     }
     if (a->reply_head.n)
         request_line(q, nr_buf_str(&a->reply_head));
+}
+
+static void on_reply(struct activation *a)
+{
+    struct gateway_request *q = a->owner;
+
+    invoke_take(q, a);
     if (a->error.code == 0 && a->id[0])
         invoke_tell(q, a);
     request_tick(q);

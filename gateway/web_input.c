@@ -11,7 +11,7 @@
 #include "gateway/web_input.h"
 
 #include "common/base/json_walk.h"
-#include "gateway/credentials.h"
+#include "gateway/headers.h"
 #include "gateway/media.h"
 #include "ports/final.h"
 
@@ -269,91 +269,18 @@ static int take_json(struct writer *w, struct nr_str body, struct nr_str *ret_va
 
 /* ---- what the platform says ---- */
 
-/* Not of the request but of its way here, or the server's own. */
-static const char *const hop_headers[] = {
-    "connection",          "content-length",   "expect", "keep-alive",
-    "proxy-authorization", "proxy-connection", "te",     "trailer",
-    "transfer-encoding",   "upgrade",
-};
-
-/* Keys of accounts are not the function's, good or not. */
-static bool is_told(const struct writer *w, const struct nr_http_header *h)
-{
-    const struct nr_str name = h->name;
-
-    if (nr_str_eqz(name, "authorization") &&
-        (w->in->hide_authorization || credentials_show_key(h->value)))
-        return false;
-    for (size_t i = 0; i < nr_countof(hop_headers); i++)
-        if (nr_str_eqz(name, hop_headers[i]))
-            return false;
-    return true;
-}
-
-/* Is there one of the name of the i-th header in [from, to) that is told? */
-static bool is_named(const struct writer *w, unsigned i, unsigned from, unsigned to)
-{
-    const struct nr_http_header *all = w->in->http->headers;
-
-    for (; from < to; from++)
-        if (nr_str_eq(all[from].name, all[i].name) && is_told(w, &all[from]))
-            return true;
-    return false;
-}
-
-/* A header that came several times is one text, as if it had been sent so. */
-static void write_joined(struct writer *w, unsigned i)
-{
-    const struct nr_http_req *r = w->in->http;
-    struct nr_str name = r->headers[i].name;
-    struct nr_buf joined;
-
-    nr_buf_init(&joined, 65536);
-    for (unsigned at = i; at < r->header_count; at++) {
-        if (!nr_str_eq(r->headers[at].name, name) || !is_told(w, &r->headers[at]))
-            continue;
-        if (at > i)
-            nr_buf_adds(&joined, nr_str_eqz(name, "cookie") ? "; " : ", ");
-        nr_buf_add(&joined, r->headers[at].value.p, r->headers[at].value.n);
-    }
-    nr_buf_json(w->out, nr_buf_str(&joined));
-    w->out->failed |= joined.failed;
-    nr_buf_fini(&joined);
-}
-
-static void write_header(struct writer *w, unsigned i)
-{
-    const struct nr_http_req *r = w->in->http;
-    struct nr_str value = r->headers[i].value;
-
-    nr_buf_json(w->out, r->headers[i].name);
-    nr_buf_addc(w->out, ':');
-    if (is_named(w, i, i + 1, r->header_count))
-        write_joined(w, i);
-    else
-        nr_buf_json(w->out, value.n ? value : NR_STR(""));
-}
-
 static void write_request(struct writer *w)
 {
     const struct nr_http_req *r = w->in->http;
+    const struct headers headers = {r, w->in->hide_authorization};
     char method[16];
     size_t n = 0;
-    bool first = true;
 
     for (const char *p = route_method(r->method); *p && n < sizeof(method); p++)
         method[n++] = (char)(*p | 32);
     write_text(w->out, NR_STR(RESERVED "method"), (struct nr_str){method, n});
-    nr_buf_adds(w->out, ",\"" RESERVED "headers\":{");
-    for (unsigned i = 0; i < r->header_count; i++) {
-        if (!is_told(w, &r->headers[i]) || is_named(w, i, 0, i))
-            continue;
-        if (!first)
-            nr_buf_addc(w->out, ',');
-        first = false;
-        write_header(w, i);
-    }
-    nr_buf_addc(w->out, '}');
+    nr_buf_adds(w->out, ",\"" RESERVED "headers\":");
+    headers_write(&headers, w->out);
     write_text(w->out, NR_STR(RESERVED "path"), w->in->path);
     if (w->in->user.p)
         write_text(w->out, NR_STR(RESERVED "user"), w->in->user);

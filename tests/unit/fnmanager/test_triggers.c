@@ -720,8 +720,9 @@ static void a_list_is_no_larger_than_an_answer(void **state)
     call.account = r.guest;
     reply = rig_run(&r, &call);
     assert_int_equal(reply.status, 413);
-    assert_string_equal(reply.body, "The triggers are larger than one answer may be: more than "
-                                    "67108864 bytes; ask for fewer of them with 'limit'.");
+    assert_string_equal(reply.body,
+                        "The answer is larger than one may be: more than 67108864 bytes; "
+                        "ask for less at once (of a list: with 'limit').");
     rig_reply_fini(&reply);
     call = (struct fn_call){.op = FN_TRIGGER_LIST, .limit = 60, .account = r.guest};
     reply = rig_run(&r, &call);

@@ -22,7 +22,7 @@ static void test_what_is_fired(void **state)
     assert_int_equal(f->invokes, 0);
     assert_string_equal(
         f->fire_headers,
-        "{\"content-type\":\"application/json\",\"x-b\":\"\\\"two\\\"\",\"x-a\":\"3\"}");
+        "{\"content-type\":\"application/json\",\"x-a\":\"1, 3\",\"x-b\":\"\\\"two\\\"\"}");
     assert_true(nr_str_eqz(f->held->name, "t"));
     assert_true(nr_str_eqz(f->held->input, "{\"n\":1}"));
     assert_true(f->held->api_key.n > 0);
