@@ -3,8 +3,8 @@
  */
 #include "fnmanager/api_check.h"
 
-#include "fnmanager/place.h"
-#include "fnmanager/snapshot.h"
+#include "fnmanager/functions/place.h"
+#include "fnmanager/functions/snapshot.h"
 #include "ports/final.h"
 
 #define LOOKED_UP_MAX 32

@@ -3,7 +3,7 @@
 #ifndef NR_FNMANAGER_API_CHECK_H
 #define NR_FNMANAGER_API_CHECK_H
 
-#include "fnmanager/api_order.h"
+#include "fnmanager/entities/api_order.h"
 #include "fnmanager/manager.h"
 
 /* 0, or NR_EINVAL with a sentence: a word in braces is a parameter that the function, as it is now, keeps (annotation `final`), so that no request could

@@ -4,11 +4,11 @@
  */
 #include "fnmanager/catalog.h"
 
-#include "fnmanager/action.h"
-#include "fnmanager/entity_body.h"
+#include "fnmanager/functions/action.h"
+#include "fnmanager/entities/entity_body.h"
 #include "fnmanager/manager.h"
-#include "fnmanager/metadata_packages.h"
-#include "fnmanager/packages_api.h"
+#include "fnmanager/registry/metadata_packages.h"
+#include "fnmanager/entities/packages_api.h"
 
 #define MARK "narae.catalog"
 

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 #include "common/base/metric.h"
-#include "fnmanager/metadata.h"
+#include "fnmanager/registry/metadata.h"
 #include "ports/fnmanager.h"
 
 /* How long a call may take, and so which thread runs it. Quick ones have a thread for themselves, so that no invocation waits behind an

@@ -3,14 +3,14 @@
  * Close: the threads finish what is queued, then the database.
  */
 #include "common/base/file.h"
-#include "fnmanager/account_delete.h"
+#include "fnmanager/accounts/account_delete.h"
 #include "fnmanager/catalog.h"
-#include "fnmanager/kinds.h"
-#include "fnmanager/lifecycle_controller.h"
+#include "fnmanager/functions/kinds.h"
+#include "fnmanager/functions/lifecycle_controller.h"
 #include "fnmanager/manager.h"
-#include "fnmanager/preenv_optimizer.h"
-#include "fnmanager/schema.h"
-#include "fnmanager/sweeper.h"
+#include "fnmanager/preenv/preenv_optimizer.h"
+#include "fnmanager/registry/schema.h"
+#include "fnmanager/storage/sweeper.h"
 
 #define DB_PAGE_BYTES 4096
 #define DB_BUSY_MS 5000

@@ -3,12 +3,12 @@
 #ifndef NR_FNMANAGER_MANAGER_H
 #define NR_FNMANAGER_MANAGER_H
 
-#include "fnmanager/accounts.h"
+#include "fnmanager/accounts/accounts.h"
 #include "fnmanager/handler.h"
-#include "fnmanager/images.h"
-#include "fnmanager/secrets.h"
-#include "fnmanager/storage.h"
-#include "fnmanager/sweeper.h"
+#include "fnmanager/images/images.h"
+#include "fnmanager/accounts/secrets.h"
+#include "fnmanager/storage/storage.h"
+#include "fnmanager/storage/sweeper.h"
 #include "ports/fnmanager.h"
 
 /* Sentences of the API that several modules use. */

@@ -5,9 +5,9 @@
 #ifndef NR_FNMANAGER_SEALED_H
 #define NR_FNMANAGER_SEALED_H
 
-#include "fnmanager/entity_body.h"
+#include "fnmanager/entities/entity_body.h"
 #include "fnmanager/handler.h"
-#include "fnmanager/secrets.h"
+#include "fnmanager/accounts/secrets.h"
 
 /* Of one entity: each takes more room sealed than open. */
 #define SEALED_MAX 256

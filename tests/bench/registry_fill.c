@@ -12,10 +12,10 @@
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "controller/internal.h"
-#include "fnmanager/action.h"
+#include "fnmanager/functions/action.h"
 #include "fnmanager/handler.h"
 #include "fnmanager/manager.h"
-#include "fnmanager/version_controller.h"
+#include "fnmanager/functions/version_controller.h"
 
 #define THREADS 16
 #define SAMPLES 8000 /* fewer than the cache holds */

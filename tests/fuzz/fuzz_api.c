@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
-#include "fnmanager/api_order.h"
+#include "fnmanager/entities/api_order.h"
 
 static void check_route(const struct api_route *r)
 {

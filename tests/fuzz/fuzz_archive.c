@@ -7,7 +7,7 @@
 #include <archive_entry.h>
 
 #include "common/base/mem.h"
-#include "fnmanager/archive.h"
+#include "fnmanager/storage/archive.h"
 #include "fuzz.h"
 
 static const struct archive_limits limits = {64, 1 << 20, 200, 1 << 16};

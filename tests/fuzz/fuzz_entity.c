@@ -4,10 +4,10 @@
  * update with the same body changes nothing but the version.
  */
 #include "common/base/mem.h"
-#include "fnmanager/code.h"
-#include "fnmanager/entity.h"
-#include "fnmanager/merge.h"
-#include "fnmanager/sequence.h"
+#include "fnmanager/storage/code.h"
+#include "fnmanager/functions/entity.h"
+#include "fnmanager/functions/merge.h"
+#include "fnmanager/functions/sequence.h"
 #include "fuzz.h"
 
 static const struct runtime_kind kinds[] = {

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
-#include "fnmanager/image_name.h"
+#include "fnmanager/images/image_name.h"
 #include "invoker/images.h"
 
 static void read_reference(const char *text)

@@ -1,5 +1,5 @@
 /* Attacks made with the library that also reads them; what it will not write is patched into the bytes. */
-#include "fnmanager/archive.h"
+#include "fnmanager/storage/archive.h"
 
 #include <archive.h>
 #include <archive_entry.h>

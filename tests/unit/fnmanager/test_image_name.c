@@ -1,5 +1,5 @@
 /* References of images: as people write them, as the Engine does, and what is neither. */
-#include "fnmanager/image_name.h"
+#include "fnmanager/images/image_name.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "common/base/mem.h"
-#include "fnmanager/image_annotation.h"
+#include "fnmanager/images/image_annotation.h"
 
 #define HEX64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 

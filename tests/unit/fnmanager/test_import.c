@@ -9,8 +9,8 @@
 
 #include "common/base/buf.h"
 #include "common/base/mem.h"
-#include "fnmanager/import_parse.h"
-#include "fnmanager/kinds.h"
+#include "fnmanager/archive/import_parse.h"
+#include "fnmanager/functions/kinds.h"
 #include "rig.h"
 
 #define ACTION                                                                                     \

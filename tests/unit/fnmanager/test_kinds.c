@@ -1,5 +1,5 @@
 /* Kinds, versions, states and names: tables of words in, words out. */
-#include "fnmanager/kinds.h"
+#include "fnmanager/functions/kinds.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "common/base/mem.h"
-#include "fnmanager/version.h"
+#include "fnmanager/functions/version.h"
 #include "tests/unit/fnmanager/rig.h"
 
 static void test_words(void **state)

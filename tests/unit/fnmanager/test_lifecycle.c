@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "common/base/mem.h"
-#include "fnmanager/lifecycle.h"
+#include "fnmanager/functions/lifecycle.h"
 
 #define NO (-9) /* refused */
 #define GONE LIFECYCLE_GONE

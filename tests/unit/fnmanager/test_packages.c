@@ -9,7 +9,7 @@
 
 #include "common/base/mem.h"
 #include "fnmanager/manager.h"
-#include "fnmanager/metadata_packages.h"
+#include "fnmanager/registry/metadata_packages.h"
 #include "rig.h"
 
 #define CODE "\"exec\":{\"kind\":\"python:3\",\"code\":\"def main(a): return a\"}"

@@ -8,8 +8,8 @@
 
 #include "common/base/mem.h"
 #include "common/base/str.h"
-#include "fnmanager/preenv_advice.h"
-#include "fnmanager/preenv_analyzer.h"
+#include "fnmanager/preenv/preenv_advice.h"
+#include "fnmanager/preenv/preenv_analyzer.h"
 
 static const double one[] = {1};
 static uint64_t seed;

@@ -9,7 +9,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/str.h"
-#include "fnmanager/preenv_selector.h"
+#include "fnmanager/preenv/preenv_selector.h"
 
 enum { POINTS_MAX = 64 };
 

@@ -8,8 +8,8 @@
 
 #include "common/base/file.h"
 #include "common/base/mem.h"
-#include "fnmanager/schema.h"
-#include "fnmanager/secrets.h"
+#include "fnmanager/registry/schema.h"
+#include "fnmanager/accounts/secrets.h"
 
 #define ABOUT NR_STR("registry/guest/docker.example")
 

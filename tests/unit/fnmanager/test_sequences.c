@@ -10,9 +10,9 @@
 
 #include "common/base/json.h"
 #include "common/base/mem.h"
-#include "fnmanager/kinds.h"
+#include "fnmanager/functions/kinds.h"
 #include "fnmanager/manager.h"
-#include "fnmanager/sequence.h"
+#include "fnmanager/functions/sequence.h"
 #include "tests/unit/fnmanager/rig.h"
 
 #define PY "{\"exec\":{\"kind\":\"python:3\",\"code\":\"def main(a): return a\"}"

@@ -1,5 +1,5 @@
 /* Execution settings in annotations: what is understood, what is refused and how, and what a node cannot give. */
-#include "fnmanager/settings.h"
+#include "fnmanager/functions/settings.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

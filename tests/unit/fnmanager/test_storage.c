@@ -1,5 +1,5 @@
 /* Names on disk, the layout of the buckets, what crashes and full disks leave. */
-#include "fnmanager/storage.h"
+#include "fnmanager/storage/storage.h"
 
 #include <sched.h>
 #include <setjmp.h>
@@ -14,7 +14,7 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "fnmanager/manager.h"
-#include "fnmanager/sweeper.h"
+#include "fnmanager/storage/sweeper.h"
 #include "tests/unit/fnmanager/rig.h"
 
 #define PY "{\"exec\":{\"kind\":\"python:3\",\"code\":\"def main(a): return a\"}"

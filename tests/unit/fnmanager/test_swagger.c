@@ -1,5 +1,5 @@
 /* Documents of APIs: operations in and out, a client's own judged, what is told; and what a createApi request wants. */
-#include "fnmanager/swagger.h"
+#include "fnmanager/entities/swagger.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "common/base/mem.h"
-#include "fnmanager/api_order.h"
+#include "fnmanager/entities/api_order.h"
 
 static json_t *parse(const char *text)
 {

@@ -9,7 +9,7 @@
 
 #include "common/base/mem.h"
 #include "fnmanager/manager.h"
-#include "fnmanager/metadata_rules.h"
+#include "fnmanager/registry/metadata_rules.h"
 #include "rig.h"
 
 #define FUNCTION "{\"exec\":{\"kind\":\"python:3\",\"code\":\"def main(args): return args\"}}"

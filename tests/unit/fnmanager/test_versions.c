@@ -10,8 +10,8 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "fnmanager/manager.h"
-#include "fnmanager/metadata_export.h"
-#include "fnmanager/version_controller.h"
+#include "fnmanager/registry/metadata_export.h"
+#include "fnmanager/functions/version_controller.h"
 #include "rig.h"
 
 #define DAY_MS 86400000ll
