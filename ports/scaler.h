@@ -1,18 +1,104 @@
-/* What a scaler may wish. No policy here: the controller and the invoker obey within a second. */
+/* The scaler's port: policies in, wishes out, and everything that explains why. Its work is done on a thread of its own, from what the bus tells it;
+ * calls go on without it.
+ */
 #ifndef NR_PORTS_SCALER_H
 #define NR_PORTS_SCALER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "common/base/buf.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "common/net/loop.h"
+
+struct account;
+struct bus;
+struct scaler;
+
 /* For one function: containers kept or started ahead, how long an idle one lives, how many at most. A wish takes the place of the one before
- * it: what is -1 is wished no more, and all of it -1 leaves no wish. */
+ * it: what is -1 is wished no more, and all of it -1 leaves no wish. No policy here: the controller and the invoker obey within a second. */
 struct scaler_wish {
     const char *account, *package, *name; /* NULL name: for all functions (keep-alive only) */
     int desired;                          /* -1: no wish; many come up a few at a time */
     int maximum;                          /* -1: no wish */
-    int64_t keep_alive_ms;                /* -1: no wish */
+    int64_t keep_alive_ms;                /* -1: no wish; those within `desired` live on */
+    bool ahead_only; /* calls that wait start no container: there is only what is wished for */
     const char *
         stem_kind; /* not NULL: `desired` is the number of stem cells of this kind ("python:3"), -1: as demand asks */
 };
+
+enum scaler_predict { SCALER_PREDICT_OFF, SCALER_PREDICT_SHADOW, SCALER_PREDICT_ON };
+
+struct scaler_config {
+    struct nr_loop *loop; /* of the platform: wishes and `done`s come on it */
+    struct bus *bus;      /* kept */
+    const char *data_dir; /* lent; scaling.db */
+    const char *node;     /* lent; this host's name, in records */
+    bool
+        decides; /* false: another process of the group does; policies, records and wishes are kept here all the same */
+    bool
+        platform; /* policies are managed here and published; false (role scaler): they are learned from the bus, and there is nobody to wish to */
+    enum scaler_predict
+        predict; /* for functions without a policy: off, shadow (recorded, not obeyed), on (obeyed once a function's forecast is trusted) */
+    double memory_price; /* forecast.h: the chance of a call that a warm minute must be worth */
+    int64_t retention_s, history_max_bytes; /* of decisions and recorded samples */
+    void (*wish)(void *arg,
+                 const struct scaler_wish *w); /* on `loop`; lent for the call; NULL: nobody */
+    void *arg;
+    struct nr_log *log;
+};
+
+/* Opens scaling.db and starts its thread. Blocking; at start. */
+int scaler_open(const struct scaler_config *c, struct scaler **ret, struct nr_err *err);
+/* An account is gone: its policies, records, forecasts and windows go. Any thread; later. */
+void scaler_forget_account(struct scaler *s, const char *account);
+
+enum scale_op {
+    SCALE_PUT,      /* name, body: a document; a new version of the policy when it differs */
+    SCALE_LIST,     /* limit, skip */
+    SCALE_SHOW,     /* name, number (0: the newest), full: with defaults written out */
+    SCALE_VERSIONS, /* name */
+    SCALE_DELETE,   /* name */
+    SCALE_CHECK, /* body: judged, not stored: problems, warnings (rules that could not have fired in the last 24 h), the full document */
+    SCALE_IMPORT,   /* from (enum import_from), body: our document and notes; not stored */
+    SCALE_EVALUATE, /* name, or body: one evaluation now, recorded nowhere: the decision */
+    SCALE_EXPLAIN, /* name, since_ms, upto_ms, limit: decisions, newest first; those that changed nothing only when `all` */
+    SCALE_REPLAY, /* name, since_ms, upto_ms, body (n == 0: as it was): recorded samples against the document: decisions, cold starts, idle memory, differences */
+    SCALE_FORECASTS, /* account and function (n == 0: all), limit: classes, confidence, next warm minutes */
+    SCALE_CHANNELS,       /* where alerts and node wishes are told */
+    SCALE_CHANNEL_PUT,    /* name, body {"url"} */
+    SCALE_CHANNEL_DELETE, /* name */
+    SCALE_STATUS          /* who decides, which bus, policies, ticks, what was dropped */
+};
+
+/* Lent until done. */
+struct scale_call {
+    /* in; texts lent */
+    enum scale_op op;
+    struct account *
+        account; /* shared: the caller; policies of other accounts only with the administrator's scope */
+    bool admin;
+    struct nr_str name, function, body;
+    int64_t number, since_ms, upto_ms;
+    int limit, skip, from;
+    bool full, all;
+    void (*done)(struct scale_call *c); /* once, on the platform's loop */
+    void *owner;
+    /* out */
+    struct nr_err
+        err; /* NR_EINVAL comes with a reply: {"error","problems":[{"path","value","why","nearest"}]} */
+    struct nr_buf reply; /* JSON; nr_buf_fini by the caller */
+    bool created;        /* SCALE_PUT: there was none of this name */
+    /* private */
+    struct nr_mail mail;
+};
+void scaler_post(struct scaler *s, struct scale_call *c);
+
+/* Any thread. */
+void scaler_metrics(struct scaler *s, struct nr_buf *out);
+/* No further wish; open calls are done with NR_ESTOPPING. `stopped` once, on the loop; then scaler_close() joins and frees (blocking, bounded). */
+void scaler_stop(struct scaler *s, void (*stopped)(void *arg), void *arg);
+void scaler_close(struct scaler *s);
 
 #endif

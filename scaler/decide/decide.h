@@ -1,0 +1,95 @@
+/* One evaluation of one policy: a pure function of (samples, state, now). Nothing here reads a clock, a file or the network, so a recorded day is
+ * replayed in a second, bit for bit.
+ *
+ * Rules vote; the forecast and schedules raise floors; limits clamp: steps, bounds, the account's quota, the node's memory, in this order. Every vote,
+ * floor and clamp is in the decision.
+ */
+#ifndef NR_SCALER_DECIDE_DECIDE_H
+#define NR_SCALER_DECIDE_DECIDE_H
+
+#include "scaler/decide/windows.h"
+#include "scaler/forecast/forecast.h"
+
+enum { DECISION_INPUTS_MAX = 64, DECISION_CLAMPS_MAX = 8, DECISION_WHY_BYTES = 96 };
+
+/* What a policy remembers between evaluations: timers of `for`, cooldowns, stabilisation, the last desired. Made for one policy; small. */
+struct decide_state;
+struct decide_state *decide_state_make(const struct policy *p);
+void decide_state_free(struct decide_state *s);
+/* Across restarts and for replays: JSON (made) and back; NULL: it does not fit the policy. */
+json_t *decide_state_write(const struct decide_state *s);
+struct decide_state *decide_state_read(const struct policy *p, const json_t *j);
+
+struct decide_input {
+    int64_t now_ms; /* wall clock */
+    struct windows *windows;
+    struct window_now now;
+    struct forecast_view forecast; /* .known false: there is none */
+    int64_t
+        began_ms; /* since when samples are known: nothing goes down before the longest window of its rules has passed twice */
+};
+
+struct decision_input {
+    const struct condition *condition; /* lent by the policy */
+    struct window_value got;
+    bool held; /* the condition held, its `for` included */
+};
+struct decision_vote {
+    const struct rule *rule; /* lent by the policy */
+    int64_t desired;         /* -1: no number (freeze, alert) */
+    char why[DECISION_WHY_BYTES];
+};
+enum clamp_kind {
+    CLAMP_STEP_UP,
+    CLAMP_STEP_DOWN,
+    CLAMP_STABILIZE, /* down waits */
+    CLAMP_BLOCK_DOWN,
+    CLAMP_FREEZE,
+    CLAMP_COOLDOWN,
+    CLAMP_BOUNDS,
+    CLAMP_FUNCTION, /* the function's own limit of instances */
+    CLAMP_QUOTA,
+    CLAMP_NODE_MEMORY,
+    CLAMP_MISSING, /* metrics are missing */
+    CLAMP_YOUNG    /* samples are not known for long enough */
+};
+struct decision_clamp {
+    enum clamp_kind kind;
+    int64_t from, to;
+    char why[DECISION_WHY_BYTES];
+};
+
+struct decision {
+    int64_t t_ms;
+    const struct policy *policy; /* lent */
+    struct decision_input inputs[DECISION_INPUTS_MAX];
+    unsigned input_count;
+    struct decision_vote votes[POLICY_RULES_MAX + POLICY_SCHEDULES_MAX];
+    unsigned vote_count;
+    int64_t floor_forecast, floor_schedule; /* -1: none */
+    struct forecast_view forecast;
+    struct decision_clamp clamps[DECISION_CLAMPS_MAX];
+    unsigned clamp_count;
+    int64_t from, to; /* desired before and after */
+    int64_t min_warm; /* ready containers ahead of calls */
+    int64_t maximum;  /* -1: none; of containers, also those that calls start */
+    bool
+        on_demand; /* may calls start containers; false: freeze, to == 0 with max 0, or the policy says so */
+    bool changed;     /* something that the invoker obeys is another than before */
+    bool raise_first; /* a rule fired for the first time: channels are told */
+    uint64_t alerts;  /* bit i: rule i fires and did not before */
+    uint32_t took_us; /* set by who measures; no part of equality */
+};
+
+/* Evaluates p; s moves on. */
+void decide(const struct policy *p, const struct decide_input *in, struct decide_state *s,
+            struct decision *ret);
+/* The record, as it goes to the bus, the store and `explain`:
+ * {"v":1,"kind":"decision","t","policy","number","target":{...},"mode","inputs":[{"metric","aggregate","window","value","samples","age_ms","held"}],
+ *  "votes":[{"rule","action","desired","why"}],"forecast":{"p50","p90","confidence","shadow"},"floors":{"forecast","schedule"},
+ *  "clamps":[{"by","from","to","why"}],"from","to","min_warm","maximum","on_demand","took_us"} */
+void decision_write(const struct decision *d, struct nr_buf *out);
+/* Equal in everything but took_us. */
+bool decision_equal(const struct decision *a, const struct decision *b);
+
+#endif
