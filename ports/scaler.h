@@ -54,22 +54,31 @@ int scaler_open(const struct scaler_config *c, struct scaler **ret, struct nr_er
 /* An account is gone: its policies, records, forecasts and windows go. Any thread; later. */
 void scaler_forget_account(struct scaler *s, const char *account);
 
+/* What the API calls; the members of each reply, which clients know (t, since_ms ...: milliseconds since 1970). */
 enum scale_op {
-    SCALE_PUT,      /* name, body: a document; a new version of the policy when it differs */
-    SCALE_LIST,     /* limit, skip */
-    SCALE_SHOW,     /* name, number (0: the newest), full: with defaults written out */
-    SCALE_VERSIONS, /* name */
-    SCALE_DELETE,   /* name */
-    SCALE_CHECK, /* body: judged, not stored: problems, warnings (rules that could not have fired in the last 24 h), the full document */
-    SCALE_IMPORT,   /* from (enum import_from), body: our document and notes; not stored */
-    SCALE_EVALUATE, /* name, or body: one evaluation now, recorded nowhere: the decision */
-    SCALE_EXPLAIN, /* name, since_ms, upto_ms, limit: decisions, newest first; those that changed nothing only when `all` */
-    SCALE_REPLAY, /* name, since_ms, upto_ms, body (n == 0: as it was): recorded samples against the document: decisions, cold starts, idle memory, differences */
-    SCALE_FORECASTS, /* account and function (n == 0: all), limit: classes, confidence, next warm minutes */
-    SCALE_CHANNELS,       /* where alerts and node wishes are told */
-    SCALE_CHANNEL_PUT,    /* name, body {"url"} */
-    SCALE_CHANNEL_DELETE, /* name */
-    SCALE_STATUS          /* who decides, which bus, policies, ticks, what was dropped */
+    SCALE_PUT,  /* name, body: a document; a new version of the policy when it differs.
+                       {"policy","number","mode","changed","warnings":[{"path","why"}]} */
+    SCALE_LIST, /* limit, skip. {"policies":[{"policy","number","mode","target","rules","updated_ms","desired","decided_ms"}],"total"} */
+    SCALE_SHOW, /* name, number (0: the newest), full: with defaults written out. A row of SCALE_LIST and "document" */
+    SCALE_VERSIONS, /* name. {"policy","versions":[{"number","mode","updated_ms","by"}]}, the newest first */
+    SCALE_DELETE, /* name. {"policy"} */
+    SCALE_CHECK, /* body: judged, not stored: problems, warnings (rules that could not have fired in the last 24 h), the full document.
+                       {"policy","warnings":[{"path","why"}],"document"} */
+    SCALE_IMPORT, /* from (enum import_from), body: our document and notes; not stored. {"document","notes":[text]} */
+    SCALE_EVALUATE, /* name, or body: one evaluation now, recorded nowhere: the decision (decide.h) */
+    SCALE_EXPLAIN, /* name, since_ms, upto_ms, limit: decisions, newest first; those that changed nothing only when `all`.
+                       {"policy","decisions":[decision]} */
+    SCALE_REPLAY, /* name, since_ms, upto_ms, body (n == 0: as it was): recorded samples against the document: decisions, cold starts, idle memory, differences.
+                       {"policy","since_ms","upto_ms","exact","why" (when not exact),"samples","evaluations","same" (each decision is as recorded),
+                        "recorded","replayed": each {"changes","desired_max","cold_starts","idle_mb_s"},
+                        "differences":[{"t","recorded":{"from","to"},"replayed":{"from","to"},"why"}] (the first of them), "more"} */
+    SCALE_FORECASTS, /* account and function (n == 0: all), limit: classes, confidence, next warm minutes.
+                       {"forecasts":[{"account","function","class","confidence","trusted","keep_minutes","next_warm_ms"}]} */
+    SCALE_CHANNELS, /* where alerts and node wishes are told. {"channels":[{"channel","url","updated_ms"}]} */
+    SCALE_CHANNEL_PUT,    /* name, body {"url"}. {"channel","url"} */
+    SCALE_CHANNEL_DELETE, /* name. {"channel"} */
+    SCALE_STATUS          /* who decides, which bus, policies, ticks, what was dropped.
+                       {"decides","scaler":"here|elsewhere","bus","node","predict","memory_price","policies","functions","evaluations","changes",...} */
 };
 
 /* Lent until done. */
@@ -80,6 +89,8 @@ struct scale_call {
         account; /* shared: the caller; policies of other accounts only with the administrator's scope */
     bool admin;
     struct nr_str name, function, body;
+    struct nr_str
+        whose; /* SCALE_FORECASTS: the account of the functions, never another than its own unless `admin`; n == 0: all accounts */
     int64_t number, since_ms, upto_ms;
     int limit, skip, from;
     bool full, all;
