@@ -131,6 +131,7 @@ enum end_reason {
     ENDED_INIT_FAILED,
     ENDED_TIMED_OUT,
     ENDED_LOG_TROUBLE,
+    ENDED_FAILED, /* the function threw, or gave no JSON: its runtime would not go on with it */
     ENDED_CUT,
     ENDED_DRAINED,
     ENDED_NETWORK_LOST,

@@ -256,8 +256,10 @@ enum end_reason invoker_end_reason(const struct activation *a)
         return ENDED_INIT_FAILED;
     if (!s->got.answered)
         return ENDED_CRASHED;
-    if (!s->got.ended || s->got.verdict == NR_VERDICT_TAINTED)
+    if (!s->got.ended)
         return ENDED_LOG_TROUBLE;
+    if (s->got.verdict == NR_VERDICT_TAINTED)
+        return a->outcome.status == OUTCOME_SUCCESS ? ENDED_LOG_TROUBLE : ENDED_FAILED;
     return outcome_reusable(&a->outcome, s->got.verdict) ? ENDED_NOT : ENDED_CRASHED;
 }
 

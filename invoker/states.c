@@ -100,6 +100,7 @@ static const struct {
     [ENDED_INIT_FAILED] = {"init failed", COLD_CRASHED},
     [ENDED_TIMED_OUT] = {"timed out", COLD_CRASHED},
     [ENDED_LOG_TROUBLE] = {"log trouble", COLD_CRASHED},
+    [ENDED_FAILED] = {"function failed", COLD_CRASHED},
     [ENDED_CUT] = {"cut", COLD_CRASHED},
     [ENDED_DRAINED] = {"drained", COLD_EVICTED},
     [ENDED_NETWORK_LOST] = {"network lost", COLD_CRASHED},
