@@ -3,7 +3,7 @@
  *   {"v":1,"t":1767603600000,"span_ms":1000,"node":"box-1","seq":17,
  *    "account":"acme","function":"parse-telemetry","version":"0.0.3",          of a function; absent: of the node
  *    "metrics":{"arrivals":12,"inflight":3,...},
- *    "sketches":{"duration_ms":{"g":1.05,"n":12,"b":[[41,7],[42,5]]}}}
+ *    "sketches":{"duration_ms":{"g":1.1,"n":12,"b":[[41,7],[42,5]]}}}
  *
  * or, from anybody's producer, the short form of one value:
  *
@@ -11,10 +11,15 @@
  *
  * Counters are what happened in the span, gauges what was the case at its end. A function that nobody called, and that has no containers, has
  * no sample: the sample of its node says that the node is alive, and all of the function's metrics are 0 then. Unknown members are passed over.
- * The message's key is "account/package/name" of a function, "node" + '/' + the node's name, or "metric/" + the metric's name.
+ * In a function's sample are all its versions together; "function" is "name", or "package/name" when it is in one; the message's key is
+ * "account/" + the same of a function, "node" + '/' + the node's name, or "metric/" + the metric's name. The names in `metrics` are
+ * told by the long form only: the short form may not have one of them.
  */
 #ifndef NR_PORTS_SAMPLE_H
 #define NR_PORTS_SAMPLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "common/base/buf.h"
 #include "common/base/err.h"
@@ -72,6 +77,8 @@ struct metric_row {
 extern const struct metric_row sample_metrics[];
 /* By its name; METRICS: it is none of ours. */
 enum metric_id metric_find(struct nr_str name);
+/* Is it a number in the samples of functions, or of nodes? (Not: what is derived, what is a sketch, what the broker knows.) */
+bool sample_tells(enum metric_id id, bool node);
 
 /* Counts of values in buckets that grow by SKETCH_GROWTH: a value v >= 1 us is in bucket ceil(log(v in us) / log(SKETCH_GROWTH)), so a percentile is wrong
  * by 5 % at most. Sparse when written. After DDSketch (Masson, Rim, Lee 2019). */
@@ -81,12 +88,24 @@ struct sketch {
     uint32_t count; /* all of them */
     uint32_t bucket[SKETCH_BUCKETS];
 };
+/* The bucket of a time. */
+unsigned sketch_bucket(uint64_t us);
 void sketch_add_us(struct sketch *s, uint64_t us);
 void sketch_merge(struct sketch *to, const struct sketch *more);
 /* Of 0 < q <= 1, in milliseconds; 0 when it is empty. */
 double sketch_quantile_ms(const struct sketch *s, double q);
 
-enum { SAMPLE_LABELS_MAX = 8, SAMPLE_NAME_MAX_BYTES = 128, SAMPLE_MAX_BYTES = 65536 };
+enum {
+    SAMPLE_LABELS_MAX = 8,
+    SAMPLE_NAME_MAX_BYTES = 128, /* of metrics and labels, and a label's value */
+    SAMPLE_ENTITY_MAX_BYTES =
+        256, /* of nodes and accounts; "package/name" has twice that and the slash */
+    SAMPLE_MAX_BYTES = 65536
+};
+
+enum { SAMPLE_DURATION, SAMPLE_QUEUE_WAIT, SAMPLE_COLD_START, SAMPLE_SKETCHES };
+/* Their metrics, enum metric_id. */
+extern const unsigned char sample_sketches[SAMPLE_SKETCHES];
 
 struct sample_label {
     struct nr_str name, value;
@@ -99,28 +118,26 @@ struct sample {
     struct nr_str node, account, function, version; /* function: "name" or "package/name" */
     uint64_t has;                                   /* 1 << enum metric_id */
     double value[METRICS];
-    struct sketch
-        *sketch[3]; /* duration, queue wait, cold start; NULL: none; lent by the reader's room */
+    struct sketch *sketch[SAMPLE_SKETCHES]; /* NULL: none; lent by the reader's room */
     /* the short form: its name, and has == 0 */
     struct nr_str metric;
     double metric_value;
     struct sample_label label[SAMPLE_LABELS_MAX];
     unsigned label_count;
 };
-enum { SAMPLE_DURATION, SAMPLE_QUEUE_WAIT, SAMPLE_COLD_START };
 
 /* What a sample is read into, used again and again; zeroed at first. */
 struct sample_room {
     char decoded[4096]; /* strings with escapes */
     size_t used;
-    struct sketch sketch[3];
+    struct sketch sketch[SAMPLE_SKETCHES];
 };
 
 /* Reads a message. NR_EINVAL with a sentence: it is none, or none of version 1. Numbers that are not finite, names beyond SAMPLE_NAME_MAX_BYTES,
  * too many labels are refused. No t: now_ms; a t further than a day from now_ms is refused. */
 int sample_read(struct nr_str text, int64_t now_ms, struct sample_room *room, struct sample *ret,
                 struct nr_err *err);
-/* Writes the long form. */
+/* Writes the long form, or the short one when `metric` is told. */
 void sample_write(const struct sample *s, struct nr_buf *out);
 /* The key of the message. */
 void sample_key(const struct sample *s, struct nr_buf *out);
