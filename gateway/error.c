@@ -173,8 +173,9 @@ void reply_write(struct gateway_request *q)
 
 bool reply_is_large(const struct gateway_request *q)
 {
-    bool kept =
-        q->asks && q->body.p && (q->body.p == q->call.reply.p || q->body.p == q->query.reply.p);
+    bool kept = q->asks && q->body.p &&
+                (q->body.p == q->call.reply.p || q->body.p == q->query.reply.p ||
+                 q->body.p == q->scale.reply.p);
 
     return kept && q->err.code == 0 && q->body.n > WHOLE_REPLY_MAX_BYTES;
 }

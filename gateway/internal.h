@@ -18,7 +18,7 @@
 #define BLOCKING_WAIT_MAX_MS 60000
 #define TRANSACTION_MAX_BYTES 128
 #define PATH_SEGMENTS_MAX 10
-#define ROUTES_MAX 128
+#define ROUTES_MAX 192
 #define UNAVAILABLE_TEXT                                                                           \
     "The server is currently unavailable (because it is overloaded or down for maintenance)."
 #define MISSING_TEXT "The requested resource does not exist."
@@ -54,7 +54,8 @@ enum body_rule {
     BODY_PAYLOAD,
     BODY_ARCHIVE,
     BODY_WEB,
-    BODY_ENTITY
+    BODY_ENTITY,
+    BODY_TEXT /* a settings document in whatever form */
 };
 
 struct body_limit {
@@ -87,7 +88,7 @@ struct route {
     unsigned flags;
     /* Answers by request_tick(), now or later; the request may be gone when it returns. */
     void (*call)(struct gateway_request *q);
-    int op; /* of the call: enum fn_op, enum query_op */
+    int op; /* of the call: enum fn_op, enum query_op, enum scale_op */
 };
 
 /* In the order of the story that request_tick() tells. */
@@ -139,13 +140,14 @@ struct gateway_request {
     struct progress *progress;
     struct file_reply *file;
     struct web_call *web; /* until the end of the request */
-    bool asks;            /* call and query are in use */
+    bool asks;            /* call, query and scale are in use */
 
     /* From here on nothing is cleared for each request (gateway.c): these are large, and a call of a function needs none. */
     struct nr_err err; /* code != 0: the body is made of its text and the transaction */
     struct payload_scan scan;
     struct fn_call call;
     struct activation_query query;
+    struct scale_call scale;
 };
 
 /* Failed logins of one address: a bucket of tokens. */
@@ -165,6 +167,7 @@ struct gateway {
     struct gateway_config config;
     struct nr_http_server *http;
     int port;
+    int64_t opened_ms; /* wall clock */
     bool ready, stopping;
     struct logins logins;
     struct gateway_counts counts;
@@ -271,6 +274,7 @@ void activations_call(struct gateway_request *q); /* activations.c; op: enum que
 void export_call(struct gateway_request *q);      /* actions.c */
 void accounts_call(struct gateway_request *q);
 void functions_call(struct gateway_request *q); /* actions.c; op: enum fn_op */
+void scaling_call(struct gateway_request *q);   /* scaling.c; op: enum scale_op */
 void logs_call(struct gateway_request *q);      /* logs.c */
 void progress_call(struct gateway_request *q); /* progress.c; op: enum fn_op that gives the state */
 void info_root(struct gateway_request *q);     /* info.c, this and the next ones */
@@ -346,6 +350,8 @@ enum cors_line { CORS_ORIGIN = 1, CORS_HEADERS = 2, CORS_METHODS = 4, CORS_ALL =
 
 /* metrics.c: counts a request that ended. */
 void metrics_request(struct gateway_request *q);
+/* metrics_process.c: those of the process and of its loop. */
+void metrics_process(const struct gateway *g, struct nr_buf *out);
 /* Everything: the gateway's, the other parts' and the process's. */
 void metrics_all(struct gateway *g, struct nr_buf *out);
 

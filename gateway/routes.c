@@ -14,6 +14,7 @@
 #define NS "/api/v1/namespaces/:namespace"
 #define WEB "/api/v1/web/:account/:package/:name"
 #define APIMGMT "/api/v1/web/whisk.system/apimgmt"
+#define SCALING "/narae/v1/scaling"
 #define WEB_FLAGS (ROUTE_ANY_TAIL | ROUTE_WEB)
 #define CODE_MAX_BYTES (48 << 20)
 
@@ -24,6 +25,7 @@ static const struct body_limit bodies[] = {
     [BODY_ENTITY] = {"Request", 8 << 20, 8 << 20, true},
     [BODY_ARCHIVE] = {"Archive", 128 << 20, 128 << 20, false},
     [BODY_PAYLOAD] = {"Request", NR_PAYLOAD_MAX_BYTES, NR_PAYLOAD_MAX_BYTES, true},
+    [BODY_TEXT] = {"Document", 262144, 262144, false},
     [BODY_WEB] = {"Request", NR_PAYLOAD_MAX_BYTES, NR_PAYLOAD_MAX_BYTES, false},
 };
 
@@ -153,6 +155,22 @@ const struct route routes[] = {
     {NR_HTTP_PUT, "/narae/v1/registries/:host", SCOPE_WRITE, BODY_SETTINGS, 0, accounts_call, FN_REGISTRY_PUT},
     {NR_HTTP_DELETE, "/narae/v1/registries/:host", SCOPE_WRITE, BODY_IGNORED, 0, accounts_call, FN_REGISTRY_DELETE},
     {NR_HTTP_GET, "/narae/v1/invokers", SCOPE_READ, BODY_IGNORED, 0, info_invokers, 0},
+    {NR_HTTP_GET, SCALING "/policies", SCOPE_READ, BODY_IGNORED, 0, scaling_call, SCALE_LIST},
+    {NR_HTTP_GET, SCALING "/policies/:item", SCOPE_READ, BODY_IGNORED, 0, scaling_call, SCALE_SHOW},
+    {NR_HTTP_PUT, SCALING "/policies/:item", SCOPE_ADMIN, BODY_SETTINGS, 0, scaling_call, SCALE_PUT},
+    {NR_HTTP_DELETE, SCALING "/policies/:item", SCOPE_ADMIN, BODY_IGNORED, 0, scaling_call, SCALE_DELETE},
+    {NR_HTTP_GET, SCALING "/policies/:item/versions", SCOPE_READ, BODY_IGNORED, 0, scaling_call, SCALE_VERSIONS},
+    {NR_HTTP_GET, SCALING "/policies/:item/explain", SCOPE_READ, BODY_IGNORED, 0, scaling_call, SCALE_EXPLAIN},
+    {NR_HTTP_GET, SCALING "/policies/:item/evaluate", SCOPE_READ, BODY_IGNORED, 0, scaling_call, SCALE_EVALUATE},
+    {NR_HTTP_POST, SCALING "/policies/:item/replay", SCOPE_ADMIN, BODY_SETTINGS, 0, scaling_call, SCALE_REPLAY},
+    {NR_HTTP_POST, SCALING "/check", SCOPE_ADMIN, BODY_SETTINGS, 0, scaling_call, SCALE_CHECK},
+    {NR_HTTP_POST, SCALING "/evaluate", SCOPE_ADMIN, BODY_SETTINGS, 0, scaling_call, SCALE_EVALUATE},
+    {NR_HTTP_POST, SCALING "/import", SCOPE_ADMIN, BODY_TEXT, 0, scaling_call, SCALE_IMPORT},
+    {NR_HTTP_GET, SCALING "/forecasts", SCOPE_READ, BODY_IGNORED, 0, scaling_call, SCALE_FORECASTS},
+    {NR_HTTP_GET, SCALING "/channels", SCOPE_ADMIN, BODY_IGNORED, 0, scaling_call, SCALE_CHANNELS},
+    {NR_HTTP_PUT, SCALING "/channels/:item", SCOPE_ADMIN, BODY_SETTINGS, 0, scaling_call, SCALE_CHANNEL_PUT},
+    {NR_HTTP_DELETE, SCALING "/channels/:item", SCOPE_ADMIN, BODY_IGNORED, 0, scaling_call, SCALE_CHANNEL_DELETE},
+    {NR_HTTP_GET, SCALING "/status", SCOPE_ADMIN, BODY_IGNORED, 0, scaling_call, SCALE_STATUS},
     {NR_HTTP_GET, "/narae/v1/openapi.json", 0, BODY_IGNORED, 0, openapi_call, OPENAPI_NARAE},
 };
 /* clang-format on */

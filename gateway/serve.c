@@ -215,6 +215,7 @@ static void prepare_questions(struct gateway_request *q)
         return;
     memset(&q->call, 0, sizeof(q->call));
     memset(&q->query, 0, sizeof(q->query));
+    memset(&q->scale, 0, sizeof(q->scale));
     q->asks = true;
 }
 
@@ -331,6 +332,7 @@ static void on_end(struct nr_http_req *r)
     if (q->asks) {
         nr_buf_fini(&q->call.reply);
         nr_buf_fini(&q->query.reply);
+        nr_buf_fini(&q->scale.reply);
     }
     g->live--;
     if (g->closed && g->live == 0)

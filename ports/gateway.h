@@ -12,6 +12,7 @@
 #include "ports/controller.h"
 #include "ports/fnmanager.h"
 #include "ports/invoker.h"
+#include "ports/scaler.h"
 
 struct gateway;
 struct nr_tls;
@@ -23,6 +24,7 @@ struct gateway_config {
     struct fnmanager *fnmanager;   /* kept */
     struct controller *controller; /* kept */
     struct invoker *invoker;       /* kept */
+    struct scaler *scaler;         /* kept; NULL: there is none */
     struct nr_log *log;            /* kept */
 
     /* bounds on what has no account yet; 0 is the default in brackets */

@@ -300,6 +300,31 @@ bool invoker_ready(const struct invoker *v, char why[static INVOKER_WHY_BYTES])
     return true;
 }
 
+/* ---- the scaler ---- */
+
+void scaler_post(struct scaler *s, struct scale_call *c)
+{
+    assert_ptr_equal(s, the);
+    the->scale = c;
+    nr_buf_init(&c->reply, 64 << 20);
+}
+
+void scaler_metrics(struct scaler *s, struct nr_buf *out)
+{
+    nr_metric_one(out, "narae_scaler_fake", "gauge", "A neighbour's.", 4);
+}
+
+void answer_scale(struct fakes *f, int code, const char *body)
+{
+    struct scale_call *c = f->scale;
+
+    f->scale = NULL;
+    if (code)
+        nr_err_set(&c->err, code, "the sentence");
+    nr_buf_adds(&c->reply, body);
+    c->done(c);
+}
+
 /* ---- requests ---- */
 
 static void add_headers(struct nr_http_req *r, const char *lines)
@@ -380,6 +405,7 @@ struct fakes *fakes_open(void)
     struct fakes *f = nr_alloc(sizeof(*f));
     struct gateway_config c = {.loop = &f->loop,
                                .listen = "any",
+                               .scaler = (struct scaler *)f,
                                .log = &f->log,
                                .build = "b",
                                .build_number = "n",

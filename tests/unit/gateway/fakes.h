@@ -40,6 +40,7 @@ struct fakes {
     struct activation *held; /* invoked, not answered yet */
     int invokes;
     struct activation_query *query; /* the last one, not answered yet */
+    struct scale_call *scale;       /* asked of the scaler, not answered yet */
     int refuse_code;                /* the answer is this refusal */
     struct log_follower *follower;  /* of logs; NULL: none */
     struct function *function;      /* that controller_find() finds (lent); NULL: none */
@@ -67,5 +68,7 @@ void request_over(struct fakes *f, struct gateway_request *q);
 void answer_call(struct fakes *f, int status, const char *body);
 void answer_activation(struct fakes *f, int status, const char *body);
 void answer_query(struct fakes *f, int code, const char *body);
+/* code 0: done; else a refusal whose reply is the body. */
+void answer_scale(struct fakes *f, int code, const char *body);
 
 #endif
