@@ -137,6 +137,11 @@ void controller_drain(struct controller *c, uint64_t max_ms, void (*idle)(void *
     nr_deadline_set(c->loop, &c->drain_deadline, max_ms);
 }
 
+int64_t controller_running(const struct controller *c)
+{
+    return c->running;
+}
+
 /* Calls that have ended, whose end the disk refused to the last: the next start finds their rows and records them as failed. */
 static void drop_unwritten(struct controller *c)
 {

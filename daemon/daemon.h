@@ -34,6 +34,7 @@ struct daemon {
     char run[DAEMON_PATH_BYTES], agent[DAEMON_PATH_BYTES], installation[17];
     int lock_fd, open_parts, argc;
     bool stopping, left_some;
+    struct nr_deadline tell; /* while it stops: what it still waits for */
     struct nr_link forgettings; /* accounts that are leaving */
     char **argv;
 };

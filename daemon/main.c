@@ -23,6 +23,7 @@
 #include "ports/preenv.h"
 
 #define REMOVE_MS 60000
+#define TELL_MS 5000
 
 /* In this order; a stop goes the other way. */
 static int (*const opens[])(struct daemon *d, struct nr_err *err) = {
@@ -58,6 +59,7 @@ static void on_containers_gone(void *arg)
     struct daemon *d = arg;
 
     d->left_some = invoker_left(d->invoker) > 0;
+    nr_deadline_cancel(&d->tell);
     gateway_close(d->gateway, on_gateway_closed, d);
 }
 
@@ -65,7 +67,21 @@ static void on_calls_done(void *arg)
 {
     struct daemon *d = arg;
 
+    nr_log(&d->log, NR_LOG_INFO, "daemon", "no call runs any more; containers are being %s",
+           d->options.keep_containers ? "left to the next start or removed" : "removed");
     invoker_drain(d->invoker, REMOVE_MS, on_containers_gone, d);
+}
+
+/* Again and again until the containers are gone: a stop that takes its time says why. */
+static void on_tell(struct nr_deadline *deadline)
+{
+    struct daemon *d = nr_container_of(deadline, struct daemon, tell);
+    long long running = controller_running(d->controller);
+
+    if (running > 0)
+        nr_log(&d->log, NR_LOG_INFO, "daemon",
+               "still waiting for %lld calls; a second signal ends at once", running);
+    nr_deadline_set(&d->loop, &d->tell, TELL_MS);
 }
 
 static void on_door_closed(void *arg)
@@ -83,9 +99,12 @@ static void on_stop(uv_signal_t *s, int signum)
         _exit(1);
     }
     d->stopping = true;
-    nr_log(&d->log, NR_LOG_INFO, "daemon",
-           "signal %d: stopping; running calls may finish within %lld s", signum,
-           (long long)d->options.drain_s);
+    nr_log(
+        &d->log, NR_LOG_INFO, "daemon",
+        "signal %d: stopping; %lld calls run and may finish within %lld s; a second signal ends at once",
+        signum, (long long)controller_running(d->controller), (long long)d->options.drain_s);
+    d->tell.fire = on_tell;
+    nr_deadline_set(&d->loop, &d->tell, TELL_MS);
     gateway_set_ready(d->gateway, false);
     preenv_tester_stop(d->tester);
     gateway_drain(d->gateway, on_door_closed, d);
@@ -192,6 +211,9 @@ static int close_all(struct daemon *d)
     if (busy)
         nr_log(&d->log, NR_LOG_ERROR, "daemon", "the loop did not close cleanly: %s",
                uv_strerror(busy));
+    if (busy == 0)
+        nr_log(&d->log, NR_LOG_INFO, "daemon", "stopped%s",
+               d->left_some ? "; containers are left: the next start removes or adopts them" : "");
     return busy || d->left_some ? 1 : 0;
 }
 

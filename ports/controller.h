@@ -134,6 +134,8 @@ void controller_forget_account(struct controller *c, const char *account, void (
 /* Refuses new calls (NR_ESTOPPING), lets running ones finish; `idle` once when none runs, at the latest after max_ms, when what still
  * runs is cut. Queued rows stay in their table. */
 void controller_drain(struct controller *c, uint64_t max_ms, void (*idle)(void *arg), void *arg);
+/* Activations that have not ended. */
+int64_t controller_running(const struct controller *c);
 /* Flushes records, closes the store. Blocking (bounded); after drain, loop no longer running calls. */
 void controller_close(struct controller *c);
 void controller_metrics(struct controller *c, struct nr_buf *out);
