@@ -300,6 +300,7 @@ struct past {
     unsigned pools;
     int desired, maximum;  /* -1: no wish */
     int64_t keep_alive_ms; /* -1: no wish */
+    bool ahead_only;       /* calls that wait start nothing */
 };
 
 /* Containers and waiting calls of one revision. */
@@ -364,6 +365,8 @@ void pool_wait_for_better_times(struct pool *p);
 void pool_serve(struct pool *p);
 void pool_forget(struct invoker *v, uint64_t revision);
 void pool_wish(struct invoker *v, const struct scaler_wish *w);
+/* f may be wished for before its first call. */
+void pool_know(struct invoker *v, struct function *f);
 void pool_fini(struct invoker *v);
 
 /* ---- the invoker -------------------------------------------------------------------------------------------- */

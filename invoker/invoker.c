@@ -252,6 +252,11 @@ void invoker_wish(struct invoker *v, const struct scaler_wish *w)
     pool_wish(v, w);
 }
 
+void invoker_know(struct invoker *v, struct function *f)
+{
+    pool_know(v, f);
+}
+
 /* ---- draining and closing ----------------------------------------------------------------------------------- */
 
 static void drained(struct invoker *v)

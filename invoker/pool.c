@@ -245,6 +245,7 @@ bool pool_forget_account(struct invoker *v, const char *account)
         v->wishes -= past->desired >= 0;
         past->desired = past->maximum = -1;
         past->keep_alive_ms = -1;
+        past->ahead_only = false;
         while ((p = pool_without_reason(v, past)) != NULL)
             pool_drop_if_empty(p);
         all = all && past->pools == 0;
@@ -267,8 +268,19 @@ static void wish_for(struct invoker *v, const struct scaler_wish *w)
     past->desired = w->desired >= 0 ? w->desired : -1;
     past->maximum = w->maximum >= 0 ? w->maximum : -1;
     past->keep_alive_ms = w->keep_alive_ms >= 0 ? w->keep_alive_ms : -1;
+    past->ahead_only = w->ahead_only;
+    pool_stir(
+        v); /* what is wished for starts soon; those that wait look whether they may start something now */
     while (past->desired <= 0 && (p = pool_without_reason(v, past)) != NULL)
         pool_drop_if_empty(p);
+}
+
+void pool_know(struct invoker *v, struct function *f)
+{
+    if (v->stopping || pool_past_of(v, f->account, f->package, f->name)->desired <= 0)
+        return;
+    pool_drop_if_empty(pool_of(v, f)); /* of a revision that is no longer current nothing is kept */
+    pool_stir(v);
 }
 
 void pool_wish(struct invoker *v, const struct scaler_wish *w)

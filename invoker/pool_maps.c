@@ -51,7 +51,8 @@ static void trim_pasts(struct invoker *v)
     while ((n = nr_map_next(&v->pasts, &at, n)) != NULL) {
         struct past *past = nr_container_of(n, struct past, node);
 
-        if (past->pools == 0 && past->desired < 0 && past->maximum < 0 && past->keep_alive_ms < 0) {
+        if (past->pools == 0 && past->desired < 0 && past->maximum < 0 && past->keep_alive_ms < 0 &&
+            !past->ahead_only) {
             past_free(v, past);
             return;
         }

@@ -5,7 +5,8 @@
  *            (evict.c), and the start waits in v->hungry until memory is really free
  *   number   the function's own limit and the wished maximum hold for all its revisions together; at the limit an idle container of another
  *            revision goes for a call of this one
- *   wishes   containers ahead of calls, of functions whose snapshot is known; they evict nobody
+ *   wishes   containers ahead of calls, of functions whose snapshot is known; they evict nobody, unless calls wait that may start none
+ *            themselves
  */
 #include "common/base/clock.h"
 #include "invoker/evict.h"
@@ -145,6 +146,8 @@ void pool_start_for_calls(struct pool *p)
 {
     struct queue_view q = view(p);
 
+    if (p->past->ahead_only)
+        return; /* they wait for what is wished for */
     for (; start_pays(&q) && start_one(p, RANK_START); q = view(p))
         pool_serve(p); /* a stem is there at once */
     if (q.waiting > 0 && q.returning > 0 && !nr_deadline_armed(&p->v->stir))
@@ -175,6 +178,12 @@ static unsigned room_for_wishes(const struct invoker *v)
     return n < most ? most - n : 0;
 }
 
+/* What is wished for is all there is: calls that wait for it are as good a reason to make room as any. */
+static enum engine_rank wished_rank(const struct pool *p)
+{
+    return p->past->ahead_only && p->waiting_count > 0 ? RANK_START : RANK_PREWARM;
+}
+
 void pool_start_wished(struct invoker *v)
 {
     struct nr_map_node *n = NULL;
@@ -187,7 +196,8 @@ void pool_start_wished(struct invoker *v)
         if (p->stale || p->past->desired <= 0)
             continue;
         p->feeding = true; /* keeps p while a container comes and goes */
-        while (room > 0 && (int)p->container_count < p->past->desired && start_one(p, RANK_PREWARM))
+        while (room > 0 && (int)p->container_count < p->past->desired &&
+               start_one(p, wished_rank(p)))
             room--;
         p->feeding = false;
         pool_feed(p);

@@ -93,6 +93,8 @@ void invoker_forget_account(struct invoker *v, const char *account, void (*done)
                             void *arg);
 /* Obeyed within a second. */
 void invoker_wish(struct invoker *v, const struct scaler_wish *w);
+/* f (lent) as it is now: what is wished for can start before its first call. Passed over when nothing is wished for it. */
+void invoker_know(struct invoker *v, struct function *f);
 
 /* Removes all containers, but idle ones with keep_containers; `done` once, at the latest after max_ms. */
 void invoker_drain(struct invoker *v, uint64_t max_ms, void (*done)(void *arg), void *arg);

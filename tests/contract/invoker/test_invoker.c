@@ -752,6 +752,77 @@ static void a_large_wish_and_none(void **state)
     function_unref(f);
 }
 
+/* A function that was never called comes up when its wish and its snapshot are known, whichever comes last. */
+static void a_wish_before_the_first_call(void **state)
+{
+    struct rig *r = *state;
+    struct function *f = rig_function(r, "ahead", "blackbox", "once", native_echo);
+    struct scaler_wish wish = {
+        .account = "guest", .package = "", .name = "ahead", .desired = 1, .maximum = -1};
+    struct rig_call c;
+
+    invoker_know(r->invoker, f); /* nobody wishes for it: nothing is kept */
+    assert_int_equal(pools_of(r), 0);
+    invoker_wish(r->invoker, &wish);
+    invoker_know(r->invoker, f);
+    for (int i = 0; i < 1200 && rig_status(r, "containers_by_state", "fresh") < 1; i++)
+        rig_pass(r, 25);
+    assert_int_equal(rig_status(r, "containers_by_state", "fresh"), 1);
+    rig_run(r, &c, f, "{}");
+    expect(&c, OUTCOME_SUCCESS, "{}");
+    assert_int_equal(r->invoker->container_count, 1);
+    rig_free(&c);
+    invoker_forget(r->invoker, f->revision);
+    invoker_know(r->invoker, f); /* too late: it is another one now */
+    for (int i = 0; i < 1200 && pools_of(r) > 0; i++)
+        rig_pass(r, 25);
+    assert_int_equal(pools_of(r), 0);
+    function_unref(f);
+}
+
+/* Where calls may start nothing they wait for what is wished for: for none at all, until there is one; then for that one, one after another. */
+static void calls_that_may_start_nothing(void **state)
+{
+    enum { N = 6 };
+    struct rig *r = *state;
+    struct function *f = rig_function(r, "held", "blackbox", "once", native_echo);
+    struct scaler_wish wish = {.account = "guest",
+                               .package = "",
+                               .name = "held",
+                               .maximum = -1,
+                               .keep_alive_ms = 0,
+                               .ahead_only = true};
+    struct rig_call c[N];
+
+    invoker_wish(r->invoker, &wish);
+    for (int i = 0; i < N; i++)
+        rig_start(r, &c[i], f, "{}");
+    rig_pass(r, 1500); /* longer than anything would take to be begun */
+    assert_int_equal(r->invoker->container_count, 0);
+    assert_int_equal(r->running, N);
+    wish.desired = 1;
+    invoker_wish(r->invoker, &wish);
+    while (r->running > 0) {
+        assert_in_range(r->invoker->container_count, 0, 1);
+        rig_pass(r, 5);
+    }
+    for (int i = 0; i < N; i++) {
+        expect(&c[i], OUTCOME_SUCCESS, "{}");
+        rig_free(&c[i]);
+    }
+    wish = (struct scaler_wish){.account = "guest",
+                                .package = "",
+                                .name = "held",
+                                .desired = -1,
+                                .maximum = -1,
+                                .keep_alive_ms = -1};
+    invoker_wish(r->invoker, &wish); /* and as ever without a wish */
+    rig_run(r, &c[0], f, "{}");
+    expect(&c[0], OUTCOME_SUCCESS, "{}");
+    rig_free(&c[0]);
+    function_unref(f);
+}
+
 /* A call that comes with the snapshot of a revision that was forgotten before: it is run, and nothing of it is kept. */
 static void a_late_call_of_an_old_revision(void **state)
 {
@@ -1190,6 +1261,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(waiting_calls_take_what_is_free, setup, teardown),
         cmocka_unit_test_setup_teardown(updates_and_wishes, setup, teardown),
         cmocka_unit_test_setup_teardown(a_large_wish_and_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_wish_before_the_first_call, setup, teardown),
+        cmocka_unit_test_setup_teardown(calls_that_may_start_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_late_call_of_an_old_revision, setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_derived_ends_with_the_stored_one, setup, teardown),
         cmocka_unit_test_setup_teardown(an_update_in_the_middle_of_a_burst, setup_closed, teardown),
