@@ -5,6 +5,7 @@
  */
 #include "gateway/internal.h"
 
+#include "common/base/clock.h"
 #include "gateway/api_tables.h"
 
 #define CONNECTIONS_MAX 4096
@@ -44,6 +45,7 @@ int gateway_open(const struct gateway_config *c, struct gateway **ret, struct nr
 
     g->config = *c;
     g->config.listen = NULL;
+    g->opened_ms = nr_wall_ms();
     nr_list_init(&g->log_streams);
     nr_list_init(&g->progress_streams);
     http_config(c, &http);

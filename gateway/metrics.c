@@ -3,10 +3,11 @@
  */
 #include "gateway/internal.h"
 
-#include <dirent.h>
 #include <stdio.h>
 
 #include "common/base/clock.h"
+
+#pragma weak scaler_metrics
 
 static const char *const classes[] = {"other", "1xx", "2xx", "3xx", "4xx", "5xx"};
 
@@ -68,57 +69,13 @@ void gateway_metrics(struct gateway *g, struct nr_buf *out)
                   (double)c->blocked_logins);
 }
 
-/* Resident and anonymous bytes; /proc is memory, so this does not wait for a disk. */
-static void write_memory(struct nr_buf *out)
-{
-    FILE *f = fopen("/proc/self/status", "re");
-    char line[128];
-    long long kb;
-
-    while (f && fgets(line, sizeof(line), f)) {
-        if (sscanf(line, "VmRSS: %lld kB", &kb) == 1)
-            nr_metric_one(out, "narae_process_resident_memory_bytes", "gauge", "Resident memory.",
-                          (double)kb * 1024);
-        if (sscanf(line, "RssAnon: %lld kB", &kb) == 1)
-            nr_metric_one(out, "narae_process_anonymous_memory_bytes", "gauge",
-                          "Anonymous resident memory.", (double)kb * 1024);
-    }
-    if (f)
-        (void)fclose(f);
-}
-
-static void write_files(struct nr_buf *out)
-{
-    DIR *d = opendir("/proc/self/fd");
-    int n = -3; /* ".", ".." and the folder itself */
-
-    while (d && readdir(d))
-        n++;
-    if (d)
-        (void)closedir(d);
-    nr_metric_one(out, "narae_process_open_fds", "gauge", "Open file descriptors.", n);
-}
-
-static void write_loop(const struct nr_loop *l, struct nr_buf *out)
-{
-    struct nr_loop_stats s = nr_loop_stats(l);
-
-    nr_metric_one(out, "narae_loop_callbacks_over_20_ms_total", "counter",
-                  "Turns of the loop thread that took more than 20 ms of its CPU time.",
-                  (double)s.callbacks_over_20_ms);
-    nr_metric_one(out, "narae_loop_longest_callback_seconds", "gauge",
-                  "The longest turn, in CPU time.", (double)s.longest_cpu_us / 1e6);
-    nr_metric_one(out, "narae_loop_cpu_seconds_total", "counter", "CPU time of the loop thread.",
-                  (double)s.cpu_us / 1e6);
-}
-
 void metrics_all(struct gateway *g, struct nr_buf *out)
 {
     gateway_metrics(g, out);
     controller_metrics(g->config.controller, out);
     invoker_metrics(g->config.invoker, out);
     fnmanager_metrics(g->config.fnmanager, out);
-    write_memory(out);
-    write_files(out);
-    write_loop(g->config.loop, out);
+    if (g->config.scaler)
+        scaler_metrics(g->config.scaler, out);
+    metrics_process(g, out);
 }

@@ -37,6 +37,20 @@ void nr_metric_head(struct nr_buf *out, const char *name, const char *type, cons
     nr_buf_printf(out, "\n# TYPE %s %s\n", name, type);
 }
 
+void nr_metric_label(struct nr_buf *out, const char *name, struct nr_str value)
+{
+    nr_buf_adds(out, name);
+    nr_buf_adds(out, "=\"");
+    for (size_t i = 0; i < value.n; i++)
+        switch (value.p[i]) {
+        case '\\': nr_buf_adds(out, "\\\\"); break;
+        case '"': nr_buf_adds(out, "\\\""); break;
+        case '\n': nr_buf_adds(out, "\\n"); break;
+        default: nr_buf_addc(out, value.p[i]);
+        }
+    nr_buf_addc(out, '"');
+}
+
 static void add_value(struct nr_buf *out, double value)
 {
     if (isnan(value))

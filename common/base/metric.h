@@ -26,6 +26,8 @@ void nr_hist_add_us(struct nr_hist *h, uint64_t us);
 
 /* `# HELP` and `# TYPE` lines; type "counter", "gauge", "histogram". */
 void nr_metric_head(struct nr_buf *out, const char *name, const char *type, const char *help);
+/* One label, `name="value"`, with what must be escaped in the value; no comma. */
+void nr_metric_label(struct nr_buf *out, const char *name, struct nr_str value);
 /* One sample; labels as `key="value",...` or "". */
 void nr_metric_sample(struct nr_buf *out, const char *name, const char *labels, double value);
 /* Head and the one sample without labels. */

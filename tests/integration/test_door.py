@@ -184,11 +184,11 @@ def test_metrics(platform):
     lines = reply.body.decode().splitlines()
     sample = re.compile(r'[a-z0-9_]+(\{([a-z_]+="[^"]*",?)+\})? \S+')
     assert [line for line in lines if not line.startswith("#") and not sample.fullmatch(line)] == []
-    assert all(line.split()[2].startswith("narae_") for line in lines if line.startswith("#"))
+    assert all(line.split()[2].startswith(("narae_", "process_")) for line in lines if line.startswith("#"))
     typed = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert len(typed) == len(set(typed)), "each metric has one head"
-    for named in ("narae_gateway_requests_total", "narae_process_resident_memory_bytes",
-                  "narae_process_open_fds", "narae_loop_callbacks_over_20_ms_total"):
+    for named in ("narae_gateway_requests_total", "process_resident_memory_bytes",
+                  "process_open_fds", "narae_loop_slow_callbacks_total"):
         assert platform.metric(named) >= 0
     assert "guest" not in reply.body.decode(), "no account is named without a key"
 

@@ -429,7 +429,7 @@ static void test_information(void **state)
         {"/narae/v1/invokers", "{\"capabilities\":[],\"of\":\"guest\"}"},
         {"/metrics", "narae_gateway_connections 3"},
         {"/metrics", "narae_invoker_fake 3"},
-        {"/metrics", "narae_process_open_fds "},
+        {"/metrics", "\nprocess_open_fds "},
     };
     struct fakes *f = fakes_open();
 

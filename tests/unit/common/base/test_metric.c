@@ -24,6 +24,17 @@ static void test_one(void **state)
     nr_buf_fini(&b);
 }
 
+/* Whatever a value holds, it stays one value on one line. */
+static void test_label(void **state)
+{
+    struct nr_buf b;
+
+    nr_buf_init(&b, 4096);
+    nr_metric_label(&b, "of", NR_STR("a\\b\"} 1\nx{c=\"\xc3\xa4"));
+    assert_str_is(nr_buf_str(&b), "of=\"a\\\\b\\\"} 1\\nx{c=\\\"\xc3\xa4\"");
+    nr_buf_fini(&b);
+}
+
 static void test_histogram(void **state)
 {
     struct nr_hist h = {0};
@@ -59,7 +70,7 @@ static void test_histogram(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_one),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_one), cmocka_unit_test(test_label),
                                        cmocka_unit_test(test_histogram)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
