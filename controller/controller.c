@@ -37,6 +37,7 @@ int controller_open(const struct controller_config *config, struct controller **
     nr_list_init(&c->asking);
     nr_list_init(&c->followers);
     nr_list_init(&c->forgettings);
+    counts_init(&c->counts);
     int e = journal_open(c, err);
     if (e != 0) {
         controller_close(c);
@@ -185,6 +186,7 @@ void controller_close(struct controller *c)
     triggers_fini(c);
     hold_fini(c);
     admission_fini(c);
+    counts_fini(&c->counts);
     activation_pool_close(c->pool);
     nr_map_fini(&c->live);
     free(c->data_dir);

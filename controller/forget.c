@@ -100,6 +100,7 @@ static void look(struct forgetting *f)
         return;
     }
     resolve_forget_account(c, f->account); /* its last calls have asked what they asked */
+    counts_forget(&c->counts, f->account);
     f->left = f->removed = 0;
     f->job = (struct nr_db_job){.run = forget_run, .done = on_forgot, .loop = c->loop};
     nr_db_write(c->db, &f->job);

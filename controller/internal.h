@@ -5,6 +5,7 @@
 
 #include "common/base/map.h"
 #include "common/base/metric.h"
+#include "controller/samples.h"
 #include "ports/controller.h"
 #include "ports/timing.h"
 
@@ -69,6 +70,7 @@ struct controller {
     struct nr_link triggers_lru;
     struct nr_map holds;          /* hold.c: path -> calls that wait for the end of an update */
     size_t held;                  /* all of them */
+    struct call_counts counts;    /* by function, for samples */
     struct nr_map live;           /* id -> struct activation, until its row is stored */
     struct nr_link all;           /* every activation that has not ended, by in_account */
     int64_t running;              /* activations that have not ended */

@@ -133,6 +133,7 @@ static void answer(struct controller *c, struct activation *a)
     admission_give(c, a);
     if (a->answered_us == 0)
         a->answered_us = nr_mono_us();
+    counts_answered(&c->counts, a);
     if (a->err && a->id[0] && a->outcome.result.n == 0) {
         a->outcome.status = OUTCOME_INTERNAL_ERROR;
         a->outcome.result = cut_result(a);
@@ -217,6 +218,8 @@ void controller_tick(struct activation *a)
         a->c = C_ADMIT;
         /* fall through */
     case C_ADMIT: /* per account, exact */
+        if (a->err == 0)
+            counts_arrived(&c->counts, a);
         if (a->err == 0 && a->parent == NULL)
             final_check(a);
         if (a->err == 0 && a->parent)
@@ -236,6 +239,7 @@ void controller_tick(struct activation *a)
             return;
         a->c = C_RUN;
         if (a->err == 0) {
+            counts_entered(&c->counts, a);
             if (!a->blocking && !a->replied) {
                 record_accepted(a);
                 reply(a);

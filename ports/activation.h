@@ -39,6 +39,7 @@ struct controller;
 struct slot;
 struct composition; /* controller: a sequence or a composition that runs */
 struct fire;        /* controller: a trigger that is fired */
+struct counted;     /* controller: figures of one function */
 
 /* What ran: of the record. */
 enum activation_kind { ACTIVATION_FUNCTION, ACTIVATION_TRIGGER };
@@ -151,6 +152,8 @@ struct activation {
     bool input_secret;        /* it is sealed where it waits on disk */
     bool key_kept;            /* api_key is the controller's copy, to be wiped */
     struct nr_map_node by_id; /* controller's map of live and not yet stored ones */
+    struct counted *counted;  /* in whose figures it is, until it is answered */
+    bool counted_in;          /* and as one in flight */
 
     /* what the invoker asks of the controller (set by the controller) */
     void (*on_step)(

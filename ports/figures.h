@@ -1,0 +1,55 @@
+/* What controller and invoker know of each function when a sample is taken: counts of its calls, and what its containers are and use. Who takes samples
+ * joins both by the key. Loop's thread, but for a span that was given away.
+ */
+#ifndef NR_PORTS_FIGURES_H
+#define NR_PORTS_FIGURES_H
+
+#include "ports/sample.h"
+
+struct controller;
+struct invoker;
+
+/* What calls of one function did between two samples. */
+struct call_span {
+    uint64_t arrivals, invocations, errors, throttles, cold_starts;
+    uint32_t inflight_max;
+    struct sketch sketch[SAMPLE_SKETCHES];
+    struct call_span *next; /* private */
+};
+
+/* Of one function that had calls since the last time, or has calls in flight. */
+struct call_figures {
+    struct nr_str key; /* "account/package/name", lent for the call; the package may be empty */
+    uint32_t inflight;
+    int64_t concurrent_max; /* of the account of the latest call; 0: no limit */
+    struct call_span *span; /* given: controller_span_back() when it is read; NULL: no call */
+};
+/* Tells of each of them and begins the next span. In no order. */
+void controller_figures(struct controller *c, void (*each)(void *arg, const struct call_figures *f),
+                        void *arg);
+/* NULL is fine. */
+void controller_span_back(struct controller *c, struct call_span *span);
+
+/* Of one function that has containers or calls that wait. */
+struct container_figures {
+    struct nr_str key; /* as above */
+    unsigned ready, busy, starting, waiting;
+    uint64_t oldest_us; /* how long the call waits that waits longest; 0: none does */
+    int64_t instance_mb, instances_max;
+    bool looked;        /* the next three are known */
+    double cpu_percent; /* of one core */
+    double memory_mb, memory_percent;
+    double joules; /* since the last time */
+};
+/* Of the host and all its containers. */
+struct node_figures {
+    int64_t memory_max_mb, memory_used_mb;
+    unsigned containers, waiting;
+    double cpu_percent; /* of all cores; < 0: not told */
+    double joules;      /* since the last time */
+};
+/* Tells of each function, then of the node. */
+void invoker_figures(struct invoker *v, void (*each)(void *arg, const struct container_figures *f),
+                     void *arg, struct node_figures *ret);
+
+#endif
