@@ -25,6 +25,7 @@ struct daemon {
     struct preenv_tester *tester;
     struct controller *controller;
     struct gateway *gateway;
+    struct bus *bus;
     struct grant_device *devices;
     struct node_gpu *gpus;
     struct invoker_api api;      /* as --api-host says; url NULL: it says nothing */
@@ -65,6 +66,8 @@ bool place_on_loopback(const char *listen);
 /* ---- parts.c: the components, opened in one order and wired through their ports. ---- */
 
 int part_open_loop(struct daemon *d, struct nr_err *err);
+/* Metrics and decisions: in this process, or over the broker of --kafka. */
+int part_open_bus(struct daemon *d, struct nr_err *err);
 int part_open_fnmanager(struct daemon *d, struct nr_err *err);
 int part_open_invoker(struct daemon *d, struct nr_err *err);
 int part_open_preenv(struct daemon *d, struct nr_err *err);

@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "common/bus/bus.h"
 #include "common/net/tls.h"
 #include "daemon/daemon.h"
 #include "daemon/runtime_images.h"
@@ -27,10 +28,11 @@
 
 /* In this order; a stop goes the other way. */
 static int (*const opens[])(struct daemon *d, struct nr_err *err) = {
-    place_lock_data,     place_name_installation, place_find_run,      place_find_agent,
-    place_try_listen,    place_open_tls,          place_read_devices,  place_read_gpus,
-    place_read_api_host, part_open_loop,          part_open_fnmanager, part_open_invoker,
-    part_open_preenv,    part_open_controller,    part_open_gateway,   part_tell_api_host,
+    place_lock_data,     place_name_installation, place_find_run,       place_find_agent,
+    place_try_listen,    place_open_tls,          place_read_devices,   place_read_gpus,
+    place_read_api_host, part_open_loop,          part_open_bus,        part_open_fnmanager,
+    part_open_invoker,   part_open_preenv,        part_open_controller, part_open_gateway,
+    part_tell_api_host,
 };
 
 /* ---- stop: gateway refuses, controller drains, invoker removes, everything closes ---------------------------------- */
@@ -201,6 +203,7 @@ static int close_all(struct daemon *d)
     controller_close(d->controller);
     part_end_forgettings(d);
     preenv_tester_close(d->tester);
+    bus_close(d->bus, BUS_FLUSH_MAX_MS);
     int busy = nr_loop_fini(&d->loop);
     if (busy == 0 && !d->left_some)
         place_leave_run(d);

@@ -61,6 +61,8 @@ const struct nr_option daemon_options[] = {
      .help = "open client connections"},
     {"inflight-mb", NR_OPT_INT, AT(inflight_mb), "256", 64, 65536, "MB",
      .help = "request bodies in memory at the same time"},
+    {"import-max-mb", NR_OPT_INT, AT(import_max_mb), "4096", 1, 1 << 24, "MB",
+     .help = "archives of accounts that are imported, one and all that come in at a time"},
     {"failed-logins", NR_OPT_INT, AT(failed_logins), "20", 1, 100000, "a minute",
      .help = "of one address before it gets 429"},
     {"runtime", NR_OPT_STRING, AT(runtime), "auto",
@@ -101,6 +103,14 @@ const struct nr_option daemon_options[] = {
     {"registries", NR_OPT_STRING, AT(registries), "public",
      .help =
          "registries that own images may come from: public (not on this host, in a private network or under a name without a dot), any, none, or HOST[:PORT] separated by commas; docker.io is where a reference without a host leads"},
+    {"kafka", NR_OPT_STRING, AT(kafka), NULL,
+     .help =
+         "Kafka brokers that metrics, events, decisions and policies go through, as HOST:PORT separated by commas (default: they stay in this process)"},
+    {"kafka-prefix", NR_OPT_STRING, AT(kafka_prefix), "narae",
+     .help = "of the names of the topics: PREFIX.metrics, .events, .decisions, .policies"},
+    {"kafka-settings", NR_OPT_STRING, AT(kafka_settings), NULL,
+     .help =
+         "file of further settings of the client, a line KEY=VALUE each (security.protocol, sasl.username, ssl.ca.location, ...)"},
     {"version", NR_OPT_BOOL, AT(version), "false", .help = "print the version and end"},
     {"help-markdown", NR_OPT_BOOL, AT(help_markdown), "false",
      .help = "print this table for docs/configuration.md"},

@@ -5,12 +5,14 @@
 #include "common/base/option.h"
 
 struct options {
+    char *kafka, *kafka_prefix, *kafka_settings;
     char *api_host, *device, *gpus, *registries, *secret_key_file;
     char *listen, *data, *run, *docker, *guest_profile, *log_level, *log_format, *agent, *tls_cert,
         *tls_key, *runtime, *freezer, *memory_raise, *network, *seccomp, *stems;
     bool dev_keys, tls_self_signed, help_markdown, version, keep_containers, no_catalog;
     int64_t memory_mb, keep_alive_s, drain_s, retention_days, retention_mb, queue_max, queue_mb,
-        connections_max, inflight_mb;
+        connections_max, inflight_mb,
+        import_max_mb;
     int64_t keep_versions, keep_versions_days, keep_retired_days;
     int64_t failed_logins, freeze_after_ms, engine_workers, containers_max;
 };

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/bus/bus.h"
 #include "daemon/runtime_images.h"
 #include "ports/preenv.h"
 
@@ -222,9 +223,12 @@ int part_open_gateway(struct daemon *d, struct nr_err *err)
                                      .fnmanager = d->fnmanager,
                                      .controller = d->controller,
                                      .invoker = d->invoker,
+                                     .bus = d->bus,
                                      .log = &d->log,
                                      .connections_max = (unsigned)d->options.connections_max,
                                      .inflight_max_bytes = d->options.inflight_mb << 20,
+                                     .spool_dir = d->options.data,
+                                     .import_max_bytes = d->options.import_max_mb << 20,
                                      .failed_logins_per_minute = (unsigned)d->options.failed_logins,
                                      .build = NARAE_VERSION,
                                      .build_number = NARAE_VERSION,
@@ -236,4 +240,15 @@ int part_open_gateway(struct daemon *d, struct nr_err *err)
 int part_open_loop(struct daemon *d, struct nr_err *err)
 {
     return nr_loop_init(&d->loop, err);
+}
+
+int part_open_bus(struct daemon *d, struct nr_err *err)
+{
+    const struct bus_config c = {.brokers = d->options.kafka,
+                                 .prefix = d->options.kafka_prefix,
+                                 .settings_file = d->options.kafka_settings,
+                                 .client = "naraed",
+                                 .log = &d->log};
+
+    return bus_open(&c, &d->bus, err);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "common/base/clock.h"
+#include "common/bus/bus.h"
 
 #pragma weak scaler_metrics
 
@@ -77,5 +78,7 @@ void metrics_all(struct gateway *g, struct nr_buf *out)
     fnmanager_metrics(g->config.fnmanager, out);
     if (g->config.scaler)
         scaler_metrics(g->config.scaler, out);
+    if (g->config.bus)
+        bus_metrics(g->config.bus, out);
     metrics_process(g, out);
 }

@@ -25,6 +25,7 @@ struct gateway_config {
     struct controller *controller; /* kept */
     struct invoker *invoker;       /* kept */
     struct scaler *scaler;         /* kept; NULL: there is none */
+    struct bus *bus;               /* kept; its figures for /metrics. NULL: there is none */
     struct nr_log *log;            /* kept */
 
     /* bounds on what has no account yet; 0 is the default in brackets */

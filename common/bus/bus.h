@@ -17,7 +17,15 @@ struct bus;
 /* In Kafka: "<prefix>.metrics", ".events", ".decisions", ".policies" (compacted: the last value of a key is what holds). */
 enum bus_topic { BUS_METRICS, BUS_EVENTS, BUS_DECISIONS, BUS_POLICIES, BUS_TOPICS };
 
-enum { BUS_QUEUE_MESSAGES = 20000, BUS_QUEUE_BYTES = 32 << 20, BUS_MESSAGE_MAX_BYTES = 1 << 20 };
+enum {
+    BUS_QUEUE_MESSAGES = 20000,
+    BUS_QUEUE_BYTES = 32 << 20,
+    BUS_MESSAGE_MAX_BYTES = 1 << 20, /* key and value */
+    BUS_FLUSH_MAX_MS = 2000,
+};
+
+/* "metrics", ... */
+const char *bus_topic_name(enum bus_topic topic);
 
 struct bus_config {
     const char *brokers; /* lent; "HOST:PORT,..."; NULL: in this process */
@@ -64,11 +72,13 @@ struct bus_reader {
     /* private */
     void *impl;
 };
+/* Its loop's thread, or before that loop runs. */
 int bus_read(struct bus *b, struct bus_reader *r, struct nr_err *err);
-/* No further on_message; `gone` comes once, on its loop. */
+/* No further on_message; `gone` comes once, on its loop, and r may be used anew. Its loop's thread, also inside its callbacks. */
 void bus_unread(struct bus *b, struct bus_reader *r, void (*gone)(struct bus_reader *r));
-/* Among all readers of its group: is it the one that acts for this key now? Exactly one does when nobody joins or leaves; none for some seconds
- * when one dies. In this process: the reader that joined the group first. */
+/* Any thread. Among all readers of its group: is it the one that acts for this key now? Exactly one does when nobody joins or leaves; none for some seconds
+ * when one dies. In this process: the reader that joined the group first. on_owned comes also for what a reader
+ * owns from its beginning. */
 bool bus_owns(const struct bus_reader *r, struct nr_str key);
 
 /* Messages of `topic` (any topic of the broker) that the consumer group has not confirmed yet are looked at every 2 s while somebody asks; -1: not
