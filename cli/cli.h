@@ -80,6 +80,11 @@ enum cli_option {
     OPT_EXPIRES,
     OPT_USERNAME,
     OPT_PASSWORD,
+    OPT_MODE,
+    OPT_FULL,
+    OPT_ALL,
+    OPT_UPTO,
+    OPT_ACCOUNT,
     OPT_COUNT
 };
 
@@ -104,7 +109,9 @@ enum cli_word {
     WORD_ALIAS, /* of the function that stands before it */
     WORD_ACCOUNT,
     WORD_VERB,
-    WORD_SHELL
+    WORD_SHELL,
+    WORD_POLICY,
+    WORD_PLATFORM /* whose settings are imported */
 };
 
 enum cli_group {
@@ -113,6 +120,7 @@ enum cli_group {
     GROUP_VERSIONS,
     GROUP_LIFE,
     GROUP_PREENV,
+    GROUP_SCALING,
     GROUP_ACCOUNTS,
     GROUP_IMAGES,
     GROUP_PLATFORM,
@@ -209,6 +217,13 @@ char *cli_path(const char *fmt, ...);
 /* Of the function that the first word names: "/narae/v1/functions/NAME", with "/versions/N" when --version was given, and the tail
  * (made). */
 char *cli_function_path(const struct cli *c, const char *tail);
+
+/* ---- when.c ------------------------------------------------------------------------------------------------------------- */
+
+/* "90s", "10m", "2h", "1d" ago; milliseconds since 1970; or a time as logs have it. False: it is none. */
+bool cli_when(const char *text, int64_t *ret_ms);
+/* The same of an option that may be given; absent: *ret_ms stays as it is. 0, or said what is wrong. */
+int cli_option_when(const struct cli *c, enum cli_option option, int64_t *ret_ms);
 
 /* ---- say.c: what a person reads ------------------------------------------------------------------------------------------ */
 

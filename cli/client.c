@@ -112,8 +112,17 @@ static const struct {
     {401, NULL, NULL,
      "give the key with --auth, NARAE_AUTH or AUTH= in ~/.wskprops; a first start writes it to "
      "DATA/guest.key"},
+    {403, "scope 'admin'", "scale",
+     "policies are the administrator's to write: use the key that a first start writes to "
+     "DATA/admin.key"},
     {403, NULL, NULL,
      "the key may not do this; use one of the right account or with the right scope"},
+    {404, "--scaler=off", NULL,
+     "start naraed with --scaler=here (which is the rule) or --scaler=elsewhere to have policies"},
+    {404, NULL, "scale apply", "`narae functions` lists what a policy can be for"},
+    {404, NULL, "scale import", "docs/scaling.md tells what is read"},
+    {404, NULL, "scale channels", "`narae scale channels` lists what there is"},
+    {404, NULL, "scale", "`narae scale list` lists what there is"},
     {404, "The function has no version", NULL, "`narae versions FUNCTION` lists what there is"},
     {404, "The function has no alias", NULL, "`narae alias list FUNCTION` lists what there is"},
     {404, NULL, "activation", "`narae activations` lists what there is"},
@@ -156,6 +165,14 @@ static const struct {
      "`narae bucket usage` shows what the account holds; purge what is not needed"},
 };
 
+/* The verb, or every verb of a noun: "scale" is also of "scale show". */
+static bool is_of(const char *row, const char *verb)
+{
+    size_t n = row ? strlen(row) : 0;
+
+    return row == NULL || (strncmp(row, verb, n) == 0 && (verb[n] == '\0' || verb[n] == ' '));
+}
+
 static const char *next_of(const struct cli *c, int status, const char *said)
 {
     const char *verb = c->verb == NULL ? "" : c->as_wsk ? c->verb->wsk : c->verb->name;
@@ -163,7 +180,7 @@ static const char *next_of(const struct cli *c, int status, const char *said)
     if (status == 401 && c->auth)
         return "the key in use is not known there";
     for (size_t i = 0; i < nr_countof(nexts); i++)
-        if (nexts[i].status == status && (nexts[i].verb == NULL || !strcmp(nexts[i].verb, verb)) &&
+        if (nexts[i].status == status && is_of(nexts[i].verb, verb) &&
             (nexts[i].sign == NULL || (said && strstr(said, nexts[i].sign))))
             return nexts[i].next;
     return NULL;

@@ -32,8 +32,9 @@ static void offer_choices(const struct completing *p, const char *choices, const
 
 /* ---- what the platform has ---------------------------------------------------------------------------------------------- */
 
+/* The rows' `name`s, each with a word of `field`. */
 static void offer_names(const struct completing *p, const char *path, const char *key,
-                        const char *field)
+                        const char *name_field, const char *field)
 {
     nr_auto_json json_t *answer = NULL;
     struct nr_err err = {0};
@@ -45,7 +46,7 @@ static void offer_names(const struct completing *p, const char *path, const char
         cli_call(p->c, "GET", path, NULL, 0, &answer, NULL) != 0)
         return;
     json_array_foreach(json_object_get(answer, key), i, one) {
-        const char *name = nr_json_string(one, "name"), *what = nr_json_string(one, field);
+        const char *name = nr_json_string(one, name_field), *what = nr_json_string(one, field);
 
         if (name)
             offer(p, name, what ? what : "");
@@ -56,7 +57,7 @@ static void offer_aliases(const struct completing *p, const char *function)
 {
     nr_auto_free char *path = cli_path("/narae/v1/functions/%s/aliases", function);
 
-    offer_names(p, path, "aliases", "");
+    offer_names(p, path, "aliases", "name", "");
 }
 
 static void offer_verbs(const struct completing *p, const char *noun)
@@ -115,11 +116,17 @@ static void offer_word(const struct completing *p, const struct cli_verb *verb, 
     if (at >= verb->words_max)
         return;
     switch ((enum cli_word)verb->word[at < 3 ? at : k]) {
-    case WORD_FUNCTION: offer_names(p, "/narae/v1/functions?limit=0", "functions", "state"); break;
-    case WORD_ACCOUNT: offer_names(p, "/narae/v1/accounts", "accounts", "state"); break;
+    case WORD_FUNCTION:
+        offer_names(p, "/narae/v1/functions?limit=0", "functions", "name", "state");
+        break;
+    case WORD_ACCOUNT: offer_names(p, "/narae/v1/accounts", "accounts", "name", "state"); break;
     case WORD_ALIAS: offer_aliases(p, word[0]); break;
     case WORD_FILE: (void)puts(":files"); break;
     case WORD_VERB: offer_verbs(p, at ? word[0] : NULL); break;
+    case WORD_POLICY:
+        offer_names(p, "/narae/v1/scaling/policies?limit=0", "policies", "policy", "mode");
+        break;
+    case WORD_PLATFORM: offer_choices(p, "knative|keda|hpa|openfaas|fission", "platform"); break;
     case WORD_SHELL: offer_choices(p, verb->words, "shell"); break;
     default: break;
     }

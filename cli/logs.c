@@ -106,32 +106,7 @@ static void take_event(void *arg, const char *name, const json_t *data)
             takes[i].take(arg, data);
 }
 
-/* ---- when ------------------------------------------------------------------------------------------------------------- */
-
-/* "90s", "10m", "2h", "1d" ago; milliseconds since 1970; or a time as logs have it. */
-static bool parse_since(const char *text, int64_t *ret_ms)
-{
-    static const struct {
-        char unit;
-        int64_t ms;
-    } units[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}, {'d', 86400000}};
-    size_t n = strlen(text);
-    struct tm tm = {0};
-    int64_t number;
-
-    if (nr_str_to_i64(nr_str_of(text), 0, INT64_MAX, ret_ms))
-        return true;
-    for (size_t i = 0; n > 1 && i < nr_countof(units); i++)
-        if (text[n - 1] == units[i].unit &&
-            nr_str_to_i64((struct nr_str){text, n - 1}, 0, 36500, &number)) {
-            *ret_ms = nr_wall_ms() - number * units[i].ms;
-            return true;
-        }
-    if (strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) == NULL)
-        return false;
-    *ret_ms = (int64_t)timegm(&tm) * 1000;
-    return true;
-}
+/* ---- what is asked for ------------------------------------------------------------------------------------------- */
 
 static int logs_path(struct cli *c, const struct tail *t, char *out, size_t n)
 {
@@ -140,10 +115,8 @@ static int logs_path(struct cli *c, const struct tail *t, char *out, size_t n)
 
     if (!cli_path_name(c->argv[0], name, sizeof(name)))
         return cli_fail("the name %s is too long", c->argv[0]);
-    if (t->began_ms == 0 && c->text[OPT_SINCE] && !parse_since(c->text[OPT_SINCE], &since_ms))
-        return cli_fail("--since %s: give 90s, 10m, 2h or 1d, a time like 2026-01-31T12:00:00Z, or "
-                        "milliseconds since 1970",
-                        c->text[OPT_SINCE]);
+    if (t->began_ms == 0 && cli_option_when(c, OPT_SINCE, &since_ms) != 0)
+        return CLI_NOT_DONE;
     if (c->number[OPT_LIMIT] >= 0 && t->began_ms == 0)
         (void)snprintf(limit, sizeof(limit), "&limit=%" PRId64, c->number[OPT_LIMIT]);
     if (since_ms > 0)

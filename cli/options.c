@@ -85,6 +85,14 @@ const struct cli_option_row cli_options[OPT_COUNT] = {
     [OPT_USERNAME] = {"username", 0, VALUE_TEXT, "NAME", "of the registry"},
     [OPT_PASSWORD] = {"password", 0, VALUE_TEXT, "TEXT|-",
                       "of the registry; - reads it from the standard input"},
+    [OPT_MODE] = {"mode", 0, VALUE_CHOICE, "enforce|dry_run|off",
+                  "instead of the document's: dry_run decides and does nothing"},
+    [OPT_FULL] = {"full", 0, VALUE_NONE, NULL, "with every default written out"},
+    [OPT_ALL] = {"all", 0, VALUE_NONE, NULL, "also decisions that changed nothing"},
+    [OPT_UPTO] = {"upto", 0, VALUE_TEXT, "WHEN",
+                  "not newer than 90s, 10m, 2h, 1d, or 2026-01-31T12:00:00Z"},
+    [OPT_ACCOUNT] = {"account", 0, VALUE_TEXT, "ACCOUNT",
+                     "of the functions of this account (administrator)"},
 };
 
 const unsigned char cli_common_options[] = {OPT_OUTPUT, OPT_YES,      OPT_APIHOST, OPT_AUTH,

@@ -22,7 +22,7 @@ const char *const cli_groups[GROUP_COUNT] = {
     [GROUP_VERSIONS] = "Versions",      [GROUP_LIFE] = "Life of a function",
     [GROUP_PREENV] = "Memory by trial", [GROUP_ACCOUNTS] = "Accounts",
     [GROUP_IMAGES] = "Images",          [GROUP_PLATFORM] = "Platform",
-    [GROUP_SELF] = "This program",
+    [GROUP_SCALING] = "Scaling",        [GROUP_SELF] = "This program",
 };
 
 /* clang-format off */
@@ -119,6 +119,49 @@ const struct cli_verb cli_verbs[] = {
     {"preenv cancel", NULL, "FUNCTION [ID]", GROUP_PREENV,
      "end a trial that is running", "narae preenv cancel hello", 1, 2,
      verb_preenv_cancel, {0}, FUNCTION},
+
+    {"scale apply", NULL, "FILE|- ...", GROUP_SCALING,
+     "take over scaling policies; one that differs is a new version (administrator)", "narae scale apply telemetry-burst.json --mode dry_run", 1, 64,
+     verb_scale_apply, {OPT_NAME, OPT_MODE}, {WORD_FILE}},
+    {"scale check", NULL, "FILE|- ...", GROUP_SCALING,
+     "find every mistake in policies; nothing is changed (administrator)", "narae scale check telemetry-burst.json", 1, 64,
+     verb_scale_check, {OPT_NAME, OPT_MODE}, {WORD_FILE}},
+    {"scale list", NULL, "", GROUP_SCALING,
+     "list policies and how many containers they want now", "narae scale list", 0, 0,
+     verb_scale_list, {OPT_LIMIT, OPT_SKIP}},
+    {"scale show", NULL, "POLICY", GROUP_SCALING,
+     "print the document of a policy; --full writes its defaults out", "narae scale show telemetry-burst --full", 1, 1,
+     verb_scale_show, {OPT_VERSION, OPT_FULL}, {WORD_POLICY}},
+    {"scale versions", NULL, "POLICY", GROUP_SCALING,
+     "who changed a policy, and when", "narae scale versions telemetry-burst", 1, 1,
+     verb_scale_versions, {0}, {WORD_POLICY}},
+    {"scale mode", NULL, "POLICY enforce|dry_run|off", GROUP_SCALING,
+     "change the mode of a policy and nothing else (administrator)", "narae scale mode telemetry-burst off", 2, 2,
+     verb_scale_mode, {0}, {WORD_POLICY, WORD_ANY}},
+    {"scale delete", NULL, "POLICY", GROUP_SCALING,
+     "delete a policy; what it asked for ends with it (administrator)", "narae scale delete telemetry-burst --yes", 1, 1,
+     verb_scale_delete, {0}, {WORD_POLICY}},
+    {"scale explain", NULL, "POLICY", GROUP_SCALING,
+     "what was decided and why: what was seen, who voted, what clamped", "narae scale explain telemetry-burst --since 10m", 1, 1,
+     verb_scale_explain, {OPT_SINCE, OPT_UPTO, OPT_LIMIT, OPT_ALL}, {WORD_POLICY}},
+    {"scale dry-run", NULL, "POLICY|FILE|-", GROUP_SCALING,
+     "what a policy or a document would decide now; nothing is done", "narae scale dry-run telemetry-burst.json", 1, 1,
+     verb_scale_dry_run, {OPT_NAME}, {WORD_FILE}},
+    {"scale replay", NULL, "POLICY [FILE|-]", GROUP_SCALING,
+     "decide again what was recorded, with the edited document in FILE: what would differ (administrator)", "narae scale replay telemetry-burst edited.json --since 1d", 1, 2,
+     verb_scale_replay, {OPT_SINCE, OPT_UPTO}, {WORD_POLICY, WORD_FILE}},
+    {"scale import", NULL, "knative|keda|hpa|openfaas|fission FILE|-", GROUP_SCALING,
+     "settings of another platform as a policy, on the output; nothing is changed (administrator)", "narae scale import keda scaledobject.yaml >policy.json", 2, 2,
+     verb_scale_import, {0}, {WORD_PLATFORM, WORD_FILE}},
+    {"scale forecasts", NULL, "[FUNCTION]", GROUP_SCALING,
+     "what is foreseen of functions, and how far that is trusted", "narae scale forecasts parse-telemetry", 0, 1,
+     verb_scale_forecasts, {OPT_LIMIT, OPT_ACCOUNT}, FUNCTION},
+    {"scale channels", NULL, "[NAME=URL|none ...]", GROUP_SCALING,
+     "show or set where alerts and node wishes are told (administrator)", "narae scale channels ops=https://ops.example/narae", 0, 8,
+     verb_scale_channels},
+    {"scale status", NULL, "", GROUP_SCALING,
+     "who decides, over which bus, and how much (administrator)", "narae scale status", 0, 0,
+     verb_scale_status},
 
     {"account list", NULL, "", GROUP_ACCOUNTS,
      "list accounts with their limits (administrator)", "narae account list", 0, 0,
@@ -218,7 +261,7 @@ static const struct {
     const char *noun, *verb;
 } presets[] = {
     {"preenv", "preenv run"},    {"bucket", "bucket usage"},    {"image", "image list"},
-    {"account", "account list"}, {"registry", "registry list"},
+    {"account", "account list"}, {"registry", "registry list"}, {"scale", "scale list"},
 };
 
 size_t cli_verb_count(void)

@@ -39,6 +39,21 @@ int verb_preenv_list(struct cli *c);
 int verb_preenv_show(struct cli *c);
 int verb_preenv_cancel(struct cli *c);
 int verb_preenv_apply(struct cli *c);
+/* scale.c, scale_why.c */
+int verb_scale_apply(struct cli *c);
+int verb_scale_check(struct cli *c);
+int verb_scale_list(struct cli *c);
+int verb_scale_show(struct cli *c);
+int verb_scale_versions(struct cli *c);
+int verb_scale_mode(struct cli *c);
+int verb_scale_delete(struct cli *c);
+int verb_scale_explain(struct cli *c);
+int verb_scale_dry_run(struct cli *c);
+int verb_scale_replay(struct cli *c);
+int verb_scale_import(struct cli *c);
+int verb_scale_forecasts(struct cli *c);
+int verb_scale_channels(struct cli *c);
+int verb_scale_status(struct cli *c);
 /* accounts.c, keys.c, buckets.c */
 int verb_account_list(struct cli *c);
 int verb_account_create(struct cli *c);

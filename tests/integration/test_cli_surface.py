@@ -107,14 +107,16 @@ SESSION = {"functions": [
     ("help alias set", 0, r"ALIAS\[=VERSION"),
     ("completion bash", 0, r"complete -F _narae narae"),
 ]}
-# Run by tests of their own below.
-APART = {"man", "preenv run", "preenv list", "preenv show", "preenv apply", "preenv cancel"}
+# Run by tests of their own, below or in files of their own.
+APART = {"man", "scale apply", "scale check", "scale list", "scale show", "scale versions", "scale mode", "scale delete",
+         "scale explain", "scale dry-run", "scale replay", "scale import", "scale forecasts", "scale channels", "scale status",  # test_scale_cli.py
+         "preenv run", "preenv list", "preenv show", "preenv apply", "preenv cancel"}
 
 
 def verbs():
     """Each verb with the words it takes, as --help lists them."""
     text = subprocess.run([NARAE, "--help"], capture_output=True, text=True, check=True).stdout
-    known = {"alias", "update", "preenv", "account", "key", "bucket", "image", "registry"}
+    known = {"alias", "update", "preenv", "account", "key", "bucket", "image", "registry", "scale"}
     found = set()
     for line in re.findall(r"(?m)^  ([a-z]+(?: [a-z]+)?)(?: |$)", text):
         first, _, second = line.partition(" ")

@@ -1,0 +1,354 @@
+/* narae scale apply, check, list, show, versions, mode, delete, import: policies as documents. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "cli/scale.h"
+#include "cli/verbs.h"
+#include "common/base/file.h"
+
+#define DOCUMENT_MAX_BYTES 65536
+#define SETTINGS_MAX_BYTES 262144
+
+/* ---- documents --------------------------------------------------------------------------------------------------------- */
+
+static char *read_file(const char *file, size_t max, size_t *ret_n)
+{
+    struct nr_err err = {0};
+    char *text = NULL;
+
+    if (nr_file_read(strcmp(file, "-") == 0 ? "/dev/stdin" : file, max, &text, ret_n, &err) != 0)
+        (void)cli_fail("%s", err.text);
+    return text;
+}
+
+/* From which place a document without a name gets one (made), or NULL. */
+static char *name_of(const struct cli *c, const char *file, const json_t *document)
+{
+    const char *own = nr_json_string(document, "policy");
+    char base[256] = "";
+
+    if (c->text[OPT_NAME])
+        return nr_strdup(c->text[OPT_NAME]);
+    if (own && own[0])
+        return nr_strdup(own);
+    if (strcmp(file, "-") != 0)
+        cli_source_name(file, base, sizeof(base));
+    return base[0] ? nr_strdup(base) : NULL;
+}
+
+json_t *scale_document(const struct cli *c, const char *file, char **ret_name)
+{
+    struct nr_err err = {0};
+    size_t n = 0;
+    nr_auto_free char *text = read_file(file, DOCUMENT_MAX_BYTES, &n);
+
+    if (text == NULL)
+        return NULL;
+    nr_auto_json json_t *j = nr_json_parse((struct nr_str){text, n}, &err);
+
+    if (!json_is_object(j)) {
+        (void)cli_fail("%s is not one JSON object%s%s\n  settings of another platform become one "
+                       "by `narae scale import`",
+                       file, j ? "" : ": ", j ? "" : err.text);
+        return NULL;
+    }
+    *ret_name = name_of(c, file, j);
+    if (*ret_name == NULL) {
+        (void)cli_fail("the policy on the standard input says not what it is called: give "
+                       "\"policy\" in it, or --name");
+        return NULL;
+    }
+    if (c->text[OPT_NAME])
+        json_object_set_new(j, "policy", json_string(*ret_name));
+    if (c->text[OPT_MODE])
+        json_object_set_new(j, "mode", json_string(c->text[OPT_MODE]));
+    return nr_steal(&j);
+}
+
+char *scale_policy_path(const char *name, const char *tail)
+{
+    nr_auto_free char *base = cli_path("/narae/v1/scaling/policies/%s", name);
+    size_t n = strlen(base) + strlen(tail) + 1;
+    char *path = nr_alloc(n);
+
+    (void)snprintf(path, n, "%s%s", base, tail);
+    return path;
+}
+
+static void say(FILE *out, const char *fmt, va_list ap)
+{
+    char line[2048];
+
+    (void)vsnprintf(line, sizeof(line), fmt, ap);
+    cli_print_line(out, line);
+}
+
+void scale_line(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    say(stdout, fmt, ap);
+    va_end(ap);
+}
+
+static void error_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void error_line(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    say(stderr, fmt, ap);
+    va_end(ap);
+}
+
+static void say_problem(const json_t *problem)
+{
+    const char *path = nr_json_string(problem, "path"), *value = nr_json_string(problem, "value"),
+               *why = nr_json_string(problem, "why"), *nearest = nr_json_string(problem, "nearest");
+    bool has = value && value[0], near = nearest && nearest[0];
+
+    error_line("  %s%s%s%s: %s%s%s", path && path[0] ? path : "the document", has ? " (" : "",
+               has ? value : "", has ? ")" : "", why ? why : "it is wrong",
+               near ? "; nearest: " : "", near ? nearest : "");
+}
+
+void scale_warn(const json_t *answer)
+{
+    json_t *one;
+    size_t i;
+
+    json_array_foreach(json_object_get(answer, "warnings"), i, one) {
+        const char *path = nr_json_string(one, "path"), *why = nr_json_string(one, "why");
+
+        error_line("warning: %s%s%s", path ? path : "", path && path[0] ? ": " : "",
+                   why ? why : "?");
+    }
+}
+
+/* What comes with a list of its mistakes is told by them; any other refusal as of every verb. */
+int scale_send(struct cli *c, const char *method, const char *path, const json_t *document,
+               const char *what, json_t **ret)
+{
+    nr_auto_json json_t *answer = NULL;
+    int status = 0, e = cli_call(c, method, path, document, 400, &answer, &status);
+    const json_t *problems = json_object_get(answer, "problems");
+    size_t count = json_array_size(problems);
+
+    if (status == 400) {
+        const char *text = nr_json_string(answer, "error");
+
+        error_line("narae: %s: %s (HTTP 400)", what, text ? text : "refused");
+        for (size_t i = 0; i < count; i++)
+            say_problem(json_array_get(problems, i));
+        if (count)
+            (void)fputs("  docs/scaling.md has the language\n", stderr);
+    }
+    if (e == 0 && ret)
+        *ret = json_incref(answer);
+    return e;
+}
+
+/* ---- apply, check, mode ------------------------------------------------------------------------------------------------ */
+
+static int applied(const struct cli *c, const json_t *answer, const char *name)
+{
+    const char *mode = nr_json_string(answer, "mode");
+    long long number = json_integer_value(json_object_get(answer, "number"));
+
+    if (cli_json(c))
+        cli_print_json(answer);
+    else if (json_is_false(json_object_get(answer, "changed")))
+        scale_line("%s is as it was: version %lld (%s)", name, number, mode ? mode : "?");
+    else
+        scale_line("applied %s: version %lld (%s)", name, number, mode ? mode : "?");
+    scale_warn(answer);
+    return CLI_DONE;
+}
+
+static int apply_one(struct cli *c, const char *file)
+{
+    nr_auto_free char *name = NULL;
+    nr_auto_json json_t *document = scale_document(c, file, &name), *answer = NULL;
+
+    if (document == NULL)
+        return CLI_NOT_DONE;
+    nr_auto_free char *path = scale_policy_path(name, "");
+    int e = scale_send(c, "PUT", path, document, strcmp(file, "-") == 0 ? name : file, &answer);
+
+    return e ? e : applied(c, answer, name);
+}
+
+static int check_one(struct cli *c, const char *file)
+{
+    nr_auto_free char *name = NULL;
+    nr_auto_json json_t *document = scale_document(c, file, &name), *answer = NULL;
+
+    if (document == NULL)
+        return CLI_NOT_DONE;
+    if (json_object_get(document, "policy") == NULL)
+        json_object_set_new(document, "policy", json_string(name));
+    int e = scale_send(c, "POST", "/narae/v1/scaling/check", document,
+                       strcmp(file, "-") == 0 ? name : file, &answer);
+
+    if (e != 0)
+        return e;
+    if (cli_json(c))
+        cli_print_json(answer);
+    else
+        scale_line("%s is right; nothing was changed", name);
+    scale_warn(answer);
+    return CLI_DONE;
+}
+
+/* Every file is tried: a mistake in one keeps none of the others out. */
+static int each_file(struct cli *c, int (*one)(struct cli *c, const char *file))
+{
+    int e = CLI_DONE;
+
+    if (c->argc > 1 && c->text[OPT_NAME])
+        return cli_fail("--name names one policy, and there are %d files", c->argc);
+    for (int i = 0; i < c->argc; i++) {
+        int status = one(c, c->argv[i]);
+
+        e = e ? e : status;
+    }
+    return e;
+}
+
+int verb_scale_apply(struct cli *c)
+{
+    return each_file(c, apply_one);
+}
+
+int verb_scale_check(struct cli *c)
+{
+    return each_file(c, check_one);
+}
+
+int verb_scale_mode(struct cli *c)
+{
+    static const char *const modes[] = {"enforce", "dry_run", "off"};
+    nr_auto_free char *path = scale_policy_path(c->argv[0], "");
+    nr_auto_json json_t *policy = NULL, *answer = NULL;
+    size_t i = 0;
+    int e;
+
+    while (i < nr_countof(modes) && strcmp(modes[i], c->argv[1]) != 0)
+        i++;
+    if (i == nr_countof(modes))
+        return cli_fail("%s: a mode is enforce, dry_run (it decides and does nothing) or off",
+                        c->argv[1]);
+    if ((e = cli_call(c, "GET", path, NULL, 0, &policy, NULL)) != 0)
+        return e;
+    json_t *document = nr_json_object(policy, "document");
+
+    if (document == NULL)
+        return cli_fail("the platform did not say what is in %s", c->argv[0]);
+    json_object_set_new(document, "mode", json_string(modes[i]));
+    e = scale_send(c, "PUT", path, document, c->argv[0], &answer);
+    return e ? e : applied(c, answer, c->argv[0]);
+}
+
+/* ---- list, show, versions, delete ---------------------------------------------------------------------------------------- */
+
+void scale_add_target(const json_t *row, struct nr_buf *out)
+{
+    const json_t *t = json_object_get(row, "target");
+    const char *account = nr_json_string(t, "account"), *function = nr_json_string(t, "function"),
+               *stems = nr_json_string(t, "stems");
+
+    if (json_is_string(t))
+        nr_buf_adds(out, json_string_value(t));
+    else if (stems)
+        nr_buf_printf(out, "stems of %s", stems);
+    else if (function)
+        nr_buf_printf(out, "%s%s%s", account ? account : "", account ? ": " : "", function);
+    else
+        nr_buf_adds(out, t ? "nodes" : "-");
+}
+
+static const struct column policies[] = {
+    {"POLICY", "policy", CELL_TEXT, 12},
+    {"TARGET", NULL, CELL_TEXT, 12, .write = scale_add_target},
+    {"MODE", "mode", CELL_TEXT, 0},
+    {"VERSION", "number", CELL_NUMBER, 0},
+    {"DESIRED", "desired", CELL_NUMBER, 0},
+    {"DECIDED", "decided_ms", CELL_TIME, 0},
+    {"RULES", "rules", CELL_NUMBER, 0, .wide = true},
+    {"CHANGED", "updated_ms", CELL_TIME, 0, .wide = true},
+};
+
+static const struct column versions[] = {
+    {"VERSION", "number", CELL_NUMBER, 0},
+    {"MODE", "mode", CELL_TEXT, 0},
+    {"CHANGED", "updated_ms", CELL_TIME, 0},
+    {"BY", "by", CELL_TEXT, 8},
+};
+
+int verb_scale_list(struct cli *c)
+{
+    nr_auto_free char *path = cli_page(c, "/narae/v1/scaling/policies");
+
+    return cli_get_list(c, path, "policies", policies, nr_countof(policies),
+                        "no policies; narae scale apply FILE makes one");
+}
+
+/* The document by itself, so that it can be written to a file, edited and applied again. */
+int verb_scale_show(struct cli *c)
+{
+    char query[96] = "";
+    int64_t number = 0;
+    const char *version = c->text[OPT_VERSION];
+
+    if (version && !nr_str_to_i64(nr_str_of(version), 1, INT32_MAX, &number))
+        return cli_fail("--version %s: a version is a number from 1", version);
+    (void)snprintf(query, sizeof(query), "?full=%s%s%s", c->text[OPT_FULL] ? "true" : "false",
+                   version ? "&version=" : "", version ? version : "");
+    nr_auto_free char *path = scale_policy_path(c->argv[0], query);
+    nr_auto_json json_t *answer = NULL;
+    int e = cli_call(c, "GET", path, NULL, 0, &answer, NULL);
+
+    if (e == 0)
+        cli_print_json(cli_json(c) ? answer : json_object_get(answer, "document"));
+    return e;
+}
+
+int verb_scale_versions(struct cli *c)
+{
+    nr_auto_free char *path = scale_policy_path(c->argv[0], "/versions");
+
+    return cli_get_list(c, path, "versions", versions, nr_countof(versions), "no versions");
+}
+
+int verb_scale_delete(struct cli *c)
+{
+    nr_auto_free char *path = scale_policy_path(c->argv[0], "");
+    int e = cli_confirm(c, "delete the policy %s with its versions; what it asked for ends with it",
+                        c->argv[0]);
+
+    return e ? e : cli_do(c, "DELETE", path, NULL, "deleted the policy %s", c->argv[0]);
+}
+
+/* ---- import ---------------------------------------------------------------------------------------------------------------- */
+
+/* The document on the output, for `narae scale apply -`; what could not be taken over on the error channel. */
+int verb_scale_import(struct cli *c)
+{
+    nr_auto_free char *path = cli_path("/narae/v1/scaling/import?from=%s", c->argv[0]);
+    size_t n = 0;
+    nr_auto_free char *text = read_file(c->argv[1], SETTINGS_MAX_BYTES, &n);
+    nr_auto_json json_t *answer = NULL;
+    json_t *note;
+    size_t i;
+
+    if (text == NULL)
+        return CLI_NOT_DONE;
+    int e = cli_send(c, "POST", path, (struct nr_str){text, n}, "application/yaml", &answer);
+    if (e != 0)
+        return e;
+    json_array_foreach(json_object_get(answer, "notes"), i, note)
+        error_line("note: %s", json_string_value(note) ? json_string_value(note) : "?");
+    cli_print_json(cli_json(c) ? answer : json_object_get(answer, "document"));
+    return CLI_DONE;
+}

@@ -1,0 +1,159 @@
+/* A decision in words: what was seen, who voted, what raised and what clamped, and what came of it. */
+#include <math.h>
+#include <stdio.h>
+
+#include "cli/scale.h"
+#include "common/base/clock.h"
+
+#define WORDS_BYTES 512
+
+static const char *text_of(const json_t *j, const char *key)
+{
+    const char *text = nr_json_string(j, key);
+
+    return text ? text : "";
+}
+
+/* "60s": as it was written, or milliseconds. */
+static void window_text(const json_t *window, char out[32])
+{
+    if (json_is_string(window))
+        (void)snprintf(out, 32, "%s", json_string_value(window));
+    else
+        (void)snprintf(out, 32, "%gs", json_number_value(window) / 1000);
+}
+
+static void say_input(const json_t *in, const char *title)
+{
+    const json_t *value = json_object_get(in, "value"), *age = json_object_get(in, "age_ms");
+    long long samples = json_integer_value(json_object_get(in, "samples"));
+    char window[32], seen[WORDS_BYTES];
+
+    window_text(json_object_get(in, "window"), window);
+    if (samples == 0 || !json_is_number(value))
+        (void)snprintf(seen, sizeof(seen), "no samples");
+    else
+        (void)snprintf(seen, sizeof(seen), "%.6g, of %lld samples, the newest %.1f s old",
+                       json_number_value(value), samples, json_number_value(age) / 1000);
+    scale_line("  %-9s %s, %s of %s: %s%s", title, text_of(in, "metric"), text_of(in, "aggregate"),
+               window, seen, json_is_true(json_object_get(in, "held")) ? " (holds)" : "");
+}
+
+static void say_vote(const json_t *vote, const char *title)
+{
+    const json_t *desired = json_object_get(vote, "desired");
+    const char *why = text_of(vote, "why");
+    char wants[64] = "";
+
+    if (json_is_integer(desired) && json_integer_value(desired) >= 0)
+        (void)snprintf(wants, sizeof(wants), " wants %lld", (long long)json_integer_value(desired));
+    scale_line("  %-9s %s (%s)%s%s%s", title, text_of(vote, "rule"), text_of(vote, "action"), wants,
+               why[0] ? ": " : "", why);
+}
+
+/* What clamps are called in records, and by people. */
+static const struct {
+    const char *by, *words;
+} clamps[] = {
+    {"step_up", "a step up is bounded"},
+    {"step_down", "a step down is bounded"},
+    {"stabilize", "going down waits until it is steady"},
+    {"block_down", "a rule forbids going down for a while"},
+    {"freeze", "a rule has frozen it"},
+    {"cooldown", "a rule cools down"},
+    {"bounds", "the policy's bounds"},
+    {"function", "the function's own limit of containers"},
+    {"quota", "the account's quota"},
+    {"node_memory", "the memory of the host"},
+    {"missing", "metrics are missing"},
+    {"young", "it is not known for long enough to go down"},
+};
+
+static void say_clamp(const json_t *clamp, const char *title)
+{
+    const char *by = text_of(clamp, "by"), *why = text_of(clamp, "why"), *words = by;
+
+    for (size_t i = 0; i < nr_countof(clamps); i++)
+        if (strcmp(clamps[i].by, by) == 0)
+            words = clamps[i].words;
+    scale_line("  %-9s %lld to %lld: %s%s%s%s", title,
+               (long long)json_integer_value(json_object_get(clamp, "from")),
+               (long long)json_integer_value(json_object_get(clamp, "to")), words,
+               why[0] ? " (" : "", why, why[0] ? ")" : "");
+}
+
+/* One line each; the title stands before the first. */
+static void say_each(const json_t *list, const char *title,
+                     void (*say)(const json_t *one, const char *title))
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        say(json_array_get(list, i), i ? "" : title);
+}
+
+static void say_forecast(const json_t *d)
+{
+    const json_t *f = json_object_get(d, "forecast");
+
+    if (!json_is_object(f))
+        return;
+    scale_line(
+        "  %-9s %.3g calls at a time, at most %.3g; confidence %.2f%s", "foreseen",
+        json_number_value(json_object_get(f, "p50")), json_number_value(json_object_get(f, "p90")),
+        json_number_value(json_object_get(f, "confidence")),
+        json_is_true(json_object_get(f, "shadow")) ? ": not trusted yet, it raises nothing" : "");
+}
+
+static void say_floors(const json_t *d)
+{
+    static const char *const names[] = {"schedule", "forecast"};
+    const json_t *floors = json_object_get(d, "floors");
+
+    for (size_t i = 0; i < nr_countof(names); i++) {
+        const json_t *floor = json_object_get(floors, names[i]);
+
+        if (json_is_integer(floor) && json_integer_value(floor) >= 0)
+            scale_line("  %-9s at least %lld by the %s", "raised",
+                       (long long)json_integer_value(floor), names[i]);
+    }
+}
+
+static void say_result(const json_t *d)
+{
+    const json_t *maximum = json_object_get(d, "maximum"), *on = json_object_get(d, "on_demand");
+    long long ready = json_integer_value(json_object_get(d, "min_warm"));
+    char most[64] = "", warm[64] = "";
+
+    if (json_is_integer(maximum) && json_integer_value(maximum) >= 0)
+        (void)snprintf(most, sizeof(most), ", at most %lld",
+                       (long long)json_integer_value(maximum));
+    if (ready > 0)
+        (void)snprintf(warm, sizeof(warm), ", %lld of them ahead of calls", ready);
+    scale_line("  %-9s %lld kept%s%s%s", "result",
+               (long long)json_integer_value(json_object_get(d, "to")), warm, most,
+               json_is_false(on) ? "; calls start none themselves" : "");
+}
+
+void scale_say_decision(const json_t *d)
+{
+    long long from = json_integer_value(json_object_get(d, "from")),
+              to = json_integer_value(json_object_get(d, "to"));
+    const char *mode = text_of(d, "mode");
+    bool nobody = json_array_size(json_object_get(d, "votes")) == 0;
+    char time[25], change[64];
+
+    nr_wall_text(json_integer_value(json_object_get(d, "t")), time);
+    (void)snprintf(change, sizeof(change), from == to ? "stays at %lld" : "%lld -> %lld", from, to);
+    scale_line("%.19s  %s  %s, version %lld%s", time, change, text_of(d, "policy"),
+               (long long)json_integer_value(json_object_get(d, "number")),
+               strcmp(mode, "enforce") == 0   ? ""
+               : strcmp(mode, "dry_run") == 0 ? " (dry run: nothing is done)"
+                                              : " (off)");
+    say_each(json_object_get(d, "inputs"), "seen", say_input);
+    say_each(json_object_get(d, "votes"), "voted", say_vote);
+    if (nobody)
+        scale_line("  %-9s nobody", "voted");
+    say_forecast(d);
+    say_floors(d);
+    say_each(json_object_get(d, "clamps"), "clamped", say_clamp);
+    say_result(d);
+}
