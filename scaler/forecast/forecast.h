@@ -28,6 +28,10 @@ struct forecast_population; /* of all functions: what a new one begins with */
 
 struct forecast_population *forecast_population_make(void);
 void forecast_population_free(struct forecast_population *p);
+/* Across restarts: JSON (made) and back (made); NULL: it is none. About 90 KB. */
+json_t *forecast_population_save(const struct forecast_population *p);
+struct forecast_population *forecast_population_load(const json_t *j);
+/* p is kept. A population and its forecasts are used by one thread at a time: each minute that is told teaches all. */
 struct forecast *forecast_make(struct forecast_population *p);
 void forecast_free(struct forecast *f);
 size_t forecast_bytes(const struct forecast *f); /* <= 2048 */
@@ -44,9 +48,18 @@ void forecast_minute(struct forecast *f, int64_t minute, uint64_t calls, uint32_
 /* Should a container be kept ready in `minute`, at a price of memory? The price is the same for all functions: the chance of a call that a warm minute
  * must be worth, 0 < price < 1; instance_mb weighs it (-1: all alike). */
 bool forecast_warm(const struct forecast *f, int64_t minute, double price, int64_t instance_mb);
-/* From `minute` on: how many further minutes stay warm, and the next minute after those that is warm again (INT64_MAX: none within a day). */
+/* The chance of a call in `minute`, if none came since the last minute that was told; 0 before the first call and for what is over. */
+double forecast_chance(const struct forecast *f, int64_t minute);
+/* Is a minute with this chance worth its memory? What forecast_warm() asks. */
+bool forecast_worth(double chance, double price, int64_t instance_mb);
+/* From `minute` on, without a further call: for how many minutes it stays warm (0: it is not), and the next minute after those that is warm again
+ * (INT64_MAX: none). Looks FORECAST_PLAN_MINUTES ahead, for it is asked anew each minute for every function; _day looks a day ahead, for people
+ * (about a thousand times the work). */
+enum { FORECAST_PLAN_MINUTES = 3 };
 void forecast_plan(const struct forecast *f, int64_t minute, double price, int64_t instance_mb,
                    int64_t *ret_keep_minutes, int64_t *ret_next_warm);
+void forecast_plan_day(const struct forecast *f, int64_t minute, double price, int64_t instance_mb,
+                       int64_t *ret_keep_minutes, int64_t *ret_next_warm);
 
 /* What a policy's evaluation sees. */
 struct forecast_view {

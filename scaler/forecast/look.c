@@ -1,65 +1,176 @@
-/* How many calls will be in flight: the more of what was of late and of what was at this time of the day before.
+/* How many calls will be in flight at a time.
+ *
+ * Four say a number: what was of late, what was at this minute of the hours before, at this time of the days before, at this hour of the weeks before.
+ * Each is believed as far as what it promised came (`kept`), and the largest that is left counts: a forecast raises floors, so who foresees a peak
+ * should not be outvoted by who cannot. How far what came lay from that, as a ratio, is counted too; its quantiles give the band.
  */
 #include "scaler/forecast/parts.h"
 
 #include <math.h>
 
 #define MINUTE_MS 60000
-#define FADE 0.7f
+#define LATE_FADE 0.7f    /* of what was of late, a minute */
+#define SEASON_MOVES 0.5  /* so far a season moves towards its newest round */
+#define UNITS 8.0         /* of a stored number */
+#define RATIO_FADE 0.99f  /* of the ratios at each new one */
+#define RATIO_STEPS 2.0   /* to a doubling */
+#define PROMISE_FADE 0.01 /* of what was kept at each new promise of one or more */
+#define CREDIT                                                                                     \
+    2.0 /* a season that has promised nothing is believed as if so much had been promised ... */
+#define CREDIT_KEPT 1.8     /* ... and this had come */
+#define LOOK_MINUTES_MAX 60 /* no horizon is looked at beyond this */
 
-static const char *const class_names[] = {"unknown", "regular",    "dense",
-                                          "bursty",  "correlated", "rare"};
-
-const char *arrival_class_text(enum arrival_class c)
+void kept_add(struct kept *k, double promised, double came)
 {
-    return class_names[c];
+    double fade = 1 - PROMISE_FADE * fmin(1, promised);
+    k->promised = (float)((double)k->promised * fade + promised);
+    k->came = (float)((double)k->came * fade + came);
 }
 
-static unsigned slot_of(int64_t minute)
+double kept_share(const struct kept *k)
 {
-    return (unsigned)(minute % 1440) * SLOTS_OF_DAY / 1440;
+    return fmin(1, ((double)k->came + 0.5) / ((double)k->promised + 1.5));
 }
 
-void look_learn(struct forecast *f, int64_t minute, uint64_t calls, uint32_t inflight)
+static uint16_t *season_slot(struct forecast *f, enum season s, int64_t minute)
 {
-    struct slot *s = &f->day[slot_of(minute)];
-    bool begins = minute % (1440 / SLOTS_OF_DAY) == 0 || s->days == 0;
-    if (begins) {
-        s->inflight *= 1 - FADE;
-        s->calls *= 1 - FADE;
-        s->days += 1;
+    /* 1970 began on a Thursday; which day begins the week does not matter here. */
+    switch (s) {
+    case BY_HOUR: return &f->hour[minute % HOUR];
+    case BY_DAY: return &f->day[minute % DAY / SLOT_MINUTES];
+    case BY_WEEK: return &f->week[minute / HOUR % WEEK_HOURS];
+    case BY_LATE:
+    case SEASONS: break;
     }
-    s->inflight = fmaxf(s->inflight, (float)inflight);
-    s->calls = fmaxf(s->calls, (float)calls);
-    f->recent_inflight = fmaxf(f->recent_inflight * FADE, (float)inflight);
+    return NULL;
 }
 
-enum arrival_class forecast_class(const struct forecast *f)
+static double stored(uint16_t v)
 {
-    if (f->active < 4)
-        return ARRIVAL_UNKNOWN;
-    double share = (double)f->active / (double)(f->minutes + 1);
-    return share > 0.5 ? ARRIVAL_DENSE : share < 0.003 ? ARRIVAL_RARE : ARRIVAL_BURSTY;
+    return v == 0 ? -1 : (v - 1) / UNITS;
 }
 
-double forecast_confidence(const struct forecast *f)
+static void store(uint16_t *v, double inflight)
 {
-    return ((double)f->hits + 0.5) / ((double)f->hits + (double)f->wasted + 2.0);
+    double old = stored(*v);
+    double now = old < 0 ? inflight : old + SEASON_MOVES * (inflight - old);
+    *v = (uint16_t)(1 + fmin(now * UNITS + 0.5, UINT16_MAX - 1));
+}
+
+/* Between the middles of two slots lies what lies between them; a slot without a past takes its neighbour's. */
+static double by_day(const struct forecast *f, int64_t minute)
+{
+    int64_t at = minute % DAY, slot = at / SLOT_MINUTES;
+    double from_middle = (double)(at % SLOT_MINUTES) + 0.5 - SLOT_MINUTES / 2.0;
+    int64_t other = (slot + (from_middle < 0 ? -1 : 1) + SLOTS) % SLOTS;
+    double a = stored(f->day[slot]), b = stored(f->day[other]);
+    if (a < 0)
+        return -1;
+    return b < 0 ? a : a + (b - a) * fabs(from_middle) / SLOT_MINUTES;
+}
+
+/* What one of them says of a minute; -1: nothing. */
+static double season_says(const struct forecast *f, enum season s, int64_t minute)
+{
+    switch (s) {
+    case BY_LATE: return (double)f->late;
+    case BY_HOUR: return stored(f->hour[minute % HOUR]);
+    case BY_DAY: return by_day(f, minute);
+    case BY_WEEK: return stored(f->week[minute / HOUR % WEEK_HOURS]);
+    case SEASONS: break;
+    }
+    return -1;
+}
+
+static double believed(const struct kept *k)
+{
+    return fmin(1, ((double)k->came + CREDIT_KEPT) / ((double)k->promised + CREDIT));
+}
+
+static double expected(const struct forecast *f, int64_t minute)
+{
+    double most = 0;
+    for (enum season s = 0; s < SEASONS; s++) {
+        double says = season_says(f, s, minute);
+        if (says > 0)
+            most = fmax(most, says * believed(&f->season[s]));
+    }
+    return most;
+}
+
+static void judge(struct forecast *f, int64_t minute, double inflight)
+{
+    double all = expected(f, minute);
+    for (enum season s = 0; s < SEASONS; s++) {
+        double says = season_says(f, s, minute);
+        if (says > 0)
+            kept_add(&f->season[s], says, fmin(says, inflight));
+    }
+    if (all < 0.5 && inflight < 0.5)
+        return;
+    kept_add(&f->look, all, fmin(all, inflight));
+    double step = RATIOS / 2.0 + RATIO_STEPS * log2((inflight + 0.5) / (all + 0.5));
+    for (size_t i = 0; i < RATIOS; i++)
+        f->ratio[i] *= RATIO_FADE;
+    f->ratio[(size_t)fmin(fmax(step, 0), RATIOS - 1)] += 1;
+}
+
+void look_learn(struct forecast *f, int64_t minute, uint32_t inflight)
+{
+    judge(f, minute, inflight);
+    f->late = fmaxf(f->late * LATE_FADE, (float)inflight);
+    store(season_slot(f, BY_HOUR, minute), inflight);
+    f->slot_sum += (float)inflight;
+    f->slot_told++;
+    if (minute % SLOT_MINUTES == SLOT_MINUTES - 1) {
+        store(season_slot(f, BY_DAY, minute), (double)f->slot_sum / f->slot_told);
+        f->slot_sum = 0, f->slot_told = 0;
+    }
+    f->hour_sum += (float)inflight;
+    f->hour_told++;
+    if (minute % HOUR == HOUR - 1) {
+        store(season_slot(f, BY_WEEK, minute), (double)f->hour_sum / f->hour_told);
+        f->hour_sum = 0, f->hour_told = 0;
+    }
+}
+
+/* So many doublings lie between what is expected and the quantile of what came; 0 while nothing is known. */
+static double ratio_quantile(const struct forecast *f, double quantile)
+{
+    double all = 0, below = 0;
+    for (size_t i = 0; i < RATIOS; i++)
+        all += (double)f->ratio[i];
+    for (size_t i = 0; i < RATIOS && all > 0; i++) {
+        double here = (double)f->ratio[i];
+        if (below + here >= quantile * all && here > 0)
+            return ((double)i + (quantile * all - below) / here - RATIOS / 2.0) / RATIO_STEPS;
+        below += here;
+    }
+    return 0;
+}
+
+static double at_ratio(double inflight, double doublings)
+{
+    return inflight <= 0 ? 0 : fmax(0, (inflight + 0.5) * exp2(doublings) - 0.5);
 }
 
 void forecast_look(const struct forecast *f, int64_t now_ms, int64_t horizon_ms, double quantile,
                    struct forecast_view *ret)
 {
-    int64_t from = now_ms / MINUTE_MS, to = (now_ms + horizon_ms) / MINUTE_MS;
-    double most = 0;
-    for (int64_t m = from; m <= to && m - from < 1440; m++) {
-        double seen = (double)f->day[slot_of(m)].inflight;
-        most = fmax(most, seen);
+    int64_t from = now_ms / MINUTE_MS,
+            to = (now_ms + (horizon_ms > 0 ? horizon_ms : 0)) / MINUTE_MS;
+    double most = 0, none = 1;
+    for (int64_t m = from; m <= to && m - from < LOOK_MINUTES_MAX; m++) {
+        most = fmax(most, expected(f, m));
+        if (m > f->heard)
+            none *= 1 - forecast_chance(f, m);
     }
-    double spread = 2 * (quantile - 0.5);
-    ret->known = f->active >= 4;
-    ret->p50 = fmax(most * 0.7, (double)f->recent_inflight);
-    ret->p90 = ret->p50 + fmax(0, spread) * fmax(0, most - ret->p50);
-    ret->confidence = forecast_confidence(f);
-    ret->class = forecast_class(f);
+    quantile = fmin(fmax(quantile, 0.5), 0.999);
+    double middle = at_ratio(most, ratio_quantile(f, 0.5));
+    double high = at_ratio(most, ratio_quantile(f, quantile));
+    *ret = (struct forecast_view){.known = f->calls > 0,
+                                  .p50 = fmax(middle, 1 - none >= 0.5 ? 1 : 0),
+                                  .confidence = fmin(kept_share(&f->look), kept_share(&f->chance)),
+                                  .class = forecast_class(f)};
+    ret->p90 = fmax(fmax(ret->p50, high), none <= quantile ? 1 : 0);
 }

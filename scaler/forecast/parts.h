@@ -1,7 +1,7 @@
 /* What the files of the forecast share; nobody else includes it.
  *
- * Time is minutes since 1970. `heard` is the last minute that is accounted; `called` the last with a call. `past` is one bit a minute, the youngest
- * first: what was called when, for as long as a day. All is bounded and of one size, so a forecast is one allocation.
+ * Time is minutes since 1970. `heard` is the last minute that is accounted, `called` the last with a call. `past` is one bit a minute, the youngest first:
+ * when it was called, for a little more than a day. All is bounded and of one size, so a forecast is one allocation.
  */
 #ifndef NR_SCALER_FORECAST_PARTS_H
 #define NR_SCALER_FORECAST_PARTS_H
@@ -9,39 +9,114 @@
 #include "scaler/forecast/forecast.h"
 
 enum {
-    AGES = 40, /* steps of the time since the last call: by the minute at first, then wider */
-    SLOTS_OF_DAY = 48 /* of the seasonal model */
+    DAY = 1440,
+    AGES = 64,       /* steps of the time since the last call: by the minute at first, then wider */
+    LAGS = 22,       /* periods that are tried */
+    PAST_WORDS = 24, /* 1,536 minutes */
+    PAST_BITS = PAST_WORDS * 64,
+    GAPS = 3,            /* the last gaps between calls */
+    SLOTS = 144,         /* of the day, ten minutes each */
+    SLOT_MINUTES = 10,   /* a slot's minutes */
+    HOUR = 60,           /* a slot of the hour is a minute */
+    WEEK_HOURS = 7 * 24, /* slots of the week */
+    RATIOS = 16          /* steps of what came against what was foreseen */
 };
 
-/* The time since the last call in steps; ages beyond the last step stay there. */
-unsigned age_step(int64_t minutes);
+/* hazard.c: who says what the chance is. */
+enum opinion {
+    SAYS_USUAL, /* all functions that are called about as often, as long after a call */
+    SAYS_OWN,   /* this function as long after a call */
+    SAYS_NEAR,  /* the same, and about as long */
+    SAYS_HOUR,  /* one, two and three hours ago */
+    SAYS_DAY,   /* yesterday at this time */
+    SAYS_ECHO,  /* the last gaps come again */
+    SAYS_LAG,   /* the best of the periods that are due now */
+    OPINIONS
+};
 
-struct hazard {
-    float asked[AGES], came[AGES]; /* minutes in this step, and those of them that had a call */
+/* Tables of the population: in each cell the share of minutes that had a call. */
+enum { CELLS_USUAL = AGES * 8, CELLS_HOUR = 32 * 4 * 8, CELLS_DAY = 16 * 8, CELLS_ECHO = 125 * 8 };
+enum { CELLS_LAG = 16 * 5 * 8 * 8 };
+enum {
+    AT_USUAL = 0,
+    AT_HOUR = AT_USUAL + CELLS_USUAL,
+    AT_DAY = AT_HOUR + CELLS_HOUR,
+    AT_ECHO = AT_DAY + CELLS_DAY,
+    AT_LAG = AT_ECHO + CELLS_ECHO,
+    CELLS = AT_LAG + CELLS_LAG
+};
+enum { TABLES = 5, MIX_SETS = 40, MIXERS = 2 };
+
+struct cell {
+    float share, told;
 };
 struct forecast_population {
-    struct hazard hazard;
+    struct cell cell[CELLS];
+    float weight[MIXERS][MIX_SETS][OPINIONS];
+    uint64_t told; /* minutes learned from */
 };
 
-struct slot {
-    float calls, inflight; /* of the minutes of this time of the day, as of late */
-    float days;            /* how often it was told */
+/* How much of what was promised came true; both fade. */
+struct kept {
+    float promised, came;
 };
+struct lag {
+    float due,
+        came; /* minutes with a call one such period before, and those that had a call themselves */
+    float due_near, came_near; /* the same, a minute off */
+};
+
+/* look.c: how many are in flight at a time. Whoever says it is judged by what came. */
+enum season { BY_LATE, BY_HOUR, BY_DAY, BY_WEEK, SEASONS };
 
 struct forecast {
     struct forecast_population *population;
     int64_t heard, called, began; /* -1: none yet */
-    struct hazard hazard;
-    struct slot day[SLOTS_OF_DAY];
-    float recent_inflight; /* the last minutes' highest, as of late */
-    float hits, wasted;    /* of minutes that it said are warm */
-    uint64_t minutes, active;
+    uint64_t past[PAST_WORDS];
+    uint16_t past_calls; /* bits set in `past` */
+    uint16_t gap[GAPS];  /* the youngest first; 0: none */
+    uint32_t calls;      /* minutes with a call, ever; stops at its end */
+    float asked[AGES],
+        came[AGES]; /* minutes so long after a call, and those of them that had one */
+    struct lag lag[LAGS];
+    struct kept chance; /* of the hazard */
+    uint16_t hour[HOUR], day[SLOTS],
+        week[WEEK_HOURS];           /* in flight, in eighths, and one; 0: not known */
+    float late, slot_sum, hour_sum; /* in flight: of late; over the slot and the hour that run */
+    uint8_t slot_told, hour_told;   /* minutes in these sums */
+    struct kept season[SEASONS], look;
+    float ratio[RATIOS];
 };
 
-/* One minute is over: the chance that was foreseen is compared with what came. */
-void hazard_learn(struct forecast *f, int64_t minute, bool called);
-/* The chance of a call in `minute` if none came since the last that is known. */
-double hazard_chance(const struct forecast *f, int64_t minute);
-void look_learn(struct forecast *f, int64_t minute, uint64_t calls, uint32_t inflight);
+/* hazard.c */
+struct guess {
+    double chance;
+    double in[OPINIONS], mixed[MIXERS];
+    uint16_t cell[TABLES];
+    uint8_t set[MIXERS], step;
+    uint32_t due, due_near; /* a bit per lag */
+};
+void hazard_begin(struct forecast_population *p);
+/* What is foreseen for `minute` if no call came since `heard`; only after a first call. */
+void hazard_guess(const struct forecast *f, int64_t minute, struct guess *ret);
+/* It is over: who was right? */
+void hazard_learn(struct forecast *f, const struct guess *g, bool called);
+
+/* past.c: the bits. `back` minutes before the last that is accounted; false outside. */
+bool past_bit(const struct forecast *f, int64_t back);
+/* One more minute. */
+void past_add(struct forecast *f, bool called);
+/* `n` minutes of which nothing is known, taken as without a call. */
+void past_skip(struct forecast *f, int64_t n);
+
+extern const uint8_t lag_minutes[LAGS]; /* the periods */
+
+/* look.c: a minute is over. */
+void look_learn(struct forecast *f, int64_t minute, uint32_t inflight);
+
+/* Something was promised, and so much of it came; what was promised long ago fades, what was not leaves no trace. */
+void kept_add(struct kept *k, double promised, double came);
+/* 0..1; a third while nothing was promised. */
+double kept_share(const struct kept *k);
 
 #endif
