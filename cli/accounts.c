@@ -2,12 +2,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/verbs.h"
 #include "common/base/file.h"
-
-#define ARCHIVE_MAX_BYTES ((size_t)2 << 30)
 
 static const struct column columns[] = {
     {"ACCOUNT", "name", CELL_TEXT, 8},
@@ -234,16 +235,36 @@ static void print_imported(struct cli *c, const json_t *imported)
     printf(" of %s\n", c->argv[1]);
 }
 
+/* The file as memory, for it may be larger than that; 0, or said why not. */
+static int map_file(const char *path, struct nr_str *ret)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st = {0};
+    void *p = MAP_FAILED;
+
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0)
+        p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    int why = errno;
+    if (fd >= 0)
+        (void)close(fd);
+    if (p == MAP_FAILED)
+        return cli_fail("%s cannot be read: %s", path,
+                        fd >= 0 && st.st_size == 0 ? "it is empty" : strerror(why));
+    *ret = (struct nr_str){p, (size_t)st.st_size};
+    return 0;
+}
+
 int verb_account_import(struct cli *c)
 {
-    nr_auto_free char *path = cli_path("/narae/v1/accounts/%s/import", c->argv[0]), *bytes = NULL;
+    nr_auto_free char *path = cli_path("/narae/v1/accounts/%s/import", c->argv[0]);
     nr_auto_json json_t *answer = NULL;
-    struct nr_err err = {0};
-    size_t n;
+    struct nr_str archive = {NULL, 0};
+    int e = map_file(c->argv[1], &archive);
 
-    if (nr_file_read(c->argv[1], ARCHIVE_MAX_BYTES, &bytes, &n, &err) != 0)
-        return cli_fail("%s", err.text);
-    int e = cli_send(c, "POST", path, (struct nr_str){bytes, n}, "application/x-tar", &answer);
+    if (e != 0)
+        return e;
+    e = cli_send(c, "POST", path, archive, "application/x-tar", &answer);
+    (void)munmap((void *)(uintptr_t)archive.p, archive.n);
     if (e != 0)
         return e;
     const json_t *refused = json_object_get(answer, "refused");

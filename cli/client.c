@@ -8,6 +8,7 @@
 
 #include "common/base/file.h"
 
+#define SLOWEST_BYTES_MS 64 /* a body may come as slowly as that: 64 KB/s */
 #define PRESET_HOST "http://127.0.0.1:3233"
 #define STREAM_SILENCE_S 45 /* a stream is kept alive every 15 s */
 
@@ -222,7 +223,7 @@ static int exchange(struct cli *c, struct nr_fetch_req *r, const char *path)
 
     r->url = url;
     r->user_password = c->auth;
-    r->timeout_ms = c->quiet ? 3000 : 90000;
+    r->timeout_ms = c->quiet ? 3000 : 90000 + (uint32_t)(r->body.n / SLOWEST_BYTES_MS);
     r->reply_max_bytes = 256u << 20;
     r->insecure = c->text[OPT_INSECURE] != NULL;
     int e = nr_fetch_call(c->fetch, r, &err);

@@ -86,6 +86,7 @@ void accounts_call(struct gateway_request *q)
 {
     q->call.name = q->part[PART_ACCOUNT];
     q->call.item = q->part[q->part[PART_HOST].p ? PART_HOST : PART_ITEM];
+    q->call.body_file = q->http.body_fd;
     post(q, on_done);
 }
 

@@ -124,6 +124,7 @@ struct gateway_request {
     char transaction[TRANSACTION_MAX_BYTES + 1];
     struct account *account;  /* shared */
     struct nr_str api_key;    /* "uuid:key", in the request's arena */
+    int64_t spooled_bytes; /* of its body */
     bool body_here, streamed; /* streamed: it lasted as long as its client wanted */
 
     /* the reply; status 0: none yet */
@@ -172,6 +173,7 @@ struct gateway {
     struct logins logins;
     struct gateway_counts counts;
     unsigned live; /* requests between on_head and on_end */
+    int64_t spooled_bytes; /* announced by bodies that go to files */
     struct activation_pool *activations;
     struct api_tables *apis;
     struct nr_link log_streams, progress_streams;
@@ -294,6 +296,11 @@ void logs_stop_all(struct gateway *g);
 
 /* progress.c: likewise. */
 void progress_wake(struct gateway_request *q);
+/* archive_body.c: how large the body of a route with BODY_ARCHIVE may be; once that is judged, where it goes: to memory or a file, or it is refused;
+ * the request ends. */
+int64_t archive_max_bytes(const struct gateway_request *q);
+void archive_body_begin(struct gateway_request *q);
+void archive_body_end(struct gateway_request *q);
 /* file_reply.c: the body of the 200 is an open file (given) of so many bytes. */
 void file_reply_begin(struct gateway_request *q, int fd, int64_t bytes, const char *media_type);
 void file_reply_wake(struct gateway_request *q);

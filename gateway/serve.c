@@ -78,13 +78,20 @@ static bool is_json(struct nr_str type)
     return nr_str_ieqz(media, "application/json");
 }
 
+static size_t body_max_bytes(const struct gateway_request *q)
+{
+    return q->route->body == BODY_ARCHIVE ? (size_t)archive_max_bytes(q)
+                                          : route_body(q->route)->max_bytes;
+}
+
 static void check_body(struct gateway_request *q, uint64_t bytes)
 {
     const struct body_limit *b = route_body(q->route);
+    int64_t told = q->route->body == BODY_ARCHIVE ? archive_max_bytes(q) : b->told_max_bytes;
 
-    if (bytes > b->max_bytes)
+    if (bytes > body_max_bytes(q))
         request_refuse(q, 413, "%s larger than allowed: %llu > %lld bytes.", b->field,
-                       (unsigned long long)bytes, (long long)b->told_max_bytes);
+                       (unsigned long long)bytes, (long long)told);
     if (bytes > 0 && b->json && !is_json(nr_http_header(&q->http, "content-type")))
         request_refuse(q, 415,
                        "The request's Content-Type is not supported. Expected:\napplication/json");
@@ -120,6 +127,8 @@ static void check(struct gateway_request *q)
     route_check_parts(q);
     if (q->http.content_length > 0)
         check_body(q, (uint64_t)q->http.content_length);
+    if (q->status == 0 && q->route->body == BODY_ARCHIVE)
+        archive_body_begin(q);
 }
 
 /* False: the body is here, will never come, or is too large to be read only to be thrown away. */
@@ -130,8 +139,7 @@ static bool awaits_body(struct gateway_request *q)
     if (q->body_here || q->http.gone)
         return false;
     if (q->status == 0)
-        q->http.body_max_bytes =
-            route_body(q->route)->max_bytes + (chunked ? CHUNKED_SLACK_BYTES : 0);
+        q->http.body_max_bytes = body_max_bytes(q) + (chunked ? CHUNKED_SLACK_BYTES : 0);
     else if (chunked || q->http.content_length > SWALLOW_MAX_BYTES)
         return false;
     else
@@ -326,6 +334,7 @@ static void on_end(struct nr_http_req *r)
 
     metrics_request(q);
     web_end(q);
+    archive_body_end(q);
     nr_str_wipe(q->api_key);
     account_unref(q->account);
     nr_buf_fini(&q->text);

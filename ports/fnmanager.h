@@ -209,6 +209,7 @@ struct fn_call {
     int64_t number;              /* of a published version; 0: LATEST; FN_EVERY_VERSION */
     struct nr_str item; /* what else the path names: an alias, a key's uuid, a PreEnv run, ... */
     struct nr_str body;
+    int body_file; /* FN_ACCOUNT_IMPORT: an open file (lent) that is the body; 0: `body` is */
     struct nr_str transaction;
     struct nr_str
         sha256; /* FN_ACTION_PUT: of the code's file, as the client says it in hex; p NULL: not said */

@@ -34,6 +34,9 @@ struct gateway_config {
     unsigned failed_logins_per_minute; /* [20] of one address; 429 above */
     uint32_t header_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms; /* [DESIGN 4] */
 
+    const char *spool_dir;    /* lent; where archives lie while they come in; NULL: they are held in memory */
+    int64_t import_max_bytes; /* of one archive, and of all that come in at a time */
+
     /* what GET / and GET /api/v1 tell */
     const char *build, *build_number; /* kept */
     int64_t memory_max_mb;            /* largest memory limit of a function */

@@ -11,6 +11,7 @@
 #include "common/net/http_conn.h"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define TLS_IN_BYTES (64 << 10)
 #define LINGER_MS 2000
@@ -45,7 +46,7 @@ static bool body_fast_enough(const struct nr_http_conn *c, uint64_t elapsed_ms)
     const struct nr_http_config *config = &c->server->config;
     size_t got = c->body_bytes == SIZE_MAX ? c->chunks.n : c->body_n;
 
-    if (config->body_timeout_ms && elapsed_ms >= config->body_timeout_ms)
+    if (config->body_timeout_ms && !c->spool && elapsed_ms >= config->body_timeout_ms)
         return false;
     return elapsed_ms < RATE_GRACE_MS || got * 1000 / elapsed_ms >= config->body_min_rate_bytes_s;
 }
@@ -55,7 +56,7 @@ void nr_http_conn_limit_body(struct nr_http_conn *c)
     uint64_t elapsed_ms = now_ms(c) - c->body_start_ms, most_ms = c->server->config.body_timeout_ms;
     uint64_t after_ms = elapsed_ms < RATE_GRACE_MS ? RATE_GRACE_MS - elapsed_ms : RATE_CHECK_MS;
 
-    if (most_ms && elapsed_ms + after_ms > most_ms)
+    if (most_ms && !c->spool && elapsed_ms + after_ms > most_ms)
         after_ms = most_ms > elapsed_ms ? most_ms - elapsed_ms : 1;
     nr_http_conn_limit(c, after_ms);
 }
@@ -109,6 +110,8 @@ static void release(struct nr_http_conn *c)
     nr_list_del(&c->ended);
     if (c->seen && s->hooks.on_end)
         s->hooks.on_end(r);
+    if (r->body_fd > 0 && c->spool == NULL)
+        (void)close(r->body_fd);
     c->r = NULL;
     c->seen = false;
     s->stats.inflight_bytes -= c->reserved_bytes;
@@ -117,6 +120,8 @@ static void release(struct nr_http_conn *c)
     nr_buf_fini(&c->chunks);
     free(c->body);
     c->body = NULL;
+    nr_http_spool_end(c->spool);
+    c->spool = NULL;
 }
 
 /* The reply is out and nothing may follow it. What was not read of the request is still coming: closing now would reset the
@@ -310,7 +315,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     if (c->phase == NR_HTTP_P_CLOSING)
         return;
     if (n == UV_ENOBUFS) { /* no room while the owner works: wait for it; no memory else */
-        if (c->phase == NR_HTTP_P_WORK)
+        if (c->phase == NR_HTTP_P_WORK || c->spool)
             pause_reading(c);
         else
             nr_http_conn_close(c);
@@ -340,6 +345,15 @@ static void resume_reading(struct nr_http_conn *c)
         c->reading = true;
 }
 
+static bool awaits_disk(const struct nr_http_conn *c)
+{
+    size_t room = 1;
+
+    if (c->spool && c->phase == NR_HTTP_P_BODY)
+        (void)nr_http_spool_room(c->spool, &room);
+    return room == 0;
+}
+
 /* Lets the parser go on until it needs bytes or it is somebody else's turn. */
 static void run(struct nr_http_conn *c)
 {
@@ -360,11 +374,17 @@ static void run(struct nr_http_conn *c)
         return;
     }
     settle(c);
-    if (!c->reading && !c->eof && c->phase != NR_HTTP_P_WORK) {
+    if (!c->reading && !c->eof && c->phase != NR_HTTP_P_WORK && !awaits_disk(c)) {
         resume_reading(c);
         if (c->tls)
             pump_tls(c);
     }
+}
+
+void nr_http_conn_go_on(struct nr_http_conn *c)
+{
+    if (c->phase == NR_HTTP_P_BODY)
+        run(c);
 }
 
 /* ---- opening ---- */

@@ -4,6 +4,7 @@
  *   http_conn.c    one connection: reading, phases, timeouts, end of a request, end of the connection
  *   http_head.c    the head by lines; what of it is ours to check
  *   http_parse.c   bytes -> request: head, llhttp, bodies
+ *   http_spool.c   a body that goes to a file
  *   http_write.c   reply -> bytes
  *   tls.c          the layer between, when there is one
  */
@@ -14,6 +15,7 @@
 
 #include "common/base/buf.h"
 #include "common/net/http_server.h"
+#include "common/net/http_spool.h"
 #include "common/net/tls_conn.h"
 
 /* Where a connection stands. Every phase but WORK has a time limit; WORK has one only while a reply waits to be written. */
@@ -53,14 +55,15 @@ struct nr_http_conn {
     size_t in_at, in_n; /* taken up to; filled up to */
     size_t head_at, line_at,
         lines_end; /* start of the head; of the line that is looked for; end of the request line (0: not yet) */
-    size_t body_at;            /* start of a body in `in` */
-    char *body;                /* a body that does not fit into `in` */
-    size_t body_n, body_bytes; /* there; announced (SIZE_MAX: chunked) */
-    struct nr_buf chunks;      /* a chunked body */
-    size_t framing_bytes;      /* of the chunked form: sizes, extensions, trailers */
-    const char *framing;       /* up to here they are checked, while llhttp runs */
-    char framing_last;         /* the byte before */
-    size_t reserved_bytes;     /* of server->stats.inflight_bytes */
+    size_t body_at;              /* start of a body in `in` */
+    char *body;                  /* a body that does not fit into `in` */
+    struct nr_http_spool *spool; /* a body that goes to a file */
+    size_t body_n, body_bytes;   /* there; announced (SIZE_MAX: chunked) */
+    struct nr_buf chunks;        /* a chunked body */
+    size_t framing_bytes;        /* of the chunked form: sizes, extensions, trailers */
+    const char *framing;         /* up to here they are checked, while llhttp runs */
+    char framing_last;           /* the byte before */
+    size_t reserved_bytes;       /* of server->stats.inflight_bytes */
     uint64_t body_start_ms;
     llhttp_t parser;
     int refuse; /* status, set inside a callback of the parser */
@@ -122,6 +125,8 @@ void nr_http_conn_limit(struct nr_http_conn *c, uint64_t after_ms);
 void nr_http_conn_limit_body(struct nr_http_conn *c);
 /* Ends the request whose reply is out, and goes on with what the client sent ahead. Not from inside a hook. */
 void nr_http_conn_ended(struct nr_http_conn *c);
+/* A piece of a body is in its file. */
+void nr_http_conn_go_on(struct nr_http_conn *c);
 /* The server's own answer to what it does not take. */
 void nr_http_conn_refuse(struct nr_http_conn *c, int status);
 

@@ -186,6 +186,35 @@ static void to_work(struct nr_http_conn *c, struct nr_str body)
     c->server->hooks.on_request(c->r);
 }
 
+/* What came with the head is the beginning of the file; it is less than the room, and may be more than the body. */
+static int begin_spool(struct nr_http_conn *c, size_t here)
+{
+    size_t room;
+
+    c->spool = nr_http_spool_begin(c, c->r->body_fd);
+    if (c->spool == NULL)
+        return 503;
+    here = here < c->body_bytes ? here : c->body_bytes;
+    memcpy(nr_http_spool_room(c->spool, &room), c->in + c->in_at, here);
+    c->in_at += here;
+    c->body_n = here;
+    nr_http_spool_took(c->spool, here, c->body_n == c->body_bytes);
+    return 0;
+}
+
+static bool take_spooled(struct nr_http_conn *c)
+{
+    int state = nr_http_spool_state(c->spool);
+
+    if (state == 0)
+        return false;
+    if (state < 0)
+        nr_http_conn_refuse(c, state == NR_ENOSPC ? 507 : 500);
+    else
+        to_work(c, (struct nr_str){NULL, 0});
+    return true;
+}
+
 /* Finds the place for an announced body: behind the head, if it fits there. */
 static int begin_body(struct nr_http_conn *c)
 {
@@ -202,6 +231,8 @@ static int begin_body(struct nr_http_conn *c)
     }
     if (c->body_bytes > c->r->body_max_bytes)
         return 413;
+    if (c->r->body_fd > 0)
+        return begin_spool(c, here);
     if (!reserve(c, c->body_bytes))
         return 503;
     if (c->body_bytes <= c->server->in_bytes - c->in_at)
@@ -218,6 +249,8 @@ static int begin_body(struct nr_http_conn *c)
 
 static bool take_known(struct nr_http_conn *c)
 {
+    if (c->spool)
+        return take_spooled(c);
     if (c->body == NULL) {
         size_t here = c->in_n - c->in_at, missing = c->body_bytes - c->body_n;
 
@@ -273,6 +306,7 @@ static bool begin(struct nr_http_conn *c)
     r->header_count = 0;
     r->path = r->query = r->body = (struct nr_str){NULL, 0};
     r->content_length = -1;
+    r->body_fd = 0;
     r->has_body = r->gone = false;
     r->peer = nr_str_of(c->peer);
     r->user = s->user;
@@ -354,6 +388,13 @@ bool nr_http_parse(struct nr_http_conn *c)
 
 char *nr_http_parse_room(struct nr_http_conn *c, size_t *ret_n)
 {
+    if (c->spool && c->phase == NR_HTTP_P_BODY) {
+        char *room = nr_http_spool_room(c->spool, ret_n);
+        size_t missing = c->body_bytes - c->body_n;
+
+        *ret_n = *ret_n < missing ? *ret_n : missing;
+        return room;
+    }
     if (c->body && c->phase == NR_HTTP_P_BODY) {
         *ret_n = c->body_bytes - c->body_n;
         return c->body + c->body_n;
@@ -368,10 +409,13 @@ char *nr_http_parse_room(struct nr_http_conn *c, size_t *ret_n)
 
 void nr_http_parse_took(struct nr_http_conn *c, size_t n)
 {
-    if (c->body && c->phase == NR_HTTP_P_BODY)
+    if (c->phase == NR_HTTP_P_BODY && (c->body || c->spool)) {
         c->body_n += n;
-    else
+        if (c->spool)
+            nr_http_spool_took(c->spool, n, c->body_n == c->body_bytes);
+    } else {
         c->in_n += n;
+    }
 }
 
 void nr_http_parse_reset(struct nr_http_conn *c)

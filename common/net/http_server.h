@@ -63,6 +63,9 @@ struct nr_http_req {
     uint64_t received_us; /* monotonic: first byte of the request seen */
     /* set by the owner in on_head */
     size_t body_max_bytes; /* default: config.body_max_bytes */
+    /* An empty file (given; > 0) for a body of announced length: it is written there as it comes instead of being held, counts into no bound and
+     * has no time limit but the least rate; `body` stays empty. At on_request the file is whole; it is closed after on_end. */
+    int body_fd;
     /* state, read-only */
     bool gone;             /* the client went away */
     struct nr_arena arena; /* for the owner too; freed after on_end */

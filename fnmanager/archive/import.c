@@ -30,6 +30,7 @@
 #define JSON_MAX_BYTES (16ll << 20)
 #define HEAD_MAX_BYTES 65536
 #define WAIT_MAX_MS 600000
+#define READ_BYTES 65536
 
 struct reader {
     struct fnmanager *m;
@@ -326,7 +327,10 @@ static int read_all(struct reader *r)
         return nr_err_set(&r->call->err, NR_ENOMEM, TEXT_INTERNAL);
     r->a = a;
     (void)archive_read_support_format_tar(a);
-    if (archive_read_open_memory(a, r->call->body.p, r->call->body.n) != ARCHIVE_OK)
+    int opened = r->call->body_file > 0
+                     ? archive_read_open_fd(a, r->call->body_file, READ_BYTES)
+                     : archive_read_open_memory(a, r->call->body.p, r->call->body.n);
+    if (opened != ARCHIVE_OK)
         return refuse_archive(r, "it is no tar");
     while (x == 0 && (step = archive_read_next_header(a, &e)) != ARCHIVE_EOF)
         x = step < ARCHIVE_WARN ? refuse_archive(r, "it cannot be read to its end")

@@ -2,6 +2,9 @@
 import hashlib
 import io
 import json
+import os
+import pathlib
+import re
 import socket
 import tarfile
 import threading
@@ -169,7 +172,7 @@ REFUSED_ARCHIVES = {
     "form": (lambda f: packed(change(f, "narae-account.json", lambda d: d.update(format=9))), 400,
              "The archive has the form 9; this release reads 1."),
     "cut": (lambda f: packed({n: c for n, c in f.items() if n != "narae-end.json"}), 400, NOT_ONE + "it lacks its end."),
-    "large": (lambda f: bytes((128 << 20) + 1), 413, "Archive larger than allowed: 134217729 > 134217728 bytes."),
+    "large and none": (lambda f: bytes((8 << 20) + 1), 400, NOT_ONE),
 }
 
 
@@ -189,6 +192,70 @@ def test_bad_archives(platform, admin, full, what):
             for f in files_of(platform, "x-none")} == named
     assert verify(platform, "x-none")["damaged"] == []
 
+
+
+def test_an_archive_larger_than_what_may_be_held_in_memory(platform, admin):
+    """It lies in a file without a name while it comes in: memory does not grow with it, and nothing of it stays."""
+    key, other = admin.create("x-wide"), admin.create("x-wider")
+    assert put(platform, key, "f", code=ECHO + "#" + "x" * (45 << 20)).status == 200
+    files = unpacked(export(platform, "x-wide", key))
+    code = first_code(files)
+    end = files.pop("narae-end.json")
+    for n in (2, 3, 4):
+        document = json.loads(files[F])
+        document["name"] = f"f{n}"
+        files[F.replace("functions/1/", f"functions/{n}/")] = json.dumps(document).encode()
+        files[code.replace("functions/1/", f"functions/{n}/")] = files[code]
+    archive = packed({**files, "narae-end.json": end})
+    assert len(archive) > 180 << 20
+    before = anonymous_bytes(platform)
+    reply = import_into(platform, "x-wider", archive, other)
+    assert reply.status == 200 and reply.json["refused"] == [], reply
+    assert anonymous_bytes(platform) - before < 100 << 20
+    assert call(platform, other, "f4").status == 200
+    assert verify(platform, "x-wider")["damaged"] == []
+    within(10, "the file is gone", lambda: not unnamed_files(platform))
+
+
+def anonymous_bytes(platform):
+    status = pathlib.Path(f"/proc/{platform.process.pid}/status").read_text()
+    return int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]) << 10
+
+
+def unnamed_files(platform):
+    held = [os.readlink(f) for f in pathlib.Path(f"/proc/{platform.process.pid}/fd").iterdir() if f.is_symlink()]
+    return [f for f in held if f.startswith(str(platform.data)) and f.endswith("(deleted)")]
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_large_archive(platform, admin):
+    key = admin.create("x-leaves")
+    with socket.create_connection(("127.0.0.1", platform.port), 60) as s:
+        s.sendall((f"POST {ACCOUNTS}/x-leaves/import HTTP/1.1\r\nHost: x\r\nAuthorization: {platform.basic(key)}\r\n"
+                   f"Content-Length: {64 << 20}\r\n\r\n").encode())
+        s.sendall(bytes(10 << 20))
+        within(10, "it is kept in a file", lambda: unnamed_files(platform))
+    within(10, "the file is gone", lambda: not unnamed_files(platform))
+
+
+def test_archives_have_a_bound_together(start_platform):
+    own = start_platform("--import-max-mb=20")
+    with socket.create_connection(("127.0.0.1", own.port), 60) as s:
+        s.sendall((f"POST {ACCOUNTS}/guest/import HTTP/1.1\r\nHost: x\r\nAuthorization: {own.basic(own.auth)}\r\n"
+                   f"Content-Length: {15 << 20}\r\n\r\n").encode())
+        within(10, "it is kept in a file", lambda: unnamed_files(own))
+        reply = refused_early(own, 9 << 20)
+        assert reply.startswith(b"HTTP/1.1 503") and b"Other archives are coming in" in reply
+    within(10, "the file is gone", lambda: not unnamed_files(own))
+    reply = refused_early(own, 21 << 20)
+    assert reply.startswith(b"HTTP/1.1 413") and b"22020096 > 20971520 bytes" in reply
+
+
+def refused_early(own, length):
+    with socket.create_connection(("127.0.0.1", own.port), 60) as s:
+        s.sendall((f"POST {ACCOUNTS}/guest/import HTTP/1.1\r\nHost: x\r\nAuthorization: {own.basic(own.auth)}\r\n"
+                   f"Content-Length: {length}\r\n\r\n").encode())
+        s.settimeout(30)
+        return b"".join(iter(lambda: s.recv(65536), b""))
 
 
 def test_an_import_that_waits_for_a_registry_holds_up_nobody(platform, admin):
