@@ -88,7 +88,8 @@ struct rule {
 
 /* From each time of the timetable on, for so long; overlapping ones take the highest of each. */
 struct schedule {
-    struct timetable *when; /* made */
+    struct timetable *when;      /* made */
+    const char *cron, *timezone; /* as they were written */
     int64_t for_ms;
     int64_t min_warm, min, max; /* -1: not given */
 };
@@ -109,8 +110,8 @@ struct step_limit {
 };
 
 struct policy {
-    const char *name;
-    int64_t number; /* version of the document, 1 and up; set by the store */
+    const char *name, *description; /* description: NULL: none */
+    int64_t number;                 /* version of the document, 1 and up; set by the store */
     enum policy_target target;
     const char *account, *function; /* TARGET_FUNCTION; function "name" or "package/name" */
     const char *version; /* "PUBLISHED", "LATEST", a number; NULL: all of them together */

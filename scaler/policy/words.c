@@ -1,0 +1,181 @@
+/* The tables of words, times as texts ("90s"), and the nearest of several words. */
+#include "scaler/policy/words.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+#include "common/base/mem.h"
+#include "scaler/policy/policy.h"
+
+const char *const mode_words[] = {
+    [POLICY_ENFORCE] = "enforce", [POLICY_DRY_RUN] = "dry_run", [POLICY_OFF] = "off", NULL};
+const char *const aggregate_words[] = {[AGGREGATE_AVG] = "avg",
+                                       [AGGREGATE_SUM] = "sum",
+                                       [AGGREGATE_MIN] = "min",
+                                       [AGGREGATE_MAX] = "max",
+                                       [AGGREGATE_LAST] = "last",
+                                       [AGGREGATE_RATE] = "rate",
+                                       [AGGREGATE_P50] = "p50",
+                                       [AGGREGATE_P90] = "p90",
+                                       [AGGREGATE_P95] = "p95",
+                                       [AGGREGATE_P99] = "p99",
+                                       NULL};
+const char *const compare_words[] = {[OP_NONE] = "",           [OP_GT] = ">",
+                                     [OP_GE] = ">=",           [OP_LT] = "<",
+                                     [OP_LE] = "<=",           [OP_EQ] = "==",
+                                     [OP_NE] = "!=",           [OP_BETWEEN] = "between",
+                                     [OP_OUTSIDE] = "outside", NULL};
+const char *const action_words[] = {[ACTION_TRACK] = "track",     [ACTION_ADD] = "add",
+                                    [ACTION_REMOVE] = "remove",   [ACTION_SET] = "set",
+                                    [ACTION_PREWARM] = "prewarm", [ACTION_FREEZE] = "freeze",
+                                    [ACTION_ALERT] = "alert",     NULL};
+const char *const missing_words[] = {[MISSING_HOLD] = "hold",
+                                     [MISSING_FALLBACK] = "fallback",
+                                     [MISSING_CURRENT_IF_HIGHER] = "current_if_higher",
+                                     NULL};
+
+int word_find(const char *const *words, struct nr_str word)
+{
+    for (int i = 0; words[i]; i++)
+        if (words[i][0] != '\0' && nr_str_eqz(word, words[i]))
+            return i;
+    return -1;
+}
+
+const char *policy_mode_text(enum policy_mode m)
+{
+    return mode_words[m];
+}
+
+const char *aggregate_text(enum aggregate a)
+{
+    return aggregate_words[a];
+}
+
+const char *compare_text(enum compare o)
+{
+    return compare_words[o];
+}
+
+const char *rule_action_text(enum rule_action a)
+{
+    return action_words[a];
+}
+
+static const struct {
+    const char *name;
+    int64_t ms;
+} units[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+
+enum { UNITS = nr_countof(units), DURATION_MAX_BYTES = 32 };
+#define DURATION_MAX_MS (INT64_C(1000) * 86400000)
+
+/* Several parts may stand in a row, each of a smaller unit than the one before: "1h30m". */
+int duration_read(struct nr_str text, int64_t *ret_ms)
+{
+    const char *p = text.p, *end = text.p + text.n;
+    int64_t sum = 0, number;
+    size_t next = 0;
+
+    if (text.n == 0 || text.n > DURATION_MAX_BYTES)
+        return NR_EINVAL;
+    while (p < end) {
+        const char *digits = p;
+        size_t i;
+
+        while (p < end && isdigit((unsigned char)*p))
+            p++;
+        if (!nr_str_to_i64((struct nr_str){digits, (size_t)(p - digits)}, 0, DURATION_MAX_MS,
+                           &number))
+            return NR_EINVAL;
+        const char *letters = p;
+
+        while (p < end && isalpha((unsigned char)*p))
+            p++;
+        for (i = next; i < UNITS; i++)
+            if (nr_str_eqz((struct nr_str){letters, (size_t)(p - letters)}, units[i].name))
+                break;
+        if (i == UNITS || number > DURATION_MAX_MS / units[i].ms)
+            return NR_EINVAL;
+        sum += number * units[i].ms;
+        next = i + 1;
+    }
+    if (sum > DURATION_MAX_MS)
+        return NR_EINVAL;
+    *ret_ms = sum;
+    return 0;
+}
+
+void duration_write(int64_t ms, char ret[24])
+{
+    size_t i = 0;
+
+    if (ms == 0) {
+        memcpy(ret, "0s", 3);
+        return;
+    }
+    /* whole days are written as such from two on: people say 24h */
+    while (ms % units[i].ms != 0 || (i == 0 && ms < 2 * units[0].ms))
+        i++;
+    (void)snprintf(ret, 24, "%lld%s", (long long)(ms / units[i].ms), units[i].name);
+}
+
+void nearest_begin(struct nearest *n, struct nr_str word)
+{
+    size_t bytes = word.n < sizeof(n->word) ? word.n : sizeof(n->word) - 1;
+
+    memset(n, 0, sizeof(*n));
+    for (size_t i = 0; i < bytes; i++)
+        n->word[i] = (char)tolower((unsigned char)word.p[i]);
+}
+
+static unsigned least(unsigned a, unsigned b, unsigned c)
+{
+    unsigned ab = a < b ? a : b;
+
+    return ab < c ? ab : c;
+}
+
+/* Letters to change, add, leave out or swap with the next. */
+static unsigned distance(const char *a, size_t n, const char *b, size_t m)
+{
+    unsigned row[3][sizeof(((struct nearest *)0)->word)];
+
+    for (unsigned k = 0; k <= m; k++)
+        row[0][k] = k;
+    for (unsigned i = 1; i <= n; i++) {
+        unsigned *here = row[i % 3], *up = row[(i + 2) % 3], *above = row[(i + 1) % 3];
+
+        here[0] = i;
+        for (unsigned k = 1; k <= m; k++) {
+            here[k] = least(up[k] + 1, here[k - 1] + 1, up[k - 1] + (a[i - 1] != b[k - 1]));
+            if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1] &&
+                above[k - 2] + 1 < here[k])
+                here[k] = above[k - 2] + 1;
+        }
+    }
+    return row[n % 3][m];
+}
+
+void nearest_try(struct nearest *n, const char *candidate)
+{
+    char lower[sizeof(n->word)] = {0};
+    size_t letters = strlen(n->word), m = strlen(candidate);
+    unsigned near = letters < 3 ? 1 : letters < 7 ? 2 : (unsigned)(letters / 3), d;
+
+    if (m == 0 || m >= sizeof(lower) || letters == 0)
+        return;
+    for (size_t i = 0; i < m; i++)
+        lower[i] = (char)tolower((unsigned char)candidate[i]);
+    d = distance(n->word, letters, lower, m);
+    /* the last part of a path, and the beginning of a word, are near whatever else there is */
+    if (letters >= 3 && (strncmp(n->word, lower, letters) == 0 ||
+                         (strrchr(lower, '/') && strcmp(strrchr(lower, '/') + 1, n->word) == 0)))
+        d = 1;
+    if (d < m && d <= near &&
+        (n->best[0] == '\0' || d < n->distance ||
+         (d == n->distance && strcmp(candidate, n->best) < 0))) {
+        (void)snprintf(n->best, sizeof(n->best), "%s", candidate);
+        n->distance = d;
+    }
+}

@@ -1,0 +1,26 @@
+/* Words of the rule language, and what somebody meant who mistyped one. Pure; any thread.
+ */
+#ifndef NR_SCALER_POLICY_WORDS_H
+#define NR_SCALER_POLICY_WORDS_H
+
+#include <stdbool.h>
+
+#include "common/base/str.h"
+
+/* Each ends with NULL; the place of a word is the value of its enum in policy.h. */
+extern const char *const mode_words[],
+    *const aggregate_words[], *const compare_words[], *const action_words[], *const missing_words[];
+
+/* The place of a word in a table; -1: it is not in it. */
+int word_find(const char *const *words, struct nr_str word);
+
+/* The candidate nearest to a word, in letters that are changed, added, left out or swapped, without regard to capitals. */
+struct nearest {
+    char word[65];
+    unsigned distance;
+    char best[65]; /* "": none is near */
+};
+void nearest_begin(struct nearest *n, struct nr_str word);
+void nearest_try(struct nearest *n, const char *candidate);
+
+#endif
