@@ -70,7 +70,7 @@ int journal_open(struct controller *c, struct nr_err *err)
 {
     char path[4096];
     struct nr_db_config config = {
-        .path = path, .steps = schema, .page_bytes = 4096, .readers = 1, .busy_timeout_ms = 5000};
+        .path = path, .steps = schema, .page_bytes = 4096, .readers = 2, .busy_timeout_ms = 5000};
     struct recover_job r = {.job = {.run = recover_run}};
     int e;
 

@@ -19,7 +19,7 @@ static int open_db(struct fnmanager *m, struct nr_err *err)
 {
     struct nr_db_config c = {.steps = schema_steps,
                              .page_bytes = DB_PAGE_BYTES,
-                             .readers = 1,
+                             .readers = 2,
                              .busy_timeout_ms = DB_BUSY_MS};
     char path[4096];
     int r;
