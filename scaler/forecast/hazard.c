@@ -10,8 +10,6 @@
 
 #include <math.h>
 
-#define BEGIN_SHARE 0.05f  /* of a cell that nobody has been in */
-#define BEGIN_WEIGHT 0.2f  /* of each opinion */
 #define CELL_MEMORY 1000   /* minutes that a cell of all functions remembers */
 #define OWN_FADE 0.99f     /* of the function's own minutes at each new one of their kind */
 #define LAG_FADE 0.9f      /* of a period's */
@@ -38,16 +36,6 @@ static double chance_of(double odds)
     return 1 / (1 + exp(-odds));
 }
 
-void hazard_begin(struct forecast_population *p)
-{
-    for (size_t i = 0; i < CELLS; i++)
-        p->cell[i].share = BEGIN_SHARE;
-    for (size_t m = 0; m < MIXERS; m++)
-        for (size_t s = 0; s < MIX_SETS; s++)
-            for (size_t o = 0; o < OPINIONS; o++)
-                p->weight[m][s][o] = BEGIN_WEIGHT;
-}
-
 /* The index of the first edge that v does not exceed. */
 static unsigned step_of(double v, const double *edges, unsigned n)
 {
@@ -66,6 +54,14 @@ static unsigned age_step(int64_t minutes)
     for (int64_t edge = 30; step < AGES - 1 && edge < minutes; step++)
         edge += 1 + edge / 12;
     return step;
+}
+
+int64_t age_minutes(unsigned step)
+{
+    int64_t minutes = step < 30 ? step : 30;
+    for (unsigned s = 30; s < step; s++)
+        minutes += 1 + minutes / 12;
+    return minutes;
 }
 
 /* The time since the last call in eight parts. */

@@ -88,7 +88,6 @@ struct forecast {
     float ratio[RATIOS];
 };
 
-/* hazard.c */
 struct guess {
     double chance;
     double in[OPINIONS], mixed[MIXERS];
@@ -96,7 +95,10 @@ struct guess {
     uint8_t set[MIXERS], step;
     uint32_t due, due_near; /* a bit per lag */
 };
+/* prior.c: what is believed before anything was learned. */
 void hazard_begin(struct forecast_population *p);
+/* hazard.c: the last minute of a step of the time since a call. */
+int64_t age_minutes(unsigned step);
 /* What is foreseen for `minute` if no call came since `heard`; only after a first call. */
 void hazard_guess(const struct forecast *f, int64_t minute, struct guess *ret);
 /* It is over: who was right? */

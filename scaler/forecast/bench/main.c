@@ -9,7 +9,7 @@
 static const uint64_t fixed_minutes[] = {1, 5, 10, 20, 60};
 static const uint64_t hybrid_minutes[] = {10, 20, 60};
 /* The chance of a call that a warm minute must be worth: from memory is dear to memory is cheap. */
-static const double prices[] = {0.02, 0.01, 0.006, 0.004, 0.0028, 0.002, 0.001, 0.0005};
+static const double prices[] = {0.02, 0.01, 0.006, 0.0043, 0.003, 0.002, 0.0011, 0.0005};
 #define COUNT(list) (sizeof(list) / sizeof(list)[0])
 
 static void print(const char *name, double number, struct cost c)
