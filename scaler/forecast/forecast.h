@@ -55,7 +55,7 @@ bool forecast_worth(double chance, double price, int64_t instance_mb);
 /* From `minute` on, without a further call: for how many minutes it stays warm (0: it is not), and the next minute after those that is warm again
  * (INT64_MAX: none). Looks FORECAST_PLAN_MINUTES ahead, for it is asked anew each minute for every function; _day looks a day ahead, for people
  * (about a thousand times the work). */
-enum { FORECAST_PLAN_MINUTES = 3 };
+enum { FORECAST_PLAN_MINUTES = 2 };
 void forecast_plan(const struct forecast *f, int64_t minute, double price, int64_t instance_mb,
                    int64_t *ret_keep_minutes, int64_t *ret_next_warm);
 void forecast_plan_day(const struct forecast *f, int64_t minute, double price, int64_t instance_mb,

@@ -27,13 +27,13 @@ const uint8_t lag_minutes[LAGS] = {2,  3,  4,  5,  6,  7,  8,  9,  10,  12,  15,
 
 static double log_odds(double p)
 {
-    p = fmin(fmax(p, ODDS_LEAST), 1 - ODDS_LEAST);
-    return log(p / (1 - p));
+    p = lesser(greater(p, ODDS_LEAST), 1 - ODDS_LEAST);
+    return (double)logf((float)(p / (1 - p)));
 }
 
 static double chance_of(double odds)
 {
-    return 1 / (1 + exp(-odds));
+    return 1 / (1 + (double)expf((float)-odds));
 }
 
 /* The index of the first edge that v does not exceed. */
@@ -86,22 +86,20 @@ static unsigned how_often(const struct forecast *f, int64_t known)
     return 1 + step_of(f->past_calls / (known_past + 1), edges, 6);
 }
 
-/* `ago` minutes before the minute that is foreseen, which is `ahead` after the last accounted. */
-static bool then(const struct forecast *f, int64_t ahead, int64_t ago)
+/* What came `ago` minutes before the minute that is foreseen, which is `ahead` after the last accounted: bit 0 that minute, bit 1 one of those beside it
+ * (but not the foreseen one). */
+enum { THEN = 1, BESIDE = 2 };
+static unsigned was(const struct forecast *f, int64_t ahead, int64_t ago)
 {
-    return past_bit(f, ago - ahead);
-}
-
-static bool around(const struct forecast *f, int64_t ahead, int64_t ago)
-{
-    return then(f, ahead, ago + 1) || (ago > 1 && then(f, ahead, ago - 1));
+    unsigned three = (unsigned)past_bits(f, ago - 1 - ahead) & 7;
+    return (three >> 1 & 1) | ((three & 5) != 0 ? BESIDE : 0);
 }
 
 static unsigned hour_cell(const struct forecast *f, int64_t ahead, int64_t known)
 {
     static const double edges[] = {59, 119, 179};
-    unsigned bits = then(f, ahead, 60) | then(f, ahead, 120) << 1 | then(f, ahead, 180) << 2 |
-                    around(f, ahead, 60) << 3 | around(f, ahead, 120) << 4;
+    unsigned one = was(f, ahead, 60), two = was(f, ahead, 120), three = was(f, ahead, 180);
+    unsigned bits = (one & 1) | (two & 1) << 1 | (three & 1) << 2 | one >> 1 << 3 | two >> 1 << 4;
     return bits * 4 + step_of((double)known, edges, 3);
 }
 
@@ -109,11 +107,10 @@ static unsigned day_cell(const struct forecast *f, int64_t ahead, int64_t known)
 {
     if (known < DAY)
         return 0;
-    unsigned quarter = 0;
-    for (int64_t m = -7; m <= 7; m++)
-        quarter += then(f, ahead, DAY + m);
-    unsigned amount = quarter == 0 ? 0 : quarter < 8 ? 1 : 2;
-    return 1 + amount * 4 + (then(f, ahead, DAY) ? 1 : 0) + (around(f, ahead, DAY) ? 2 : 0);
+    uint64_t quarter = past_bits(f, DAY - 7 - ahead) & 0x7fff;
+    unsigned n = (unsigned)__builtin_popcountll(quarter);
+    unsigned amount = n == 0 ? 0 : n < 8 ? 1 : 2;
+    return 1 + amount * 4 + was(f, ahead, DAY);
 }
 
 /* For each of the last gaps: is it reached now, missed by a minute, still to come, passed? */
@@ -139,20 +136,22 @@ static unsigned lag_cell(const struct forecast *f, int64_t ahead, struct guess *
     double best = 0, seen = 0, best_near = 0;
     for (size_t i = 0; i < LAGS; i++) {
         const struct lag *l = &f->lag[i];
-        if (then(f, ahead, lag_minutes[i])) {
+        unsigned then = was(f, ahead, lag_minutes[i]);
+        if (then & THEN) {
             double sure = ((double)l->came + 0.1) / ((double)l->due + 0.5);
-            sure *= fmin(1, (double)l->due);
+            sure *= lesser(1, (double)l->due);
             g->due |= 1U << i;
             if (sure > best)
                 best = sure, seen = (double)l->due;
         }
-        if (around(f, ahead, lag_minutes[i])) {
+        if (then & BESIDE) {
             g->due_near |= 1U << i;
-            best_near = fmax(best_near, ((double)l->came_near + 0.1) / ((double)l->due_near + 1));
+            best_near =
+                greater(best_near, ((double)l->came_near + 0.1) / ((double)l->due_near + 1));
         }
     }
-    unsigned sure = (unsigned)(fmin(best, 1) * LAG_SURE);
-    unsigned near = (unsigned)(fmin(best_near, 1) * LAG_SURE_NEAR);
+    unsigned sure = (unsigned)(lesser(best, 1) * LAG_SURE);
+    unsigned near = (unsigned)(lesser(best_near, 1) * LAG_SURE_NEAR);
     return (sure * 5 + step_of(seen, edges, 4)) * 8 + near;
 }
 
@@ -175,7 +174,7 @@ static void choose_sets(const struct forecast *f, int64_t ahead, int64_t known, 
                         struct guess *g)
 {
     static const double edges[] = {4, 14, 59, 179};
-    uint32_t late = ahead > 32 ? 0 : (uint32_t)(f->past[0] << (ahead - 1));
+    uint32_t late = (uint32_t)past_bits(f, 1 - ahead);
     unsigned calls = f->calls > 3 ? 3 : f->calls;
     g->set[0] = (uint8_t)(part * 5 + step_of((double)known, edges, 4));
     g->set[1] = (uint8_t)(bits_of((unsigned)__builtin_popcount(late)) * 5 + calls);
@@ -217,12 +216,12 @@ void hazard_guess(const struct forecast *f, int64_t minute, struct guess *ret)
 
 static void learn_weights(struct forecast_population *p, const struct guess *g, bool called)
 {
-    double rate = fmax(RATE_LAST, RATE_FIRST / sqrt(1 + (double)p->told++ / RATE_HALVES));
+    double rate = greater(RATE_LAST, RATE_FIRST / sqrt(1 + (double)p->told++ / RATE_HALVES));
     for (size_t m = 0; m < MIXERS; m++) {
         float *w = p->weight[m][g->set[m]];
         double step = rate * ((called ? 1 : 0) - chance_of(g->mixed[m]));
         for (size_t o = 0; o < OPINIONS; o++)
-            w[o] = fminf(fmaxf(w[o] + (float)(step * g->in[o]), -WEIGHT_MOST), WEIGHT_MOST);
+            w[o] = lesser(greater(w[o] + (float)(step * g->in[o]), -WEIGHT_MOST), WEIGHT_MOST);
     }
 }
 
@@ -237,7 +236,7 @@ void hazard_learn(struct forecast *f, const struct guess *g, bool called)
     learn_weights(f->population, g, called);
     for (size_t t = 0; t < TABLES; t++) {
         struct cell *c = &f->population->cell[g->cell[t]];
-        c->told = fminf(c->told + 1, CELL_MEMORY);
+        c->told = lesser(c->told + 1, CELL_MEMORY);
         c->share += ((called ? 1 : 0) - c->share) / (c->told + 0.5f);
     }
     fade_in(&f->asked[g->step], &f->came[g->step], OWN_FADE, called);

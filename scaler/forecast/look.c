@@ -22,51 +22,40 @@
 
 void kept_add(struct kept *k, double promised, double came)
 {
-    double fade = 1 - PROMISE_FADE * fmin(1, promised);
+    double fade = 1 - PROMISE_FADE * lesser(1, promised);
     k->promised = (float)((double)k->promised * fade + promised);
     k->came = (float)((double)k->came * fade + came);
 }
 
 double kept_share(const struct kept *k)
 {
-    return fmin(1, ((double)k->came + 0.5) / ((double)k->promised + 1.5));
+    return lesser(1, ((double)k->came + 0.5) / ((double)k->promised + 1.5));
 }
 
-static uint16_t *season_slot(struct forecast *f, enum season s, int64_t minute)
+/* One byte: 0 not known, 1 none, then in steps of a sixteenth of a doubling from an eighth on. */
+static double stored(uint8_t v)
 {
-    /* 1970 began on a Thursday; which day begins the week does not matter here. */
-    switch (s) {
-    case BY_HOUR: return &f->hour[minute % HOUR];
-    case BY_DAY: return &f->day[minute % DAY / SLOT_MINUTES];
-    case BY_WEEK: return &f->week[minute / HOUR % WEEK_HOURS];
-    case BY_LATE:
-    case SEASONS: break;
-    }
-    return NULL;
+    return v < 2 ? v - 1 : (double)exp2f((float)(v - 2) / STEPS) / UNITS;
 }
 
-static double stored(uint16_t v)
-{
-    return v == 0 ? -1 : (v - 1) / UNITS;
-}
-
-static void store(uint16_t *v, double inflight)
+/* Half way from what it was to the newest round. */
+static void season_store(uint8_t *v, double inflight)
 {
     double old = stored(*v);
     double now = old < 0 ? inflight : old + SEASON_MOVES * (inflight - old);
-    *v = (uint16_t)(1 + fmin(now * UNITS + 0.5, UINT16_MAX - 1));
+    double step = now * UNITS < 1 ? -1 : STEPS * (double)log2f((float)(now * UNITS)) + 0.5;
+    *v = (uint8_t)(2 + lesser(step, UINT8_MAX - 2));
 }
 
-/* Between the middles of two slots lies what lies between them; a slot without a past takes its neighbour's. */
-static double by_day(const struct forecast *f, int64_t minute)
+static uint8_t *day_slot(struct forecast *f, int64_t minute)
 {
-    int64_t at = minute % DAY, slot = at / SLOT_MINUTES;
-    double from_middle = (double)(at % SLOT_MINUTES) + 0.5 - SLOT_MINUTES / 2.0;
-    int64_t other = (slot + (from_middle < 0 ? -1 : 1) + SLOTS) % SLOTS;
-    double a = stored(f->day[slot]), b = stored(f->day[other]);
-    if (a < 0)
-        return -1;
-    return b < 0 ? a : a + (b - a) * fabs(from_middle) / SLOT_MINUTES;
+    return &f->day[minute % DAY / SLOT_MINUTES];
+}
+
+/* 1970 began on a Thursday; which day begins the week does not matter here. */
+static uint8_t *week_slot(struct forecast *f, int64_t minute)
+{
+    return &f->week[minute / HOUR % WEEK_HOURS];
 }
 
 /* What one of them says of a minute; -1: nothing. */
@@ -75,7 +64,7 @@ static double season_says(const struct forecast *f, enum season s, int64_t minut
     switch (s) {
     case BY_LATE: return (double)f->late;
     case BY_HOUR: return stored(f->hour[minute % HOUR]);
-    case BY_DAY: return by_day(f, minute);
+    case BY_DAY: return stored(f->day[minute % DAY / SLOT_MINUTES]);
     case BY_WEEK: return stored(f->week[minute / HOUR % WEEK_HOURS]);
     case SEASONS: break;
     }
@@ -84,7 +73,7 @@ static double season_says(const struct forecast *f, enum season s, int64_t minut
 
 static double believed(const struct kept *k)
 {
-    return fmin(1, ((double)k->came + CREDIT_KEPT) / ((double)k->promised + CREDIT));
+    return lesser(1, ((double)k->came + CREDIT_KEPT) / ((double)k->promised + CREDIT));
 }
 
 static double expected(const struct forecast *f, int64_t minute)
@@ -93,7 +82,7 @@ static double expected(const struct forecast *f, int64_t minute)
     for (enum season s = 0; s < SEASONS; s++) {
         double says = season_says(f, s, minute);
         if (says > 0)
-            most = fmax(most, says * believed(&f->season[s]));
+            most = greater(most, says * believed(&f->season[s]));
     }
     return most;
 }
@@ -104,32 +93,32 @@ static void judge(struct forecast *f, int64_t minute, double inflight)
     for (enum season s = 0; s < SEASONS; s++) {
         double says = season_says(f, s, minute);
         if (says > 0)
-            kept_add(&f->season[s], says, fmin(says, inflight));
+            kept_add(&f->season[s], says, lesser(says, inflight));
     }
     if (all < 0.5 && inflight < 0.5)
         return;
-    kept_add(&f->look, all, fmin(all, inflight));
+    kept_add(&f->look, all, lesser(all, inflight));
     double step = RATIOS / 2.0 + RATIO_STEPS * log2((inflight + 0.5) / (all + 0.5));
     for (size_t i = 0; i < RATIOS; i++)
         f->ratio[i] *= RATIO_FADE;
-    f->ratio[(size_t)fmin(fmax(step, 0), RATIOS - 1)] += 1;
+    f->ratio[(size_t)lesser(greater(step, 0), RATIOS - 1)] += 1;
 }
 
 void look_learn(struct forecast *f, int64_t minute, uint32_t inflight)
 {
     judge(f, minute, inflight);
-    f->late = fmaxf(f->late * LATE_FADE, (float)inflight);
-    store(season_slot(f, BY_HOUR, minute), inflight);
+    f->late = greater(f->late * LATE_FADE, (float)inflight);
+    season_store(&f->hour[minute % HOUR], inflight);
     f->slot_sum += (float)inflight;
     f->slot_told++;
     if (minute % SLOT_MINUTES == SLOT_MINUTES - 1) {
-        store(season_slot(f, BY_DAY, minute), (double)f->slot_sum / f->slot_told);
+        season_store(day_slot(f, minute), (double)f->slot_sum / f->slot_told);
         f->slot_sum = 0, f->slot_told = 0;
     }
     f->hour_sum += (float)inflight;
     f->hour_told++;
     if (minute % HOUR == HOUR - 1) {
-        store(season_slot(f, BY_WEEK, minute), (double)f->hour_sum / f->hour_told);
+        season_store(week_slot(f, minute), (double)f->hour_sum / f->hour_told);
         f->hour_sum = 0, f->hour_told = 0;
     }
 }
@@ -151,7 +140,7 @@ static double ratio_quantile(const struct forecast *f, double quantile)
 
 static double at_ratio(double inflight, double doublings)
 {
-    return inflight <= 0 ? 0 : fmax(0, (inflight + 0.5) * exp2(doublings) - 0.5);
+    return inflight <= 0 ? 0 : greater(0, (inflight + 0.5) * exp2(doublings) - 0.5);
 }
 
 void forecast_look(const struct forecast *f, int64_t now_ms, int64_t horizon_ms, double quantile,
@@ -161,16 +150,17 @@ void forecast_look(const struct forecast *f, int64_t now_ms, int64_t horizon_ms,
             to = (now_ms + (horizon_ms > 0 ? horizon_ms : 0)) / MINUTE_MS;
     double most = 0, none = 1;
     for (int64_t m = from; m <= to && m - from < LOOK_MINUTES_MAX; m++) {
-        most = fmax(most, expected(f, m));
+        most = greater(most, expected(f, m));
         if (m > f->heard)
             none *= 1 - forecast_chance(f, m);
     }
-    quantile = fmin(fmax(quantile, 0.5), 0.999);
+    quantile = lesser(greater(quantile, 0.5), 0.999);
     double middle = at_ratio(most, ratio_quantile(f, 0.5));
     double high = at_ratio(most, ratio_quantile(f, quantile));
-    *ret = (struct forecast_view){.known = f->calls > 0,
-                                  .p50 = fmax(middle, 1 - none >= 0.5 ? 1 : 0),
-                                  .confidence = fmin(kept_share(&f->look), kept_share(&f->chance)),
-                                  .class = forecast_class(f)};
-    ret->p90 = fmax(fmax(ret->p50, high), none <= quantile ? 1 : 0);
+    *ret =
+        (struct forecast_view){.known = f->calls > 0,
+                               .p50 = greater(middle, 1 - none >= 0.5 ? 1 : 0),
+                               .confidence = lesser(kept_share(&f->look), kept_share(&f->chance)),
+                               .class = forecast_class(f)};
+    ret->p90 = greater(greater(ret->p50, high), none <= quantile ? 1 : 0);
 }

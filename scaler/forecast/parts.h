@@ -15,8 +15,8 @@ enum {
     PAST_WORDS = 24, /* 1,536 minutes */
     PAST_BITS = PAST_WORDS * 64,
     GAPS = 3,            /* the last gaps between calls */
-    SLOTS = 144,         /* of the day, ten minutes each */
-    SLOT_MINUTES = 10,   /* a slot's minutes */
+    SLOTS = 480,         /* of the day */
+    SLOT_MINUTES = 3,    /* a slot's minutes */
     HOUR = 60,           /* a slot of the hour is a minute */
     WEEK_HOURS = 7 * 24, /* slots of the week */
     RATIOS = 16          /* steps of what came against what was foreseen */
@@ -104,8 +104,9 @@ void hazard_guess(const struct forecast *f, int64_t minute, struct guess *ret);
 /* It is over: who was right? */
 void hazard_learn(struct forecast *f, const struct guess *g, bool called);
 
-/* past.c: the bits. `back` minutes before the last that is accounted; false outside. */
-bool past_bit(const struct forecast *f, int64_t back);
+/* past.c: 64 minutes, the youngest first, from `back` minutes before the last that is accounted; those outside, also those still to come (back < 0),
+ * had no call. */
+uint64_t past_bits(const struct forecast *f, int64_t back);
 /* One more minute. */
 void past_add(struct forecast *f, bool called);
 /* `n` minutes of which nothing is known, taken as without a call. */
@@ -120,5 +121,15 @@ void look_learn(struct forecast *f, int64_t minute, uint32_t inflight);
 void kept_add(struct kept *k, double promised, double came);
 /* 0..1; a third while nothing was promised. */
 double kept_share(const struct kept *k);
+
+/* Of two numbers; nobody here holds a NaN, so the compiler may take one instruction where fmin() takes a call. */
+static inline double lesser(double a, double b)
+{
+    return a < b ? a : b;
+}
+static inline double greater(double a, double b)
+{
+    return a > b ? a : b;
+}
 
 #endif

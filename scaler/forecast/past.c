@@ -4,9 +4,16 @@
 
 #include <string.h>
 
-bool past_bit(const struct forecast *f, int64_t back)
+uint64_t past_bits(const struct forecast *f, int64_t back)
 {
-    return back >= 0 && back < PAST_BITS && (f->past[back / 64] >> (back % 64) & 1) != 0;
+    if (back <= -64 || back >= PAST_BITS)
+        return 0;
+    if (back < 0)
+        return f->past[0] << -back;
+    size_t word = (size_t)back / 64;
+    unsigned bit = (unsigned)back % 64;
+    uint64_t high = bit == 0 || word + 1 == PAST_WORDS ? 0 : f->past[word + 1] << (64 - bit);
+    return f->past[word] >> bit | high;
 }
 
 static void count(struct forecast *f)
@@ -19,10 +26,10 @@ static void count(struct forecast *f)
 
 void past_add(struct forecast *f, bool called)
 {
+    f->past_calls = (uint16_t)(f->past_calls - (f->past[PAST_WORDS - 1] >> 63) + (called ? 1 : 0));
     for (size_t i = PAST_WORDS - 1; i > 0; i--)
         f->past[i] = f->past[i] << 1 | f->past[i - 1] >> 63;
     f->past[0] = f->past[0] << 1 | (called ? 1 : 0);
-    count(f);
 }
 
 void past_skip(struct forecast *f, int64_t n)

@@ -17,13 +17,13 @@ static void begin(struct forecast_population *p, size_t at, size_t count, size_t
 {
     struct cell *c = &p->cell[at + i];
     if (i < count)
-        *c = (struct cell){(float)fmin(fmax(share, 0.0005), 0.98), BEGIN_TOLD};
+        *c = (struct cell){(float)lesser(greater(share, 0.0005), 0.98), BEGIN_TOLD};
 }
 
 /* Calls cluster: the sooner after one, the likelier the next. */
 static double usual(size_t i)
 {
-    double age = fmax(1, (double)age_minutes((unsigned)(i / 8)));
+    double age = greater(1, (double)age_minutes((unsigned)(i / 8)));
     return 0.5 * rates[i % 8] + 0.2 / age;
 }
 
@@ -34,7 +34,7 @@ static double by_hour(size_t i)
     double hits = __builtin_popcount(bits & 7), near = __builtin_popcount(bits >> 3);
     if (known == 0)
         return 0.08;
-    double part = fmin(1, (hits + 0.1 * near) / known);
+    double part = lesser(1, (hits + 0.1 * near) / known);
     return 0.02 + 0.9 * part * part;
 }
 
