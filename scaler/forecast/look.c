@@ -11,7 +11,8 @@
 #define MINUTE_MS 60000
 #define LATE_FADE 0.7f    /* of what was of late, a minute */
 #define SEASON_MOVES 0.5  /* so far a season moves towards its newest round */
-#define UNITS 8.0         /* of a stored number */
+#define UNITS 8.0         /* a stored number's least is one of so many parts of a call */
+#define STEPS 16.0f       /* of a stored number to a doubling */
 #define RATIO_FADE 0.99f  /* of the ratios at each new one */
 #define RATIO_STEPS 2.0   /* to a doubling */
 #define PROMISE_FADE 0.01 /* of what was kept at each new promise of one or more */

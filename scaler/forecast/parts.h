@@ -79,9 +79,8 @@ struct forecast {
     float asked[AGES],
         came[AGES]; /* minutes so long after a call, and those of them that had one */
     struct lag lag[LAGS];
-    struct kept chance; /* of the hazard */
-    uint16_t hour[HOUR], day[SLOTS],
-        week[WEEK_HOURS];           /* in flight, in eighths, and one; 0: not known */
+    struct kept chance;                               /* of the hazard */
+    uint8_t hour[HOUR], day[SLOTS], week[WEEK_HOURS]; /* in flight, as season_store() has it */
     float late, slot_sum, hour_sum; /* in flight: of late; over the slot and the hour that run */
     uint8_t slot_told, hour_told;   /* minutes in these sums */
     struct kept season[SEASONS], look;
