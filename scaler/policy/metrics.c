@@ -21,6 +21,12 @@ static bool custom_fits(const char *name)
     return name[0] != '\0';
 }
 
+/* Nearly one of ours, or the beginning of one: mistyped, not a producer's own. */
+static bool mistyped(const struct nearest *n)
+{
+    return n->best[0] != '\0' && (n->edits <= 2 || strncmp(n->word, n->best, strlen(n->word)) == 0);
+}
+
 void metric_read(struct reader *r, json_t *value, void *at)
 {
     struct metric_ref *m = at;
@@ -34,7 +40,7 @@ void metric_read(struct reader *r, json_t *value, void *at)
     nearest_begin(&n, nr_str_of(m->name));
     for (int i = 0; i < METRICS; i++)
         nearest_try(&n, sample_metrics[i].name);
-    if (n.best[0] != '\0' && n.distance <= 2)
+    if (mistyped(&n))
         problem(r, value, n.best,
                 "there is no such metric, and one of a producer may not be named so much alike");
     else if (!custom_fits(m->name))

@@ -94,9 +94,9 @@ static void find_doubles(struct reader *r, struct nr_str text)
 {
     json_error_t e;
     nr_auto_json json_t *again =
-        json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &e);
+        json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
 
-    if (again == NULL)
+    if (again == NULL && json_error_code(&e) == json_error_duplicate_key)
         problem(r, NULL, NULL, "a member is written twice, the second time in line %d: %s", e.line,
                 e.text);
 }

@@ -157,25 +157,53 @@ static unsigned distance(const char *a, size_t n, const char *b, size_t m)
     return row[n % 3][m];
 }
 
+/* The same letters in another order: what quick fingers write. */
+static bool same_letters(const char *a, const char *b, size_t n)
+{
+    int count[256] = {0};
+
+    for (size_t i = 0; i < n; i++) {
+        count[(unsigned char)a[i]]++;
+        count[(unsigned char)b[i]]--;
+    }
+    for (size_t i = 0; i < nr_countof(count); i++)
+        if (count[i] != 0)
+            return false;
+    return true;
+}
+
+/* The beginning of a word, or the last part of a path. */
+static bool part_of(const char *word, size_t letters, const char *candidate, size_t m)
+{
+    const char *last = strrchr(candidate, '/');
+
+    return (letters >= 3 && strncmp(word, candidate, letters) == 0) ||
+           (last && strcmp(last + 1, word) == 0);
+}
+
 void nearest_try(struct nearest *n, const char *candidate)
 {
     char lower[sizeof(n->word)] = {0};
     size_t letters = strlen(n->word), m = strlen(candidate);
-    unsigned near = letters < 3 ? 1 : letters < 7 ? 2 : (unsigned)(letters / 3), d;
+    unsigned near = letters < 3 ? 1 : letters < 7 ? 2 : (unsigned)(letters / 3), edits;
+    size_t rank;
 
     if (m == 0 || m >= sizeof(lower) || letters == 0)
         return;
     for (size_t i = 0; i < m; i++)
         lower[i] = (char)tolower((unsigned char)candidate[i]);
-    d = distance(n->word, letters, lower, m);
-    /* the last part of a path, and the beginning of a word, are near whatever else there is */
-    if (letters >= 3 && (strncmp(n->word, lower, letters) == 0 ||
-                         (strrchr(lower, '/') && strcmp(strrchr(lower, '/') + 1, n->word) == 0)))
-        d = 1;
-    if (d < m && d <= near &&
-        (n->best[0] == '\0' || d < n->distance ||
-         (d == n->distance && strcmp(candidate, n->best) < 0))) {
+    edits = distance(n->word, letters, lower, m);
+    rank = 2 * edits;
+    if (part_of(n->word, letters, lower, m) || (letters == m && same_letters(n->word, lower, m)))
+        rank = rank > 0;
+    else if (m >= 3 && strncmp(n->word, lower, m) == 0)
+        rank += 2 * m; /* a word that goes on where ours ends: better than none */
+    else if (edits > near || edits >= m)
+        return;
+    if (n->best[0] == '\0' || rank < n->rank ||
+        (rank == n->rank && strcmp(candidate, n->best) < 0)) {
         (void)snprintf(n->best, sizeof(n->best), "%s", candidate);
-        n->distance = d;
+        n->rank = rank;
+        n->edits = edits;
     }
 }

@@ -17,8 +17,9 @@ int word_find(const char *const *words, struct nr_str word);
 /* The candidate nearest to a word, in letters that are changed, added, left out or swapped, without regard to capitals. */
 struct nearest {
     char word[65];
-    unsigned distance;
-    char best[65]; /* "": none is near */
+    size_t rank;
+    char best[65];  /* "": none is near */
+    unsigned edits; /* letters in which it differs from the word */
 };
 void nearest_begin(struct nearest *n, struct nr_str word);
 void nearest_try(struct nearest *n, const char *candidate);

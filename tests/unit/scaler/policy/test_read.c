@@ -240,7 +240,7 @@ static void test_nesting_and_labels(void **state)
         "{\"policy\":\"n\",\"target\":{\"account\":\"a\",\"function\":\"f\"},\"rules\":[{\"id\":"
         "\"r\",\"when\":{\"any\":[{\"not\":{\"metric\":\"room_temp_celsius\",\"labels\":{\"room\":"
         "\"a\",\"floor\":\"1\"},\"aggregate\":\"last\",\"op\":\"<\",\"value\":-5.5}},{\"all\":[{"
-        "\"metric\":\"queue_depth\",\"op\":\"!=\",\"value\":0}]}],\"for\":\"90s\"},\"do\":{"
+        "\"metric\":\"errors_of_our_own\",\"op\":\"!=\",\"value\":0}]}],\"for\":\"90s\"},\"do\":{"
         "\"action\":\"alert\"},\"notify\":[\"a\",\"b\"]}]}",
         NULL);
     const struct condition *any = &p->conditions[p->rules[0].when], *not, *leaf;
