@@ -94,9 +94,13 @@ struct controller {
     struct nr_deadline drain_deadline, tidy;
     void (*idle)(void *arg);
     void *idle_arg;
+    void (*on_metric)(void *arg, const struct activation *a, const struct sample *s);
+    void *on_metric_arg;
     struct controller_metrics m;
 };
 
+/* custom.c: tells of each custom metric in the log of a call that ended. */
+void custom_read(struct controller *c, const struct activation *a);
 /* invoke.c */
 void controller_tick(struct activation *a);
 /* a has ended: it is no longer among the living, and given back. */

@@ -269,6 +269,8 @@ void controller_tick(struct activation *a)
             count_outcome(c, a);
             if (!nr_list_empty(&c->followers))
                 follow_publish(c, a);
+            if (c->on_metric && a->logs.n > 0 && a->fn && !a->fn->trial)
+                custom_read(c, a);
             a->c = C_END;
             journal_end(c, a);
             return;

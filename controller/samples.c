@@ -16,6 +16,7 @@ struct counted {
     struct call_span *span;
     unsigned live; /* calls that are counted here and have not been answered */
     uint32_t inflight;
+    bool labelled; /* the function of the latest call is */
     int64_t concurrent_max;
     char key[];
 };
@@ -121,6 +122,7 @@ void counts_arrived(struct call_counts *c, struct activation *a)
     f->live++;
     f->concurrent_max =
         a->account->concurrent_invocations > 0 ? a->account->concurrent_invocations : 0;
+    f->labelled = a->fn->labelled;
     a->counted = f;
 }
 
@@ -180,6 +182,7 @@ void controller_figures(struct controller *ctl,
         struct counted *f = nr_container_of(l, struct counted, active);
         const struct call_figures figures = {.key = f->node.key,
                                              .inflight = f->inflight,
+                                             .labelled = f->labelled,
                                              .concurrent_max = f->concurrent_max,
                                              .span = f->span};
 

@@ -38,6 +38,7 @@ struct daemon {
     struct nr_deadline tell; /* while it stops: what it still waits for */
     struct nr_link forgettings; /* accounts that are leaving */
     char **argv;
+    char *label; /* of --metrics-functions */
 };
 
 /* ---- places.c: what a start needs of the host. Each is 0, or NR_E* with a sentence that says what to do. Blocking. ---- */
@@ -73,6 +74,10 @@ int part_open_invoker(struct daemon *d, struct nr_err *err);
 int part_open_preenv(struct daemon *d, struct nr_err *err);
 int part_open_controller(struct daemon *d, struct nr_err *err);
 int part_open_gateway(struct daemon *d, struct nr_err *err);
+/* telling.c: what the parts tell of functions, for /metrics and the bus. part_label: the "KEY=VALUE" of --metrics-functions (lent by d); NULL: there is none. */
+const char *part_label(struct daemon *d);
+/* struct controller_config's on_metric; arg is the daemon. */
+void part_on_metric(void *arg, const struct activation *a, const struct sample *s);
 /* api_host.c: judges --api-host (place_; may ask for a name), and tells functions where the API is when there is a way (part_). */
 int place_read_api_host(struct daemon *d, struct nr_err *err);
 int part_tell_api_host(struct daemon *d, struct nr_err *err);

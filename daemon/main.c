@@ -211,6 +211,7 @@ static int close_all(struct daemon *d)
     nr_options_fini(d->sets);
     grants_devices_free(d->devices);
     free(d->gpus);
+    free(d->label);
     if (busy)
         nr_log(&d->log, NR_LOG_ERROR, "daemon", "the loop did not close cleanly: %s",
                uv_strerror(busy));

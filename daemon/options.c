@@ -103,6 +103,9 @@ const struct nr_option daemon_options[] = {
     {"registries", NR_OPT_STRING, AT(registries), "public",
      .help =
          "registries that own images may come from: public (not on this host, in a private network or under a name without a dot), any, none, or HOST[:PORT] separated by commas; docker.io is where a reference without a host leads"},
+    {"metrics-functions", NR_OPT_STRING, AT(metrics_functions), "top:20",
+     .help =
+         "functions that have metrics of their own in /metrics for who shows a key: top:N (those called most), label:KEY=VALUE (those with this annotation), both with a comma between, or off; the others are summed"},
     {"kafka", NR_OPT_STRING, AT(kafka), NULL,
      .help =
          "Kafka brokers that metrics, events, decisions and policies go through, as HOST:PORT separated by commas (default: they stay in this process)"},

@@ -5,6 +5,7 @@
 #include "common/base/option.h"
 
 struct options {
+    char *metrics_functions;
     char *kafka, *kafka_prefix, *kafka_settings;
     char *api_host, *device, *gpus, *registries, *secret_key_file;
     char *listen, *data, *run, *docker, *guest_profile, *log_level, *log_format, *agent, *tls_cert,

@@ -61,7 +61,7 @@ static void on_forget_account(void *arg, const char *account, void (*done)(void 
         .daemon = d, .account = nr_strdup(account), .done = done, .arg = done_arg};
     nr_list_add(&d->forgettings, &f->link);
     if (d->gateway)
-        gateway_apis_changed(d->gateway, account);
+        gateway_forget_account(d->gateway, account);
     controller_forget_account(d->controller, f->account, on_calls_forgotten, f);
 }
 
@@ -125,6 +125,7 @@ int part_open_fnmanager(struct daemon *d, struct nr_err *err)
                                        .keep_retired_days = d->options.keep_retired_days,
                                        .node = &d->node,
                                        .registries = d->options.registries,
+                                       .label = part_label(d),
                                        .image = on_image,
                                        .devices = d->devices,
                                        .loop = &d->loop,
@@ -204,6 +205,8 @@ int part_open_controller(struct daemon *d, struct nr_err *err)
                                         .number = 0,
                                         .retention_s = d->options.retention_days * 86400,
                                         .retention_max_bytes = d->options.retention_mb << 20,
+                                        .on_metric = part_on_metric,
+                                        .on_metric_arg = d,
                                         .queue_max = d->options.queue_max,
                                         .queue_max_bytes = d->options.queue_mb << 20,
                                         .log = &d->log};
@@ -230,6 +233,7 @@ int part_open_gateway(struct daemon *d, struct nr_err *err)
                                      .spool_dir = d->options.data,
                                      .import_max_bytes = d->options.import_max_mb << 20,
                                      .failed_logins_per_minute = (unsigned)d->options.failed_logins,
+                                     .metrics_functions = d->options.metrics_functions,
                                      .build = NARAE_VERSION,
                                      .build_number = NARAE_VERSION,
                                      .memory_max_mb = d->node.memory_max_mb};

@@ -7,6 +7,8 @@
 
 #include "common/base/clock.h"
 #include "gateway/api_tables.h"
+#include "gateway/custom_series.h"
+#include "gateway/function_series.h"
 
 #define CONNECTIONS_MAX 4096
 #define INFLIGHT_MAX_BYTES (256ll << 20)
@@ -41,8 +43,13 @@ int gateway_open(const struct gateway_config *c, struct gateway **ret, struct nr
 {
     struct gateway *g = nr_alloc(sizeof(*g));
     struct nr_http_config http;
-    int r;
+    struct series_choice choice = {0};
+    int r = series_choice_read(c->metrics_functions ? c->metrics_functions : "off", &choice, err);
 
+    if (r != 0) {
+        free(g);
+        return r;
+    }
     g->config = *c;
     g->config.listen = NULL;
     g->opened_ms = nr_wall_ms();
@@ -60,6 +67,9 @@ int gateway_open(const struct gateway_config *c, struct gateway **ret, struct nr
                                                         : FAILED_LOGINS_PER_MINUTE);
     g->activations = activation_pool_make();
     g->apis = api_tables_make(c->fnmanager, c->loop);
+    if (choice.top || choice.key[0])
+        g->functions = function_series_make(&choice);
+    g->customs = custom_series_make();
     *ret = g;
     return 0;
 }
@@ -72,6 +82,29 @@ int gateway_port(const struct gateway *g)
 void gateway_set_ready(struct gateway *g, bool ready)
 {
     g->ready = ready;
+}
+
+void gateway_sample(struct gateway *g, const struct sample *s, enum series_label label)
+{
+    if (g->functions)
+        function_series_take(g->functions, s, label, (int64_t)nr_mono_ms());
+}
+
+bool gateway_custom_metric(struct gateway *g, const char *account, struct nr_str function,
+                           const struct sample *s)
+{
+    if (s)
+        return custom_series_take(g->customs, account, function, s, nr_mono_ms()) == CUSTOM_TAKEN;
+    custom_series_refused(g->customs, CUSTOM_FORM);
+    return false;
+}
+
+void gateway_forget_account(struct gateway *g, const char *account)
+{
+    gateway_apis_changed(g, account);
+    if (g->functions)
+        function_series_forget(g->functions, account);
+    custom_series_forget(g->customs, account);
 }
 
 void gateway_drain(struct gateway *g, void (*idle)(void *arg), void *arg)
@@ -91,6 +124,8 @@ void gateway_finish(struct gateway *g)
     logins_fini(&g->logins);
     activation_pool_close(g->activations);
     api_tables_free(g->apis);
+    function_series_free(g->functions);
+    custom_series_free(g->customs);
     free(g);
     closed(arg);
 }

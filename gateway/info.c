@@ -142,6 +142,6 @@ void info_ready(struct gateway_request *q)
 void info_metrics(struct gateway_request *q)
 {
     q->media_type = "text/plain; version=0.0.4; charset=utf-8";
-    metrics_all(q->g, &q->text);
+    metrics_all(q->g, q->account, &q->text);
     answer(q, 200);
 }

@@ -69,16 +69,20 @@ enum route_flag {
     ROUTE_ALWAYS = 1,   /* answered before ready and while stopping */
     ROUTE_ANY_TAIL = 2, /* the pattern is only the beginning */
     ROUTE_UNLISTED = 4, /* no part of a 405 */
-    ROUTE_WEB = 8,     /* of functions, not of the platform: with the CORS headers of web actions */
+    ROUTE_WEB = 8, /* of functions, not of the platform: with the CORS headers of web actions */
+    ROUTE_KEY_OPTIONAL =
+        32, /* without a key it is answered too, and then names nobody; one that is shown must be good and have the scope */
     ROUTE_SHARED = 16, /* another account's namespace goes through: whoever is called judges it */
 };
 
 struct gateway_request;
-struct api_tables; /* api_tables.h */
-struct log_stream; /* logs.c */
-struct progress;   /* progress.c */
-struct file_reply; /* file_reply.c */
-struct web_call;   /* web.c */
+struct api_tables;      /* api_tables.h */
+struct custom_series;   /* custom_series.h */
+struct function_series; /* function_series.h */
+struct log_stream;      /* logs.c */
+struct progress;        /* progress.c */
+struct file_reply;      /* file_reply.c */
+struct web_call;        /* web.c */
 
 struct route {
     enum nr_http_method method;
@@ -124,7 +128,7 @@ struct gateway_request {
     char transaction[TRANSACTION_MAX_BYTES + 1];
     struct account *account;  /* shared */
     struct nr_str api_key;    /* "uuid:key", in the request's arena */
-    int64_t spooled_bytes; /* of its body */
+    int64_t spooled_bytes;    /* of its body */
     bool body_here, streamed; /* streamed: it lasted as long as its client wanted */
 
     /* the reply; status 0: none yet */
@@ -172,10 +176,12 @@ struct gateway {
     bool ready, stopping;
     struct logins logins;
     struct gateway_counts counts;
-    unsigned live; /* requests between on_head and on_end */
+    unsigned live;         /* requests between on_head and on_end */
     int64_t spooled_bytes; /* announced by bodies that go to files */
     struct activation_pool *activations;
     struct api_tables *apis;
+    struct function_series *functions; /* NULL: functions have no series of their own */
+    struct custom_series *customs;
     struct nr_link log_streams, progress_streams;
     uint64_t log_window;
     unsigned logged, not_logged; /* refusals of this second */
@@ -359,8 +365,8 @@ enum cors_line { CORS_ORIGIN = 1, CORS_HEADERS = 2, CORS_METHODS = 4, CORS_ALL =
 void metrics_request(struct gateway_request *q);
 /* metrics_process.c: those of the process and of its loop. */
 void metrics_process(const struct gateway *g, struct nr_buf *out);
-/* Everything: the gateway's, the other parts' and the process's. */
-void metrics_all(struct gateway *g, struct nr_buf *out);
+/* Everything: the gateway's, the other parts' and the process's. Functions are told of by name when somebody asks (lent) who may know: his own, or all. */
+void metrics_all(struct gateway *g, const struct account *who, struct nr_buf *out);
 
 /* True when a body of bytes is an object; the sentence says why not. Any thread. */
 bool payload_is_object(struct nr_str text, struct nr_err *err);

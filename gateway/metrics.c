@@ -1,11 +1,13 @@
-/* The gateway's figures, and the page that holds those of all parts. No account and no function is named here, so the page needs
- * no key.
+/* The gateway's figures, and the page that holds those of all parts. Those name no account and no function, so they need no key. What functions did and told
+ * stands at the end of the page of who shows one: of his account, or with the administrator's of all.
  */
 #include "gateway/internal.h"
 
 #include <stdio.h>
 
 #include "common/base/clock.h"
+#include "gateway/custom_series.h"
+#include "gateway/function_series.h"
 #include "common/bus/bus.h"
 
 #pragma weak scaler_metrics
@@ -70,7 +72,16 @@ void gateway_metrics(struct gateway *g, struct nr_buf *out)
                   (double)c->blocked_logins);
 }
 
-void metrics_all(struct gateway *g, struct nr_buf *out)
+static void write_named(struct gateway *g, const struct account *who, struct nr_buf *out)
+{
+    const char *account = who->scopes & SCOPE_ADMIN ? NULL : who->name;
+
+    if (g->functions)
+        function_series_write(g->functions, account, (int64_t)nr_mono_ms(), out);
+    custom_series_write(g->customs, account, nr_mono_ms(), out);
+}
+
+void metrics_all(struct gateway *g, const struct account *who, struct nr_buf *out)
 {
     gateway_metrics(g, out);
     controller_metrics(g->config.controller, out);
@@ -81,4 +92,9 @@ void metrics_all(struct gateway *g, struct nr_buf *out)
     if (g->config.bus)
         bus_metrics(g->config.bus, out);
     metrics_process(g, out);
+    if (g->functions)
+        function_series_count(g->functions, out);
+    custom_series_count(g->customs, out);
+    if (who)
+        write_named(g, who, out);
 }

@@ -35,7 +35,7 @@ const struct route routes[] = {
     {NR_HTTP_GET, "/healthz", 0, BODY_IGNORED, ROUTE_ALWAYS, info_health, 0},
     {NR_HTTP_GET, "/ping", 0, BODY_IGNORED, ROUTE_ALWAYS, info_health, 1},
     {NR_HTTP_GET, "/readyz", 0, BODY_IGNORED, ROUTE_ALWAYS, info_ready, 0},
-    {NR_HTTP_GET, "/metrics", 0, BODY_IGNORED, ROUTE_ALWAYS, info_metrics, 0},
+    {NR_HTTP_GET, "/metrics", SCOPE_READ, BODY_IGNORED, ROUTE_ALWAYS | ROUTE_KEY_OPTIONAL, info_metrics, 0},
 
     {NR_HTTP_POST, APIMGMT "/createApi", SCOPE_WRITE, BODY_PAYLOAD, 0, apis_call, FN_API_CREATE},
     {NR_HTTP_POST, APIMGMT "/createApi.http", SCOPE_WRITE, BODY_PAYLOAD, 0, apis_call, FN_API_CREATE},

@@ -62,7 +62,8 @@ static void refuse_unready(struct gateway_request *q)
 static bool needs_key(const struct gateway_request *q)
 {
     if (q->route)
-        return q->route->scope != 0;
+        return q->route->scope != 0 && (!(q->route->flags & ROUTE_KEY_OPTIONAL) ||
+                                        nr_http_header(&q->http, "authorization").p);
     return path_is_below(q->http.path, "/api/v1/namespaces") ||
            path_is_below(q->http.path, "/narae/v1");
 }
@@ -117,7 +118,7 @@ static void check(struct gateway_request *q)
         refuse_no_route(q);
         return;
     }
-    if (q->route->scope && (q->account->scopes & q->route->scope) == 0) {
+    if (q->route->scope && q->account && (q->account->scopes & q->route->scope) == 0) {
         request_refuse(q, 403,
                        "The supplied authentication is not authorized to access this resource: "
                        "its key lacks the scope '%s'.",

@@ -8,6 +8,7 @@
 #include "ports/activation.h"
 #include "ports/fnmanager.h"
 #include "ports/invoker.h"
+#include "ports/sample.h"
 
 struct controller_config {
     struct nr_loop *loop;
@@ -19,6 +20,9 @@ struct controller_config {
     int64_t retention_max_bytes; /* of calls.db */
     int64_t queue_max;           /* rows waiting in all; 429 above */
     int64_t queue_max_bytes;     /* of their requests, a quarter for one account; 429 above */
+    /* On the loop: the log of a (lent) tells a custom metric; s: short form, lent; NULL: it could not be read. NULL: nobody wants to know. */
+    void (*on_metric)(void *arg, const struct activation *a, const struct sample *s);
+    void *on_metric_arg;
     struct nr_log *log;
 };
 

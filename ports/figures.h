@@ -21,6 +21,7 @@ struct call_span {
 struct call_figures {
     struct nr_str key; /* "account/package/name", lent for the call; the package may be empty */
     uint32_t inflight;
+    bool labelled;          /* struct function's, of the latest call */
     int64_t concurrent_max; /* of the account of the latest call; 0: no limit */
     struct call_span *span; /* given: controller_span_back() when it is read; NULL: no call */
 };

@@ -58,6 +58,8 @@ struct fnmanager_config {
     const struct node *node; /* kept: cores and GPUs; NULL: neither is known */
     const char *
         registries; /* that own images may come from: "public" (none that leads to this host or into a private network), "any", "none", hosts with commas; NULL: public */
+    const char *
+        label; /* kept; "KEY=VALUE": functions with this annotation are `labelled`; NULL: none is */
     /* Begins a call of ports/image.h; any thread. NULL: own images are taken as they are named, and looked for by the first call. */
     void (*image)(void *arg, struct image_call *c);
     const struct grant_device

@@ -119,7 +119,8 @@ struct function {
         *steps;        /* of a sequence: what runs one after the other; kind is "sequence" then */
     size_t step_count; /* 0: it is none */
     enum store_policy store;
-    bool trial; /* of PreEnv: its calls are no traffic of the function */
+    bool labelled; /* it carries the annotation of fnmanager_config.label */
+    bool trial;    /* of PreEnv: its calls are no traffic of the function */
     struct grants *
         grants; /* shared: what the administrator allows the account, and this function asks for; NULL: nothing */
 };

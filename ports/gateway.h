@@ -12,6 +12,7 @@
 #include "ports/controller.h"
 #include "ports/fnmanager.h"
 #include "ports/invoker.h"
+#include "ports/sample.h"
 #include "ports/scaler.h"
 
 struct gateway;
@@ -34,12 +35,15 @@ struct gateway_config {
     unsigned failed_logins_per_minute; /* [20] of one address; 429 above */
     uint32_t header_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms; /* [DESIGN 4] */
 
-    const char *spool_dir;    /* lent; where archives lie while they come in; NULL: they are held in memory */
+    const char
+        *spool_dir; /* lent; where archives lie while they come in; NULL: they are held in memory */
     int64_t import_max_bytes; /* of one archive, and of all that come in at a time */
 
     /* what GET / and GET /api/v1 tell */
     const char *build, *build_number; /* kept */
     int64_t memory_max_mb;            /* largest memory limit of a function */
+    const char *
+        metrics_functions; /* lent; which functions have metrics of their own: "off" (NULL), "top:20", "label:KEY=VALUE", or both with a comma */
 };
 
 /* Listens at once, answers when the loop runs; until gateway_set_ready(true) every call is refused with
@@ -58,6 +62,16 @@ void gateway_close(struct gateway *g, void (*closed)(void *arg), void *arg);
 /* The APIs of this account (lent) are others from now on, or it leaves: what is known of its routes is forgotten. To be called at FN_APIS_CHANGED
  * and when an account is forgotten. */
 void gateway_apis_changed(struct gateway *g, const char *account);
+/* Does a function carry the label that gateway_config.metrics_functions names? SERIES_AS_BEFORE: it is not told. */
+enum series_label { SERIES_AS_BEFORE, SERIES_WITHOUT, SERIES_WITH };
+/* What a function did in a stretch of time (long form, lent), for its metrics. Any thread, until gateway_close(). */
+void gateway_sample(struct gateway *g, const struct sample *s, enum series_label label);
+/* A custom metric: a value that the log of this function ("name" or "package/name") of the account (lent) tells, in the short form (lent); NULL: it could not be
+ * read. True: it was taken; what is refused is counted by reason. */
+bool gateway_custom_metric(struct gateway *g, const char *account, struct nr_str function,
+                           const struct sample *s);
+/* The account (lent) leaves: nothing is known of its APIs, and its functions have no metrics any more. */
+void gateway_forget_account(struct gateway *g, const char *account);
 /* Adds the gateway's own figures in Prometheus text form to out (lent). */
 void gateway_metrics(struct gateway *g, struct nr_buf *out);
 

@@ -205,6 +205,7 @@ static int fill(struct fnmanager *m, const struct place *p, const struct fn_row 
     if ((r = set_steps(row, f, err)) < 0 || (r = set_image(m, row, f, &native, err)) < 0)
         return r;
     snapshot_annotations(row->annotations, native, f);
+    f->labelled = m->config.label && snapshot_has_label(row->annotations, m->config.label);
     if (lifecycle_may_run(f->state, NULL) == 0 &&
         (r = set_grants(m, p, row->annotations, f, err)) < 0)
         return r;

@@ -12,6 +12,8 @@ int snapshot_make(struct fnmanager *m, const struct place *p, const struct fn_ro
 
 /* Fills the fields of f that annotations (JSON array text) tell; `native`: it runs executables. The steps of a sequence are there already. */
 void snapshot_annotations(const char *annotations, bool native, struct function *f);
+/* Is there an annotation KEY whose value is the text VALUE, for a label "KEY=VALUE"? */
+bool snapshot_has_label(const char *annotations, const char *label);
 /* Fills bound_names, and final_names when the annotations say `final`: the names of those parameters of f, as it has them by then, that have a value. */
 int snapshot_final(const char *annotations, struct function *f);
 

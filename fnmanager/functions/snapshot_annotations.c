@@ -59,6 +59,25 @@ static void set_web(const json_t *annotations, struct function_web *w)
     w->custom_options = is_true(annotations, "web-custom-options");
 }
 
+bool snapshot_has_label(const char *stored, const char *label)
+{
+    nr_auto_json json_t *all = nr_json_parse(nr_str_of(stored), NULL);
+    struct nr_str value = nr_str_of(label), key;
+    size_t i;
+    json_t *e;
+
+    if (!nr_str_split(&value, '=', &key) || value.p == NULL)
+        return false;
+    json_array_foreach(all, i, e) {
+        const char *text = json_string_value(json_object_get(e, "value"));
+
+        if (text && nr_str_eqz(key, json_string_value(json_object_get(e, "key"))) &&
+            nr_str_eqz(value, text))
+            return true;
+    }
+    return false;
+}
+
 static enum store_policy store_of(const json_t *annotations)
 {
     const char *word = json_string_value(annotation(annotations, "narae.store"));
