@@ -10,7 +10,7 @@
 #include "scaler/decide/windows.h"
 #include "scaler/forecast/forecast.h"
 
-enum { DECISION_INPUTS_MAX = 64, DECISION_CLAMPS_MAX = 8, DECISION_WHY_BYTES = 96 };
+enum { DECISION_INPUTS_MAX = 64, DECISION_CLAMPS_MAX = 16, DECISION_WHY_BYTES = 96 };
 
 /* What a policy remembers between evaluations: timers of `for`, cooldowns, stabilisation, the last desired. Made for one policy; small. */
 struct decide_state;
@@ -68,6 +68,7 @@ struct decision {
     unsigned vote_count;
     int64_t floor_forecast, floor_schedule; /* -1: none */
     struct forecast_view forecast;
+    bool forecast_shadow; /* it raised nothing: not trusted, or not allowed to */
     struct decision_clamp clamps[DECISION_CLAMPS_MAX];
     unsigned clamp_count;
     int64_t from, to; /* desired before and after */
@@ -85,10 +86,13 @@ struct decision {
 void decide(const struct policy *p, const struct decide_input *in, struct decide_state *s,
             struct decision *ret);
 /* The record, as it goes to the bus, the store and `explain`:
- * {"v":1,"kind":"decision","t","policy","number","target":{...},"mode","inputs":[{"metric","aggregate","window","value","samples","age_ms","held"}],
- *  "votes":[{"rule","action","desired","why"}],"forecast":{"p50","p90","confidence","shadow"},"floors":{"forecast","schedule"},
- *  "clamps":[{"by","from","to","why"}],"from","to","min_warm","maximum","on_demand","took_us"} */
+ * {"v":1,"kind":"decision","t","policy","number","target":{...},"mode","inputs":[{"metric","labels","aggregate","window","op","than","value","samples","age_ms","held"}],
+ *  "votes":[{"rule","action","desired","why"}],"forecast":{"p50","p90","confidence","class","shadow"} or null,"floors":{"forecast","schedule"},
+ *  "clamps":[{"by","from","to","why"}],"fired":[rules that fire and did not before],"from","to","min_warm","maximum","on_demand","took_us"};
+ * null stands for a number that there is not. */
 void decision_write(const struct decision *d, struct nr_buf *out);
+/* A clamp's word in the record. */
+const char *clamp_text(enum clamp_kind k);
 /* Equal in everything but took_us. */
 bool decision_equal(const struct decision *a, const struct decision *b);
 

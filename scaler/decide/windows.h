@@ -1,8 +1,10 @@
-/* The last hour of every metric that a rule may ask for. Pure: fed with samples in the order in which they came, asked with a time; the same samples
+/* The last hour of every metric that a rule asks for. Pure: fed with samples in the order in which they came, asked with a time; the same samples
  * and the same times give the same answers to the last bit, which replays depend on.
  *
- * Seconds are kept for two minutes, ten seconds for an hour; sketches likewise. A series that nobody has asked for in ten minutes and that has no
- * policy goes; their number and memory are bounded, and what has no room is counted.
+ * A window of up to two minutes is exact to the second: it ends with the newest second that all living nodes have told of. A longer one is rounded up to
+ * tens of seconds. Of percentiles there are sketches. A function has rings for the metrics that were asked for, since they were (windows_want), so that
+ * memory goes where policies are; of all others only the newest sample is known. What nobody tells of or asks for goes (ten minutes, two hours when it
+ * was asked for); memory is bounded, and what has no room is counted.
  */
 #ifndef NR_SCALER_DECIDE_WINDOWS_H
 #define NR_SCALER_DECIDE_WINDOWS_H
@@ -18,13 +20,23 @@ void windows_add(struct windows *w, const struct sample *s);
 /* The lag of a topic's group as the broker tells it: a sample of trigger_lag. */
 void windows_add_lag(struct windows *w, const char *topic, const char *group, double lag,
                      int64_t now_ms);
+/* Rings for all that the policy's conditions ask for: to be called once before the samples come that its first evaluation shall see. Asking makes them as
+ * well, and keeps them. */
+void windows_want(struct windows *w, const struct policy *p, int64_t now_ms);
 /* All of an account's functions are forgotten. */
 void windows_forget(struct windows *w, const char *account);
 
-/* What a condition gets. */
+/* What a condition gets.
+ *
+ * Of several nodes each second's values become one first: they add up; of what is a percentage, a limit or an age the largest counts, of a node's
+ * percentages the mean. Then the seconds are aggregated: `sum` of a gauge adds up its seconds, `rate` is what a counter counts in a second, and by how much
+ * all else rises in one. inflight_per_instance: calls in flight in the window by the containers that there are now, those on their way with them.
+ * A producer's values are taken together, whichever of them fit the labels; where none came in the window the last one stands (but for sum and
+ * rate, which are 0). */
 struct window_value {
     double value;
-    unsigned samples; /* that it is made of */
+    unsigned
+        samples; /* that it is made of: seconds of a function's or a node's metric, calls of a sketch, values of a producer's */
     int64_t
         age_ms; /* of the newest of them; of a function without samples while its node lives: of the node's; INT64_MAX: never seen */
 };
@@ -33,15 +45,18 @@ struct window_value windows_ask(struct windows *w, const struct metric_ref *m, c
                                 const char *function, enum aggregate a, int64_t window_ms,
                                 int64_t now_ms);
 
-/* What is the case now with a function's containers, all nodes together: of the newest samples. */
+/* What is the case now with a function's containers, all nodes together: of the newest samples. account or function NULL: of the nodes alone. */
 struct window_now {
     int64_t instances, busy, starting, instance_mb, instances_max, concurrent_max, inflight,
         waiting;
-    int64_t node_free_mb; /* of all nodes */
+    int64_t node_free_mb; /* of all nodes; -1: none tells */
+    int64_t nodes;        /* that live */
     bool known;           /* a node lives */
 };
 void windows_now(struct windows *w, const char *account, const char *function, int64_t now_ms,
                  struct window_now *ret);
 size_t windows_bytes(const struct windows *w);
+/* Samples, series and questions for which there was no room, or whose time was not yet. */
+uint64_t windows_dropped(const struct windows *w);
 
 #endif

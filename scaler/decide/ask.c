@@ -1,0 +1,400 @@
+/* Questions to windows. A window ends with the newest second that all living nodes have told of, so that it is whole; one above two minutes is made of tens
+ * of seconds and at least as long as it was asked for. Each second's values of several nodes become one value first, then the seconds are aggregated:
+ * what no node tells of a function, while nodes live, is 0.
+ */
+#include "scaler/decide/tally.h"
+#include "scaler/decide/windows_parts.h"
+
+/* All that is not here is summed up. */
+static const unsigned char combines[METRICS] = {
+    [METRIC_MEMORY_PERCENT] = COMBINE_MAX,       [METRIC_INSTANCE_MB] = COMBINE_MAX,
+    [METRIC_INSTANCES_MAX] = COMBINE_MAX,        [METRIC_CONCURRENT_MAX] = COMBINE_MAX,
+    [METRIC_TRIGGER_AGE_MS] = COMBINE_MAX,       [METRIC_NODE_CPU_PERCENT] = COMBINE_MEAN,
+    [METRIC_NODE_MEMORY_PERCENT] = COMBINE_MEAN,
+};
+
+/* Cells first..last of one grain. */
+struct span {
+    int64_t first, last;
+    bool coarse;
+};
+
+enum combine metric_combine(enum metric_id id)
+{
+    return (enum combine)combines[id];
+}
+
+bool source_present(const struct source *s, int64_t now_ms)
+{
+    return s->t_ms > now_ms - LIVE_MS && s->t_ms > s->node->t_ms - PRESENT_MS;
+}
+
+/* The newest second that all nodes have told of which are not far behind the first of them; INT64_MAX: there is no node. */
+static int64_t told_second(const struct windows *w)
+{
+    int64_t newest = INT64_MIN, all = INT64_MAX;
+
+    for (const struct source *n = w->nodes.sources; n; n = n->next)
+        newest = n->second > newest ? n->second : newest;
+    for (const struct source *n = w->nodes.sources; n; n = n->next)
+        if (n->second != INT64_MIN && n->second >= newest - CARRY_SECONDS && n->second < all)
+            all = n->second;
+    return all;
+}
+
+static struct span span_of(int64_t window_ms, int64_t end)
+{
+    uint16_t fine, coarse;
+
+    window_seconds(window_ms, &fine, &coarse);
+    if (fine)
+        return (struct span){end - fine + 1, end, false};
+    end /= COARSE_SECONDS;
+    return (struct span){end - (coarse + COARSE_SECONDS - 1) / COARSE_SECONDS, end, true};
+}
+
+/* Where the window ends for what nodes tell. */
+static int64_t end_of(const struct windows *w, const struct thing *t, int64_t now_ms)
+{
+    int64_t end = told_second(w), newest = INT64_MIN;
+
+    if (end == INT64_MAX && t) {
+        for (const struct source *s = t->sources; s; s = s->next)
+            newest = s->second > newest ? s->second : newest;
+        end = newest == INT64_MIN ? end : newest;
+    }
+    return end < now_ms / 1000 ? end : now_ms / 1000;
+}
+
+static const struct ring *ring_of(const struct series *s, bool coarse)
+{
+    return coarse ? &s->coarse : &s->fine;
+}
+
+/* One source's cell; a gauge that was told a moment ago is what it was. */
+static bool source_cell(const struct source *src, enum metric_id id, const struct span *of,
+                        int64_t number, struct cell *ret)
+{
+    const struct series *s = &src->series[id];
+    const struct cell *c = ring_at(ring_of(s, of->coarse), number);
+
+    if (c) {
+        *ret = *c;
+        return true;
+    }
+    if (of->coarse || sample_metrics[id].kind != METRIC_GAUGE || s->second == INT64_MIN ||
+        number <= s->second || number - s->second >= CARRY_SECONDS)
+        return false;
+    *ret = (struct cell){s->last, s->last, s->last, s->last, 1};
+    return true;
+}
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static void cell_join(struct cell *to, const struct cell *more, enum combine how)
+{
+    bool max = how == COMBINE_MAX;
+
+    to->sum = max ? larger(to->sum, more->sum) : to->sum + more->sum;
+    to->min = max ? larger(to->min, more->min) : to->min + more->min;
+    to->max = max ? larger(to->max, more->max) : to->max + more->max;
+    to->last = max ? larger(to->last, more->last) : to->last + more->last;
+    to->count = to->count > more->count ? to->count : more->count;
+}
+
+static bool labels_fit(const struct metric_ref *m, const struct source *s)
+{
+    for (unsigned i = 0; m && i < m->label_count; i++)
+        if (s->name == NULL || !nr_str_eqz(m->label[i].name, "node") ||
+            !nr_str_eqz(m->label[i].value, s->name))
+            return false;
+    return true;
+}
+
+/* A cell of all sources together; its count: the seconds in which something is known of it, be it that there was nothing. m: whose labels
+ * nodes must fit; NULL: all. */
+static struct cell cell_of(const struct windows *w, const struct thing *t, enum metric_id id,
+                           const struct metric_ref *m, const struct span *of, int64_t number)
+{
+    struct cell all = {0}, one;
+    const struct cell *alive = ring_at(ring_of(&w->alive, of->coarse), number);
+    unsigned sources = 0;
+
+    for (const struct source *s = t ? t->sources : NULL; s; s = s->next) {
+        if (s->series == NULL || !labels_fit(m, s) || !source_cell(s, id, of, number, &one))
+            continue;
+        if (sources++ == 0)
+            all = one;
+        else
+            cell_join(&all, &one, metric_combine(id));
+    }
+    if (metric_combine(id) == COMBINE_MEAN && sources > 1) {
+        all.sum /= sources;
+        all.min /= sources;
+        all.max /= sources;
+        all.last /= sources;
+    }
+    if (t == &w->nodes || alive == NULL || alive->count <= all.count)
+        return all;
+    all.min = all.min < 0 ? all.min : 0;
+    all.max = all.max > 0 ? all.max : 0;
+    all.count = alive->count;
+    return all;
+}
+
+static struct window_value ask_number(const struct windows *w, const struct thing *t,
+                                      const struct metric_ref *m, enum aggregate a,
+                                      const struct span *of)
+{
+    struct tally all = {.n = 0};
+
+    for (int64_t c = of->first; c <= of->last; c++) {
+        struct cell cell = cell_of(w, t, m->id, t == &w->nodes ? m : NULL, of, c);
+
+        tally_add(&all, &cell, c);
+    }
+    return (struct window_value){
+        tally_value(&all, a, sample_metrics[m->id].kind == METRIC_COUNTER, of->coarse),
+        (unsigned)all.known, 0};
+}
+
+/* Failed calls of those that were answered: of the whole window, or of each of its cells that had any. */
+static struct window_value ask_errors(const struct windows *w, const struct thing *t,
+                                      enum aggregate a, const struct span *of)
+{
+    struct tally all = {.n = 0};
+    double errors = 0, calls = 0;
+    uint64_t known = 0;
+    bool whole = a == AGGREGATE_AVG || a == AGGREGATE_SUM || a == AGGREGATE_RATE;
+
+    for (int64_t c = of->first; c <= of->last; c++) {
+        struct cell e = cell_of(w, t, METRIC_ERRORS, NULL, of, c),
+                    i = cell_of(w, t, METRIC_INVOCATIONS, NULL, of, c);
+        double ratio = i.sum > 0 ? e.sum / i.sum : 0;
+
+        known += i.count;
+        errors += e.sum;
+        calls += i.sum;
+        if (i.sum > 0 && !whole)
+            tally_add(&all, &(struct cell){ratio, ratio, ratio, ratio, 1}, c);
+    }
+    return (struct window_value){whole ? (calls > 0 ? errors / calls : 0)
+                                       : tally_value(&all, a, false, of->coarse),
+                                 (unsigned)known, 0};
+}
+
+/* The mean and the sum are of the middles of the buckets. */
+static double sketch_sum_ms(const struct sketch *s)
+{
+    double sum = 0;
+
+    for (unsigned i = 0; i < SKETCH_BUCKETS; i++) {
+        struct sketch one = {.count = 1};
+
+        if (s->bucket[i] == 0)
+            continue;
+        one.bucket[i] = 1;
+        sum += s->bucket[i] * sketch_quantile_ms(&one, 1);
+    }
+    return sum;
+}
+
+static double sketch_value(const struct sketch *s, enum aggregate a, const struct span *of)
+{
+    int64_t seconds = (of->last - of->first + 1) * (of->coarse ? COARSE_SECONDS : 1);
+
+    switch (a) {
+    case AGGREGATE_AVG: return s->count ? sketch_sum_ms(s) / s->count : 0;
+    case AGGREGATE_SUM: return sketch_sum_ms(s);
+    case AGGREGATE_RATE: return sketch_sum_ms(s) / (double)seconds;
+    case AGGREGATE_MIN: return sketch_quantile_ms(s, 1e-12);
+    case AGGREGATE_MAX:
+    case AGGREGATE_LAST: return sketch_quantile_ms(s, 1);
+    default: return sketch_quantile_ms(s, aggregate_quantile(a));
+    }
+}
+
+static struct window_value ask_sketch(const struct thing *t, unsigned which, enum aggregate a,
+                                      struct span of)
+{
+    struct sketch all = {.count = 0};
+
+    do {
+        for (const struct source *s = t ? t->sources : NULL; s; s = s->next)
+            sketches_merge(&s->sketch[which], of.coarse, a == AGGREGATE_LAST ? of.last : of.first,
+                           of.last, &all);
+    } while (a == AGGREGATE_LAST && all.count == 0 && --of.last >= of.first);
+    return (struct window_value){sketch_value(&all, a, &of), all.count, 0};
+}
+
+static int64_t age(const struct windows *w, const struct thing *t, int64_t now_ms)
+{
+    int64_t newest = t ? t->t_ms : 0;
+
+    newest = w->nodes.t_ms > newest ? w->nodes.t_ms : newest;
+    if (newest == 0)
+        return INT64_MAX;
+    return now_ms > newest ? now_ms - newest : 0;
+}
+
+/* What is derived is made of these. */
+static void want_parts(struct windows *w, struct thing *t, enum metric_id id, int64_t window_ms)
+{
+    switch (id) {
+    case METRIC_ERROR_RATIO:
+        (void)thing_want(w, t, METRIC_ERRORS, window_ms);
+        (void)thing_want(w, t, METRIC_INVOCATIONS, window_ms);
+        break;
+    case METRIC_INFLIGHT_PER_INSTANCE: (void)thing_want(w, t, METRIC_INFLIGHT, window_ms); break;
+    default: (void)thing_want(w, t, id, window_ms);
+    }
+}
+
+/* Calls in flight in the window, by the containers that there are now: those on their way count. */
+static struct window_value ask_per_instance(struct windows *w, const struct thing *t,
+                                            enum aggregate a, const struct span *of, int64_t now_ms)
+{
+    struct metric_ref inflight = {.id = METRIC_INFLIGHT};
+    struct window_value v = ask_number(w, t, &inflight, a, of);
+    double containers = 0;
+
+    for (const struct source *s = t ? t->sources : NULL; s; s = s->next)
+        if (source_present(s, now_ms))
+            containers += s->now[NOW_INSTANCES] + s->now[NOW_STARTING];
+    v.value /= containers > 1 ? containers : 1;
+    return v;
+}
+
+static struct window_value ask_thing(struct windows *w, struct thing *t, const struct metric_ref *m,
+                                     enum aggregate a, int64_t window_ms, int64_t now_ms)
+{
+    struct span of = span_of(window_ms, end_of(w, t, now_ms));
+    struct window_value v;
+
+    if (m->id == METRIC_ERROR_RATIO)
+        v = ask_errors(w, t, a, &of);
+    else if (m->id == METRIC_INFLIGHT_PER_INSTANCE)
+        v = ask_per_instance(w, t, a, &of, now_ms);
+    else if (sample_metrics[m->id].kind == METRIC_SKETCH)
+        v = ask_sketch(t,
+                       m->id == METRIC_DURATION_MS     ? SAMPLE_DURATION
+                       : m->id == METRIC_QUEUE_WAIT_MS ? SAMPLE_QUEUE_WAIT
+                                                       : SAMPLE_COLD_START,
+                       a, of);
+    else
+        v = ask_number(w, t, m, a, &of);
+    v.age_ms = age(w, t, now_ms);
+    return v;
+}
+
+/* A producer's values, or the broker's: where none came in the window it is what it last was. */
+static struct window_value ask_want(const struct want *n, enum aggregate a, int64_t window_ms,
+                                    int64_t now_ms)
+{
+    struct span of = span_of(window_ms, now_ms / 1000);
+    struct tally all = {.n = 0};
+
+    if (n->t_ms == 0)
+        return (struct window_value){0, 0, INT64_MAX};
+    for (int64_t c = of.first; c <= of.last; c++) {
+        const struct cell *cell = ring_at(ring_of(&n->series, of.coarse), c);
+
+        if (cell)
+            tally_add(&all, cell, c);
+    }
+    return (struct window_value){all.known == 0 && a != AGGREGATE_SUM && a != AGGREGATE_RATE
+                                     ? n->series.last
+                                     : tally_value(&all, a, false, of.coarse),
+                                 (unsigned)all.known, now_ms > n->t_ms ? now_ms - n->t_ms : 0};
+}
+
+static bool of_want(const struct metric_ref *m)
+{
+    return m->id == METRICS || m->id == METRIC_TRIGGER_LAG;
+}
+
+/* Whose metric it is, with the rings that the question needs; NULL: nobody's, or no room. */
+static struct thing *thing_asked(struct windows *w, const struct metric_ref *m, const char *account,
+                                 const char *function, int64_t window_ms, int64_t now_ms)
+{
+    const char *owner = m->account ? m->account : account,
+               *name = m->function ? m->function : function;
+    bool node = sample_metrics[m->id].node;
+    struct thing *t = node            ? &w->nodes
+                      : owner && name ? thing_get(w, nr_str_of(owner), nr_str_of(name), true)
+                                      : NULL;
+
+    if (t == NULL)
+        return NULL;
+    t->asked_ms = now_ms > t->asked_ms ? now_ms : t->asked_ms;
+    want_parts(w, t, m->id, window_ms);
+    return t;
+}
+
+struct window_value windows_ask(struct windows *w, const struct metric_ref *m, const char *account,
+                                const char *function, enum aggregate a, int64_t window_ms,
+                                int64_t now_ms)
+{
+    w->clock_ms = now_ms > w->clock_ms ? now_ms : w->clock_ms;
+    if (of_want(m)) {
+        struct want *n = want_get(w, m, window_ms, now_ms);
+
+        return n ? ask_want(n, a, window_ms, now_ms) : (struct window_value){0, 0, INT64_MAX};
+    }
+    return ask_thing(w, thing_asked(w, m, account, function, window_ms, now_ms), m, a, window_ms,
+                     now_ms);
+}
+
+void windows_want(struct windows *w, const struct policy *p, int64_t now_ms)
+{
+    w->clock_ms = now_ms > w->clock_ms ? now_ms : w->clock_ms;
+    for (unsigned i = 0; i < p->condition_count; i++) {
+        const struct condition *c = &p->conditions[i];
+
+        if (c->kind != CONDITION_METRIC)
+            continue;
+        if (of_want(&c->metric))
+            (void)want_get(w, &c->metric, c->window_ms, now_ms);
+        else
+            (void)thing_asked(w, &c->metric, p->account, p->function, c->window_ms, now_ms);
+    }
+}
+
+static int64_t whole(double value)
+{
+    return value > 0 ? value < 1e15 ? (int64_t)value : (int64_t)1e15 : 0;
+}
+
+void windows_now(struct windows *w, const char *account, const char *function, int64_t now_ms,
+                 struct window_now *ret)
+{
+    const struct thing *t =
+        account && function ? thing_find(w, nr_str_of(account), nr_str_of(function)) : NULL;
+
+    *ret = (struct window_now){.node_free_mb = -1};
+    for (const struct source *n = w->nodes.sources; n; n = n->next) {
+        if (n->t_ms <= now_ms - LIVE_MS)
+            continue;
+        ret->known = true;
+        ret->nodes++;
+        if (n->second != INT64_MIN && n->now[0] >= 0)
+            ret->node_free_mb = (ret->node_free_mb < 0 ? 0 : ret->node_free_mb) + whole(n->now[0]);
+    }
+    for (const struct source *s = t ? t->sources : NULL; s; s = s->next) {
+        if (!source_present(s, now_ms))
+            continue;
+        ret->known = true;
+        ret->instances += whole(s->now[NOW_INSTANCES]);
+        ret->busy += whole(s->now[NOW_BUSY]);
+        ret->starting += whole(s->now[NOW_STARTING]);
+        ret->inflight += whole(s->now[NOW_INFLIGHT]);
+        ret->waiting += whole(s->now[NOW_QUEUE]);
+        ret->instance_mb = (int64_t)larger((double)ret->instance_mb, s->now[NOW_INSTANCE_MB]);
+        ret->instances_max = (int64_t)larger((double)ret->instances_max, s->now[NOW_INSTANCES_MAX]);
+        ret->concurrent_max =
+            (int64_t)larger((double)ret->concurrent_max, s->now[NOW_CONCURRENT_MAX]);
+    }
+}

@@ -1,0 +1,90 @@
+/* What a window is made of: rings of cells of one second or of ten, sums in them exact, and the same of sketches. Pure; one thread at a time.
+ */
+#ifndef NR_SCALER_DECIDE_CELLS_H
+#define NR_SCALER_DECIDE_CELLS_H
+
+#include "ports/sample.h"
+
+enum {
+    COARSE_SECONDS = 10,
+    FINE_MAX_SECONDS = 120, /* a longer window is made of coarse cells */
+    CARRY_SECONDS = 3       /* a gauge that nobody told for so long is what it was */
+};
+
+/* Bytes that all rings together may have. */
+struct budget {
+    size_t used, max;
+};
+/* Zeroed memory (made), or NULL when the budget or the machine has no more. budget_free: bytes as they were asked for; NULL is fine. */
+void *budget_alloc(struct budget *b, size_t bytes);
+void budget_free(struct budget *b, void *p, size_t bytes);
+
+struct cell {
+    double sum, min, max, last;
+    uint32_t count; /* 0: nothing is known of it */
+};
+
+/* n cells, the newest of which is number `newest`; numbers count from 1970. */
+struct ring {
+    struct cell *cell;
+    unsigned n;
+    int64_t newest;
+};
+
+/* One number over time, in seconds, in tens of them, or both, as windows ask for. */
+struct series {
+    struct ring fine, coarse;
+    int64_t second; /* the newest one that was told; INT64_MIN: none */
+    double last;    /* of that second */
+};
+
+/* Makes room for windows of so many seconds (0: none), keeping what is there. False: there is no memory for all of it. */
+bool series_room(struct series *s, struct budget *b, unsigned fine, unsigned coarse);
+void series_free(struct series *s, struct budget *b);
+/* What was the case at the end of a second: seconds that nobody told of before it, CARRY_SECONDS at most, are as the last one. */
+void series_gauge(struct series *s, int64_t second, double value);
+/* How many in a second; told twice it adds up. */
+void series_count(struct series *s, int64_t second, double value);
+/* One of several values of a second, all of which count alike. */
+void series_value(struct series *s, int64_t second, double value);
+/* The clock of who tells was set back: what was after `second` is forgotten. */
+void series_rewind(struct series *s, int64_t second);
+
+/* The cell (lent), or NULL when it is out of the ring or empty. */
+static inline const struct cell *ring_at(const struct ring *r, int64_t number)
+{
+    if (r->n == 0 || number > r->newest || number <= r->newest - (int64_t)r->n)
+        return NULL;
+
+    const struct cell *c = &r->cell[(uint64_t)number % r->n];
+
+    return c->count ? c : NULL;
+}
+
+/* Sketches of seconds or of tens: only the buckets that have something. */
+struct sparse_bucket {
+    uint32_t bucket, count;
+};
+struct sparse {
+    struct sparse_bucket *b;
+    uint16_t n, room;
+};
+struct sketch_ring {
+    struct sparse *cell;
+    unsigned n;
+    int64_t newest;
+};
+struct sketch_series {
+    struct sketch_ring fine, coarse;
+};
+
+bool sketches_room(struct sketch_series *s, struct budget *b, unsigned fine, unsigned coarse);
+void sketches_free(struct sketch_series *s, struct budget *b);
+/* False: there was no memory for all of it. */
+bool sketches_add(struct sketch_series *s, struct budget *b, int64_t second,
+                  const struct sketch *more);
+/* Cells first..last of the fine or the coarse ring, added to *to. */
+void sketches_merge(const struct sketch_series *s, bool coarse, int64_t first, int64_t last,
+                    struct sketch *to);
+
+#endif

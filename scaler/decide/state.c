@@ -1,0 +1,101 @@
+/* The memory of a policy: made, kept across restarts, and the two questions about the past that limits ask.
+ *
+ * Recommendations slide: of those in the stabilisation the highest (for going down) or the lowest (for going up) counts. Only values that no later one
+ * surpassed are kept; where there are more than fit, two neighbours become one that lasts longer and is the more careful of both.
+ */
+#include "scaler/decide/state.h"
+
+#include "common/base/mem.h"
+
+struct decide_state *decide_state_make(const struct policy *p)
+{
+    struct decide_state *s = nr_alloc(sizeof *s);
+
+    s->policy = policy_ref((struct policy *)(uintptr_t)p);
+    for (unsigned i = 0; i < p->condition_count; i++)
+        if (p->conditions[i].kind == CONDITION_METRIC && p->conditions[i].window_ms > s->longest_ms)
+            s->longest_ms = p->conditions[i].window_ms;
+    for (unsigned i = 0; i < p->rule_count; i++)
+        s->sets_zero = s->sets_zero || (p->rules[i].action == ACTION_SET && p->rules[i].count == 0);
+    for (unsigned i = 0; i < POLICY_SCHEDULES_MAX; i++)
+        s->schedule[i].last_ms = INT64_MAX;
+    s->now.maximum = -1;
+    s->now.on_demand = true;
+    return s;
+}
+
+void decide_state_free(struct decide_state *s)
+{
+    if (s == NULL)
+        return;
+    policy_unref((struct policy *)(uintptr_t)s->policy);
+    free(s);
+}
+
+static void forget_old(struct sliding *s, int64_t before_ms)
+{
+    unsigned old = 0;
+
+    while (old < s->n && s->t_ms[old] <= before_ms)
+        old++;
+    if (old == 0)
+        return;
+    memmove(s->t_ms, s->t_ms + old, (s->n - old) * sizeof *s->t_ms);
+    memmove(s->value, s->value + old, (s->n - old) * sizeof *s->value);
+    s->n -= old;
+}
+
+static void push(struct sliding *s, int64_t now_ms, int64_t value)
+{
+    if (s->n == SLIDING_MAX) {
+        s->n--;
+        s->t_ms[s->n - 1] = s->t_ms[s->n];
+    }
+    s->t_ms[s->n] = now_ms;
+    s->value[s->n++] = value;
+}
+
+void sliding_high(struct sliding *s, int64_t now_ms, int64_t keep_ms, int64_t value)
+{
+    forget_old(s, now_ms - keep_ms);
+    while (s->n && s->value[s->n - 1] <= value)
+        s->n--;
+    push(s, now_ms, value);
+}
+
+void sliding_low(struct sliding *s, int64_t now_ms, int64_t keep_ms, int64_t value)
+{
+    forget_old(s, now_ms - keep_ms);
+    while (s->n && s->value[s->n - 1] >= value)
+        s->n--;
+    push(s, now_ms, value);
+}
+
+void memory_changed(struct memory *m, int64_t now_ms, int64_t to)
+{
+    if (m->change_count == CHANGES_MAX) {
+        int64_t low = m->change[0].low, high = m->change[0].high;
+
+        memmove(&m->change[0], &m->change[1], --m->change_count * sizeof m->change[0]);
+        m->change[0].low = low < m->change[0].low ? low : m->change[0].low;
+        m->change[0].high = high > m->change[0].high ? high : m->change[0].high;
+    }
+    m->change[m->change_count].t_ms = now_ms;
+    m->change[m->change_count].low = to;
+    m->change[m->change_count++].high = to;
+}
+
+int64_t memory_extreme(const struct memory *m, int64_t now_ms, int64_t per_ms, bool highest)
+{
+    int64_t best = m->last;
+
+    for (unsigned i = m->change_count; i-- > 0;) {
+        if (highest)
+            best = m->change[i].high > best ? m->change[i].high : best;
+        else
+            best = m->change[i].low < best ? m->change[i].low : best;
+        if (m->change[i].t_ms <= now_ms - per_ms)
+            break;
+    }
+    return best;
+}

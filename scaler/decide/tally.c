@@ -1,0 +1,74 @@
+/* Cells into one number: sums in the order of time, percentiles by the nearest rank of the cells' means.
+ */
+#include "scaler/decide/tally.h"
+
+double aggregate_quantile(enum aggregate a)
+{
+    static const double quantiles[] = {[AGGREGATE_P50] = 0.5,
+                                       [AGGREGATE_P90] = 0.9,
+                                       [AGGREGATE_P95] = 0.95,
+                                       [AGGREGATE_P99] = 0.99};
+
+    return (unsigned)a < sizeof quantiles / sizeof *quantiles ? quantiles[a] : 0;
+}
+
+void tally_add(struct tally *t, const struct cell *c, int64_t number)
+{
+    if (c->count == 0)
+        return;
+    if (t->known == 0) {
+        t->min = c->min;
+        t->max = c->max;
+        t->first = c->last;
+        t->first_cell = number;
+    }
+    t->sum += c->sum;
+    t->min = t->min < c->min ? t->min : c->min;
+    t->max = t->max > c->max ? t->max : c->max;
+    t->last = c->last;
+    t->last_cell = number;
+    t->known += c->count;
+    t->each[t->n++] = c->sum / c->count;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static double tally_quantile(struct tally *t, double q)
+{
+    unsigned rank = (unsigned)(q * t->n);
+
+    if (t->n == 0)
+        return 0;
+    if ((double)rank < q * t->n)
+        rank++;
+    qsort(t->each, t->n, sizeof *t->each, by_size);
+    return t->each[rank ? rank - 1 : 0];
+}
+
+/* A second: of a counter, how many; of all else, by how much it rose. */
+static double tally_rate(const struct tally *t, bool counter, bool coarse)
+{
+    int64_t seconds = (t->last_cell - t->first_cell) * (coarse ? COARSE_SECONDS : 1);
+
+    if (counter)
+        return t->known ? t->sum / (double)t->known : 0;
+    return seconds > 0 ? (t->last - t->first) / (double)seconds : 0;
+}
+
+double tally_value(struct tally *t, enum aggregate a, bool counter, bool coarse)
+{
+    switch (a) {
+    case AGGREGATE_SUM: return t->sum;
+    case AGGREGATE_MIN: return t->min;
+    case AGGREGATE_MAX: return t->max;
+    case AGGREGATE_LAST: return t->last;
+    case AGGREGATE_RATE: return tally_rate(t, counter, coarse);
+    case AGGREGATE_AVG: return t->known ? t->sum / (double)t->known : 0;
+    default: return tally_quantile(t, aggregate_quantile(a));
+    }
+}

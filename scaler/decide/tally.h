@@ -1,0 +1,27 @@
+/* The cells of one window as one number. Pure; one thread at a time.
+ */
+#ifndef NR_SCALER_DECIDE_TALLY_H
+#define NR_SCALER_DECIDE_TALLY_H
+
+#include "scaler/decide/cells.h"
+#include "scaler/policy/policy.h"
+
+enum { CELLS_MAX = POLICY_WINDOW_MAX_MS / 1000 / COARSE_SECONDS + FINE_MAX_SECONDS };
+
+/* What a window's cells come to. */
+struct tally {
+    double sum, min, max, first, last;
+    int64_t first_cell, last_cell;
+    uint64_t known; /* seconds, or values */
+    unsigned n;
+    double each[CELLS_MAX]; /* means of cells, for percentiles */
+};
+
+/* q of AGGREGATE_P50 and its kin; 0: it is none of them. */
+double aggregate_quantile(enum aggregate a);
+/* Cells come in the order of their numbers; empty ones are passed over. */
+void tally_add(struct tally *t, const struct cell *c, int64_t number);
+/* counter: the rate is that of what was counted; else that of the rise. coarse: cells are of ten seconds. Sorts t->each. */
+double tally_value(struct tally *t, enum aggregate a, bool counter, bool coarse);
+
+#endif
