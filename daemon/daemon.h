@@ -10,6 +10,7 @@
 #include "ports/gateway.h"
 
 struct preenv_tester;
+struct sampler;
 
 enum { DAEMON_PATH_BYTES = 4096 };
 
@@ -26,16 +27,18 @@ struct daemon {
     struct controller *controller;
     struct gateway *gateway;
     struct bus *bus;
+    struct sampler *sampler;
     struct grant_device *devices;
     struct node_gpu *gpus;
     struct invoker_api api;      /* as --api-host says; url NULL: it says nothing */
     pthread_mutex_t images_lock; /* of no_images: the invoker takes no further image calls */
     bool no_images;
     uv_signal_t term, intr, hup;
+    char host[256]; /* this host's name, in samples and records */
     char run[DAEMON_PATH_BYTES], agent[DAEMON_PATH_BYTES], installation[17];
     int lock_fd, open_parts, argc;
     bool stopping, left_some;
-    struct nr_deadline tell; /* while it stops: what it still waits for */
+    struct nr_deadline tell;    /* while it stops: what it still waits for */
     struct nr_link forgettings; /* accounts that are leaving */
     char **argv;
     char *label; /* of --metrics-functions */
@@ -54,7 +57,7 @@ void place_leave_run(const struct daemon *d);
 /* A start has failed: removes the folder when it named it itself and nothing is in it. */
 void place_drop_run(const struct daemon *d);
 int place_find_agent(struct daemon *d, struct nr_err *err);
-/* Cores and memory; before any part is opened. */
+/* Cores, memory and the host's name; before any part is opened. */
 void place_size_node(struct daemon *d);
 int place_open_tls(struct daemon *d, struct nr_err *err);
 /* Before anything is made on the host that a start which fails would leave there. */
@@ -73,6 +76,8 @@ int part_open_fnmanager(struct daemon *d, struct nr_err *err);
 int part_open_invoker(struct daemon *d, struct nr_err *err);
 int part_open_preenv(struct daemon *d, struct nr_err *err);
 int part_open_controller(struct daemon *d, struct nr_err *err);
+/* What functions and the node do goes to the bus once a second. */
+int part_open_sampler(struct daemon *d, struct nr_err *err);
 int part_open_gateway(struct daemon *d, struct nr_err *err);
 /* telling.c: what the parts tell of functions, for /metrics and the bus. part_label: the "KEY=VALUE" of --metrics-functions (lent by d); NULL: there is none. */
 const char *part_label(struct daemon *d);

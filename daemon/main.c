@@ -19,6 +19,7 @@
 #include "common/net/tls.h"
 #include "daemon/daemon.h"
 #include "daemon/runtime_images.h"
+#include "daemon/sampler.h"
 #include "ports/gpus.h"
 #include "ports/grants.h"
 #include "ports/preenv.h"
@@ -31,8 +32,8 @@ static int (*const opens[])(struct daemon *d, struct nr_err *err) = {
     place_lock_data,     place_name_installation, place_find_run,       place_find_agent,
     place_try_listen,    place_open_tls,          place_read_devices,   place_read_gpus,
     place_read_api_host, part_open_loop,          part_open_bus,        part_open_fnmanager,
-    part_open_invoker,   part_open_preenv,        part_open_controller, part_open_gateway,
-    part_tell_api_host,
+    part_open_invoker,   part_open_preenv,        part_open_controller, part_open_sampler,
+    part_open_gateway,   part_tell_api_host,
 };
 
 /* ---- stop: gateway refuses, controller drains, invoker removes, everything closes ---------------------------------- */
@@ -198,6 +199,7 @@ static void serve(struct daemon *d)
 /* The loop has stopped: nobody calls any more. What never opened is NULL. */
 static int close_all(struct daemon *d)
 {
+    sampler_close(d->sampler);
     fnmanager_close(
         d->fnmanager); /* first: its last answers go to the controller's resolve cache */
     controller_close(d->controller);

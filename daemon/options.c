@@ -114,6 +114,13 @@ const struct nr_option daemon_options[] = {
     {"kafka-settings", NR_OPT_STRING, AT(kafka_settings), NULL,
      .help =
          "file of further settings of the client, a line KEY=VALUE each (security.protocol, sasl.username, ssl.ca.location, ...)"},
+    {"energy-idle-mw", NR_OPT_INT, AT(energy_idle_mw), "20000", 0, 10000000, "mW",
+     .help = "what this host draws without work: its share of the energy is nobody's"},
+    {"energy-core-mw", NR_OPT_INT, AT(energy_core_mw), "8000", 0, 1000000, "mW",
+     .help =
+         "what each processor draws more when it works; used where the host does not count energy itself (RAPL)"},
+    {"energy-by-model", NR_OPT_BOOL, AT(energy_by_model), "false",
+     .help = "estimate energy from processor time even where the host counts it"},
     {"version", NR_OPT_BOOL, AT(version), "false", .help = "print the version and end"},
     {"help-markdown", NR_OPT_BOOL, AT(help_markdown), "false",
      .help = "print this table for docs/configuration.md"},

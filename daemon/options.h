@@ -12,9 +12,10 @@ struct options {
         *tls_key, *runtime, *freezer, *memory_raise, *network, *seccomp, *stems;
     bool dev_keys, tls_self_signed, help_markdown, version, keep_containers, no_catalog;
     int64_t memory_mb, keep_alive_s, drain_s, retention_days, retention_mb, queue_max, queue_mb,
-        connections_max, inflight_mb,
-        import_max_mb;
+        connections_max, inflight_mb, import_max_mb;
     int64_t keep_versions, keep_versions_days, keep_retired_days;
+    int64_t energy_idle_mw, energy_core_mw;
+    bool energy_by_model;
     int64_t failed_logins, freeze_after_ms, engine_workers, containers_max;
 };
 

@@ -6,6 +6,7 @@
 
 #include "common/bus/bus.h"
 #include "daemon/runtime_images.h"
+#include "daemon/sampler.h"
 #include "ports/preenv.h"
 
 static const struct runtime_kind kinds[] = {
@@ -185,6 +186,9 @@ int part_open_invoker(struct daemon *d, struct nr_err *err)
                                      .memory_raise = d->options.memory_raise,
                                      .network = d->options.network,
                                      .seccomp = d->options.seccomp,
+                                     .energy_idle_mw = d->options.energy_idle_mw,
+                                     .energy_core_mw = d->options.energy_core_mw,
+                                     .energy_by_model = d->options.energy_by_model,
                                      .log = &d->log};
 
     return invoker_open(&c, &d->invoker, err);
@@ -216,6 +220,13 @@ int part_open_controller(struct daemon *d, struct nr_err *err)
     if (r == 0)
         preenv_tester_records(d->tester, d->controller);
     return r;
+}
+
+int part_open_sampler(struct daemon *d, struct nr_err *err)
+{
+    (void)err;
+    d->sampler = sampler_open(&d->loop, d->bus, d->controller, d->invoker, d->host);
+    return 0;
 }
 
 int part_open_gateway(struct daemon *d, struct nr_err *err)

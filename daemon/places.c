@@ -111,6 +111,8 @@ void place_size_node(struct daemon *d)
     if (d->node.memory_max_mb == 0 && sysinfo(&si) == 0)
         d->node.memory_max_mb =
             (int64_t)((unsigned long long)si.totalram * si.mem_unit / 5 * 4 >> 20) / 64 * 64;
+    if (gethostname(d->host, sizeof(d->host) - 1) != 0 || d->host[0] == '\0')
+        (void)snprintf(d->host, sizeof(d->host), "localhost");
 }
 
 int place_open_tls(struct daemon *d, struct nr_err *err)

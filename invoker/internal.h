@@ -29,6 +29,7 @@
 #include "invoker/pool_queue.h"
 #include "invoker/probe.h"
 #include "invoker/value.h"
+#include "ports/figures.h"
 #include "ports/invoker.h"
 
 struct container;
@@ -301,6 +302,12 @@ struct past {
     int desired, maximum;  /* -1: no wish */
     int64_t keep_alive_ms; /* -1: no wish */
     bool ahead_only;       /* calls that wait start nothing */
+    /* figures.c: processor time that is not paid for yet, energy, and how much of it was told */
+    int64_t cpu_us;
+    double joules, joules_told;
+    struct nr_link used; /* in v->used while cpu_us > 0 */
+    struct nr_link told; /* while a sample is taken; its figures */
+    struct container_figures figures;
 };
 
 /* Containers and waiting calls of one revision. */
@@ -418,6 +425,7 @@ struct invoker {
 
     struct nr_map pools, pasts;
     struct nr_link containers, hungry;
+    struct nr_link used;      /* names whose processor time is not paid for yet */
     struct nr_link idle;      /* without a call, idle for longest first */
     struct nr_link frozen;    /* of these, the ones that are frozen, likewise */
     unsigned container_count; /* not gone yet */

@@ -121,6 +121,7 @@ static struct invoker *invoker_make(const struct invoker_config *c)
     nr_map_init(&v->pools);
     nr_map_init(&v->pasts);
     nr_list_init(&v->containers);
+    nr_list_init(&v->used);
     nr_list_init(&v->idle);
     nr_list_init(&v->frozen);
     nr_list_init(&v->hungry);
@@ -190,7 +191,7 @@ int invoker_open(const struct invoker_config *c, struct invoker **ret, struct nr
     if (err)
         *err = (struct nr_err){0};
     nr_deadline_set(v->loop, &v->tidy, TIDY_MS);
-    v->monitor = monitor_open(v);
+    v->monitor = monitor_open(v, c);
     v->sweep = sweep_open(v);
     stems_begin(v);
     *ret = v;

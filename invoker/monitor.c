@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "common/base/clock.h"
+#include "invoker/figures.h"
 #include "invoker/monitor_state.h"
 
 enum {
@@ -23,6 +24,7 @@ struct look {
     struct container *ct; /* held */
     struct watched *w;
     int status;
+    uint64_t at_ms; /* when it was read */
     struct cgroup_usage now;
 };
 
@@ -30,8 +32,9 @@ struct pass {
     struct nr_work work;
     struct monitor *m;
     bool regular; /* the one of this second; false: a last look */
-    uint64_t at_ms, cost_us;
+    uint64_t host_us, cost_us;
     struct host_usage host;
+    double joules; /* that were measured; < 0: none were */
     unsigned count;
     struct look looks[];
 };
@@ -85,8 +88,10 @@ static struct usage_sum *kind_sum(struct monitor *m, const char *kind)
 
 static void sum_up(struct monitor *m, const struct container *ct, const struct usage_sum *more)
 {
-    if (ct->fn && !ct->fn->trial)
+    if (ct->fn && !ct->fn->trial) {
         usage_sum_add(function_sum(m, ct->fn), more);
+        figures_used(m->v, ct->fn, more->cpu_us);
+    }
     usage_sum_add(kind_sum(m, ct->fn ? ct->fn->kind : ct->kind), more);
 }
 
@@ -105,10 +110,15 @@ static void work(struct nr_work *w)
     struct pass *p = nr_container_of(w, struct pass, work);
     uint64_t begun_us = thread_cpu_us();
 
-    if (p->regular)
+    if (p->regular) {
         host_read("/proc", &p->host);
-    for (unsigned i = 0; i < p->count; i++)
+        p->host_us = nr_mono_us();
+        p->joules = p->m->measured ? rapl_read(&p->m->rapl) : -1;
+    }
+    for (unsigned i = 0; i < p->count; i++) {
+        p->looks[i].at_ms = nr_mono_ms();
         p->looks[i].status = cgroup_read(&p->looks[i].ct->cgroup, &p->looks[i].now);
+    }
     p->cost_us = thread_cpu_us() - begun_us;
 }
 
@@ -117,22 +127,83 @@ static bool worked_since_look(const struct container *ct, const struct watched *
     return ct->calls > 0 || ct->idle_since_ms >= w->looked_ms;
 }
 
-static void take_in(struct monitor *m, struct look *l, uint64_t at_ms)
+/* Since when it may have worked: one that did nothing is not looked at for long, and its call began after that. */
+static uint64_t works_since_ms(const struct container *ct, const struct watched *w, uint64_t at_ms)
+{
+    uint64_t since_ms = at_ms;
+
+    if (at_ms - w->looked_ms < 2 * LOOK_MS)
+        return w->looked_ms;
+    for (unsigned i = 0; i < ct->slot_count; i++) {
+        const struct activation *a = ct->slots[i].a;
+
+        if (a && a->started_us && a->started_us / 1000 < since_ms)
+            since_ms = a->started_us / 1000;
+    }
+    return since_ms > w->looked_ms && since_ms < at_ms ? since_ms : w->looked_ms;
+}
+
+static void take_in(struct monitor *m, struct look *l)
 {
     struct watched *w = l->w;
     struct usage_sum more;
+    uint64_t at_ms = l->at_ms;
 
     w->busy = false;
     nr_count(l->status == 0 ? &m->looks : &m->failed, 1);
     if (l->status == 0) {
+        uint64_t since_ms = works_since_ms(l->ct, w, at_ms);
+        bool first = w->usage.count == 0;
+
         usage_add(&w->usage, &l->now, at_ms, &more);
         sum_up(m, l->ct, &more);
+        w->cpu_percent =
+            first || since_ms >= at_ms ? 0 : (double)more.cpu_us / 10 / (double)(at_ms - since_ms);
     }
     if (worked_since_look(l->ct, w) || (l->status == 0 && usage_active(&w->usage)))
         w->every_ms = LOOK_MS;
     else if (w->every_ms < LAZY_MAX_MS)
         w->every_ms *= 2;
     w->looked_ms = at_ms;
+}
+
+/* Seconds of a processor between two readings of the host; 0: not told. */
+static double grown(const struct host_usage *from, const struct host_usage *to, enum host_figure f)
+{
+    double d = to->figure[f] - from->figure[f];
+
+    return from->figure[f] >= 0 && d > 0 ? d : 0;
+}
+
+/* What the host used since the last pass, and who pays for it. */
+static void settle(struct monitor *m, const struct pass *p)
+{
+    double busy = grown(&m->host, &p->host, HOST_CPU_USER) +
+                  grown(&m->host, &p->host, HOST_CPU_SYSTEM),
+           all = busy + grown(&m->host, &p->host, HOST_CPU_IDLE) +
+                 grown(&m->host, &p->host, HOST_CPU_IOWAIT) +
+                 grown(&m->host, &p->host, HOST_CPU_STEAL);
+    const struct energy_step step = {.seconds = (double)(p->host_us - m->host_us) / 1e6,
+                                     .busy_seconds = busy,
+                                     .function_seconds = figures_unpaid_seconds(m->v),
+                                     .measured_joules = p->joules};
+    double joules[ENERGY_PARTS], per_second;
+
+    m->cpu_percent = all > 0 ? 100 * busy / all : -1;
+    energy_share(&m->energy, &step, joules, &per_second);
+    figures_pay(m->v, per_second);
+    for (int i = 0; i < ENERGY_PARTS; i++)
+        m->joules[i] += joules[i];
+}
+
+double monitor_take_joules(struct monitor *m)
+{
+    double sum = 0, told = m->joules_told;
+
+    for (int i = 0; i < ENERGY_PARTS; i++)
+        sum += m->joules[i];
+    m->joules_told = sum;
+    return sum - told;
 }
 
 /* The invoker may be gone at its end. */
@@ -142,15 +213,18 @@ static void done(struct nr_work *work_)
     struct monitor *m = p->m;
     struct invoker *v = m->v;
 
-    if (p->regular) {
-        m->under_way = false;
-        m->host = p->host;
-        m->host_known = true;
-    }
     nr_hist_add_us(&m->seconds, p->cost_us);
     for (unsigned i = 0; i < p->count; i++) {
-        take_in(m, &p->looks[i], p->at_ms);
+        take_in(m, &p->looks[i]);
         container_unref(p->looks[i].ct);
+    }
+    if (p->regular) {
+        if (m->host_known)
+            settle(m, p);
+        m->under_way = false;
+        m->host = p->host;
+        m->host_us = p->host_us;
+        m->host_known = true;
     }
     free(p);
     m->passes--;
@@ -185,7 +259,6 @@ static struct pass *pass_make(struct monitor *m, unsigned room)
 
     if (p) {
         p->m = m;
-        p->at_ms = m->v->loop->now_ms;
         p->work = (struct nr_work){.work = work, .done = done};
     }
     return p;
@@ -227,7 +300,7 @@ static void on_next(struct nr_deadline *d)
 {
     struct monitor *m = nr_container_of(d, struct monitor, next);
 
-    nr_deadline_set(m->v->loop, d, LOOK_MS);
+    nr_deadline_set(m->v->loop, d, figures_wait_ms(nr_wall_ms(), FIGURES_LOOK_MS));
     if (!m->under_way)
         look_at_all(m);
 }
@@ -269,11 +342,15 @@ int64_t monitor_oom_kills(const struct container *ct)
 
 /* ---- opening and closing ------------------------------------------------------------------------------------ */
 
-struct monitor *monitor_open(struct invoker *v)
+struct monitor *monitor_open(struct invoker *v, const struct invoker_config *c)
 {
     struct monitor *m = nr_alloc(sizeof(*m));
 
     m->v = v;
+    m->cpu_percent = -1;
+    m->energy = (struct energy_model){.idle_watts = (double)c->energy_idle_mw / 1000,
+                                      .core_watts = (double)c->energy_core_mw / 1000};
+    m->measured = !c->energy_by_model && rapl_open("/sys/class/powercap", &m->rapl);
     nr_map_init(&m->functions);
     nr_list_init(&m->lru);
     m->next.fire = on_next;

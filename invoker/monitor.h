@@ -9,11 +9,12 @@
 #include "common/base/buf.h"
 
 struct invoker;
+struct invoker_config;
 struct container;
 struct monitor;
 
 /* Made; begins to look at once. */
-struct monitor *monitor_open(struct invoker *v);
+struct monitor *monitor_open(struct invoker *v, const struct invoker_config *c);
 /* No further look; what is under way holds its containers until it is done. NULL is fine. */
 void monitor_stop(struct monitor *m);
 /* All containers are gone. NULL is fine. */
@@ -32,6 +33,8 @@ void monitor_container_json(const struct container *ct, struct nr_buf *out);
 /* ,"host":{...},"functions":[...]: what the host uses, and what each function has used in all its containers. With an account (lent) its
  * functions only, and nothing of the host, whose use is that of others. */
 void monitor_json(const struct monitor *m, const char *account, struct nr_buf *out);
+/* Energy that the host used since the last time, in joules. */
+double monitor_take_joules(struct monitor *m);
 /* Highest memory in use of a function's containers; -1: it was not looked at. NULL is fine. */
 int64_t monitor_function_peak_bytes(const struct monitor *m, const char *path);
 /* By state, by kind, the host, and the price of looking. No account and no function is named. */

@@ -3,6 +3,7 @@
 #ifndef NR_INVOKER_MONITOR_STATE_H
 #define NR_INVOKER_MONITOR_STATE_H
 
+#include "invoker/energy.h"
 #include "invoker/host.h"
 #include "invoker/internal.h"
 #include "invoker/monitor.h"
@@ -16,6 +17,7 @@ struct watched {
     struct usage usage;
     bool busy; /* a pass looks at it */
     uint64_t looked_ms, every_ms;
+    double cpu_percent; /* of one core, between the last two looks */
 };
 
 struct function_use {
@@ -36,6 +38,12 @@ struct monitor {
     bool stopped, under_way, host_known;
     unsigned passes; /* under way, with last looks */
     struct host_usage host;
+    uint64_t host_us;   /* when that was read */
+    double cpu_percent; /* of all processors, between the last two passes; < 0: not told */
+    struct energy_model energy;
+    bool measured;    /* by `rapl`, else by the model; no energy at all: both watts are 0 */
+    struct rapl rapl; /* a pass's work thread reads it */
+    double joules[ENERGY_PARTS], joules_told;
     struct nr_map functions;
     struct nr_link lru;      /* front is the most recent */
     struct usage_sum others; /* of functions that were dropped */

@@ -112,10 +112,43 @@ static void metrics_by_state(const struct monitor *m, struct nr_buf *out)
     }
 }
 
+/* The second set is what dashboards made for Kepler ask for: a node's energy, all of it and what its processors used with and without work. */
+static void metrics_of_energy(const struct monitor *m, struct nr_buf *out)
+{
+    const double dynamic = m->joules[ENERGY_FUNCTIONS] + m->joules[ENERGY_OTHERS],
+                 idle = m->joules[ENERGY_IDLE];
+    char label[128];
+
+    nr_metric_head(out, "narae_energy_joules_total", "counter",
+                   "Energy that the host used, by who used it; idle: nobody did.");
+    for (int i = 0; i < ENERGY_PARTS; i++) {
+        (void)snprintf(label, sizeof(label), "used_by=\"%s\"",
+                       energy_part_name((enum energy_part)i));
+        nr_metric_sample(out, "narae_energy_joules_total", label, m->joules[i]);
+    }
+    nr_metric_one(out, "narae_energy_measured", "gauge",
+                  "1: energy is read from the host's counters; 0: it is estimated from processor "
+                  "time.",
+                  m->measured);
+    nr_metric_head(out, "kepler_node_info", "gauge", "Where the figures of energy come from.");
+    (void)snprintf(label, sizeof(label),
+                   "components_power_source=\"%s\",platform_power_source=\"%s\"",
+                   m->measured ? "rapl-sysfs" : "estimator", m->measured ? "none" : "estimator");
+    nr_metric_sample(out, "kepler_node_info", label, 1);
+    static const char *const nodes[] = {"kepler_node_platform_joules_total",
+                                        "kepler_node_package_joules_total"};
+    for (size_t i = 0; i < nr_countof(nodes); i++) {
+        nr_metric_head(out, nodes[i], "counter", "Energy of the node.");
+        nr_metric_sample(out, nodes[i], "mode=\"dynamic\"", dynamic);
+        nr_metric_sample(out, nodes[i], "mode=\"idle\"", idle);
+    }
+}
+
 void monitor_metrics(const struct monitor *m, struct nr_buf *out)
 {
     if (m == NULL)
         return;
+    metrics_of_energy(m, out);
     metrics_by_state(m, out);
     metrics_by_kind(m, out);
     if (m->host_known)

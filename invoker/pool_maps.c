@@ -13,6 +13,7 @@ enum { PASTS_MAX = 10000 };
 static void past_free(struct invoker *v, struct past *past)
 {
     (void)nr_map_del(&v->pasts, past->node.key);
+    nr_list_del(&past->used);
     free(past->name);
     free(past);
 }

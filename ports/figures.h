@@ -9,6 +9,18 @@
 struct controller;
 struct invoker;
 
+/* Samples are taken at this part of every second of the wall clock, so that who decides on the full second has them; a look at what containers use ends
+ * a little before. */
+enum { FIGURES_SPAN_MS = 1000, FIGURES_LOOK_MS = 650, FIGURES_SAMPLE_MS = 800 };
+/* How long from a wall clock's time until the next such moment, but at least half a second. */
+static inline uint64_t figures_wait_ms(int64_t wall_ms, int moment_ms)
+{
+    uint64_t left_ms =
+        (uint64_t)(moment_ms + FIGURES_SPAN_MS - wall_ms % FIGURES_SPAN_MS) % FIGURES_SPAN_MS;
+
+    return left_ms < FIGURES_SPAN_MS / 2 ? left_ms + FIGURES_SPAN_MS : left_ms;
+}
+
 /* What calls of one function did between two samples. */
 struct call_span {
     uint64_t arrivals, invocations, errors, throttles, cold_starts;

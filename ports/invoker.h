@@ -40,6 +40,9 @@ struct invoker_config {
     const char *memory_raise; /* auto, cgroup, engine, off */
     const char *network;      /* auto, slots, bridge, none */
     const char *seccomp;      /* auto, own, engine */
+    /* What the host draws without work, and each processor more that works; energy is measured where the host can. */
+    int64_t energy_idle_mw, energy_core_mw;
+    bool energy_by_model; /* not measured, even where it could be */
     /* A function as it is now (shared, given), NULL when there is none that may run. Blocking; called by invoker_open() only, for the
      * containers of an earlier run. NULL: none is adopted. */
     struct function *(*function_of)(void *arg, const char *account, const char *package,

@@ -1,0 +1,137 @@
+/* One second after another: the loop gathers the rows, a work thread writes them as samples and publishes them, the loop gives the spans back.
+ *
+ * While the work of one second lasts nothing is gathered; the next span is as much longer. The node's sample is the last of its second: who has it has
+ * them all.
+ */
+#include "daemon/sampler.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "daemon/sample_rows.h"
+
+struct sampler {
+    struct nr_loop *loop;
+    struct bus *bus;
+    struct controller *controller;
+    struct invoker *invoker;
+    char *name;
+    struct nr_deadline next;
+    struct nr_work work;
+    bool under_way;
+    uint64_t seq, begun_us; /* when the span began */
+    int64_t t_ms, span_ms;  /* of the samples under way */
+    struct sample_rows rows;
+    struct node_figures node;
+    struct nr_buf key, text;
+};
+
+/* Wakes the scaler a little before the full second. */
+static void arm(struct sampler *s)
+{
+    nr_deadline_set(s->loop, &s->next, figures_wait_ms(nr_wall_ms(), FIGURES_SAMPLE_MS));
+}
+
+static void publish(void *arg, struct sample *one)
+{
+    struct sampler *s = arg;
+
+    one->t_ms = s->t_ms;
+    one->node = nr_str_of(s->name);
+    one->seq = ++s->seq;
+    nr_buf_reset(&s->key, SAMPLE_MAX_BYTES);
+    nr_buf_reset(&s->text, SAMPLE_MAX_BYTES);
+    sample_key(one, &s->key);
+    sample_write(one, &s->text);
+    if (!s->key.failed && !s->text.failed)
+        (void)bus_publish(s->bus, BUS_METRICS, nr_buf_str(&s->key), nr_buf_str(&s->text));
+}
+
+static void work(struct nr_work *w)
+{
+    struct sampler *s = nr_container_of(w, struct sampler, work);
+    struct sample node;
+
+    sample_rows_each(&s->rows, s->span_ms, publish, s);
+    sample_rows_node(&s->node, s->span_ms, &node);
+    publish(s, &node);
+}
+
+static void done(struct nr_work *w)
+{
+    struct sampler *s = nr_container_of(w, struct sampler, work);
+
+    for (size_t i = 0; i < s->rows.call_count; i++)
+        controller_span_back(s->controller, s->rows.calls[i].figures.span);
+    sample_rows_clear(&s->rows);
+    s->under_way = false;
+}
+
+static void add_calls(void *arg, const struct call_figures *f)
+{
+    struct sampler *s = arg;
+
+    if (!sample_rows_add_calls(&s->rows, f))
+        controller_span_back(s->controller, f->span);
+}
+
+static void add_containers(void *arg, const struct container_figures *f)
+{
+    struct sampler *s = arg;
+
+    (void)sample_rows_add_containers(&s->rows, f);
+}
+
+static void on_next(struct nr_deadline *d)
+{
+    struct sampler *s = nr_container_of(d, struct sampler, next);
+
+    arm(s);
+    if (s->under_way)
+        return;
+    uint64_t now_us = nr_mono_us();
+
+    s->t_ms = nr_wall_ms();
+    s->span_ms = now_us > s->begun_us + 1000 ? (int64_t)((now_us - s->begun_us) / 1000) : 1;
+    s->begun_us = now_us;
+    controller_figures(s->controller, add_calls, s);
+    invoker_figures(s->invoker, add_containers, s, &s->node);
+    s->under_way = true;
+    s->work = (struct nr_work){.work = work, .done = done};
+    nr_work_post(s->loop, &s->work);
+}
+
+struct sampler *sampler_open(struct nr_loop *loop, struct bus *bus, struct controller *controller,
+                             struct invoker *invoker, const char *node)
+{
+    struct sampler *s = nr_alloc(sizeof(*s));
+
+    *s = (struct sampler){.loop = loop,
+                          .bus = bus,
+                          .controller = controller,
+                          .invoker = invoker,
+                          .name = nr_strdup(node),
+                          .begun_us = nr_mono_us()};
+    s->next.fire = on_next;
+    sample_rows_init(&s->rows);
+    nr_buf_init(&s->key, SAMPLE_MAX_BYTES);
+    nr_buf_init(&s->text, SAMPLE_MAX_BYTES);
+    arm(s);
+    return s;
+}
+
+void sampler_close(struct sampler *s)
+{
+    if (s == NULL)
+        return;
+    nr_deadline_cancel(&s->next);
+    while (s->under_way)
+        (void)uv_run(&s->loop->uv, UV_RUN_ONCE);
+    sample_rows_fini(&s->rows);
+    nr_buf_fini(&s->key);
+    nr_buf_fini(&s->text);
+    free(s->name);
+    free(s);
+}

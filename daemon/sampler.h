@@ -1,0 +1,20 @@
+/* Once a second what controller and invoker know of each function, and of the node, becomes samples on the bus. Loop's thread; samples are put together and
+ * written on a work thread.
+ */
+#ifndef NR_DAEMON_SAMPLER_H
+#define NR_DAEMON_SAMPLER_H
+
+#include "common/bus/bus.h"
+#include "common/net/loop.h"
+
+struct controller;
+struct invoker;
+struct sampler;
+
+/* All kept; node (lent): this host's name. Begins at once. */
+struct sampler *sampler_open(struct nr_loop *loop, struct bus *bus, struct controller *controller,
+                             struct invoker *invoker, const char *node);
+/* Waits for the samples that are being written: runs the loop meanwhile. NULL is fine. */
+void sampler_close(struct sampler *s);
+
+#endif
