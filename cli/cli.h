@@ -85,6 +85,9 @@ enum cli_option {
     OPT_ALL,
     OPT_UPTO,
     OPT_ACCOUNT,
+    OPT_SHARED,
+    OPT_FEED,
+    OPT_RESPONSE_TYPE,
     OPT_COUNT
 };
 
@@ -110,6 +113,9 @@ enum cli_word {
     WORD_ACCOUNT,
     WORD_VERB,
     WORD_SHELL,
+    WORD_PACKAGE,
+    WORD_TRIGGER,
+    WORD_RULE,
     WORD_POLICY,
     WORD_PLATFORM /* whose settings are imported */
 };
@@ -119,6 +125,7 @@ enum cli_group {
     GROUP_CALLS,
     GROUP_VERSIONS,
     GROUP_LIFE,
+    GROUP_ENTITIES,
     GROUP_PREENV,
     GROUP_SCALING,
     GROUP_ACCOUNTS,
@@ -287,6 +294,13 @@ void cli_suggest_function(struct cli *c);
 json_t *cli_source_exec(const struct cli *c, const char *path, struct nr_err *err);
 /* The function's name that a path suggests: its last part without the ending. */
 void cli_source_name(const char *path, char *out, size_t n);
+
+/* ---- hints.c: on the error channel, beside the platform's sentences --------------------------------------------------------- */
+
+/* Of annotations in the command that are switches and are neither true nor false. */
+void cli_hint_annotations(const struct cli *c);
+/* After a refusal: which of the components in --sequence are not there. */
+void cli_hint_components(struct cli *c);
 
 /* ---- shared by verbs ------------------------------------------------------------------------------------------------------- */
 

@@ -32,7 +32,7 @@ static void offer_choices(const struct completing *p, const char *choices, const
 
 /* ---- what the platform has ---------------------------------------------------------------------------------------------- */
 
-/* The rows' `name`s, each with a word of `field`. */
+/* The rows' `name`s, each with a word of `field`; key NULL: the answer is the list. */
 static void offer_names(const struct completing *p, const char *path, const char *key,
                         const char *name_field, const char *field)
 {
@@ -45,12 +45,19 @@ static void offer_names(const struct completing *p, const char *path, const char
     if ((p->c->fetch == NULL && cli_configure(p->c, &err) != 0) ||
         cli_call(p->c, "GET", path, NULL, 0, &answer, NULL) != 0)
         return;
-    json_array_foreach(json_object_get(answer, key), i, one) {
+    json_array_foreach(key ? json_object_get(answer, key) : answer, i, one) {
         const char *name = nr_json_string(one, name_field), *what = nr_json_string(one, field);
 
         if (name)
             offer(p, name, what ? what : "");
     }
+}
+
+static void offer_collection(const struct completing *p, const char *collection)
+{
+    nr_auto_free char *path = cli_path("/api/v1/namespaces/_/%s?limit=200", collection);
+
+    offer_names(p, path, NULL, "name", "version");
 }
 
 static void offer_aliases(const struct completing *p, const char *function)
@@ -123,6 +130,9 @@ static void offer_word(const struct completing *p, const struct cli_verb *verb, 
     case WORD_ALIAS: offer_aliases(p, word[0]); break;
     case WORD_FILE: (void)puts(":files"); break;
     case WORD_VERB: offer_verbs(p, at ? word[0] : NULL); break;
+    case WORD_PACKAGE: offer_collection(p, "packages"); break;
+    case WORD_TRIGGER: offer_collection(p, "triggers"); break;
+    case WORD_RULE: offer_collection(p, "rules"); break;
     case WORD_POLICY:
         offer_names(p, "/narae/v1/scaling/policies?limit=0", "policies", "policy", "mode");
         break;

@@ -218,7 +218,10 @@ static int deploy(struct cli *c)
         return cli_fail(name[0] ? "the name is too long" : "--name: a name is needed");
     (void)snprintf(path + strlen(path), 32, "?overwrite=%s",
                    c->text[OPT_NO_OVERWRITE] ? "false" : "true");
+    cli_hint_annotations(c);
     int e = cli_call(c, "PUT", path, body, 0, &answer, NULL);
+    if (e != 0 && c->text[OPT_SEQUENCE] && c->status / 100 == 4)
+        cli_hint_components(c);
     if (e != 0)
         return e;
     const char *kind = nr_json_string(json_object_get(answer, "exec"), "kind");

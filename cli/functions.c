@@ -1,7 +1,7 @@
 /* narae functions, get, delete. */
 #include <stdio.h>
 
-#include "cli/cli.h"
+#include "cli/entities.h"
 #include "cli/verbs.h"
 
 static const struct column columns[] = {
@@ -60,11 +60,19 @@ int verb_delete(struct cli *c)
     const char *number = c->text[OPT_VERSION];
     nr_auto_free char *version = number ? cli_function_path(c, "") : NULL;
     char path[4096];
+    struct nr_buf users;
     int e = action_path(c, "", path, sizeof(path));
 
+    nr_buf_init(&users, 1 << 16);
+    if (e == 0 && !c->as_wsk && !number)
+        uses_of_function(c, c->argv[0], &users);
+    if (users.n && c->text[OPT_YES])
+        (void)fprintf(stderr, "narae: deleting %s%.*s\n", c->argv[0], (int)users.n, users.p);
     if (e == 0 && !c->as_wsk)
-        e = cli_confirm(c, number ? "delete %s, version %s" : "delete %s with all versions",
-                        c->argv[0], number);
+        e = number ? cli_confirm(c, "delete %s, version %s", c->argv[0], number)
+                   : cli_confirm(c, "delete %s with all versions%.*s", c->argv[0], (int)users.n,
+                                 users.n ? users.p : "");
+    nr_buf_fini(&users);
     if (e != 0)
         return e;
     return cli_do(c, "DELETE", version ? version : path, NULL, "deleted %s%s%s", c->argv[0],

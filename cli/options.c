@@ -93,6 +93,12 @@ const struct cli_option_row cli_options[OPT_COUNT] = {
                   "not newer than 90s, 10m, 2h, 1d, or 2026-01-31T12:00:00Z"},
     [OPT_ACCOUNT] = {"account", 0, VALUE_TEXT, "ACCOUNT",
                      "of the functions of this account (administrator)"},
+    [OPT_SHARED] = {"shared", 0, VALUE_CHOICE, "yes|no",
+                    "whether every account may read, bind and call what is in it"},
+    [OPT_FEED] = {"feed", 0, VALUE_TEXT, "FUNCTION",
+                  "the feed that fires it; the parameters are the feed's"},
+    [OPT_RESPONSE_TYPE] = {"response-type", 0, VALUE_CHOICE, "json|http|html|svg|text",
+                           "what becomes of the result: json is all of it, http what it says"},
 };
 
 const unsigned char cli_common_options[] = {OPT_OUTPUT, OPT_YES,      OPT_APIHOST, OPT_AUTH,

@@ -12,17 +12,36 @@
     {                                                                                              \
         WORD_FUNCTION                                                                              \
     }
+#define PACKAGE                                                                                    \
+    {                                                                                              \
+        WORD_PACKAGE                                                                               \
+    }
+#define TRIGGER                                                                                    \
+    {                                                                                              \
+        WORD_TRIGGER                                                                               \
+    }
+#define RULE                                                                                       \
+    {                                                                                              \
+        WORD_RULE                                                                                  \
+    }
+#define PAIRS OPT_PARAM, OPT_PARAM_FILE, OPT_DATA, OPT_ANNOTATION
 #define ACCOUNT                                                                                    \
     {                                                                                              \
         WORD_ACCOUNT                                                                               \
     }
 
 const char *const cli_groups[GROUP_COUNT] = {
-    [GROUP_FUNCTIONS] = "Functions",    [GROUP_CALLS] = "Calls",
-    [GROUP_VERSIONS] = "Versions",      [GROUP_LIFE] = "Life of a function",
-    [GROUP_PREENV] = "Memory by trial", [GROUP_ACCOUNTS] = "Accounts",
-    [GROUP_IMAGES] = "Images",          [GROUP_PLATFORM] = "Platform",
-    [GROUP_SCALING] = "Scaling",        [GROUP_SELF] = "This program",
+    [GROUP_FUNCTIONS] = "Functions",
+    [GROUP_CALLS] = "Calls",
+    [GROUP_VERSIONS] = "Versions",
+    [GROUP_LIFE] = "Life of a function",
+    [GROUP_ENTITIES] = "Packages, triggers, rules, APIs",
+    [GROUP_PREENV] = "Memory by trial",
+    [GROUP_ACCOUNTS] = "Accounts",
+    [GROUP_IMAGES] = "Images",
+    [GROUP_PLATFORM] = "Platform",
+    [GROUP_SCALING] = "Scaling",
+    [GROUP_SELF] = "This program",
 };
 
 /* clang-format off */
@@ -103,6 +122,79 @@ const struct cli_verb cli_verbs[] = {
     {"history", NULL, "FUNCTION", GROUP_LIFE,
      "who changed it, when, and why", "narae history hello", 1, 1,
      verb_history, {OPT_LIMIT, OPT_SKIP}, FUNCTION},
+
+    {"package list", NULL, "", GROUP_ENTITIES,
+     "list packages and bindings", "narae package list", 0, 0,
+     verb_package_list, {OPT_LIMIT, OPT_SKIP}},
+    {"package get", NULL, "PACKAGE", GROUP_ENTITIES,
+     "show a package with its functions and feeds, as JSON", "narae package get weather", 1, 1,
+     verb_package_get, {0}, PACKAGE},
+    {"package create", NULL, "PACKAGE", GROUP_ENTITIES,
+     "create a package; its parameters are those of all its functions", "narae package create weather -p unit C", 1, 1,
+     verb_package_create, {PAIRS, OPT_SECRET, OPT_SHARED}, PACKAGE},
+    {"package update", NULL, "PACKAGE", GROUP_ENTITIES,
+     "change its parameters, its annotations, or who may use it", "narae package update weather --shared yes", 1, 1,
+     verb_package_update, {PAIRS, OPT_SECRET, OPT_SHARED}, PACKAGE},
+    {"package bind", NULL, "PACKAGE NAME", GROUP_ENTITIES,
+     "another name for a package, one's own or a shared one, with parameters of its own", "narae package bind /acme/weather mine -p unit F", 2, 2,
+     verb_package_bind, {PAIRS, OPT_SECRET}, PACKAGE},
+    {"package delete", NULL, "PACKAGE", GROUP_ENTITIES,
+     "delete a package with its functions, or a binding", "narae package delete weather --yes", 1, 1,
+     verb_package_delete, {0}, PACKAGE},
+    {"trigger list", NULL, "", GROUP_ENTITIES,
+     "list triggers", "narae trigger list", 0, 0,
+     verb_trigger_list, {OPT_LIMIT, OPT_SKIP}},
+    {"trigger get", NULL, "TRIGGER", GROUP_ENTITIES,
+     "show a trigger and the rules that wait for it, as JSON", "narae trigger get reading", 1, 1,
+     verb_trigger_get, {0}, TRIGGER},
+    {"trigger create", NULL, "TRIGGER", GROUP_ENTITIES,
+     "create a trigger; with --feed also what fires it", "narae trigger create reading -p plant 7", 1, 1,
+     verb_trigger_create, {PAIRS, OPT_FEED}, TRIGGER},
+    {"trigger update", NULL, "TRIGGER", GROUP_ENTITIES,
+     "change its parameters and annotations, or those of its feed", "narae trigger update reading -p plant 8", 1, 1,
+     verb_trigger_update, {PAIRS}, TRIGGER},
+    {"trigger fire", NULL, "TRIGGER", GROUP_ENTITIES,
+     "run what its rules say", "narae trigger fire reading -p value 21.5", 1, 1,
+     verb_trigger_fire, {OPT_PARAM, OPT_PARAM_FILE, OPT_DATA}, TRIGGER},
+    {"trigger delete", NULL, "TRIGGER", GROUP_ENTITIES,
+     "delete a trigger; its feed is told, its rules wait for nothing", "narae trigger delete reading --yes", 1, 1,
+     verb_trigger_delete, {0}, TRIGGER},
+    {"rule list", NULL, "", GROUP_ENTITIES,
+     "list rules: which function runs when which trigger is fired", "narae rule list", 0, 0,
+     verb_rule_list, {OPT_LIMIT, OPT_SKIP}},
+    {"rule get", NULL, "RULE", GROUP_ENTITIES,
+     "show a rule and whether it is active, as JSON", "narae rule get on-reading", 1, 1,
+     verb_rule_get, {0}, RULE},
+    {"rule create", NULL, "RULE TRIGGER FUNCTION", GROUP_ENTITIES,
+     "run a function whenever a trigger is fired", "narae rule create on-reading reading parse-telemetry", 3, 3,
+     verb_rule_create, {OPT_ANNOTATION}, {WORD_RULE, WORD_TRIGGER, WORD_FUNCTION}},
+    {"rule update", NULL, "RULE TRIGGER FUNCTION", GROUP_ENTITIES,
+     "another trigger or another function", "narae rule update on-reading reading parse-telemetry", 3, 3,
+     verb_rule_update, {OPT_ANNOTATION}, {WORD_RULE, WORD_TRIGGER, WORD_FUNCTION}},
+    {"rule enable", NULL, "RULE", GROUP_ENTITIES,
+     "let it act again", "narae rule enable on-reading", 1, 1,
+     verb_rule_enable, {0}, RULE},
+    {"rule disable", NULL, "RULE", GROUP_ENTITIES,
+     "let it rest: fires run nothing by it", "narae rule disable on-reading", 1, 1,
+     verb_rule_disable, {0}, RULE},
+    {"rule delete", NULL, "RULE", GROUP_ENTITIES,
+     "delete a rule", "narae rule delete on-reading --yes", 1, 1,
+     verb_rule_delete, {0}, RULE},
+    {"api list", NULL, "", GROUP_ENTITIES,
+     "list the operations of APIs, where they are and what they call", "narae api list", 0, 0,
+     verb_api_list, {OPT_LIMIT, OPT_SKIP}},
+    {"api get", NULL, "API", GROUP_ENTITIES,
+     "print an API, by its base path or name, as a Swagger 2.0 document", "narae api get /club >club.json", 1, 1,
+     verb_api_get, {0}},
+    {"api create", NULL, "BASE PATH METHOD FUNCTION|FILE", GROUP_ENTITIES,
+     "give a web function an address; or all of an API out of a Swagger 2.0 document", "narae api create /club /books get hello", 1, 4,
+     verb_api_create, {OPT_RESPONSE_TYPE, OPT_NAME}, {WORD_FILE}},
+    {"api update", NULL, "BASE PATH METHOD FUNCTION|FILE", GROUP_ENTITIES,
+     "the same: an operation that is there leads to another function from then on", "narae api update /club /books get hello?alias=prod", 1, 4,
+     verb_api_create, {OPT_RESPONSE_TYPE, OPT_NAME}, {WORD_FILE}},
+    {"api delete", NULL, "API [PATH [METHOD]]", GROUP_ENTITIES,
+     "delete an API, one of its paths, or one operation", "narae api delete /club /books get --yes", 1, 3,
+     verb_api_delete, {0}},
 
     {"preenv run", NULL, "FUNCTION", GROUP_PREENV,
      "find the smallest memory that costs no speed, by running it", "narae preenv run hello --payload day.json:9 --payload peak.json --apply", 1, 1,
@@ -262,6 +354,8 @@ static const struct {
 } presets[] = {
     {"preenv", "preenv run"},    {"bucket", "bucket usage"},    {"image", "image list"},
     {"account", "account list"}, {"registry", "registry list"}, {"scale", "scale list"},
+    {"package", "package list"}, {"trigger", "trigger list"},   {"rule", "rule list"},
+    {"api", "api list"},
 };
 
 size_t cli_verb_count(void)

@@ -97,6 +97,40 @@ SESSION = {"functions": [
     ("registry set 127.0.0.1:1 --username ci --password secret", 0, r"kept the credentials of 127\.0\.0\.1:1"),
     ("registry list", 0, r"REGISTRY +USERNAME[^\n]*\n127\.0\.0\.1:1 +ci"),
     ("registry delete 127.0.0.1:1", ASKS, r"forgot the credentials of 127\.0\.0\.1:1"),
+], "entities": [
+    ("package create {f} -p unit C -a about weather", 0, r"created package {f} 0\.0\.1\n"),
+    ("package create {f}", 1, r"already exists.*\(HTTP 409\)\n +`narae package update"),
+    ("package update {f} --shared yes", 0, r"updated package {f} 0\.0\.2\n"),
+    ("package bind {f} {f}-mine -p unit F", 0, r"created package {f}-mine 0\.0\.1\n"),
+    ("package list -n 0", 0, r"PACKAGE +VERSION +SHARED +BINDS[^\n]*\n(.*\n)*{f} +0\.0\.2 +yes +- "),
+    ("package list -n 0", 0, r"entities\S+ +0\.0\.1 +- +/\S+"),
+    ("deploy {file} --name {f}/inner", 0, r"deployed inner 0\.0\.1"),
+    ("package get {f}", 0, r'(?s)"name": "inner".*"publish": true'),
+    ("deploy {file} --name {f}-run --web true", 0, r"deployed {f}-run"),
+    ("trigger create {f}-t -p plant 7", 0, r"created trigger {f}-t 0\.0\.1\n"),
+    ("trigger fire {f}-t -p value 1", 0, r"no rule waits for {f}-t"),
+    ("trigger update {f}-t -p plant 8", 0, r"updated trigger {f}-t 0\.0\.2\n"),
+    ("rule create {f}-r {f}-t {f}-run", 0, r"created rule {f}-r 0\.0\.1\n"),
+    ("rule list -n 0", 0, r"RULE +TRIGGER +FUNCTION[^\n]*\n(.*\n)*entities\S+ +entities\S+ +entities"),
+    ("trigger list -n 0", 0, r"TRIGGER +VERSION[^\n]*\n(.*\n)*entities\S+ +0\.0\.2"),
+    ("trigger fire {f}-t -p value 1", 0, r"^[0-9a-f]{{32}}\n$"),
+    ("trigger get {f}-t", 0, r'(?s)"plant".*"rules": \{{[^}}]*{f}-r'),
+    ("rule disable {f}-r", 0, r"rule {f}-r is inactive\n"),
+    ("rule get {f}-r", 0, r'"status": "inactive"'),
+    ("rule enable {f}-r", 0, r"rule {f}-r is active\n"),
+    ("rule update {f}-r {f}-t {f}/inner", 0, r"updated rule {f}-r 0\.0\.2\n"),
+    ("rule list -n 0", 0, r"entities\S+ +entities\S+ +entities"),
+    ("api create /{f} /p/{{id}} get {f}-run --response-type http", 0, r"^GET +http\S+/apis/\S+/{f}/p/\{{id\}}\n$"),
+    ("api update /{f} /q post {f}-run", 0, r"^POST +http\S+/{f}/q\n$"),
+    ("api list -n 0", 0, r"METHOD +URL +FUNCTION[^\n]*\n(.*\n)*POST +\S+ +{f}"),
+    ("api get /{f}", 0, r'(?s)"basePath": "/{f}".*"/p/\{{id\}}"'),
+    ("api delete /{f} /q post", ASKS, r"deleted POST /{f}/q\n"),
+    ("api delete /{f}", ASKS, r"deleted /{f}\n"),
+    ("rule delete {f}-r", ASKS, r"deleted rule {f}-r\n"),
+    ("trigger delete {f}-t", ASKS, r"deleted trigger {f}-t\n"),
+    ("package delete {f}-mine", ASKS, r"deleted package {f}-mine\n"),
+    ("package delete {f}", ASKS, r"deleted package {f}\n"),
+    ("delete {f}-run", ASKS, r"deleted {f}-run\n"),
 ], "platform": [
     ("status", 0, r"state +ready\n"),
     ("top --once", 0, r"calls run[^$]*\n\nFUNCTION +CALLS/S"),
@@ -116,9 +150,10 @@ APART = {"man", "scale apply", "scale check", "scale list", "scale show", "scale
 def verbs():
     """Each verb with the words it takes, as --help lists them."""
     text = subprocess.run([NARAE, "--help"], capture_output=True, text=True, check=True).stdout
-    known = {"alias", "update", "preenv", "account", "key", "bucket", "image", "registry", "scale"}
+    known = {"alias", "update", "preenv", "account", "key", "bucket", "image", "registry", "scale", "package", "trigger",
+             "rule", "api"}
     found = set()
-    for line in re.findall(r"(?m)^  ([a-z]+(?: [a-z]+)?)(?: |$)", text):
+    for line in re.findall(r"(?m)^  ([a-z]+(?: [a-z-]+)?)(?: |$)", text):
         first, _, second = line.partition(" ")
         found.add(line if first in known and second else first)
     return found
