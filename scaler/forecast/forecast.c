@@ -62,7 +62,7 @@ static void one_minute(struct forecast *f, int64_t minute, uint64_t calls, uint3
         struct guess g;
         hazard_guess(f, minute, &g);
         int weight = was_warm ? WASTED_WEIGHS : 1;
-        kept_add(&f->chance, weight * g.chance, calls > 0 ? weight : 0);
+        kept_add(&f->chance, weight * g.chance, calls > 0 ? weight : 0, KEPT_MEMORY);
         hazard_learn(f, &g, calls > 0);
     }
     look_learn(f, minute, inflight);
@@ -78,7 +78,7 @@ static void jump(struct forecast *f, int64_t minute)
     int64_t skipped = minute - 1 - f->heard;
     if (skipped > 0)
         past_skip(f, skipped);
-    f->slot_sum = f->hour_sum = 0;
+    f->hour_sum = 0;
     f->slot_told = f->hour_told = 0;
     f->heard = minute - 1;
     f->called = f->called > f->heard ? f->heard : f->called;

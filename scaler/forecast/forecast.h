@@ -65,7 +65,7 @@ void forecast_plan_day(const struct forecast *f, int64_t minute, double price, i
 struct forecast_view {
     bool known;
     double p50,
-        p90; /* most calls in flight at a time within the horizon: the middle, and the quantile that was asked for */
+        p90; /* most calls in flight at a time within the horizon, whole numbers: the middle, and the quantile that was asked for */
     double confidence; /* 0..1, from its own hits and wasted pre-warms */
     enum arrival_class class;
 };

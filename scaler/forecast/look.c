@@ -1,29 +1,29 @@
 /* How many calls will be in flight at a time.
  *
  * Four say a number: what was of late, what was at this minute of the hours before, at this time of the days before, at this hour of the weeks before.
- * Each is believed as far as what it promised came (`kept`), and the largest that is left counts: a forecast raises floors, so who foresees a peak
- * should not be outvoted by who cannot. How far what came lay from that, as a ratio, is counted too; its quantiles give the band.
+ * A season is believed as far as what it promised beyond what was there already came; so one that has not noticed the evening is silent after a few minutes.
+ * The largest that is left counts: a forecast raises floors, so who foresees a peak should not be outvoted by who cannot. How far what came lay from that is counted too, as the difference
+ * of square roots, for calls scatter with the root of their number; its quantiles give the band.
  */
 #include "scaler/forecast/parts.h"
 
 #include <math.h>
 
 #define MINUTE_MS 60000
-#define LATE_FADE 0.7f    /* of what was of late, a minute */
-#define SEASON_MOVES 0.5  /* so far a season moves towards its newest round */
-#define UNITS 8.0         /* a stored number's least is one of so many parts of a call */
-#define STEPS 16.0f       /* of a stored number to a doubling */
-#define RATIO_FADE 0.99f  /* of the ratios at each new one */
-#define RATIO_STEPS 2.0   /* to a doubling */
-#define PROMISE_FADE 0.01 /* of what was kept at each new promise of one or more */
+#define LATE_FADE 0.7f   /* of what was of late, a minute */
+#define SEASON_MOVES 0.5 /* so far a season moves towards its newest round */
+#define UNITS 8.0        /* a stored number's least is one of so many parts of a call */
+#define STEPS 16.0f      /* of a stored number to a doubling */
+#define MISSES_KEPT 120  /* of each size; then all count half */
+#define SEASON_MEMORY 20 /* promising minutes by which a season is judged */
 #define CREDIT                                                                                     \
     2.0 /* a season that has promised nothing is believed as if so much had been promised ... */
 #define CREDIT_KEPT 1.8     /* ... and this had come */
 #define LOOK_MINUTES_MAX 60 /* no horizon is looked at beyond this */
 
-void kept_add(struct kept *k, double promised, double came)
+void kept_add(struct kept *k, double promised, double came, double memory)
 {
-    double fade = 1 - PROMISE_FADE * lesser(1, promised);
+    double fade = 1 - lesser(1, promised) / memory;
     k->promised = (float)((double)k->promised * fade + promised);
     k->came = (float)((double)k->came * fade + came);
 }
@@ -88,33 +88,73 @@ static double expected(const struct forecast *f, int64_t minute)
     return most;
 }
 
-static void judge(struct forecast *f, int64_t minute, double inflight)
+/* A slot begins: what does each promise for it? */
+static void promise(struct forecast *f, int64_t minute)
 {
-    double all = expected(f, minute);
+    f->promised = 0;
     for (enum season s = 0; s < SEASONS; s++) {
-        double says = season_says(f, s, minute);
-        if (says > 0)
-            kept_add(&f->season[s], says, lesser(says, inflight));
+        double most = 0;
+        for (int64_t m = minute; m < minute + SLOT_MINUTES; m++)
+            most = greater(most, season_says(f, s, m));
+        f->says[s] = (float)most;
+        f->promised = (float)greater((double)f->promised, most * believed(&f->season[s]));
     }
-    if (all < 0.5 && inflight < 0.5)
+    f->slot_most = 0;
+    f->slot_told = 0;
+}
+
+static unsigned level_of(double inflight)
+{
+    static const double edges[LEVELS - 1] = {1.5, 2.5, 4, 9, 20};
+    unsigned level = 0;
+    while (level < LEVELS - 1 && inflight >= edges[level])
+        level++;
+    return level;
+}
+
+/* Each size of what was foreseen has misses of its own, in steps so wide. */
+static const double miss_width[LEVELS] = {0.2, 0.2, 0.2, 0.25, 0.3, 0.4};
+
+static void miss_add(uint8_t *miss, double step)
+{
+    unsigned all = 0;
+    miss[(size_t)lesser(greater(step, 0), MISSES - 1)]++;
+    for (size_t i = 0; i < MISSES; i++)
+        all += miss[i];
+    for (size_t i = 0; i < MISSES && all > MISSES_KEPT; i++)
+        miss[i] /= 2;
+}
+
+/* It is over. A season is judged by what it promised beyond what was there before, if that is more than what scatters anyway. */
+static void judge(struct forecast *f)
+{
+    double most = (double)f->slot_most, before = (double)f->says[BY_LATE];
+    double promised = (double)f->promised;
+    for (enum season s = BY_LATE + 1; s < SEASONS; s++) {
+        double more = (double)f->says[s] - before;
+        if (more > 1 + sqrt(before))
+            kept_add(&f->season[s], more, greater(0, lesser(more, most - before)), SEASON_MEMORY);
+    }
+    if (promised < 0.5 && most < 0.5)
         return;
-    kept_add(&f->look, all, lesser(all, inflight));
-    double step = RATIOS / 2.0 + RATIO_STEPS * log2((inflight + 0.5) / (all + 0.5));
-    for (size_t i = 0; i < RATIOS; i++)
-        f->ratio[i] *= RATIO_FADE;
-    f->ratio[(size_t)lesser(greater(step, 0), RATIOS - 1)] += 1;
+    kept_add(&f->look, promised, lesser(promised, most), KEPT_MEMORY);
+    unsigned level = level_of(promised);
+    double roots = sqrt(most) - sqrt(promised);
+    miss_add(f->miss[level], MISSES / 2 + 0.5 + roots / miss_width[level]);
 }
 
 void look_learn(struct forecast *f, int64_t minute, uint32_t inflight)
 {
-    judge(f, minute, inflight);
-    f->late = greater(f->late * LATE_FADE, (float)inflight);
-    season_store(&f->hour[minute % HOUR], inflight);
-    f->slot_sum += (float)inflight;
+    if (minute % SLOT_MINUTES == 0)
+        promise(f, minute);
+    f->slot_most = (float)greater((double)f->slot_most, inflight);
     f->slot_told++;
+    f->late = (float)greater((double)(f->late * LATE_FADE), inflight);
+    season_store(&f->hour[minute % HOUR], inflight);
     if (minute % SLOT_MINUTES == SLOT_MINUTES - 1) {
-        season_store(day_slot(f, minute), (double)f->slot_sum / f->slot_told);
-        f->slot_sum = 0, f->slot_told = 0;
+        if (f->slot_told == SLOT_MINUTES)
+            judge(f);
+        season_store(day_slot(f, minute), (double)f->slot_most);
     }
     f->hour_sum += (float)inflight;
     f->hour_told++;
@@ -124,24 +164,23 @@ void look_learn(struct forecast *f, int64_t minute, uint32_t inflight)
     }
 }
 
-/* So many doublings lie between what is expected and the quantile of what came; 0 while nothing is known. */
-static double ratio_quantile(const struct forecast *f, double quantile)
+/* What came at this quantile, where `inflight` was foreseen; that itself while nothing is known. A step of the misses counts as its middle, so that what
+ * never scatters has no band. Whole calls: half a call more would be a container more. */
+static double at_quantile(const struct forecast *f, double inflight, double quantile)
 {
-    double all = 0, below = 0;
-    for (size_t i = 0; i < RATIOS; i++)
-        all += (double)f->ratio[i];
-    for (size_t i = 0; i < RATIOS && all > 0; i++) {
-        double here = (double)f->ratio[i];
-        if (below + here >= quantile * all && here > 0)
-            return ((double)i + (quantile * all - below) / here - RATIOS / 2.0) / RATIO_STEPS;
-        below += here;
+    unsigned level = level_of(inflight);
+    double root = sqrt(inflight);
+    unsigned all = 0, below = 0;
+    for (size_t i = 0; i < MISSES; i++)
+        all += f->miss[level][i];
+    for (int i = 0; i < MISSES && all > 0 && inflight > 0; i++) {
+        below += f->miss[level][i];
+        if (below > 0 && below >= quantile * all) {
+            root = greater(0, root + (i - MISSES / 2) * miss_width[level]);
+            break;
+        }
     }
-    return 0;
-}
-
-static double at_ratio(double inflight, double doublings)
-{
-    return inflight <= 0 ? 0 : greater(0, (inflight + 0.5) * exp2(doublings) - 0.5);
+    return floor(root * root + 0.5);
 }
 
 void forecast_look(const struct forecast *f, int64_t now_ms, int64_t horizon_ms, double quantile,
@@ -156,8 +195,8 @@ void forecast_look(const struct forecast *f, int64_t now_ms, int64_t horizon_ms,
             none *= 1 - forecast_chance(f, m);
     }
     quantile = lesser(greater(quantile, 0.5), 0.999);
-    double middle = at_ratio(most, ratio_quantile(f, 0.5));
-    double high = at_ratio(most, ratio_quantile(f, quantile));
+    double middle = at_quantile(f, most, 0.5);
+    double high = at_quantile(f, most, quantile);
     *ret =
         (struct forecast_view){.known = f->calls > 0,
                                .p50 = greater(middle, 1 - none >= 0.5 ? 1 : 0),

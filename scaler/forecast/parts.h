@@ -19,7 +19,8 @@ enum {
     SLOT_MINUTES = 3,    /* a slot's minutes */
     HOUR = 60,           /* a slot of the hour is a minute */
     WEEK_HOURS = 7 * 24, /* slots of the week */
-    RATIOS = 16          /* steps of what came against what was foreseen */
+    MISSES = 12,         /* steps of what came against what was foreseen */
+    LEVELS = 6           /* of what was foreseen, each with misses of its own */
 };
 
 /* hazard.c: who says what the chance is. */
@@ -81,10 +82,12 @@ struct forecast {
     struct lag lag[LAGS];
     struct kept chance;                               /* of the hazard */
     uint8_t hour[HOUR], day[SLOTS], week[WEEK_HOURS]; /* in flight, as season_store() has it */
-    float late, slot_sum, hour_sum; /* in flight: of late; over the slot and the hour that run */
-    uint8_t slot_told, hour_told;   /* minutes in these sums */
+    float late, hour_sum;          /* in flight: of late; over the hour that runs */
+    float says[SEASONS], promised; /* for the slot that runs; `promised` of all */
+    float slot_most;               /* and what came in it so far */
+    uint8_t slot_told, hour_told;  /* minutes in these */
     struct kept season[SEASONS], look;
-    float ratio[RATIOS];
+    uint8_t miss[LEVELS][MISSES];
 };
 
 struct guess {
@@ -117,7 +120,8 @@ extern const uint8_t lag_minutes[LAGS]; /* the periods */
 void look_learn(struct forecast *f, int64_t minute, uint32_t inflight);
 
 /* Something was promised, and so much of it came; what was promised long ago fades, what was not leaves no trace. */
-void kept_add(struct kept *k, double promised, double came);
+void kept_add(struct kept *k, double promised, double came, double memory);
+enum { KEPT_MEMORY = 100 }; /* promising minutes or slots by which a forecast is judged */
 /* 0..1; a third while nothing was promised. */
 double kept_share(const struct kept *k);
 

@@ -32,10 +32,11 @@ static const struct member of_function[] = {
     MEMBER(forecast, lag, float, true),          MEMBER(forecast, chance, float, true),
     MEMBER(forecast, hour, uint8_t, false),      MEMBER(forecast, day, uint8_t, false),
     MEMBER(forecast, week, uint8_t, false),      MEMBER(forecast, late, float, true),
-    MEMBER(forecast, slot_sum, float, true),     MEMBER(forecast, hour_sum, float, true),
+    MEMBER(forecast, hour_sum, float, true),     MEMBER(forecast, says, float, true),
+    MEMBER(forecast, promised, float, true),     MEMBER(forecast, slot_most, float, true),
     MEMBER(forecast, slot_told, uint8_t, false), MEMBER(forecast, hour_told, uint8_t, false),
     MEMBER(forecast, season, float, true),       MEMBER(forecast, look, float, true),
-    MEMBER(forecast, ratio, float, true),
+    MEMBER(forecast, miss, uint8_t, false),
 };
 static const struct member of_population[] = {
     MEMBER(forecast_population, told, uint64_t, false),
