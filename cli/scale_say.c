@@ -23,20 +23,59 @@ static void window_text(const json_t *window, char out[32])
         (void)snprintf(out, 32, "%gs", json_number_value(window) / 1000);
 }
 
+/* " > 1.4", " between 3 and 5": what the value was held against. */
+static void add_bound(const json_t *in, char *out, size_t n)
+{
+    const json_t *than = json_object_get(in, "than");
+    const char *op = text_of(in, "op");
+
+    out[0] = '\0';
+    if (json_array_size(than) == 2)
+        (void)snprintf(out, n, "%s %.6g and %.6g", op, json_number_value(json_array_get(than, 0)),
+                       json_number_value(json_array_get(than, 1)));
+    else if (op[0] && json_is_number(than))
+        (void)snprintf(out, n, "%s %.6g", op, json_number_value(than));
+}
+
+/* "{topic=plant.raw}", or nothing. */
+static void add_labels(const json_t *in, char *out, size_t n)
+{
+    const char *key;
+    json_t *value;
+    size_t at = 0;
+
+    out[0] = '\0';
+    json_object_foreach(json_object_get(in, "labels"), key, value) {
+        const char *text = json_string_value(value);
+        int more =
+            snprintf(out + at, n - at, "%s%.60s=%.100s", at ? "," : "{", key, text ? text : "");
+
+        if (more < 0 || (size_t)more + 2 >= n - at)
+            break;
+        at += (size_t)more;
+    }
+    if (at)
+        (void)snprintf(out + at, n - at, "}");
+}
+
 static void say_input(const json_t *in, const char *title)
 {
     const json_t *value = json_object_get(in, "value"), *age = json_object_get(in, "age_ms");
     long long samples = json_integer_value(json_object_get(in, "samples"));
-    char window[32], seen[WORDS_BYTES];
+    bool held = json_is_true(json_object_get(in, "held"));
+    char window[32], seen[WORDS_BYTES], bound[96], labels[256];
 
     window_text(json_object_get(in, "window"), window);
-    if (samples == 0 || !json_is_number(value))
-        (void)snprintf(seen, sizeof(seen), "no samples");
+    add_bound(in, bound, sizeof(bound));
+    add_labels(in, labels, sizeof(labels));
+    if (!json_is_number(value))
+        (void)snprintf(seen, sizeof(seen), "never told");
     else
-        (void)snprintf(seen, sizeof(seen), "%.6g, of %lld samples, the newest %.1f s old",
+        (void)snprintf(seen, sizeof(seen), "%.6g (%lld samples, the newest %.1f s old)",
                        json_number_value(value), samples, json_number_value(age) / 1000);
-    scale_line("  %-9s %s, %s of %s: %s%s", title, text_of(in, "metric"), text_of(in, "aggregate"),
-               window, seen, json_is_true(json_object_get(in, "held")) ? " (holds)" : "");
+    scale_line("  %-9s %s%s, %s of %s: %s%s%s", title, text_of(in, "metric"), labels,
+               text_of(in, "aggregate"), window, seen,
+               bound[0] ? held ? ", holds: " : ", does not hold: " : "", bound);
 }
 
 static void say_vote(const json_t *vote, const char *title)
@@ -58,14 +97,14 @@ static const struct {
     {"step_up", "a step up is bounded"},
     {"step_down", "a step down is bounded"},
     {"stabilize", "going down waits until it is steady"},
-    {"block_down", "a rule forbids going down for a while"},
+    {"block_down_for", "a rule forbids going down for a while"},
     {"freeze", "a rule has frozen it"},
     {"cooldown", "a rule cools down"},
     {"bounds", "the policy's bounds"},
-    {"function", "the function's own limit of containers"},
-    {"quota", "the account's quota"},
+    {"function_limit", "the function's own limit of containers"},
+    {"account_quota", "the account's quota"},
     {"node_memory", "the memory of the host"},
-    {"missing", "metrics are missing"},
+    {"missing_metrics", "metrics are missing"},
     {"young", "it is not known for long enough to go down"},
 };
 
@@ -117,6 +156,18 @@ static void say_floors(const json_t *d)
     }
 }
 
+/* The rules that are told to channels, as they begin to hold. */
+static void say_fired(const json_t *d)
+{
+    const json_t *fired = json_object_get(d, "fired");
+
+    for (size_t i = 0; i < json_array_size(fired); i++) {
+        const char *rule = json_string_value(json_array_get(fired, i));
+
+        scale_line("  %-9s %s begins to hold", i ? "" : "alert", rule ? rule : "?");
+    }
+}
+
 static void say_result(const json_t *d)
 {
     const json_t *maximum = json_object_get(d, "maximum"), *on = json_object_get(d, "on_demand");
@@ -133,8 +184,22 @@ static void say_result(const json_t *d)
                json_is_false(on) ? "; calls start none themselves" : "");
 }
 
+/* A policy that was taken back, with all that it asked for. */
+static bool say_release(const json_t *d)
+{
+    char time[25];
+
+    if (strcmp(text_of(d, "kind"), "release") != 0)
+        return false;
+    nr_wall_text(json_integer_value(json_object_get(d, "t")), time);
+    scale_line("%.19s  nothing is asked for any more: %s", time, text_of(d, "why"));
+    return true;
+}
+
 void scale_say_decision(const json_t *d)
 {
+    if (say_release(d))
+        return;
     long long from = json_integer_value(json_object_get(d, "from")),
               to = json_integer_value(json_object_get(d, "to"));
     const char *mode = text_of(d, "mode");
@@ -155,5 +220,6 @@ void scale_say_decision(const json_t *d)
     say_forecast(d);
     say_floors(d);
     say_each(json_object_get(d, "clamps"), "clamped", say_clamp);
+    say_fired(d);
     say_result(d);
 }

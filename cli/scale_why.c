@@ -252,7 +252,7 @@ int verb_scale_forecasts(struct cli *c)
 static const struct column status_fields[] = {
     {"scaler", "scaler", CELL_TEXT, 0},
     {"decides", "decides", CELL_YES, 0},
-    {"bus", "bus", CELL_TEXT, 0},
+    {"bus", "bus", CELL_OBJECT, 0},
     {"node", "node", CELL_TEXT, 0},
     {"policies", "policies", CELL_NUMBER, 0},
     {"functions", "functions", CELL_NUMBER, 0},

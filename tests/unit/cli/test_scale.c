@@ -34,9 +34,9 @@ static char *words_of(const char *json)
 static const char whole[] =
     "{\"v\":1,\"kind\":\"decision\",\"t\":1700000000000,\"policy\":\"burst\",\"number\":3,"
     "\"mode\":\"enforce\",\"inputs\":["
-    "{\"metric\":\"inflight_per_instance\",\"aggregate\":\"avg\",\"window\":\"6s\",\"value\":1.62,"
+    "{\"metric\":\"inflight_per_instance\",\"aggregate\":\"avg\",\"window\":\"6s\",\"op\":\">=\",\"than\":1.4,\"value\":1.62,"
     "\"samples\":6,\"age_ms\":400,\"held\":true},"
-    "{\"metric\":\"duration_ms\",\"aggregate\":\"p99\",\"window\":30000,\"value\":null,"
+    "{\"metric\":\"trigger_lag\",\"labels\":{\"topic\":\"raw\",\"group\":\"g\"},\"aggregate\":\"p99\",\"window\":30000,\"op\":\"between\",\"than\":[3,5],\"value\":null,"
     "\"samples\":0,\"age_ms\":null,\"held\":false}],"
     "\"votes\":[{\"rule\":\"burst\",\"action\":\"add\",\"desired\":8,\"why\":\"100 %, 2 at least\"},"
     "{\"rule\":\"errors\",\"action\":\"alert\",\"desired\":-1,\"why\":\"\"}],"
@@ -44,7 +44,7 @@ static const char whole[] =
     "\"floors\":{\"forecast\":-1,\"schedule\":4},"
     "\"clamps\":[{\"by\":\"step_up\",\"from\":8,\"to\":6,\"why\":\"200 % in 10s\"},"
     "{\"by\":\"of_a_later_version\",\"from\":6,\"to\":5,\"why\":\"\"}],"
-    "\"from\":2,\"to\":5,\"min_warm\":4,\"maximum\":40,\"on_demand\":false,\"took_us\":12}";
+    "\"fired\":[\"errors\"],\"from\":2,\"to\":5,\"min_warm\":4,\"maximum\":40,\"on_demand\":false,\"took_us\":12}";
 
 static void a_whole_decision(void **state)
 {
@@ -54,9 +54,10 @@ static void a_whole_decision(void **state)
     assert_string_equal(
         text,
         "2023-11-14T22:13:20  2 -> 5  burst, version 3\n"
-        "  seen      inflight_per_instance, avg of 6s: 1.62, of 6 samples, the newest 0.4 s old "
-        "(holds)\n"
-        "            duration_ms, p99 of 30s: no samples\n"
+        "  seen      inflight_per_instance, avg of 6s: 1.62 (6 samples, the newest 0.4 s old), holds: "
+        ">= 1.4\n"
+        "            trigger_lag{topic=raw,group=g}, p99 of 30s: never told, does not hold: between 3 "
+        "and 5\n"
         "  voted     burst (add) wants 8: 100 %, 2 at least\n"
         "            errors (alert)\n"
         "  foreseen  3 calls at a time, at most 5.5; confidence 0.42: not trusted yet, it raises "
@@ -64,6 +65,7 @@ static void a_whole_decision(void **state)
         "  raised    at least 4 by the schedule\n"
         "  clamped   8 to 6: a step up is bounded (200 % in 10s)\n"
         "            6 to 5: of_a_later_version\n"
+        "  alert     errors begins to hold\n"
         "  result    5 kept, 4 of them ahead of calls, at most 40; calls start none themselves\n");
 }
 
@@ -79,6 +81,16 @@ static void nothing_happens(void **state)
                         "1970-01-01T00:00:00  stays at 1  p, version 1 (dry run: nothing is done)\n"
                         "  voted     nobody\n"
                         "  result    1 kept\n");
+}
+
+static void a_policy_that_was_taken_back(void **state)
+{
+    nr_auto_free char *text =
+        words_of("{\"kind\":\"release\",\"t\":0,\"policy\":\"p\",\"why\":\"it was deleted\"}");
+
+    (void)state;
+    assert_string_equal(text,
+                        "1970-01-01T00:00:00  nothing is asked for any more: it was deleted\n");
 }
 
 /* Records come over a bus: whatever is in them, something is printed and nothing breaks. */
@@ -148,6 +160,7 @@ int main(void)
         cmocka_unit_test(strange_records),
         cmocka_unit_test(whom_a_policy_is_for),
         cmocka_unit_test(times),
+        cmocka_unit_test(a_policy_that_was_taken_back),
     };
 
     return cmocka_run_group_tests_name("cli/scale", tests, NULL, NULL);
