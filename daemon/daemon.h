@@ -81,6 +81,8 @@ int part_open_sampler(struct daemon *d, struct nr_err *err);
 int part_open_gateway(struct daemon *d, struct nr_err *err);
 /* telling.c: what the parts tell of functions, for /metrics and the bus. part_label: the "KEY=VALUE" of --metrics-functions (lent by d); NULL: there is none. */
 const char *part_label(struct daemon *d);
+/* What the sampler knows of functions goes to the gateway too; it is open. */
+void part_tell_samples(struct daemon *d);
 /* struct controller_config's on_metric; arg is the daemon. */
 void part_on_metric(void *arg, const struct activation *a, const struct sample *s);
 /* api_host.c: judges --api-host (place_; may ask for a name), and tells functions where the API is when there is a way (part_). */

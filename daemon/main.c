@@ -62,6 +62,7 @@ static void on_containers_gone(void *arg)
     struct daemon *d = arg;
 
     d->left_some = invoker_left(d->invoker) > 0;
+    sampler_tell(d->sampler, NULL, NULL);
     nr_deadline_cancel(&d->tell);
     gateway_close(d->gateway, on_gateway_closed, d);
 }

@@ -249,7 +249,11 @@ int part_open_gateway(struct daemon *d, struct nr_err *err)
                                      .build_number = NARAE_VERSION,
                                      .memory_max_mb = d->node.memory_max_mb};
 
-    return gateway_open(&c, &d->gateway, err);
+    int r = gateway_open(&c, &d->gateway, err);
+
+    if (r == 0)
+        part_tell_samples(d);
+    return r;
 }
 
 int part_open_loop(struct daemon *d, struct nr_err *err)

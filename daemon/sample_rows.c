@@ -183,7 +183,7 @@ static void name(struct sample *s, struct nr_str key)
 }
 
 void sample_rows_each(struct sample_rows *r, int64_t span_ms,
-                      void (*each)(void *arg, struct sample *s), void *arg)
+                      void (*each)(void *arg, struct sample *s, enum series_label label), void *arg)
 {
     size_t i = 0, j = 0;
 
@@ -200,7 +200,7 @@ void sample_rows_each(struct sample_rows *r, int64_t span_ms,
         name(&s, calls ? calls->key : containers->key);
         tell_calls(&s, calls);
         tell_containers(&s, containers);
-        each(arg, &s);
+        each(arg, &s, !calls ? SERIES_AS_BEFORE : calls->labelled ? SERIES_WITH : SERIES_WITHOUT);
         i += calls != NULL;
         j += containers != NULL;
     }

@@ -4,6 +4,7 @@
 #define NR_DAEMON_SAMPLE_ROWS_H
 
 #include "ports/figures.h"
+#include "ports/gateway.h"
 
 struct call_row {
     struct call_figures figures;
@@ -30,9 +31,10 @@ void sample_rows_fini(struct sample_rows *r);
 bool sample_rows_add_calls(struct sample_rows *r, const struct call_figures *f);
 bool sample_rows_add_containers(struct sample_rows *r, const struct container_figures *f);
 /* Tells of each function, in the order of keys, with what it knows of it (t_ms, node, seq are left to the caller). The sample's texts and sketches are
- * lent for the call. */
+ * lent for the call. label: SERIES_AS_BEFORE for who had no call. */
 void sample_rows_each(struct sample_rows *r, int64_t span_ms,
-                      void (*each)(void *arg, struct sample *s), void *arg);
+                      void (*each)(void *arg, struct sample *s, enum series_label label),
+                      void *arg);
 /* The sample of the node. */
 void sample_rows_node(const struct node_figures *f, int64_t span_ms, struct sample *ret);
 /* Empty again; spans must have been taken out. */

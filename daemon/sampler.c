@@ -26,6 +26,9 @@ struct sampler {
     struct sample_rows rows;
     struct node_figures node;
     struct nr_buf key, text;
+    pthread_mutex_t lock; /* of the next two; held for one sample */
+    void (*tell)(void *arg, const struct sample *one, enum series_label label);
+    void *tell_arg;
 };
 
 /* Wakes the scaler a little before the full second. */
@@ -34,10 +37,8 @@ static void arm(struct sampler *s)
     nr_deadline_set(s->loop, &s->next, figures_wait_ms(nr_wall_ms(), FIGURES_SAMPLE_MS));
 }
 
-static void publish(void *arg, struct sample *one)
+static void publish(struct sampler *s, struct sample *one)
 {
-    struct sampler *s = arg;
-
     one->t_ms = s->t_ms;
     one->node = nr_str_of(s->name);
     one->seq = ++s->seq;
@@ -49,12 +50,23 @@ static void publish(void *arg, struct sample *one)
         (void)bus_publish(s->bus, BUS_METRICS, nr_buf_str(&s->key), nr_buf_str(&s->text));
 }
 
+static void tell_of(void *arg, struct sample *one, enum series_label label)
+{
+    struct sampler *s = arg;
+
+    publish(s, one);
+    (void)pthread_mutex_lock(&s->lock);
+    if (s->tell)
+        s->tell(s->tell_arg, one, label);
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
 static void work(struct nr_work *w)
 {
     struct sampler *s = nr_container_of(w, struct sampler, work);
     struct sample node;
 
-    sample_rows_each(&s->rows, s->span_ms, publish, s);
+    sample_rows_each(&s->rows, s->span_ms, tell_of, s);
     sample_rows_node(&s->node, s->span_ms, &node);
     publish(s, &node);
 }
@@ -115,11 +127,22 @@ struct sampler *sampler_open(struct nr_loop *loop, struct bus *bus, struct contr
                           .name = nr_strdup(node),
                           .begun_us = nr_mono_us()};
     s->next.fire = on_next;
+    (void)pthread_mutex_init(&s->lock, NULL);
     sample_rows_init(&s->rows);
     nr_buf_init(&s->key, SAMPLE_MAX_BYTES);
     nr_buf_init(&s->text, SAMPLE_MAX_BYTES);
     arm(s);
     return s;
+}
+
+void sampler_tell(struct sampler *s,
+                  void (*tell)(void *arg, const struct sample *one, enum series_label label),
+                  void *arg)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    s->tell = tell;
+    s->tell_arg = arg;
+    (void)pthread_mutex_unlock(&s->lock);
 }
 
 void sampler_close(struct sampler *s)
@@ -130,6 +153,7 @@ void sampler_close(struct sampler *s)
     while (s->under_way)
         (void)uv_run(&s->loop->uv, UV_RUN_ONCE);
     sample_rows_fini(&s->rows);
+    (void)pthread_mutex_destroy(&s->lock);
     nr_buf_fini(&s->key);
     nr_buf_fini(&s->text);
     free(s->name);

@@ -6,6 +6,7 @@
 
 #include "common/bus/bus.h"
 #include "common/net/loop.h"
+#include "ports/gateway.h"
 
 struct controller;
 struct invoker;
@@ -14,6 +15,11 @@ struct sampler;
 /* All kept; node (lent): this host's name. Begins at once. */
 struct sampler *sampler_open(struct nr_loop *loop, struct bus *bus, struct controller *controller,
                              struct invoker *invoker, const char *node);
+/* Each sample of a function (lent) is told to `tell` too, on the work thread; label: enum series_label. NULL: no more, and it is not being told when this
+ * returns. */
+void sampler_tell(struct sampler *s,
+                  void (*tell)(void *arg, const struct sample *one, enum series_label label),
+                  void *arg);
 /* Waits for the samples that are being written: runs the loop meanwhile. NULL is fine. */
 void sampler_close(struct sampler *s);
 

@@ -3,6 +3,7 @@
  */
 #include "common/bus/bus.h"
 #include "daemon/daemon.h"
+#include "daemon/sampler.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,17 @@ const char *part_label(struct daemon *d)
             memcpy(d->label, part.p + sizeof(key) - 1, n);
         }
     return d->label;
+}
+
+/* On the sampler's work thread. */
+static void on_sample(void *gateway, const struct sample *s, enum series_label label)
+{
+    gateway_sample(gateway, s, label);
+}
+
+void part_tell_samples(struct daemon *d)
+{
+    sampler_tell(d->sampler, on_sample, d->gateway);
 }
 
 static void publish(struct bus *b, struct sample *s)

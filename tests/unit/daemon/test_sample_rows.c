@@ -18,9 +18,10 @@ struct told {
     unsigned count;
     char key[TOLD_MAX][64];
     struct sample sample[TOLD_MAX];
+    enum series_label label[TOLD_MAX];
 };
 
-static void keep(void *arg, struct sample *s)
+static void keep(void *arg, struct sample *s, enum series_label label)
 {
     struct told *t = arg;
 
@@ -28,6 +29,7 @@ static void keep(void *arg, struct sample *s)
         return;
     (void)snprintf(t->key[t->count], sizeof(t->key[0]), "%.*s %.*s", (int)s->account.n,
                    s->account.p, (int)s->function.n, s->function.p);
+    t->label[t->count] = label;
     t->sample[t->count++] = *s;
 }
 
@@ -55,7 +57,8 @@ static void test_both_sides_are_joined_in_order(void **state)
     assert_true(sample_rows_add_calls(
         &r, &(struct call_figures){.key = NR_STR("b//g"), .inflight = 1, .concurrent_max = 9}));
     assert_true(sample_rows_add_calls(
-        &r, &(struct call_figures){.key = NR_STR("a/p/f"), .inflight = 2, .span = &span}));
+        &r, &(struct call_figures){
+                .key = NR_STR("a/p/f"), .inflight = 2, .labelled = true, .span = &span}));
     assert_true(sample_rows_add_containers(&r, &(struct container_figures){.key = NR_STR("a/p/f"),
                                                                            .ready = 3,
                                                                            .busy = 2,
@@ -73,6 +76,9 @@ static void test_both_sides_are_joined_in_order(void **state)
     struct told t = tell(&r);
 
     assert_int_equal(t.count, 3);
+    assert_int_equal(t.label[0], SERIES_AS_BEFORE); /* a//f: containers only */
+    assert_int_equal(t.label[1], SERIES_WITH);
+    assert_int_equal(t.label[2], SERIES_WITHOUT);
     assert_string_equal(t.key[0], "a f");
     assert_string_equal(t.key[1], "a p/f");
     assert_string_equal(t.key[2], "b g");
