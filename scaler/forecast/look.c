@@ -10,10 +10,10 @@
 #include <math.h>
 
 #define MINUTE_MS 60000
-#define LATE_FADE 0.7f   /* of what was of late, a minute */
 #define SEASON_MOVES 0.5 /* so far a season moves towards its newest round */
 #define UNITS 8.0        /* a stored number's least is one of so many parts of a call */
 #define STEPS 16.0f      /* of a stored number to a doubling */
+#define MISSES_NONE 6    /* so many times it was right is taken for granted */
 #define MISSES_KEPT 120  /* of each size; then all count half */
 #define SEASON_MEMORY 20 /* promising minutes by which a season is judged */
 #define CREDIT                                                                                     \
@@ -63,7 +63,7 @@ static uint8_t *week_slot(struct forecast *f, int64_t minute)
 static double season_says(const struct forecast *f, enum season s, int64_t minute)
 {
     switch (s) {
-    case BY_LATE: return (double)f->late;
+    case BY_LATE: return greater((double)f->late, (double)f->slot_most);
     case BY_HOUR: return stored(f->hour[minute % HOUR]);
     case BY_DAY: return stored(f->day[minute % DAY / SLOT_MINUTES]);
     case BY_WEEK: return stored(f->week[minute / HOUR % WEEK_HOURS]);
@@ -91,7 +91,8 @@ static double expected(const struct forecast *f, int64_t minute)
 /* A slot begins: what does each promise for it? */
 static void promise(struct forecast *f, int64_t minute)
 {
-    f->promised = 0;
+    f->promised = f->slot_most = 0;
+    f->slot_told = 0;
     for (enum season s = 0; s < SEASONS; s++) {
         double most = 0;
         for (int64_t m = minute; m < minute + SLOT_MINUTES; m++)
@@ -99,8 +100,6 @@ static void promise(struct forecast *f, int64_t minute)
         f->says[s] = (float)most;
         f->promised = (float)greater((double)f->promised, most * believed(&f->season[s]));
     }
-    f->slot_most = 0;
-    f->slot_told = 0;
 }
 
 static unsigned level_of(double inflight)
@@ -149,12 +148,12 @@ void look_learn(struct forecast *f, int64_t minute, uint32_t inflight)
         promise(f, minute);
     f->slot_most = (float)greater((double)f->slot_most, inflight);
     f->slot_told++;
-    f->late = (float)greater((double)(f->late * LATE_FADE), inflight);
     season_store(&f->hour[minute % HOUR], inflight);
     if (minute % SLOT_MINUTES == SLOT_MINUTES - 1) {
         if (f->slot_told == SLOT_MINUTES)
             judge(f);
         season_store(day_slot(f, minute), (double)f->slot_most);
+        f->late = f->slot_most;
     }
     f->hour_sum += (float)inflight;
     f->hour_told++;
@@ -170,11 +169,11 @@ static double at_quantile(const struct forecast *f, double inflight, double quan
 {
     unsigned level = level_of(inflight);
     double root = sqrt(inflight);
-    unsigned all = 0, below = 0;
+    unsigned all = MISSES_NONE, below = 0;
     for (size_t i = 0; i < MISSES; i++)
         all += f->miss[level][i];
-    for (int i = 0; i < MISSES && all > 0 && inflight > 0; i++) {
-        below += f->miss[level][i];
+    for (int i = 0; i < MISSES && inflight > 0; i++) {
+        below += f->miss[level][i] + (i == MISSES / 2 ? MISSES_NONE : 0);
         if (below > 0 && below >= quantile * all) {
             root = greater(0, root + (i - MISSES / 2) * miss_width[level]);
             break;

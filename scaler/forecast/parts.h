@@ -82,7 +82,7 @@ struct forecast {
     struct lag lag[LAGS];
     struct kept chance;                               /* of the hazard */
     uint8_t hour[HOUR], day[SLOTS], week[WEEK_HOURS]; /* in flight, as season_store() has it */
-    float late, hour_sum;          /* in flight: of late; over the hour that runs */
+    float late, hour_sum;          /* in flight: in the slot before; over the hour that runs */
     float says[SEASONS], promised; /* for the slot that runs; `promised` of all */
     float slot_most;               /* and what came in it so far */
     uint8_t slot_told, hour_told;  /* minutes in these */
