@@ -55,6 +55,7 @@ int gateway_open(const struct gateway_config *c, struct gateway **ret, struct nr
     g->opened_ms = nr_wall_ms();
     nr_list_init(&g->log_streams);
     nr_list_init(&g->progress_streams);
+    nr_list_init(&g->event_streams);
     http_config(c, &http);
     r = nr_http_open(c->loop, &http, &gateway_hooks, g, &g->http, err);
     if (r == 0)
@@ -113,6 +114,7 @@ void gateway_drain(struct gateway *g, void (*idle)(void *arg), void *arg)
     g->stopping = true;
     logs_stop_all(g);
     progress_stop_all(g);
+    events_stop_all(g);
     nr_http_drain(g->http, idle, arg);
 }
 

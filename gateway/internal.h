@@ -81,6 +81,7 @@ struct custom_series;   /* custom_series.h */
 struct function_series; /* function_series.h */
 struct log_stream;      /* logs.c */
 struct progress;        /* progress.c */
+struct event_stream;    /* events.c */
 struct file_reply;      /* file_reply.c */
 struct web_call;        /* web.c */
 
@@ -143,6 +144,7 @@ struct gateway_request {
     struct activation *activation; /* until its on_reply */
     struct log_stream *logs;
     struct progress *progress;
+    struct event_stream *events;
     struct file_reply *file;
     struct web_call *web; /* until the end of the request */
     bool asks;            /* call, query and scale are in use */
@@ -182,7 +184,7 @@ struct gateway {
     struct api_tables *apis;
     struct function_series *functions; /* NULL: functions have no series of their own */
     struct custom_series *customs;
-    struct nr_link log_streams, progress_streams;
+    struct nr_link log_streams, progress_streams, event_streams;
     uint64_t log_window;
     unsigned logged, not_logged; /* refusals of this second */
     bool closed;
@@ -307,6 +309,10 @@ void progress_wake(struct gateway_request *q);
 int64_t archive_max_bytes(const struct gateway_request *q);
 void archive_body_begin(struct gateway_request *q);
 void archive_body_end(struct gateway_request *q);
+/* events.c: /narae/v1/events, and likewise. */
+void events_call(struct gateway_request *q);
+void events_wake(struct gateway_request *q);
+void events_stop_all(struct gateway *g);
 /* file_reply.c: the body of the 200 is an open file (given) of so many bytes. */
 void file_reply_begin(struct gateway_request *q, int fd, int64_t bytes, const char *media_type);
 void file_reply_wake(struct gateway_request *q);

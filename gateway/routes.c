@@ -154,6 +154,7 @@ const struct route routes[] = {
     {NR_HTTP_GET, "/narae/v1/registries", SCOPE_READ, BODY_IGNORED, 0, accounts_call, FN_REGISTRY_LIST},
     {NR_HTTP_PUT, "/narae/v1/registries/:host", SCOPE_WRITE, BODY_SETTINGS, 0, accounts_call, FN_REGISTRY_PUT},
     {NR_HTTP_DELETE, "/narae/v1/registries/:host", SCOPE_WRITE, BODY_IGNORED, 0, accounts_call, FN_REGISTRY_DELETE},
+    {NR_HTTP_GET, "/narae/v1/events", SCOPE_READ, BODY_IGNORED, 0, events_call, 0},
     {NR_HTTP_GET, "/narae/v1/invokers", SCOPE_READ, BODY_IGNORED, 0, info_invokers, 0},
     {NR_HTTP_GET, SCALING "/policies", SCOPE_READ, BODY_IGNORED, 0, scaling_call, SCALE_LIST},
     {NR_HTTP_GET, SCALING "/policies/:item", SCOPE_READ, BODY_IGNORED, 0, scaling_call, SCALE_SHOW},

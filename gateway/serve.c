@@ -274,6 +274,8 @@ void request_tick(struct gateway_request *q)
             logs_wake(q);
         else if (q->file)
             file_reply_wake(q);
+        else if (q->events)
+            events_wake(q);
         else
             progress_wake(q);
         return;

@@ -1,0 +1,241 @@
+/* GET /narae/v1/events: what happens, as a stream of server-sent events (`data: ` and a line of JSON each) from now on until the client has enough.
+ *
+ *   topic=events      (default) functions that change, containers that start and end, ... ; metrics, decisions: the same of those topics
+ *   function=NAME     of this function only; NAME as in samples: "name" or "package/name"
+ *
+ * An administrator sees all, others what has their account in "account". Each stream is a reader of the bus of its own; a client that does not read gets
+ * a comment that says how much it has missed, once it reads again. A comment every 14 s keeps the ways between open. The stream ends with its key, and
+ * outlives its request until the bus has let go of it, as the gateway does.
+ */
+#include "gateway/internal.h"
+
+#include "common/base/json.h"
+#include "common/base/json_walk.h"
+#include "common/bus/bus.h"
+
+enum {
+    LOOK_MS = 2000,  /* is the key still good; has the client read */
+    QUIET_LOOKS = 7, /* between two comments */
+    BEHIND_BYTES = 256 << 10,
+    MESSAGE_MAX_BYTES = LOOP_WORK_MAX_BYTES, /* larger ones are no business of a stream */
+    STREAMS_MAX = 64,
+    STREAMS_OF_ACCOUNT_MAX = 8,
+    FUNCTION_MAX_BYTES = 1024
+};
+
+struct event_stream {
+    struct gateway_request *q; /* NULL: it has ended */
+    struct gateway *g;
+    struct nr_link link; /* in the gateway's list */
+    struct bus_reader reader;
+    struct nr_deadline look;
+    struct account *account; /* shared */
+    bool all;                /* of all accounts */
+    unsigned quiet;          /* looks since the last message */
+    uint64_t missed;
+    size_t function_n;
+    char function[FUNCTION_MAX_BYTES];
+};
+
+static const struct {
+    const char *name;
+    enum bus_topic topic;
+} topics[] = {{"events", BUS_EVENTS}, {"metrics", BUS_METRICS}, {"decisions", BUS_DECISIONS}};
+
+static void on_unread(struct bus_reader *r)
+{
+    struct event_stream *s = nr_container_of(r, struct event_stream, reader);
+    struct gateway *g = s->g;
+
+    account_unref(s->account);
+    free(s);
+    g->live--;
+    if (g->closed && g->live == 0)
+        gateway_finish(g);
+}
+
+/* The request goes; the stream when the bus has let go of it. */
+static void finish(struct event_stream *s)
+{
+    struct gateway_request *q = s->q;
+
+    s->q = NULL;
+    nr_deadline_cancel(&s->look);
+    nr_list_del(&s->link);
+    q->events = NULL;
+    q->state = G_END;
+    nr_http_reply_end(&q->http);
+    bus_unread(s->g->config.bus, &s->reader, on_unread);
+}
+
+void events_wake(struct gateway_request *q)
+{
+    if (q->events && (q->http.gone || q->g->stopping))
+        finish(q->events);
+}
+
+void events_stop_all(struct gateway *g)
+{
+    NR_LIST_EACH(&g->event_streams, it)
+        finish(nr_container_of(it, struct event_stream, link));
+}
+
+/* A text member of the message, as it was written. */
+static struct nr_str member(struct nr_str value, const char *key)
+{
+    struct nr_str text = {NULL, 0};
+
+    if (nr_json_scan_key(value, key, &text) != NR_JSON_OBJECT || text.n < 2 || text.p[0] != '"')
+        return (struct nr_str){NULL, 0};
+    return nr_json_unquoted(text);
+}
+
+static bool is_for(const struct event_stream *s, struct nr_str value)
+{
+    const struct nr_str wanted = {s->function, s->function_n};
+
+    if (!s->all && !nr_str_eqz(member(value, "account"), s->account->name))
+        return false;
+    return wanted.n == 0 || nr_str_eq(member(value, "function"), wanted);
+}
+
+/* True: the client has taken enough to be told more. */
+static bool keeps_up(struct event_stream *s)
+{
+    char text[80];
+    int n;
+
+    if (nr_http_reply_part(&s->q->http, (struct nr_str){NULL, 0}) > BEHIND_BYTES)
+        return false;
+    if (s->missed > 0) {
+        n = snprintf(text, sizeof(text), ": %llu messages were missed\n\n",
+                     (unsigned long long)s->missed);
+        s->missed = 0;
+        (void)nr_http_reply_part(&s->q->http, (struct nr_str){text, (size_t)n});
+    }
+    return true;
+}
+
+static void on_message(struct bus_reader *r, const struct bus_message *m)
+{
+    struct event_stream *s = nr_container_of(r, struct event_stream, reader);
+    struct nr_buf text;
+
+    if (s->q == NULL || s->q->http.gone || m->value.p == NULL || m->value.n > MESSAGE_MAX_BYTES ||
+        nr_json_scan(m->value) != NR_JSON_OBJECT || !is_for(s, m->value))
+        return;
+    if (!keeps_up(s)) {
+        s->missed++;
+        return;
+    }
+    nr_buf_init(&text, MESSAGE_MAX_BYTES + 64);
+    nr_buf_adds(&text, "data: ");
+    nr_json_layout(&text, m->value, false);
+    nr_buf_adds(&text, "\n\n");
+    if (!text.failed)
+        (void)nr_http_reply_part(&s->q->http, nr_buf_str(&text));
+    nr_buf_fini(&text);
+    s->quiet = 0;
+}
+
+static void on_look(struct nr_deadline *d)
+{
+    struct event_stream *s = nr_container_of(d, struct event_stream, look);
+
+    if (!fnmanager_still_good(s->g->config.fnmanager, s->account)) {
+        finish(s);
+        return;
+    }
+    nr_deadline_set(s->q->http.loop, d, LOOK_MS);
+    if (++s->quiet < QUIET_LOOKS || !keeps_up(s))
+        return;
+    s->quiet = 0;
+    (void)nr_http_reply_part(&s->q->http, NR_STR(": alive\n\n"));
+}
+
+/* What is asked for; false: it is refused. */
+static bool read_question(struct gateway_request *q, struct event_stream *s)
+{
+    struct nr_str topic = NR_STR("events"), function = {NULL, 0};
+
+    if (!query_text(q, "topic", &topic) || !query_text(q, "function", &function))
+        return false;
+    for (size_t i = 0; i < nr_countof(topics); i++)
+        if (nr_str_eqz(topic, topics[i].name))
+            s->reader.topics = 1u << topics[i].topic;
+    if (s->reader.topics == 0)
+        request_refuse(q, 400,
+                       "The query parameter 'topic' is one of events, metrics, decisions, not "
+                       "'%.*s'.",
+                       topic.n < 64 ? (int)topic.n : 64, topic.p);
+    else if (function.n > FUNCTION_MAX_BYTES)
+        request_refuse(q, 400, "The query parameter 'function' is longer than %d bytes.",
+                       FUNCTION_MAX_BYTES);
+    if (q->status)
+        return false;
+    s->function_n = function.n;
+    if (function.n)
+        memcpy(s->function, function.p, function.n);
+    return true;
+}
+
+/* Refuses the one too many. */
+static bool may_stream(struct gateway_request *q)
+{
+    unsigned own = 0, all = 0;
+
+    NR_LIST_EACH(&q->g->event_streams, it) {
+        own += strcmp(nr_container_of(it, struct event_stream, link)->account->name,
+                      q->account->name) == 0;
+        all++;
+    }
+    if (own < STREAMS_OF_ACCOUNT_MAX && all < STREAMS_MAX)
+        return true;
+    bool mine = own >= STREAMS_OF_ACCOUNT_MAX;
+
+    request_head(q, "Retry-After: 5\r\n");
+    request_refuse(q, 429, "Too many clients follow the events%s (count: %u, allowed: %d).",
+                   mine ? " of this account" : "", (mine ? own : all) + 1,
+                   mine ? STREAMS_OF_ACCOUNT_MAX : STREAMS_MAX);
+    return false;
+}
+
+static void begin(struct gateway_request *q, struct event_stream *s)
+{
+    q->events = s;
+    s->look.fire = on_look;
+    nr_list_add(&q->g->event_streams, &s->link);
+    q->g->live++;
+    nr_deadline_set(q->http.loop, &s->look, LOOK_MS);
+    q->status = 200;
+    q->state = G_STREAM;
+    q->streamed = true;
+    q->media_type = "text/event-stream";
+    request_head(q, "Cache-Control: no-store\r\n");
+    reply_write(q);
+    (void)nr_http_reply_part(&q->http, NR_STR(": from now on\n\n"));
+}
+
+void events_call(struct gateway_request *q)
+{
+    struct bus *bus = q->g->config.bus;
+    struct event_stream *s = bus && may_stream(q) ? nr_try_alloc(sizeof(*s)) : NULL;
+    struct nr_err err = {0};
+
+    if (s == NULL) {
+        request_refuse(q, 503, UNAVAILABLE_TEXT); /* unless it was refused already */
+        request_tick(q);
+        return;
+    }
+    *s = (struct event_stream){.q = q, .g = q->g, .all = q->account->scopes & SCOPE_ADMIN};
+    s->reader.loop = q->http.loop;
+    s->reader.on_message = on_message;
+    if (read_question(q, s) && bus_read(bus, &s->reader, &err) == 0) {
+        s->account = account_ref(q->account);
+        begin(q, s);
+        return;
+    }
+    free(s);
+    request_refuse(q, 503, "%s", err.text[0] ? err.text : UNAVAILABLE_TEXT);
+    request_tick(q);
+}
