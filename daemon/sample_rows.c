@@ -156,6 +156,7 @@ static void tell_containers(struct sample *s, const struct container_figures *f)
     tell(s, METRIC_QUEUE_DEPTH, f->waiting);
     tell(s, METRIC_TRIGGER_AGE_MS, (double)(f->oldest_us / 1000));
     tell(s, METRIC_ENERGY_JOULES, rounded(f->joules, 1e6));
+    tell(s, METRIC_CPU_SECONDS, rounded(f->cpu_seconds, 1e6));
     tell(s, METRIC_IDLE_SECONDS, (double)(f->ready - f->busy) * (double)s->span_ms / 1000);
     if (known) {
         tell(s, METRIC_INSTANCE_MB, (double)f->instance_mb);

@@ -204,17 +204,14 @@ static void add_times(const struct function_series *t, const struct sketch *k,
 static void counts_of(const struct function_series *t, const struct sample *s,
                       struct series_counts *ret)
 {
-    double span_s = (double)s->span_ms / 1000;
-
-    *ret = (struct series_counts){
-        .figure = {[FIGURE_INVOCATIONS] = value_of(s, METRIC_INVOCATIONS),
-                   [FIGURE_ARRIVALS] = value_of(s, METRIC_ARRIVALS),
-                   [FIGURE_ERRORS] = value_of(s, METRIC_ERRORS),
-                   [FIGURE_THROTTLED] = value_of(s, METRIC_THROTTLES),
-                   [FIGURE_COLD_STARTS] = value_of(s, METRIC_COLD_STARTS),
-                   [FIGURE_CPU] = value_of(s, METRIC_CPU_PERCENT) / 100 * span_s,
-                   [FIGURE_IDLE] = value_of(s, METRIC_IDLE_SECONDS),
-                   [FIGURE_JOULES] = value_of(s, METRIC_ENERGY_JOULES)}};
+    *ret = (struct series_counts){.figure = {[FIGURE_INVOCATIONS] = value_of(s, METRIC_INVOCATIONS),
+                                             [FIGURE_ARRIVALS] = value_of(s, METRIC_ARRIVALS),
+                                             [FIGURE_ERRORS] = value_of(s, METRIC_ERRORS),
+                                             [FIGURE_THROTTLED] = value_of(s, METRIC_THROTTLES),
+                                             [FIGURE_COLD_STARTS] = value_of(s, METRIC_COLD_STARTS),
+                                             [FIGURE_CPU] = value_of(s, METRIC_CPU_SECONDS),
+                                             [FIGURE_IDLE] = value_of(s, METRIC_IDLE_SECONDS),
+                                             [FIGURE_JOULES] = value_of(s, METRIC_ENERGY_JOULES)}};
     add_times(t, s->sketch[SAMPLE_DURATION], &ret->times[SERIES_DURATION]);
     add_times(t, s->sketch[SAMPLE_QUEUE_WAIT], &ret->times[SERIES_WAIT]);
 }

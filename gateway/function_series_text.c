@@ -165,6 +165,32 @@ static void write_times(const struct page *p)
     }
 }
 
+/* The names under which dashboards for Kepler ask for a container's energy: the account is its namespace. All of it is of the processor package and its memory. */
+static void write_kepler(const struct page *p)
+{
+    static const char *const names[] = {"kepler_container_joules_total",
+                                        "kepler_container_package_joules_total"};
+
+    for (size_t i = 0; i < nr_countof(names); i++) {
+        nr_metric_head(p->out, names[i], "counter", figures[FIGURE_JOULES].help);
+        for (size_t k = 0; k < p->n; k++) {
+            struct nr_str account = nr_str_of(p->rows[k]->account);
+            struct nr_str key = p->rows[k]->node.key;
+
+            nr_buf_printf(p->out, "%s{", names[i]);
+            nr_metric_label(p->out, "container_namespace", account);
+            nr_buf_addc(p->out, ',');
+            nr_metric_label(p->out, "container_name",
+                            (struct nr_str){key.p + account.n + 1, key.n - account.n - 1});
+            nr_buf_printf(p->out, ",mode=\"dynamic\"} %.15g\n",
+                          figure_of(p, p->rows[k], FIGURE_JOULES));
+        }
+        if (p->all)
+            nr_buf_printf(p->out, "%s{container_name=\"other\",mode=\"dynamic\"} %.15g\n", names[i],
+                          p->of->others.figure[FIGURE_JOULES]);
+    }
+}
+
 static void write_page(const struct function_series *t, const char *account, int64_t now_ms,
                        struct nr_buf *out)
 {
@@ -178,6 +204,7 @@ static void write_page(const struct function_series *t, const char *account, int
     write_figures(&p);
     write_gauges(&p);
     write_times(&p);
+    write_kepler(&p);
 }
 
 void function_series_write(struct function_series *t, const char *account, int64_t now_ms,

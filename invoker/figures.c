@@ -35,6 +35,7 @@ void figures_pay(struct invoker *v, double joules_per_second)
         struct past *past = nr_container_of(l, struct past, used);
 
         past->joules += joules_per_second * (double)past->cpu_us / 1e6;
+        past->used_s += (double)past->cpu_us / 1e6;
         past->cpu_us = 0;
         nr_list_del(l);
     }
@@ -133,6 +134,8 @@ void invoker_figures(struct invoker *v, void (*each)(void *arg, const struct con
 
         past->figures.joules = past->joules - past->joules_told;
         past->joules_told = past->joules;
+        past->figures.cpu_seconds = past->used_s - past->used_told_s;
+        past->used_told_s = past->used_s;
         each(arg, &past->figures);
     }
 }

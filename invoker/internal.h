@@ -304,7 +304,7 @@ struct past {
     bool ahead_only;       /* calls that wait start nothing */
     /* figures.c: processor time that is not paid for yet, energy, and how much of it was told */
     int64_t cpu_us;
-    double joules, joules_told;
+    double joules, joules_told, used_s, used_told_s;
     struct nr_link used; /* in v->used while cpu_us > 0 */
     struct nr_link told; /* while a sample is taken; its figures */
     struct container_figures figures;

@@ -52,7 +52,7 @@ struct container_figures {
     bool looked;        /* the next three are known */
     double cpu_percent; /* of one core */
     double memory_mb, memory_percent;
-    double joules; /* since the last time */
+    double joules, cpu_seconds; /* since the last time */
 };
 /* Of the host and all its containers. */
 struct node_figures {

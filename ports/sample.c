@@ -50,6 +50,8 @@ const struct metric_row sample_metrics[] = {
                                "calls that its account may have at a time, 0: no limit"},
     [METRIC_ENERGY_JOULES] = {"energy_joules", METRIC_COUNTER, false, "J",
                               "energy that its containers used"},
+    [METRIC_CPU_SECONDS] = {"cpu_seconds", METRIC_COUNTER, false, "s",
+                            "processor time that its containers used"},
     [METRIC_IDLE_SECONDS] = {"idle_seconds", METRIC_COUNTER, false, "s",
                              "seconds of its containers without a call"},
     [METRIC_NODE_MEMORY_PERCENT] = {"node_memory_percent", METRIC_GAUGE, true, "%",

@@ -51,6 +51,7 @@ enum metric_id {
     METRIC_INSTANCES_MAX,         /* gauge: the function's own limit; 0: none */
     METRIC_CONCURRENT_MAX, /* gauge: calls that the account may have at a time; 0: no limit */
     METRIC_ENERGY_JOULES,  /* counter: estimated or read, see docs */
+    METRIC_CPU_SECONDS,    /* counter: processor time of its containers */
     METRIC_IDLE_SECONDS,   /* counter: container-seconds without a call */
     /* of a node */
     METRIC_NODE_MEMORY_PERCENT, /* gauge: of what containers may have, given out */

@@ -71,7 +71,8 @@ static void test_both_sides_are_joined_in_order(void **state)
                                                                            .cpu_percent = 81.2345,
                                                                            .memory_mb = 30,
                                                                            .memory_percent = 12.5,
-                                                                           .joules = 1.5}));
+                                                                           .joules = 1.5,
+                                                                           .cpu_seconds = 0.25}));
     assert_true(sample_rows_add_containers(&r, &(struct container_figures){.key = NR_STR("a//f")}));
     struct told t = tell(&r);
 
@@ -91,6 +92,7 @@ static void test_both_sides_are_joined_in_order(void **state)
     assert_true(is(s, METRIC_INSTANCES, 3) && is(s, METRIC_INSTANCES_BUSY, 2));
     assert_true(is(s, METRIC_STARTING, 1) && is(s, METRIC_QUEUE_DEPTH, 7));
     assert_true(is(s, METRIC_TRIGGER_AGE_MS, 1) && is(s, METRIC_CPU_PERCENT, 81.23));
+    assert_true(is(s, METRIC_CPU_SECONDS, 0.25));
     assert_true(is(s, METRIC_IDLE_SECONDS, 2) && is(s, METRIC_ENERGY_JOULES, 1.5));
     assert_true(is(s, METRIC_INSTANCE_MB, 288) && is(s, METRIC_INSTANCES_MAX, 10));
     assert_ptr_equal(s->sketch[SAMPLE_DURATION], &span.sketch[SAMPLE_DURATION]);

@@ -75,7 +75,7 @@ static void tell(struct function_series *t, const char *account, const char *fun
                        .node = NR_STR("n"),
                        .account = nr_str_of(account),
                        .function = nr_str_of(function),
-                       .has = 1ull << METRIC_INVOCATIONS | 1ull << METRIC_CPU_PERCENT |
+                       .has = 1ull << METRIC_INVOCATIONS | 1ull << METRIC_CPU_SECONDS |
                               1ull << METRIC_INSTANCES | 1ull << METRIC_INSTANCES_BUSY |
                               1ull << METRIC_MEMORY_MB};
 
@@ -84,7 +84,7 @@ static void tell(struct function_series *t, const char *account, const char *fun
         sketch_add_us(&durations, 20000);
     s.sketch[SAMPLE_DURATION] = &durations;
     s.value[METRIC_INVOCATIONS] = calls;
-    s.value[METRIC_CPU_PERCENT] = 50;
+    s.value[METRIC_CPU_SECONDS] = 0.5;
     s.value[METRIC_INSTANCES] = 3;
     s.value[METRIC_INSTANCES_BUSY] = 1;
     s.value[METRIC_MEMORY_MB] = 2;
