@@ -55,9 +55,6 @@ static void end(struct bus_feed *f)
         bus_note_settle(n, false);
         bus_note_free(n);
     }
-    free(f->ring);
-    (void)pthread_cond_destroy(&f->room);
-    (void)pthread_mutex_destroy(&f->lock);
     void (*gone)(struct bus_reader *) = f->gone;
 
     r->impl = NULL;
@@ -203,4 +200,11 @@ void bus_feed_close(struct bus_feed *f, void (*gone)(struct bus_reader *r))
     (void)pthread_cond_broadcast(&f->room);
     post(f);
     (void)pthread_mutex_unlock(&f->lock);
+}
+
+void bus_feed_fini(struct bus_feed *f)
+{
+    free(f->ring);
+    (void)pthread_cond_destroy(&f->room);
+    (void)pthread_mutex_destroy(&f->lock);
 }

@@ -72,7 +72,9 @@ struct bus_feed {
     size_t count_max, bytes_max;
     bool posted, closed, tell_owned;
     void (*gone)(struct bus_reader *r);
-    void (*freed)(struct bus_feed *f); /* it is out of use; frees what it lies in. On its loop */
+    void (*freed)(
+        struct bus_feed
+            *f); /* its loop's side is done with it: bus_feed_fini(), and what it lies in */
     struct nr_mail mail;
 };
 
@@ -84,6 +86,8 @@ bool bus_feed_push(struct bus_feed *f, struct bus_note *n);
 bool bus_feed_push_wait(struct bus_feed *f, struct bus_note *n, unsigned wait_ms);
 /* on_owned will come. */
 void bus_feed_owned(struct bus_feed *f);
+/* Of a feed that is closed or never had a message. */
+void bus_feed_fini(struct bus_feed *f);
 /* No further message; `gone` and then `freed` come on its loop. */
 void bus_feed_close(struct bus_feed *f, void (*gone)(struct bus_reader *r));
 

@@ -130,6 +130,7 @@ static void make_owner(struct local_reader *lr)
 
 static void local_freed(struct bus_feed *f)
 {
+    bus_feed_fini(f);
     free(nr_container_of(f, struct local_reader, feed));
 }
 

@@ -9,7 +9,8 @@ void rig_init(struct rig *g)
     struct nr_err err = {0};
 
     assert_int_equal(nr_loop_init(&g->loop, &err), 0);
-    g->log = (struct nr_log){.out = stderr, .level = NR_LOG_ERROR};
+    g->log = (struct nr_log){.out = stderr,
+                             .level = getenv("NARAE_TEST_LOG") ? NR_LOG_DEBUG : NR_LOG_ERROR};
     g->config.log = &g->log;
     g->config.client = "test";
 }
@@ -133,7 +134,7 @@ void rig_read(struct rig *g, struct bus *b, struct seen *s, unsigned topics, enu
 
     s->reader.loop = &g->loop;
     s->reader.topics = topics;
-    s->reader.from = from;
+    s->reader.from = g->no_times && from == BUS_LATEST ? BUS_ALL : from;
     s->reader.on_message = on_message;
     s->reader.on_owned = on_owned;
     s->reader.owner = s;

@@ -30,7 +30,8 @@ struct rig {
     struct nr_loop loop;
     struct nr_log log;
     struct bus_config config;
-    bool real_topics; /* of a broker: compacted, with times */
+    bool real_topics; /* of a broker: compacted */
+    bool no_times; /* a broker that cannot say what came since a moment: "from now on" reads all */
 };
 
 void rig_init(struct rig *g);
