@@ -158,7 +158,7 @@ apt_need() {
 
 # What the daemon, the command line and the agent are built from.
 build_packages="build-essential meson ninja-build pkg-config python3 ca-certificates curl
-    libuv1-dev libjansson-dev libssl-dev libcurl4-openssl-dev libsqlite3-dev libarchive-dev librdkafka-dev
+    libuv1-dev libjansson-dev libssl-dev libcurl4-openssl-dev libsqlite3-dev libarchive-dev librdkafka-dev libyaml-dev
     libllhttp-dev|node-llhttp nettle-dev liblzma-dev libzstd-dev libbz2-dev zlib1g-dev"
 
 # need_node: node and npm from wherever the machine has them; Debian's only when there are none,

@@ -156,6 +156,20 @@ static const struct field rule_fields[] = {
      .write = notify_write},
     {NULL}};
 
+/* Told of one container, or the same of each; others are told of all together, and their target is a share of them. */
+static bool is_of_each(enum metric_id id)
+{
+    static const bool of_each[METRICS + 1] = {
+        [METRIC_INFLIGHT_PER_INSTANCE] = true, [METRIC_QUEUE_WAIT_MS] = true,
+        [METRIC_DURATION_MS] = true,           [METRIC_COLD_START_MS] = true,
+        [METRIC_ERROR_RATIO] = true,           [METRIC_MEMORY_PERCENT] = true,
+        [METRIC_NODE_MEMORY_PERCENT] = true,   [METRIC_NODE_CPU_PERCENT] = true,
+        [METRIC_TRIGGER_AGE_MS] = true,        [METRIC_INSTANCE_MB] = true,
+    };
+
+    return of_each[id];
+}
+
 /* What the metric is brought to must lie on the quiet side of what wakes the rule, or it would wake and put to sleep itself. */
 static void judge_track(struct reader *r, const json_t *value, const struct rule *rule)
 {
@@ -195,7 +209,8 @@ static void rule_read(struct reader *r, json_t *value, struct rule *rule)
     for (unsigned i = RULE_ID; i <= RULE_WHEN; i++)
         if (i != RULE_PRIORITY && !(given & BIT(i)))
             problem_at(r, rule_fields[i].name, NULL, NULL, "it is missing");
-    if (r->count == before && rule->action == ACTION_TRACK)
+    if (r->count == before && rule->action == ACTION_TRACK &&
+        is_of_each(condition_first(r->conditions, rule->when)->metric.id))
         judge_track(r, value, rule);
 }
 

@@ -113,13 +113,13 @@ static const struct {
           "\"set\",\"count\":6}}]"),
      "rules[0].do.count", "6", "bounds.max", "5"},
     /* a target that its own rule never reaches */
-    {RULE("\"id\":\"r\",\"when\":{\"metric\":\"inflight\",\"op\":\">\",\"value\":80},\"do\":{"
+    {RULE("\"id\":\"r\",\"when\":{\"metric\":\"memory_percent\",\"op\":\">\",\"value\":80},\"do\":{"
           "\"action\":\"track\",\"target\":90}"),
      "rules[0].do.target", "90", "hysteresis", "80"},
-    {RULE("\"id\":\"r\",\"when\":{\"metric\":\"inflight\",\"op\":\"<\",\"value\":20},\"do\":{"
+    {RULE("\"id\":\"r\",\"when\":{\"metric\":\"memory_percent\",\"op\":\"<\",\"value\":20},\"do\":{"
           "\"action\":\"track\",\"target\":10}"),
      "rules[0].do.target", "10", "hysteresis", "20"},
-    {RULE("\"id\":\"r\",\"when\":{\"metric\":\"inflight\",\"op\":\"outside\",\"value\":[2,8]},"
+    {RULE("\"id\":\"r\",\"when\":{\"metric\":\"memory_percent\",\"op\":\"outside\",\"value\":[2,8]},"
           "\"do\":{\"action\":\"track\",\"target\":9}"),
      "rules[0].do.target", "9", "hysteresis", "8"},
     /* what it waits for */
