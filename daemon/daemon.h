@@ -10,6 +10,7 @@
 #include "ports/gateway.h"
 
 struct preenv_tester;
+struct scaling;
 struct sampler;
 
 enum { DAEMON_PATH_BYTES = 4096 };
@@ -27,6 +28,8 @@ struct daemon {
     struct controller *controller;
     struct gateway *gateway;
     struct bus *bus;
+    struct scaler *scaler;
+    struct scaling *scaling; /* scaling.c's */
     struct sampler *sampler;
     struct grant_device *devices;
     struct node_gpu *gpus;
@@ -79,6 +82,8 @@ int part_open_controller(struct daemon *d, struct nr_err *err);
 /* What functions and the node do goes to the bus once a second. */
 int part_open_sampler(struct daemon *d, struct nr_err *err);
 int part_open_gateway(struct daemon *d, struct nr_err *err);
+/* scaling.c: the scaler, unless --scaler=off. */
+int part_open_scaler(struct daemon *d, struct nr_err *err);
 /* telling.c: what the parts tell of functions, for /metrics and the bus. part_label: the "KEY=VALUE" of --metrics-functions (lent by d); NULL: there is none. */
 const char *part_label(struct daemon *d);
 /* What the sampler knows of functions goes to the gateway too; it is open. */

@@ -20,6 +20,7 @@
 #include "daemon/daemon.h"
 #include "daemon/runtime_images.h"
 #include "daemon/sampler.h"
+#include "daemon/scaling.h"
 #include "ports/gpus.h"
 #include "ports/grants.h"
 #include "ports/preenv.h"
@@ -33,7 +34,15 @@ static int (*const opens[])(struct daemon *d, struct nr_err *err) = {
     place_try_listen,    place_open_tls,          place_read_devices,   place_read_gpus,
     place_read_api_host, part_open_loop,          part_open_bus,        part_open_fnmanager,
     part_open_invoker,   part_open_preenv,        part_open_controller, part_open_sampler,
-    part_open_gateway,   part_tell_api_host,
+    part_open_scaler,    part_open_gateway,   part_tell_api_host,
+};
+
+/* Of a process that is a scaler only. */
+static int (*const scaler_opens[])(struct daemon *d, struct nr_err *err) = {
+    place_lock_data,
+    part_open_loop,
+    part_open_bus,
+    part_open_scaler,
 };
 
 /* ---- stop: gateway refuses, controller drains, invoker removes, everything closes ---------------------------------- */
@@ -67,13 +76,27 @@ static void on_containers_gone(void *arg)
     gateway_close(d->gateway, on_gateway_closed, d);
 }
 
+/* The invoker obeys nobody any more. */
+static void on_scaler_stopped(void *arg)
+{
+    struct daemon *d = arg;
+
+    if (scaling_is_all(d))
+        on_invoker_closed(d);
+    else
+        invoker_drain(d->invoker, REMOVE_MS, on_containers_gone, d);
+}
+
 static void on_calls_done(void *arg)
 {
     struct daemon *d = arg;
 
     nr_log(&d->log, NR_LOG_INFO, "daemon", "no call runs any more; containers are being %s",
            d->options.keep_containers ? "left to the next start or removed" : "removed");
-    invoker_drain(d->invoker, REMOVE_MS, on_containers_gone, d);
+    if (d->scaler)
+        scaler_stop(d->scaler, on_scaler_stopped, d);
+    else
+        on_scaler_stopped(d);
 }
 
 /* Again and again until the containers are gone: a stop that takes its time says why. */
@@ -103,6 +126,11 @@ static void on_stop(uv_signal_t *s, int signum)
         _exit(1);
     }
     d->stopping = true;
+    if (scaling_is_all(d)) {
+        nr_log(&d->log, NR_LOG_INFO, "daemon", "signal %d: stopping", signum);
+        scaler_stop(d->scaler, on_scaler_stopped, d);
+        return;
+    }
     nr_log(
         &d->log, NR_LOG_INFO, "daemon",
         "signal %d: stopping; %lld calls run and may finish within %lld s; a second signal ends at once",
@@ -190,6 +218,11 @@ static void serve(struct daemon *d)
     const char *port = strrchr(listen, ':');
 
     watch_signals(d);
+    if (scaling_is_all(d)) {
+        fputs("scaling\n", stderr);
+        (void)uv_run(&d->loop.uv, UV_RUN_DEFAULT);
+        return;
+    }
     controller_start(d->controller);
     gateway_set_ready(d->gateway, true);
     fprintf(stderr, "listening on %s://%.*s:%d\n", d->tls ? "https" : "http",
@@ -206,9 +239,11 @@ static int close_all(struct daemon *d)
     controller_close(d->controller);
     part_end_forgettings(d);
     preenv_tester_close(d->tester);
+    scaling_close(d);
     bus_close(d->bus, BUS_FLUSH_MAX_MS);
     int busy = nr_loop_fini(&d->loop);
-    if (busy == 0 && !d->left_some)
+    scaling_free(d);
+    if (busy == 0 && !d->left_some && !scaling_is_all(d))
         place_leave_run(d);
     nr_tls_close(d->tls);
     nr_options_fini(d->sets);
@@ -222,6 +257,16 @@ static int close_all(struct daemon *d)
         nr_log(&d->log, NR_LOG_INFO, "daemon", "stopped%s",
                d->left_some ? "; containers are left: the next start removes or adopts them" : "");
     return busy || d->left_some ? 1 : 0;
+}
+
+static int open_all(struct daemon *d, struct nr_err *err)
+{
+    bool alone = scaling_is_all(d);
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < (alone ? nr_countof(scaler_opens) : nr_countof(opens)); i++)
+        r = (alone ? scaler_opens : opens)[i](d, err);
+    return r < 0 ? r : 0;
 }
 
 int main(int argc, char **argv)
@@ -255,14 +300,12 @@ int main(int argc, char **argv)
                             .level = nr_log_level_of(d.options.log_level)};
     hold_signals(SIG_BLOCK);
     place_size_node(&d);
-    for (size_t i = 0; i < nr_countof(opens); i++) {
-        if (opens[i](&d, &err) != 0) {
-            fprintf(stderr, "naraed: %s\n", err.text[0] ? err.text : nr_err_text(err.code));
-            place_drop_run(&d);
-            return 1;
-        }
+    if (open_all(&d, &err) < 0) {
+        fprintf(stderr, "naraed: %s\n", err.text[0] ? err.text : nr_err_text(err.code));
+        place_drop_run(&d);
+        return 1;
     }
-    if (geteuid() == 0 && !place_on_loopback(d.options.listen))
+    if (!scaling_is_all(&d) && geteuid() == 0 && !place_on_loopback(d.options.listen))
         nr_log(
             &d.log, NR_LOG_WARN, "daemon",
             "everything runs as root on a public address; two units with users of their own are safer");

@@ -121,6 +121,22 @@ const struct nr_option daemon_options[] = {
          "what each processor draws more when it works; used where the host does not count energy itself (RAPL)"},
     {"energy-by-model", NR_OPT_BOOL, AT(energy_by_model), "false",
      .help = "estimate energy from processor time even where the host counts it"},
+    {"roles", NR_OPT_CHOICE, AT(roles), "all", .choices = "all|scaler",
+     .help =
+         "what this process is: the whole platform, or a scaler only, which hears and tells over --kafka"},
+    {"scaler", NR_OPT_CHOICE, AT(scaler), "here", .choices = "here|elsewhere|off",
+     .help =
+         "who decides how functions scale: this process (with --kafka it shares the work with every other), processes with --roles=scaler, or nobody"},
+    {"predict", NR_OPT_CHOICE, AT(predict), "shadow", .choices = "off|shadow|on",
+     .help =
+         "forecasts for functions without a policy: none, made and shown only, or obeyed as soon as they are trusted"},
+    {"memory-price", NR_OPT_INT, AT(memory_price), "20", 1, 999, "thousandths",
+     .help =
+         "the chance of a call that keeping a container for a minute must be worth; lower keeps more"},
+    {"scaling-days", NR_OPT_INT, AT(scaling_days), "14", 0, 3650, "days",
+     .help = "decisions and recorded samples older than this go; 0: by bytes only"},
+    {"scaling-mb", NR_OPT_INT, AT(scaling_mb), "512", 1, 1 << 20, "MB",
+     .help = "recorded samples, compressed, from which decisions are replayed"},
     {"version", NR_OPT_BOOL, AT(version), "false", .help = "print the version and end"},
     {"help-markdown", NR_OPT_BOOL, AT(help_markdown), "false",
      .help = "print this table for docs/configuration.md"},

@@ -16,6 +16,8 @@ struct options {
     int64_t keep_versions, keep_versions_days, keep_retired_days;
     int64_t energy_idle_mw, energy_core_mw;
     bool energy_by_model;
+    char *roles, *scaler, *predict;
+    int64_t memory_price, scaling_days, scaling_mb;
     int64_t failed_logins, freeze_after_ms, engine_workers, containers_max;
 };
 

@@ -6,6 +6,7 @@
 
 #include "common/bus/bus.h"
 #include "daemon/runtime_images.h"
+#include "daemon/scaling.h"
 #include "daemon/sampler.h"
 #include "ports/preenv.h"
 
@@ -63,6 +64,8 @@ static void on_forget_account(void *arg, const char *account, void (*done)(void 
     nr_list_add(&d->forgettings, &f->link);
     if (d->gateway)
         gateway_forget_account(d->gateway, account);
+    if (d->scaler)
+        scaler_forget_account(d->scaler, f->account);
     controller_forget_account(d->controller, f->account, on_calls_forgotten, f);
 }
 
@@ -78,6 +81,8 @@ static void on_change(void *arg, const char *account, const char *package, const
     }
     if (d->controller)
         controller_on_change(d->controller, account, package, name, old_revision, what);
+    if (what != FN_TRIGGER_CHANGED && what != FN_ACCOUNT_CHANGED)
+        scaling_changed(d, account, package, name);
 }
 
 /* A pull that went on after its 202 may ask for more while the platform stops. */
@@ -237,6 +242,7 @@ int part_open_gateway(struct daemon *d, struct nr_err *err)
                                      .fnmanager = d->fnmanager,
                                      .controller = d->controller,
                                      .invoker = d->invoker,
+                                     .scaler = d->scaler,
                                      .bus = d->bus,
                                      .log = &d->log,
                                      .connections_max = (unsigned)d->options.connections_max,

@@ -102,6 +102,7 @@ struct scale_call {
     struct nr_buf reply; /* JSON; nr_buf_fini by the caller */
     bool created;        /* SCALE_PUT: there was none of this name */
     /* private */
+    struct scaler *scaler;
     struct nr_mail mail;
 };
 void scaler_post(struct scaler *s, struct scale_call *c);

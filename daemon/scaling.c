@@ -1,0 +1,228 @@
+/* The scaler in this process or beside it: its wishes go to the invoker, and a function that is wished for is known to the invoker as it is now, before its
+ * first call and after each change.
+ *
+ * The role `scaler` is a process with a bus, a scaler and nothing else: it learns policies from the bus and has nobody to wish to.
+ */
+#include "daemon/scaling.h"
+
+#include <string.h>
+
+#include "common/base/map.h"
+#include "common/base/mem.h"
+#include "ports/scaler.h"
+
+/* A function of which containers are wished for. */
+struct wished {
+    struct nr_map_node node;
+    char *key; /* "account/package/name" */
+    char *account, *package, *name;
+    bool asked, again;
+};
+
+struct scaling {
+    struct daemon *d;
+    struct nr_map wished;
+};
+
+/* A question to the function manager; it may outlive the wish. */
+struct asking {
+    struct fn_call call;
+    struct scaling *s;
+    struct account *account;
+    char *key, *package, *name;
+};
+
+/* ---- what is wished for is known ----------------------------------------------------------------------------- */
+
+static void ask(struct scaling *s, struct wished *w);
+
+static struct wished *find(struct scaling *s, const char *key)
+{
+    struct nr_map_node *n = nr_map_get(&s->wished, nr_str_of(key));
+
+    return n ? nr_container_of(n, struct wished, node) : NULL;
+}
+
+static void on_resolved(struct fn_call *call)
+{
+    struct asking *a = call->owner;
+    struct scaling *s = a->s;
+    struct wished *w = s->d->stopping ? NULL : find(s, a->key);
+
+    if (w) {
+        w->asked = false;
+        if (call->fn && call->err.code == 0 && !w->again)
+            invoker_know(s->d->invoker, call->fn);
+        if (w->again)
+            ask(s, w); /* it has changed meanwhile */
+    }
+    function_unref(call->fn);
+    account_unref(a->account);
+    nr_buf_fini(&call->reply);
+    free(a->key);
+    free(a->package);
+    free(a->name);
+    free(a);
+}
+
+static void ask(struct scaling *s, struct wished *w)
+{
+    struct account *account = NULL;
+
+    w->again = w->asked;
+    if (w->asked || s->d->stopping ||
+        fnmanager_account(s->d->fnmanager, nr_str_of(w->account), &account, NULL) < 0)
+        return;
+    struct asking *a = nr_alloc(sizeof(*a));
+
+    *a = (struct asking){.s = s,
+                         .account = account,
+                         .key = nr_strdup(w->key),
+                         .package = nr_strdup(w->package),
+                         .name = nr_strdup(w->name)};
+    a->call = (struct fn_call){.op = FN_RESOLVE,
+                               .account = account,
+                               .package = nr_str_of(a->package),
+                               .name = nr_str_of(a->name),
+                               .loop = &s->d->loop,
+                               .done = on_resolved,
+                               .owner = a};
+    w->asked = true;
+    fnmanager_post(s->d->fnmanager, &a->call);
+}
+
+static void wished_free(struct scaling *s, struct wished *w)
+{
+    (void)nr_map_del(&s->wished, w->node.key);
+    free(w->key);
+    free(w->account);
+    free(w->package);
+    free(w->name);
+    free(w);
+}
+
+static void know(struct scaling *s, const struct scaler_wish *wish)
+{
+    struct nr_buf key;
+
+    nr_buf_init(&key, 4096);
+    nr_buf_printf(&key, "%s/%s/%s", wish->account, wish->package, wish->name);
+    char *text = nr_buf_detach(&key, NULL);
+    struct wished *w = text ? find(s, text) : NULL;
+
+    if (text == NULL || (w == NULL && wish->desired <= 0)) {
+        free(text);
+        return;
+    }
+    if (w) {
+        free(text);
+    } else {
+        w = nr_alloc(sizeof(*w));
+        *w = (struct wished){.key = text,
+                             .account = nr_strdup(wish->account),
+                             .package = nr_strdup(wish->package),
+                             .name = nr_strdup(wish->name)};
+        w->node.key = nr_str_of(w->key);
+        (void)nr_map_put(&s->wished, &w->node);
+    }
+    if (wish->desired > 0)
+        ask(s, w);
+    else
+        wished_free(s, w);
+}
+
+void scaling_changed(struct daemon *d, const char *account, const char *package, const char *name)
+{
+    struct nr_map_node *n = NULL;
+    size_t at = 0;
+
+    if (d->scaling == NULL || d->stopping)
+        return;
+    while ((n = nr_map_next(&d->scaling->wished, &at, n)) != NULL) {
+        struct wished *w = nr_container_of(n, struct wished, node);
+
+        if (strcmp(w->account, account) == 0 && strcmp(w->package, package) == 0 &&
+            (name[0] == '\0' || strcmp(w->name, name) == 0))
+            ask(d->scaling, w);
+    }
+}
+
+static void on_wish(void *arg, const struct scaler_wish *w)
+{
+    struct daemon *d = arg;
+
+    if (d->stopping)
+        return;
+    invoker_wish(d->invoker, w);
+    if (w->name)
+        know(d->scaling, w);
+}
+
+/* ---- opening and closing ------------------------------------------------------------------------------------- */
+
+static enum scaler_predict predict_of(const char *word)
+{
+    return strcmp(word, "on") == 0       ? SCALER_PREDICT_ON
+           : strcmp(word, "shadow") == 0 ? SCALER_PREDICT_SHADOW
+                                         : SCALER_PREDICT_OFF;
+}
+
+bool scaling_is_all(const struct daemon *d)
+{
+    return strcmp(d->options.roles, "scaler") == 0;
+}
+
+int part_open_scaler(struct daemon *d, struct nr_err *err)
+{
+    bool alone = scaling_is_all(d);
+
+    if (alone && d->options.kafka == NULL)
+        return nr_err_set(
+            err, NR_EINVAL,
+            "--roles=scaler needs --kafka: it hears of calls and policies over a broker");
+    if (strcmp(d->options.scaler, "elsewhere") == 0 && d->options.kafka == NULL)
+        return nr_err_set(err, NR_EINVAL,
+                          "--scaler=elsewhere needs --kafka: decisions come over a broker");
+    if (!alone && strcmp(d->options.scaler, "off") == 0)
+        return 0;
+    const struct scaler_config c = {.loop = &d->loop,
+                                    .bus = d->bus,
+                                    .data_dir = d->options.data,
+                                    .node = d->host,
+                                    .decides = alone || strcmp(d->options.scaler, "here") == 0,
+                                    .platform = !alone,
+                                    .predict = predict_of(d->options.predict),
+                                    .memory_price = (double)d->options.memory_price / 1000,
+                                    .retention_s = d->options.scaling_days * 86400,
+                                    .history_max_bytes = d->options.scaling_mb << 20,
+                                    .wish = alone ? NULL : on_wish,
+                                    .arg = d,
+                                    .log = &d->log};
+
+    d->scaling = nr_alloc(sizeof(*d->scaling));
+    d->scaling->d = d;
+    nr_map_init(&d->scaling->wished);
+    return scaler_open(&c, &d->scaler, err);
+}
+
+void scaling_close(struct daemon *d)
+{
+    struct nr_map_node *n;
+    size_t at = 0;
+
+    scaler_close(d->scaler);
+    d->scaler = NULL;
+    if (d->scaling == NULL)
+        return;
+    while ((n = nr_map_next(&d->scaling->wished, &at, NULL)) != NULL) {
+        wished_free(d->scaling, nr_container_of(n, struct wished, node));
+        at = 0;
+    }
+    nr_map_fini(&d->scaling->wished);
+}
+
+void scaling_free(struct daemon *d)
+{
+    free(d->scaling);
+    d->scaling = NULL;
+}

@@ -1,0 +1,290 @@
+/* What was decided goes out: published with what the policy remembers, so that whoever takes over goes on from there; stored; told to channels.
+ * And it comes in, from here or elsewhere: what is enforced becomes a wish, what others decided is stored too.
+ *
+ * Obeyed is only what fits: a decision of the very version of a policy that is enforced here, a plan for a function that no policy
+ * scales. So nobody who can write to the topic can wish for what no administrator has set.
+ */
+#include "common/base/clock.h"
+#include "common/base/json.h"
+#include "scaler/internal.h"
+
+/* ---- out ---------------------------------------------------------------------------------------------------- */
+
+/* text is an object: `more` (members, with a comma behind them) come before its own. */
+static void add_with(struct nr_buf *b, const char *more, struct nr_str text)
+{
+    nr_buf_addc(b, '{');
+    nr_buf_adds(b, more);
+    nr_buf_add(b, text.p + 1, text.n - 1);
+}
+
+static void publish(struct scaler *s, const char *key, const char *more, struct nr_str text)
+{
+    struct nr_buf b;
+
+    nr_buf_init(&b, BUS_MESSAGE_MAX_BYTES);
+    add_with(&b, more, text);
+    if (!b.failed)
+        (void)bus_publish(s->c.bus, BUS_DECISIONS, nr_str_of(key), nr_buf_str(&b));
+    nr_buf_fini(&b);
+}
+
+static void store_record(struct scaler *s, const char *name, const char *account, int64_t number,
+                         int64_t t_ms, struct nr_str text)
+{
+    store_post(s->store,
+               "INSERT INTO decisions(t, name, account, number, record) VALUES(?1, ?2, ?3, ?4, ?5)",
+               "ittit", t_ms, nr_str_of(name), nr_str_of(account), number, text);
+}
+
+/* With the state behind it: {"state":{...}, */
+static void publish_with_state(struct scaler *s, const struct entry *e)
+{
+    json_t *state = decide_state_write(e->state);
+    nr_auto_free char *text = state ? nr_json_text(state, NULL) : NULL;
+    struct nr_buf more;
+
+    json_decref(state);
+    nr_buf_init(&more, BUS_MESSAGE_MAX_BYTES);
+    if (text)
+        nr_buf_printf(&more, "\"state\":%s,", text);
+    nr_buf_addc(&more, '\0');
+    publish(s, e->key, more.failed ? "" : more.p, nr_str_of(e->record));
+    nr_buf_fini(&more);
+}
+
+static void tell_rule(struct scaler *s, const struct entry *e, const struct rule *r)
+{
+    struct nr_buf b;
+
+    nr_buf_init(&b, RECORD_MAX_BYTES * 2);
+    nr_buf_adds(&b, "{\"kind\":\"alert\",\"policy\":");
+    nr_buf_json(&b, nr_str_of(e->name));
+    nr_buf_adds(&b, ",\"rule\":");
+    nr_buf_json(&b, nr_str_of(r->id));
+    nr_buf_printf(&b, ",\"node\":\"%s\",\"decision\":%s}", s->c.node ? s->c.node : "", e->record);
+    for (unsigned i = 0; !b.failed && i < POLICY_NOTIFY_MAX && r->notify[i]; i++)
+        (void)channel_tell(s->channels, r->notify[i], nr_buf_str(&b));
+    nr_buf_fini(&b);
+}
+
+static void tell_node_wish(struct scaler *s, const struct entry *e, const struct decision *d)
+{
+    struct nr_buf b;
+
+    nr_buf_init(&b, RECORD_MAX_BYTES * 2);
+    nr_buf_adds(&b, "{\"kind\":\"node_wish\",\"policy\":");
+    nr_buf_json(&b, nr_str_of(e->name));
+    nr_buf_printf(&b, ",\"from\":%lld,\"to\":%lld,\"decision\":%s}", (long long)d->from,
+                  (long long)d->to, e->record);
+    if (!b.failed)
+        (void)channel_tell(s->channels, e->policy->webhook, nr_buf_str(&b));
+    nr_buf_fini(&b);
+}
+
+static void tell_channels(struct scaler *s, const struct entry *e, const struct decision *d)
+{
+    const struct policy *p = e->policy;
+
+    if (p->mode != POLICY_ENFORCE)
+        return;
+    for (unsigned i = 0; i < p->rule_count; i++)
+        if (d->alerts & UINT64_C(1) << i)
+            tell_rule(s, e, &p->rules[i]);
+    if (p->target == TARGET_NODES && p->webhook && d->changed)
+        tell_node_wish(s, e, d);
+}
+
+static void note_outcome(struct entry *e, int64_t t_ms, int64_t desired, int64_t min_warm,
+                         int64_t maximum, bool on_demand)
+{
+    e->decided = true;
+    e->decided_ms = t_ms;
+    e->desired = desired;
+    e->min_warm = min_warm;
+    e->maximum = maximum;
+    e->on_demand = on_demand;
+}
+
+void record_decision(struct scaler *s, struct entry *e, const struct decision *d)
+{
+    struct nr_buf b, text;
+    char more[64];
+
+    nr_buf_init(&b, RECORD_MAX_BYTES);
+    nr_buf_init(&text, RECORD_MAX_BYTES);
+    decision_write(d, &b);
+    (void)snprintf(more, sizeof(more), "\"by\":\"%s\",", s->id);
+    if (!b.failed && b.n > 1)
+        add_with(&text, more, nr_buf_str(&b));
+    nr_buf_fini(&b);
+    size_t n;
+    char *record = nr_buf_detach(&text, &n);
+
+    nr_buf_fini(&text);
+    if (record == NULL)
+        return;
+    free(e->record);
+    e->record = record;
+    e->told_ms = d->t_ms;
+    note_outcome(e, d->t_ms, d->to, d->min_warm, d->maximum, d->on_demand);
+    (void)atomic_fetch_add(&s->n.changes, 1);
+    publish_with_state(s, e);
+    store_record(s, e->name, e->policy->account, e->policy->number, d->t_ms, nr_str_of(e->record));
+    tick_remember(s, e, false);
+    tell_channels(s, e, d);
+}
+
+void record_again(struct scaler *s, struct entry *e)
+{
+    e->told_ms = tick_now(s);
+    if (e->record && e->policy->mode == POLICY_ENFORCE)
+        publish(s, e->key, "\"again\":true,", nr_str_of(e->record));
+}
+
+void record_release(struct scaler *s, struct entry *e, const char *why)
+{
+    int64_t now_ms = tick_now(s);
+    nr_auto_json json_t *j =
+        json_pack("{sisssssIsssIsosssb}", "v", 1, "kind", "release", "by", s->id, "t",
+                  (json_int_t)now_ms, "policy", e->name, "number", (json_int_t)e->policy->number,
+                  "target", policy_target_json(e->policy), "why", why, "changed", 1);
+    nr_auto_free char *text = j ? nr_json_text(j, NULL) : NULL;
+
+    e->decided = false;
+    e->desired = e->maximum = -1;
+    free(e->record);
+    e->record = NULL;
+    if (text == NULL || !s->c.platform)
+        return; /* who manages policies takes their wishes back */
+    (void)bus_publish(s->c.bus, BUS_DECISIONS, nr_str_of(e->key), nr_str_of(text));
+    store_record(s, e->name, e->policy->account, e->policy->number, now_ms, nr_str_of(text));
+}
+
+void record_plan(struct scaler *s, const struct planned *p, bool obey)
+{
+    nr_auto_json json_t *j =
+        json_pack("{sisssssIsssssisIssfsb}", "v", 1, "kind", "plan", "by", s->id, "t",
+                  (json_int_t)tick_now(s), "account", p->account, "function", p->function,
+                  "desired", p->desired, "keep_alive_ms", (json_int_t)p->keep_alive_ms, "class",
+                  arrival_class_text(forecast_class(p->forecast)), "confidence",
+                  forecast_confidence(p->forecast), "shadow", (int)!obey);
+    nr_auto_free char *text = j ? nr_json_text(j, NULL) : NULL;
+
+    if (text)
+        (void)bus_publish(s->c.bus, BUS_DECISIONS, nr_str_of(p->key), nr_str_of(text));
+    (void)atomic_fetch_add(&s->n.plans, 1);
+}
+
+/* ---- in ----------------------------------------------------------------------------------------------------- */
+
+static int64_t number_of(const json_t *j, const char *name, int64_t otherwise)
+{
+    const json_t *v = json_object_get(j, name);
+
+    return json_is_integer(v) ? json_integer_value(v) : otherwise;
+}
+
+static int bounded(int64_t n)
+{
+    return n < -1 ? -1 : n > POLICY_COUNT_MAX ? POLICY_COUNT_MAX : (int)n;
+}
+
+static void hold_decision(struct scaler *s, const struct entry *e, const json_t *j)
+{
+    int64_t to = number_of(j, "to", -1), warm = number_of(j, "min_warm", -1);
+    bool stems = e->policy->target == TARGET_STEMS;
+    struct scaler_wish w = {.stem_kind = stems ? e->policy->stems : NULL,
+                            .desired = bounded(to > warm || stems ? to : warm),
+                            .maximum = stems ? -1 : bounded(number_of(j, "maximum", -1)),
+                            .keep_alive_ms = stems ? -1 : SURPLUS_KEEP_MS,
+                            .ahead_only = !stems && json_is_false(json_object_get(j, "on_demand"))};
+
+    if (e->policy->target != TARGET_NODES)
+        wish_hold(s, nr_str_of(e->key), number_of(j, "t", 0), &w);
+}
+
+/* What another process has decided is known here too. */
+static void take_over(struct scaler *s, struct entry *e, const json_t *j, struct nr_str text)
+{
+    json_t *state = json_object_get(j, "state");
+    struct decide_state *d = state ? decide_state_read(e->policy, state) : NULL;
+
+    if (d) {
+        decide_state_free(e->state);
+        e->state = d;
+    }
+    note_outcome(e, number_of(j, "t", 0), number_of(j, "to", -1), number_of(j, "min_warm", -1),
+                 number_of(j, "maximum", -1), !json_is_false(json_object_get(j, "on_demand")));
+    if (!s->c.decides || !json_is_true(json_object_get(j, "again"))) {
+        free(e->record);
+        e->record = nr_strndup(text.p, text.n);
+    }
+}
+
+static void hear_decision(struct scaler *s, const json_t *j, struct nr_str text, bool ours)
+{
+    const char *name = nr_json_string(j, "policy");
+    struct entry *e = name ? entry_find(s, nr_str_of(name)) : NULL;
+    int64_t t_ms = number_of(j, "t", 0);
+
+    if (e == NULL || e->policy->number != number_of(j, "number", -1))
+        return;
+    if (!ours && t_ms > e->decided_ms) {
+        take_over(s, e, j, text);
+        if (!json_is_true(json_object_get(j, "again")))
+            store_record(s, e->name, e->policy->account, e->policy->number, t_ms, text);
+    }
+    if (e->policy->mode == POLICY_ENFORCE)
+        hold_decision(s, e, j);
+}
+
+static void hear_release(struct scaler *s, const json_t *j, struct nr_str key)
+{
+    const char *kind = nr_json_string(json_object_get(j, "target"), "stems");
+    const struct scaler_wish none = {
+        .stem_kind = kind, .desired = -1, .maximum = -1, .keep_alive_ms = -1};
+
+    if (!entry_enforced(s, key))
+        wish_hold(s, key, number_of(j, "t", 0), &none);
+}
+
+static void hear_plan(struct scaler *s, const json_t *j, struct nr_str key)
+{
+    const struct scaler_wish w = {.desired = bounded(number_of(j, "desired", -1)),
+                                  .maximum = -1,
+                                  .keep_alive_ms = number_of(j, "keep_alive_ms", -1)};
+    bool fresh = tick_now(s) - number_of(j, "t", 0) < 3 * AGAIN_MS;
+
+    if (s->c.predict == SCALER_PREDICT_ON && fresh && !json_is_true(json_object_get(j, "shadow")) &&
+        !entry_enforced(s, key))
+        wish_hold(s, key, number_of(j, "t", 0), &w);
+}
+
+void record_heard(struct scaler *s, const struct bus_message *m)
+{
+    struct nr_str text = m->value;
+    nr_auto_json json_t *j =
+        text.n > 0 && text.n <= BUS_MESSAGE_MAX_BYTES ? nr_json_parse(text, NULL) : NULL;
+    const char *kind = nr_json_string(j, "kind"), *by = nr_json_string(j, "by");
+
+    if (kind == NULL || by == NULL)
+        return;
+    (void)atomic_fetch_add(&s->n.heard, 1);
+    if (strcmp(kind, "decision") == 0)
+        hear_decision(s, j, text, strcmp(by, s->id) == 0);
+    else if (strcmp(kind, "release") == 0)
+        hear_release(s, j, m->key);
+    else if (strcmp(kind, "plan") == 0)
+        hear_plan(s, j, m->key);
+}
+
+void record_recall(struct scaler *s, struct entry *e, const struct bus_message *m)
+{
+    nr_auto_json json_t *j = nr_json_parse(m->value, NULL);
+
+    if (j == NULL || number_of(j, "number", -1) != e->policy->number)
+        return;
+    take_over(s, e, j, m->value);
+    hold_decision(s, e, j);
+}

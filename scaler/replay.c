@@ -1,0 +1,320 @@
+/* The journal is read once, from where states are known (an hour earlier for what windows must hold), in the order in which the scaler processed it:
+ * samples into windows of this replay's own, evaluations with what they saw, at their own times.
+ *
+ * As it was: the recorded decisions come out again, to the last bit, or the reply says where they do not. With another document the same times are
+ * evaluated, and containers are those of a model (model.h), since other decisions would have made others.
+ */
+#include "scaler/replay.h"
+
+#include "common/base/json.h"
+#include "scaler/model.h"
+#include "scaler/replay_state.h"
+
+enum { REPLAY_WINDOWS_BYTES = 64 << 20, WARM_UP_MARGIN_MS = 120000 };
+
+/* ---- what was recorded ---------------------------------------------------------------------------------------- */
+
+static int add_outcome(void *arg, sqlite3_stmt *st)
+{
+    struct replay *r = arg;
+    nr_auto_json json_t *j = nr_json_parse(nr_db_column(st, 1), NULL);
+
+    if (r->recorded_count == RECORDED_MAX || j == NULL)
+        return 0;
+    if (r->recorded_count == r->recorded_room) {
+        r->recorded_room = r->recorded_room ? r->recorded_room * 2 : 256;
+        struct outcome *more = nr_try_realloc(r->recorded, r->recorded_room * sizeof(*more));
+
+        if (more == NULL)
+            return NR_ENOMEM;
+        r->recorded = more;
+    }
+    const json_t *maximum = json_object_get(j, "maximum"), *to = json_object_get(j, "to");
+
+    (void)json_object_del(j, "by");
+    (void)json_object_del(j, "took_us");
+    r->recorded[r->recorded_count++] = (struct outcome){
+        .t_ms = sqlite3_column_int64(st, 0),
+        .to = json_is_integer(to) ? json_integer_value(to) : -1,
+        .maximum = json_is_integer(maximum) ? json_integer_value(maximum) : -1,
+        .on_demand = !json_is_false(json_object_get(j, "on_demand")),
+        .decision =
+            strcmp(nr_json_string(j, "kind") ? nr_json_string(j, "kind") : "", "decision") == 0,
+        .hash = replay_hash(j)};
+    return 0;
+}
+
+static int read_recorded(struct replay *r, sqlite3 *db)
+{
+    if (r->name == NULL)
+        return 0;
+    int e = store_rows(
+        db, add_outcome, r,
+        "SELECT t, record FROM decisions WHERE name = ?1 AND t < ?2 ORDER BY t DESC, id DESC LIMIT 1",
+        "ti", nr_str_of(r->name), r->since_ms);
+
+    return e < 0
+               ? e
+               : store_rows(
+                     db, add_outcome, r,
+                     "SELECT t, record FROM decisions WHERE name = ?1 AND t BETWEEN ?2 AND ?3 ORDER BY t, id",
+                     "tii", nr_str_of(r->name), r->since_ms, r->upto_ms);
+}
+
+/* ---- the pass --------------------------------------------------------------------------------------------------- */
+
+static bool counts(const struct replay *r, int64_t t_ms)
+{
+    return t_ms >= r->since_ms && t_ms <= r->upto_ms;
+}
+
+/* What was recorded up to then holds in the one model; a function that nobody decides for scales with its calls. */
+static void follow_recorded(struct replay *r, int64_t t_ms)
+{
+    while (r->recorded_at < r->recorded_count && r->recorded[r->recorded_at].t_ms <= t_ms) {
+        const struct outcome *o = &r->recorded[r->recorded_at++];
+
+        model_advance(&r->was, o->t_ms > r->was.t_ms ? o->t_ms : r->was.t_ms);
+        model_decide(&r->was, o->decision ? o->to : -1, o->decision ? o->maximum : -1,
+                     !o->decision || o->on_demand);
+    }
+}
+
+static void begin_counting(struct replay *r, int64_t t_ms)
+{
+    if (r->counting || t_ms < r->since_ms)
+        return;
+    r->counting = true;
+    model_count(&r->was);
+    model_count(&r->is);
+}
+
+static void move_models(struct replay *r, int64_t t_ms)
+{
+    begin_counting(r, t_ms);
+    follow_recorded(r, t_ms);
+    model_advance(&r->was, t_ms > r->was.t_ms ? t_ms : r->was.t_ms);
+    model_advance(&r->is, t_ms > r->is.t_ms ? t_ms : r->is.t_ms);
+}
+
+/* Most lines of a journal are of other functions: they are told by their text. */
+static bool is_relevant(const struct replay *r, struct nr_str text)
+{
+    if (memmem(text.p, text.n, "\"function\"", 10) == NULL)
+        return true;
+    for (unsigned i = 0; i < r->function_count; i++)
+        if (memmem(text.p, text.n, r->function[i], strlen(r->function[i])) != NULL)
+            return true;
+    return false;
+}
+
+static void on_sample(struct replay *r, const struct journal_record *rec)
+{
+    const struct policy *p = r->p;
+    struct sample s;
+
+    if (!is_relevant(r, rec->text) || sample_read(rec->text, rec->t_ms, &r->room, &s, NULL) < 0)
+        return;
+    r->samples += counts(r, rec->t_ms);
+    if (p->target == TARGET_FUNCTION && nr_str_eqz(s.function, p->function) &&
+        nr_str_eqz(s.account, p->account)) {
+        move_models(r, rec->t_ms);
+        model_sample(&r->was, &s);
+        model_sample(&r->is, &s);
+        if (r->edited && r->counting) {
+            s.value[METRIC_INSTANCES] = (double)r->is.warm;
+            s.value[METRIC_INSTANCES_BUSY] = (double)r->is.busy;
+            s.value[METRIC_STARTING] =
+                r->is.ready_ms > 0 ? (double)(r->is.desired - r->is.warm) : 0;
+            if (s.value[METRIC_STARTING] < 0)
+                s.value[METRIC_STARTING] = 0;
+        }
+    }
+    windows_add(r->windows, &s);
+}
+
+static void on_lag(struct replay *r, const struct journal_record *rec)
+{
+    nr_auto_json json_t *j = nr_json_parse(rec->text, NULL);
+    const char *topic = json_string_value(json_array_get(j, 0)),
+               *group = json_string_value(json_array_get(j, 1));
+
+    if (topic && group)
+        windows_add_lag(r->windows, topic, group, (double)json_integer_value(json_array_get(j, 2)),
+                        rec->t_ms);
+}
+
+static void on_begin(struct replay *r, int64_t t_ms)
+{
+    windows_free(r->windows);
+    r->windows = windows_make(REPLAY_WINDOWS_BYTES);
+    windows_want(r->windows, r->p, t_ms);
+    r->state_known = r->edited && r->state_known;
+}
+
+/* As the policy was when it began, or when another process had decided before. */
+static void on_state(struct replay *r, const struct journal_record *rec)
+{
+    nr_auto_json json_t *j = nr_json_parse(rec->text, NULL);
+    const char *name = nr_json_string(j, "policy");
+    bool begins = json_is_true(json_object_get(j, "begins"));
+
+    if (r->name == NULL || name == NULL || strcmp(name, r->name) != 0 ||
+        (r->edited && r->state_known) || (r->state_known && !begins) ||
+        (!r->edited && json_integer_value(json_object_get(j, "number")) != r->p->number))
+        return;
+    if (rec->t_ms < r->key_ms) {
+        if (begins && !r->edited && json_is_true(json_object_get(j, "alone"))) {
+            windows_free(r->windows);
+            r->windows = windows_make(REPLAY_WINDOWS_BYTES);
+            windows_want(r->windows, r->p, rec->t_ms);
+        }
+        return;
+    }
+    struct decide_state *s = decide_state_read(r->p, json_object_get(j, "state"));
+
+    if (s) {
+        decide_state_free(r->state);
+        r->state = s;
+    }
+    r->state_known = true;
+}
+
+static int on_record(void *arg, const struct journal_record *rec)
+{
+    struct replay *r = arg;
+
+    if (atomic_load(&r->s->ends))
+        return nr_err_set(&r->c->err, NR_ESTOPPING, "The platform is stopping.");
+    if (r->generates)
+        replay_generate(r, rec->t_ms);
+    r->last_ms = rec->t_ms;
+    switch (rec->kind) {
+    case JOURNAL_BEGIN: on_begin(r, rec->t_ms); break;
+    case JOURNAL_SAMPLE: on_sample(r, rec); break;
+    case JOURNAL_LAG: on_lag(r, rec); break;
+    case JOURNAL_STATE: on_state(r, rec); break;
+    case JOURNAL_TICK: replay_tick(r, rec); break;
+    case JOURNAL_GAP: r->gap = r->gap || counts(r, rec->t_ms); break;
+    }
+    return 0;
+}
+
+void replay_move_models(struct replay *r, int64_t t_ms)
+{
+    move_models(r, t_ms);
+}
+
+bool replay_counts(const struct replay *r, int64_t t_ms)
+{
+    return counts(r, t_ms);
+}
+
+static void init_models(struct replay *r)
+{
+    const struct outcome *o =
+        r->recorded_count > 0 && r->recorded[0].t_ms < r->since_ms ? &r->recorded[0] : NULL;
+    bool decided = o && o->decision;
+
+    model_init(&r->was, decided ? o->to : -1, decided ? o->maximum : -1, !decided || o->on_demand);
+    r->is = r->was;
+}
+
+static int pass(struct replay *r, sqlite3 *db)
+{
+    int e = read_recorded(r, db);
+
+    if (e == 0)
+        e = journal_find_key(db, r->since_ms, &r->key_ms);
+    if (e == NR_ENOENT)
+        return 0; /* nothing was recorded */
+    if (e < 0)
+        return e;
+    r->found = true;
+    r->windows = windows_make(REPLAY_WINDOWS_BYTES);
+    windows_want(r->windows, r->p, r->key_ms - POLICY_WINDOW_MAX_MS);
+    r->state = decide_state_make(r->p);
+    init_models(r);
+    return journal_each(db, r->key_ms - POLICY_WINDOW_MAX_MS - WARM_UP_MARGIN_MS, r->upto_ms,
+                        on_record, r);
+}
+
+/* ---- the job ---------------------------------------------------------------------------------------------------- */
+
+static int run(sqlite3 *db, struct nr_db_job *job)
+{
+    struct replay *r = nr_container_of(job, struct replay, job);
+    int e = pass(r, db);
+
+    if (e == 0)
+        replay_reply(r);
+    else if (r->c->err.code == 0)
+        (void)nr_err_set(&r->c->err, e, "The record could not be read: %s.", nr_err_text(e));
+    return e;
+}
+
+static void replay_free(struct replay *r)
+{
+    windows_free(r->windows);
+    decide_state_free(r->state);
+    policy_unref(r->p);
+    for (unsigned i = 0; i < r->line_count; i++)
+        free(r->line[i]);
+    json_decref(r->differences);
+    free(r->decision);
+    free(r->recorded);
+    free(r->name);
+    free(r);
+}
+
+static void on_done(struct nr_db_job *job)
+{
+    struct replay *r = nr_container_of(job, struct replay, job);
+    struct scaler *s = r->s;
+
+    if (job->status < 0 && r->c->err.code == 0)
+        (void)nr_err_set(&r->c->err, job->status, "%s", nr_err_text(job->status));
+    call_done(s, r->c);
+    replay_free(r);
+    scaler_later_done(s);
+}
+
+static void note_functions(struct replay *r)
+{
+    if (r->p->function)
+        r->function[r->function_count++] = r->p->function;
+    for (unsigned i = 0; i < r->p->condition_count; i++)
+        if (r->p->conditions[i].kind == CONDITION_METRIC && r->p->conditions[i].metric.function)
+            r->function[r->function_count++] = r->p->conditions[i].metric.function;
+}
+
+int replay_later(struct scaler *s, struct scale_call *c, struct policy *p,
+                 const struct policy *recorded, bool explain)
+{
+    static const char *const nothing[] = {NULL};
+    struct replay *r = nr_alloc(sizeof(*r));
+    int64_t now_ms = tick_now(s);
+
+    *r = (struct replay){.job = {.run = run, .done = on_done, .loop = &s->loop},
+                         .s = s,
+                         .c = c,
+                         .p = policy_ref(p),
+                         .name = recorded ? nr_strdup(recorded->name) : NULL,
+                         .edited = p != recorded,
+                         .explain = explain,
+                         .heard = !s->c.decides,
+                         .since_ms = c->since_ms,
+                         .upto_ms = c->upto_ms < now_ms ? c->upto_ms : now_ms,
+                         .differ_was = -2,
+                         .differences = json_array(),
+                         .decision = nr_alloc(sizeof(struct decision))};
+    r->generates = r->heard || (r->edited && recorded == NULL);
+    if (r->since_ms == 0)
+        r->since_ms = now_ms - 86400000;
+    note_functions(r);
+    journal_flush(s->journal, now_ms, true);
+    (void)store_write(s->store, nothing, ""); /* all that was posted is on disk now */
+    s->later++;
+    store_later(s->store, &r->job);
+    return 1;
+}

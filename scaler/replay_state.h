@@ -1,0 +1,61 @@
+/* One replay under way; what its two files share. On a reading thread of the database.
+ */
+#ifndef NR_SCALER_REPLAY_STATE_H
+#define NR_SCALER_REPLAY_STATE_H
+
+#include "scaler/internal.h"
+#include "scaler/model.h"
+
+enum { RECORDED_MAX = 200000, LINES_MAX = 200, DIFFERENCES_MAX = 50 };
+
+/* A recorded decision. */
+struct outcome {
+    int64_t t_ms, to, maximum;
+    bool on_demand, decision; /* false: the policy's wish was taken back */
+    uint64_t hash;            /* of its text, without who took it and how long */
+};
+
+struct replay {
+    struct nr_db_job job;
+    struct scaler *s;
+    struct scale_call *c; /* lent until done */
+    struct policy *p;     /* shared */
+    char *name;           /* whose evaluations are repeated; NULL: nobody's */
+    bool edited, explain, heard, generates;
+    int64_t since_ms, upto_ms, key_ms, last_ms, due_ms;
+    const char *function[POLICY_CONDITIONS_MAX + 1]; /* in p */
+    unsigned function_count;
+
+    struct windows *windows;
+    struct sample_room room;
+    struct decide_state *state;
+    bool state_known, counting, found, gap;
+    struct outcome *recorded;
+    size_t recorded_count, recorded_room, recorded_at, compared_at;
+    struct model was, is;
+    struct decision *decision;
+
+    uint64_t samples, evaluations, unlike, skipped;
+    char *line[LINES_MAX]; /* the newest decisions, a ring */
+    unsigned line_count, line_at;
+    json_t *differences;
+    uint64_t more;
+    int64_t differ_was, differ_is; /* of the last difference that was told */
+};
+
+/* ---- replay.c ---- */
+
+bool replay_counts(const struct replay *r, int64_t t_ms);
+void replay_move_models(struct replay *r, int64_t t_ms);
+
+/* ---- replay_tick.c ---- */
+
+/* Of a record without `by` and `took_us`. */
+uint64_t replay_hash(const json_t *record);
+/* An evaluation was recorded here. */
+void replay_tick(struct replay *r, const struct journal_record *rec);
+/* Evaluations at multiples of evaluate_every up to t_ms, where none were recorded. */
+void replay_generate(struct replay *r, int64_t t_ms);
+void replay_reply(struct replay *r);
+
+#endif

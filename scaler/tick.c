@@ -1,0 +1,308 @@
+/* Evaluations: each policy at multiples of its evaluate_every, wall clock; once a second the lags of topics, the journal's blocks; once a minute the
+ * forecasts and what is kept too long. Who owns a policy's key decides; the others remember what they hear.
+ *
+ * The wall clock may be set back: here it stands still then.
+ */
+#include "common/base/clock.h"
+#include "common/base/json.h"
+#include "scaler/internal.h"
+
+enum {
+    TICK_LEAST_MS = 5,
+    SECOND_MS = 1000,
+    MINUTE_MS = 60000,
+    PLAN_AFTER_MS = 2000, /* the last samples of a minute come after its end */
+    TRIM_MS = 600000,
+    COLD_START_MS = 5000, /* while none was measured */
+};
+
+int64_t tick_now(struct scaler *s)
+{
+    int64_t now_ms = nr_wall_ms();
+
+    if (now_ms > s->now_ms)
+        s->now_ms = now_ms;
+    return s->now_ms;
+}
+
+/* ---- what a policy sees ------------------------------------------------------------------------------------- */
+
+/* How far ahead a forecast must look so that a start it asks for is in time. */
+static int64_t horizon_of(struct scaler *s, const struct policy *p, int64_t now_ms)
+{
+    const struct metric_ref m = {.id = METRIC_COLD_START_MS, .name = "cold_start_ms"};
+
+    if (p->predict.horizon_ms > 0)
+        return p->predict.horizon_ms;
+    struct window_value v = windows_ask(s->windows, &m, p->account, p->function, AGGREGATE_P95,
+                                        POLICY_WINDOW_MAX_MS, now_ms);
+    int64_t start_ms = v.samples > 0 && v.value > 0 ? (int64_t)v.value : COLD_START_MS;
+
+    return start_ms + 2 * p->evaluate_every_ms;
+}
+
+void tick_input(struct scaler *s, const struct policy *p, int64_t now_ms, struct decide_input *ret)
+{
+    nr_auto_free char *key = entry_key_of(p);
+    struct planned *f = p->target == TARGET_FUNCTION ? plan_find(s, nr_str_of(key)) : NULL;
+
+    *ret = (struct decide_input){
+        .now_ms = now_ms, .windows = s->windows, .began_ms = s->began_ms ? s->began_ms : now_ms};
+    windows_now(s->windows, p->account, p->function, now_ms, &ret->now);
+    if (f && p->predict.enabled)
+        forecast_look(f->forecast, now_ms, horizon_of(s, p, now_ms), p->predict.quantile,
+                      &ret->forecast);
+}
+
+/* ---- lags of topics ----------------------------------------------------------------------------------------- */
+
+static bool same(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+static void want_lag(struct scaler *s, const struct metric_ref *m)
+{
+    struct lag *room = NULL;
+
+    for (size_t i = 0; i < LAGS_MAX; i++) {
+        struct lag *l = &s->lags[i];
+
+        if (l->topic && same(l->topic, m->topic) && same(l->group, m->group)) {
+            l->wanted = true;
+            return;
+        }
+        if (l->topic == NULL && room == NULL)
+            room = l;
+    }
+    if (room)
+        *room = (struct lag){
+            .topic = nr_strdup(m->topic), .group = nr_strdup(m->group), .wanted = true};
+}
+
+static void take_lag(struct scaler *s, struct lag *l, int64_t now_ms)
+{
+    int64_t lag = bus_lag(s->c.bus, nr_str_of(l->topic), nr_str_of(l->group));
+
+    if (lag < 0)
+        return;
+    nr_auto_json json_t *j = json_pack("[ssI]", l->topic, l->group, (json_int_t)lag);
+    nr_auto_free char *text = j ? nr_json_text(j, NULL) : NULL;
+
+    windows_add_lag(s->windows, l->topic, l->group, (double)lag, now_ms);
+    if (text)
+        journal_add(s->journal, JOURNAL_LAG, now_ms, nr_str_of(text));
+}
+
+static void take_lags(struct scaler *s, int64_t now_ms)
+{
+    for (size_t i = 0; i < LAGS_MAX; i++)
+        s->lags[i].wanted = false;
+    for (size_t i = 0; i < s->count; i++) {
+        const struct policy *p = s->entries[i]->policy;
+
+        for (unsigned c = 0; p->mode != POLICY_OFF && c < p->condition_count; c++) {
+            const struct metric_ref *m = &p->conditions[c].metric;
+
+            if (p->conditions[c].kind == CONDITION_METRIC && m->id == METRIC_TRIGGER_LAG &&
+                m->topic && m->group)
+                want_lag(s, m);
+        }
+    }
+    for (size_t i = 0; i < LAGS_MAX; i++) {
+        struct lag *l = &s->lags[i];
+
+        if (l->wanted) {
+            take_lag(s, l, now_ms);
+        } else {
+            free(l->topic);
+            free(l->group);
+            *l = (struct lag){0};
+        }
+    }
+}
+
+/* ---- one policy --------------------------------------------------------------------------------------------- */
+
+/* Everything that goes into an evaluation beside the samples, in figures that read back the same. */
+static void note_tick(struct scaler *s, const struct entry *e, const struct decide_input *in)
+{
+    const struct forecast_view *f = &in->forecast;
+    nr_auto_json json_t *j =
+        json_pack("[sIIbfffi]", e->name, (json_int_t)e->policy->number, (json_int_t)in->began_ms,
+                  (int)f->known, f->p50, f->p90, f->confidence, (int)f->class);
+    nr_auto_free char *text = j ? nr_json_text(j, NULL) : NULL;
+
+    if (text)
+        journal_add(s->journal, JOURNAL_TICK, in->now_ms, nr_str_of(text));
+}
+
+static void evaluate(struct scaler *s, struct entry *e, int64_t now_ms)
+{
+    struct decide_input in;
+    struct decision d = {0};
+    uint64_t begun_us = nr_mono_us();
+
+    tick_input(s, e->policy, now_ms, &in);
+    note_tick(s, e, &in);
+    decide(e->policy, &in, e->state, &d);
+    d.took_us = (uint32_t)(nr_mono_us() - begun_us);
+    (void)atomic_fetch_add(&s->n.evaluations, 1);
+    (void)atomic_fetch_add(&s->n.evaluate_us, d.took_us);
+    if (d.changed || d.alerts != 0 || !e->decided)
+        record_decision(s, e, &d);
+    else if (now_ms - e->told_ms >= AGAIN_MS)
+        record_again(s, e);
+}
+
+/* Is it ours to decide? Who takes over has the journal begin with what it knows. */
+static bool is_ours(struct scaler *s, struct entry *e)
+{
+    bool mine = s->c.decides && bus_owns(&s->hear, nr_str_of(e->key));
+
+    if (mine && !e->mine) {
+        e->mine = true;
+        tick_remember(s, e, true);
+    }
+    e->mine = mine;
+    return mine;
+}
+
+/* The next multiple; what was missed is not made up for. */
+static void set_due(struct scaler *s, struct entry *e, int64_t now_ms)
+{
+    int64_t every = e->policy->evaluate_every_ms;
+
+    if (e->due_ms > 0 && now_ms - e->due_ms >= every)
+        (void)atomic_fetch_add(&s->n.late_ticks, 1);
+    e->due_ms = (now_ms / every + 1) * every;
+}
+
+/* Does nobody else look at what e looks at? Then its windows begin with it. */
+static bool is_alone(const struct scaler *s, const struct entry *e)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (s->entries[i] != e && strcmp(s->entries[i]->key, e->key) == 0)
+            return false;
+    return true;
+}
+
+static void note_state(struct scaler *s, const struct entry *e, json_t *state, bool begins)
+{
+    nr_auto_json json_t *j =
+        json_pack("{sssIsbsbsO*}", "policy", e->name, "number", (json_int_t)e->policy->number,
+                  "begins", (int)begins, "alone", (int)(begins && is_alone(s, e)), "state", state);
+    nr_auto_free char *line = j ? nr_json_text(j, NULL) : NULL;
+
+    if (line && s->c.decides)
+        journal_add(s->journal, JOURNAL_STATE, tick_now(s), nr_str_of(line));
+}
+
+void tick_remember(struct scaler *s, struct entry *e, bool begins)
+{
+    nr_auto_json json_t *state = decide_state_write(e->state);
+    nr_auto_free char *text = state ? nr_json_text(state, NULL) : NULL;
+
+    note_state(s, e, state, begins);
+    store_post(
+        s->store,
+        "INSERT OR REPLACE INTO states(name, number, t, state, record) VALUES(?1, ?2, ?3, ?4, ?5)",
+        "tiitt", nr_str_of(e->name), e->policy->number, e->decided_ms, nr_str_of(text),
+        nr_str_of(e->record));
+}
+
+/* ---- the clock ---------------------------------------------------------------------------------------------- */
+
+static void evaluate_due(struct scaler *s, int64_t now_ms)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        struct entry *e = s->entries[i];
+
+        if (e->policy->mode == POLICY_OFF || e->due_ms > now_ms)
+            continue;
+        bool first = e->due_ms == 0; /* at the next multiple, as ever */
+
+        set_due(s, e, now_ms);
+        if (!first && is_ours(s, e))
+            evaluate(s, e, now_ms);
+    }
+}
+
+static void remember_all(struct scaler *s, int64_t now_ms)
+{
+    s->keyed_ms = now_ms;
+    journal_key(s->journal, now_ms);
+    for (size_t i = 0; i < s->count; i++)
+        tick_remember(s, s->entries[i], false);
+}
+
+static void trim(struct scaler *s, int64_t now_ms)
+{
+    s->trimmed_ms = now_ms;
+    journal_trim(s->journal, now_ms, s->c.retention_s, s->c.history_max_bytes);
+    if (s->c.retention_s > 0)
+        store_post(s->store, "DELETE FROM decisions WHERE t < ?1", "i",
+                   now_ms - s->c.retention_s * 1000);
+}
+
+/* A broker that was away may have missed policies: they are told again when it is back. */
+static void watch_bus(struct scaler *s)
+{
+    bool connected = bus_stats(s->c.bus).connected;
+
+    if (connected && !s->connected)
+        entries_publish(s);
+    s->connected = connected;
+}
+
+static void each_second(struct scaler *s, int64_t now_ms)
+{
+    s->second = now_ms / SECOND_MS;
+    take_lags(s, now_ms);
+    watch_bus(s);
+    journal_flush(s->journal, now_ms, false);
+    if (now_ms - s->keyed_ms >= KEY_MS)
+        remember_all(s, now_ms);
+    if (now_ms - s->trimmed_ms >= TRIM_MS)
+        trim(s, now_ms);
+    if ((now_ms - PLAN_AFTER_MS) / MINUTE_MS > s->planned_minute)
+        plan_minute(s, now_ms);
+}
+
+static void on_tick(struct nr_deadline *d)
+{
+    struct scaler *s = nr_container_of(d, struct scaler, tick);
+    int64_t now_ms = tick_now(s), next_ms;
+
+    (void)nr_loop_enter(&s->loop);
+    if (now_ms / SECOND_MS > s->second)
+        each_second(s, now_ms);
+    evaluate_due(s, now_ms);
+    next_ms = (s->second + 1) * SECOND_MS;
+    for (size_t i = 0; i < s->count; i++)
+        if (s->entries[i]->policy->mode != POLICY_OFF && s->entries[i]->due_ms < next_ms)
+            next_ms = s->entries[i]->due_ms;
+    now_ms = tick_now(s);
+    nr_deadline_set(
+        &s->loop, d,
+        (uint64_t)(next_ms - now_ms > TICK_LEAST_MS ? next_ms - now_ms : TICK_LEAST_MS));
+}
+
+void tick_start(struct scaler *s)
+{
+    int64_t now_ms = tick_now(s);
+
+    s->second = now_ms / SECOND_MS;
+    s->planned_minute = (now_ms - PLAN_AFTER_MS) / MINUTE_MS;
+    s->saved_ms = s->trimmed_ms = now_ms;
+    s->tick.fire = on_tick;
+    s->apply.fire = wishes_apply;
+    remember_all(s, now_ms);
+    nr_deadline_set(&s->loop, &s->tick, 0);
+}
+
+void tick_stop(struct scaler *s)
+{
+    nr_deadline_cancel(&s->tick);
+    nr_deadline_cancel(&s->apply);
+}
