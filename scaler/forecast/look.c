@@ -129,6 +129,7 @@ static void judge(struct forecast *f)
 {
     double most = (double)f->slot_most, before = (double)f->says[BY_LATE];
     double promised = (double)f->promised;
+    kept_add(&f->season[BY_LATE], before, lesser(before, most), SEASON_MEMORY);
     for (enum season s = BY_LATE + 1; s < SEASONS; s++) {
         double more = (double)f->says[s] - before;
         if (more > 1 + sqrt(before))

@@ -1,6 +1,6 @@
 /* Reads a trace: `owner,app,function,trigger,480,481,...`, a row a function, a count of calls a minute.
  *
- * Which columns are minutes is told by the header: the last run of columns that are numbers counted up by one. Where the header names them otherwise
+ * Which columns are minutes is told by the header: those at its end that are numbers, each one more than the one before. Where the header names them otherwise
  * (`minute_1`), by the first row: all columns after the last that is no number. A file without a header is read too. Empty is 0; a count may be
  * written as 3.0. What is no count, a row of another width, too much of anything: refused with the line.
  */
@@ -107,19 +107,18 @@ static size_t fields_of(struct nr_str line, bool counted, size_t *ret_named, uin
     return n;
 }
 
-/* What the first line, and if it leaves that open the second, say of the columns. Returns whether the first line is a row already. */
+/* What the first line says of the columns; what it leaves open, the first row will. Returns whether it is a row already. */
 static bool columns_of(struct reader *r, struct nr_str first, struct trace *t)
 {
     uint64_t value = 0;
-    size_t named;
+    size_t numbers;
     r->columns = fields_of(first, true, &r->named, &t->first_minute);
-    if (r->columns - r->named > 1 || (r->named > 0 && r->columns - r->named == 1))
-        return fields_of(first, false, &named, &value) == r->columns && named < r->named &&
-               r->columns - r->named < 3;
+    fields_of(first, false, &numbers, &value);
+    if (numbers == r->named && r->named < r->columns)
+        return false;
     t->first_minute = 0;
-    fields_of(first, false, &named, &value);
-    r->named = SIZE_MAX; /* by the first row */
-    return named < r->columns;
+    r->named = SIZE_MAX;
+    return numbers < r->columns;
 }
 
 static int room_for_row(struct reader *r, struct trace *t, struct nr_err *err)
