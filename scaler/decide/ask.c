@@ -338,7 +338,6 @@ struct window_value windows_ask(struct windows *w, const struct metric_ref *m, c
                                 const char *function, enum aggregate a, int64_t window_ms,
                                 int64_t now_ms)
 {
-    w->clock_ms = now_ms > w->clock_ms ? now_ms : w->clock_ms;
     if (of_want(m)) {
         struct want *n = want_get(w, m, window_ms, now_ms);
 
@@ -348,9 +347,27 @@ struct window_value windows_ask(struct windows *w, const struct metric_ref *m, c
                      now_ms);
 }
 
+/* track multiplies with the containers of the window. */
+static void want_containers(struct windows *w, const struct policy *p, const struct condition *c,
+                            int64_t now_ms)
+{
+    static const enum metric_id parts[] = {METRIC_INSTANCES, METRIC_STARTING};
+
+    for (unsigned i = 0; i < 2 && p->target == TARGET_FUNCTION; i++)
+        (void)thing_asked(w, &(struct metric_ref){.id = parts[i]}, p->account, p->function,
+                          c->window_ms, now_ms);
+}
+
 void windows_want(struct windows *w, const struct policy *p, int64_t now_ms)
 {
-    w->clock_ms = now_ms > w->clock_ms ? now_ms : w->clock_ms;
+    for (unsigned i = 0; i < p->rule_count; i++) {
+        const struct condition *c = &p->conditions[p->rules[i].when];
+
+        while (c->kind != CONDITION_METRIC && c->count)
+            c = &p->conditions[c->first];
+        if (p->rules[i].action == ACTION_TRACK)
+            want_containers(w, p, c, now_ms);
+    }
     for (unsigned i = 0; i < p->condition_count; i++) {
         const struct condition *c = &p->conditions[i];
 

@@ -31,12 +31,13 @@ static void begin(struct work *w)
     w->m = m;
     w->from = from_of(w->p, w->in, m);
     if (m->now_ms == 0) {
-        m->first_ms = m->voted_ms = now_ms;
+        m->voted_ms = now_ms;
         m->last = m->level = w->from;
         sliding_high(&m->high, now_ms - 1, 0, w->from);
         sliding_low(&m->low, now_ms - 1, 0, w->from);
         memory_changed(m, now_ms - 1, w->from);
     }
+    m->first_ms = m->first_ms ? m->first_ms : now_ms;
     there = w->in->now.instances + w->in->now.starting;
     w->capacity = there;
     if (w->from > there && m->raised_ms && now_ms - m->raised_ms < START_DEADLINE_MS)

@@ -16,7 +16,7 @@ enum { DECISION_INPUTS_MAX = 64, DECISION_CLAMPS_MAX = 16, DECISION_WHY_BYTES = 
 struct decide_state;
 struct decide_state *decide_state_make(const struct policy *p);
 void decide_state_free(struct decide_state *s);
-/* Across restarts and for replays: JSON (made) and back; NULL: it does not fit the policy. */
+/* Across restarts, for replays and from one version of a policy to the next: JSON (made) and back. What fits the policy is taken; NULL: it is no such JSON. */
 json_t *decide_state_write(const struct decide_state *s);
 struct decide_state *decide_state_read(const struct policy *p, const json_t *j);
 

@@ -1,7 +1,7 @@
 /* Votes, floors and what is forbidden become one number, which limits then clamp.
  *
  * The highest vote counts. A freeze forbids the votes of rules whose priority is not above its own, a block forbids theirs downward. Where no rule votes,
- * desired stays; when none did for two of the longest windows, it decays to the floors.
+ * desired stays; when none did for two of the longest windows (and the time that a start may take), it decays to the floors.
  */
 #include "scaler/decide/state.h"
 
@@ -99,16 +99,21 @@ static int64_t missing_vote(const struct work *w)
 /* The highest vote that nothing forbids, -1: none. */
 static int64_t highest_vote(struct work *w)
 {
-    int64_t best = -1, held = -1;
+    int64_t best = -1, held = -1, frozen = -1;
 
     for (unsigned i = 0; i < w->p->rule_count; i++) {
-        if (w->vote[i] < 0 || forbidden(w, i))
+        if (w->vote[i] < 0)
             continue;
-        if (w->vote[i] < w->from && blocked(w, i))
+        if (forbidden(w, i))
+            frozen = higher(frozen, w->vote[i]);
+        else if (w->vote[i] < w->from && blocked(w, i))
             held = higher(held, w->vote[i]);
         else
             best = higher(best, w->vote[i]);
     }
+    if (frozen >= 0 && frozen != w->from && frozen > best)
+        clamp_note(w, CLAMP_FREEZE, frozen, w->from, "a rule of priority %lld freezes it",
+                   (long long)w->freeze_priority);
     if (best >= 0 || held < 0)
         return best;
     clamp_note(w, CLAMP_BLOCK_DOWN, held, w->from, "a rule forbids it for %s s more",
@@ -119,9 +124,11 @@ static int64_t highest_vote(struct work *w)
 /* No rule has a vote: it stays, or has stayed for long enough. */
 static int64_t no_vote(const struct work *w)
 {
-    int64_t quiet_ms = w->in->now_ms - w->m->voted_ms;
+    int64_t quiet_ms = w->in->now_ms - w->m->voted_ms,
+            keep_ms = KEEP_WINDOWS * w->state->longest_ms;
 
-    return quiet_ms >= KEEP_WINDOWS * w->state->longest_ms ? 0 : w->m->level;
+    keep_ms = w->p->rule_count && keep_ms < START_DEADLINE_MS ? START_DEADLINE_MS : keep_ms;
+    return quiet_ms >= keep_ms ? 0 : w->m->level;
 }
 
 static void rules_merge(struct work *w)
@@ -138,6 +145,17 @@ static void rules_merge(struct work *w)
     w->rules = best >= 0 ? best : no_vote(w);
 }
 
+/* Only what a freeze does not forbid moves it; floors do not either. */
+static void stay_frozen(struct work *w)
+{
+    int64_t vote = -1;
+
+    for (unsigned i = 0; i < w->p->rule_count; i++)
+        if (w->vote[i] >= 0 && !forbidden(w, i))
+            vote = higher(vote, w->vote[i]);
+    w->wanted = vote < 0 ? w->from : vote;
+}
+
 void votes_merge(struct work *w)
 {
     const struct window_now *now = &w->in->now;
@@ -149,15 +167,6 @@ void votes_merge(struct work *w)
     w->wanted =
         higher(higher(w->rules, w->warm), higher(w->d->floor_forecast, w->d->floor_schedule));
     w->wanted = calls ? higher(w->wanted, 1) : w->wanted;
-    if (!w->frozen)
-        return;
-    int64_t free_vote = -1;
-
-    for (unsigned i = 0; i < w->p->rule_count; i++)
-        if (w->vote[i] >= 0 && !forbidden(w, i))
-            free_vote = higher(free_vote, w->vote[i]);
-    if (free_vote < 0 && w->wanted != w->from)
-        clamp_note(w, CLAMP_FREEZE, w->wanted, w->from, "a rule of priority %lld freezes it",
-                   (long long)w->freeze_priority);
-    w->wanted = free_vote < 0 ? w->from : free_vote;
+    if (w->frozen)
+        stay_frozen(w);
 }

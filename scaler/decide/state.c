@@ -7,6 +7,39 @@
 
 #include "common/base/mem.h"
 
+static uint64_t mixed(uint64_t h, const void *bytes, size_t n)
+{
+    const unsigned char *p = bytes;
+
+    while (n-- > 0)
+        h = (h ^ *p++) * 0x100000001b3u;
+    return h;
+}
+
+/* Of metrics, their labels, aggregates and windows in their order; thresholds may change. */
+static int64_t looks_at(const struct policy *p)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+
+    for (unsigned i = 0; i < p->condition_count; i++) {
+        const struct condition *c = &p->conditions[i];
+        const char *texts[] = {c->metric.name, c->metric.account, c->metric.function,
+                               c->metric.topic, c->metric.group};
+        uint64_t numbers[] = {c->kind, c->first, c->count, c->aggregate, (uint64_t)c->window_ms};
+
+        h = mixed(h, numbers, sizeof numbers);
+        for (unsigned t = 0; t < nr_countof(texts); t++)
+            h = mixed(h, texts[t] ? texts[t] : "", texts[t] ? strlen(texts[t]) + 1 : 1);
+        for (unsigned l = 0; l < c->metric.label_count; l++) {
+            struct sample_label label = c->metric.label[l];
+
+            h = mixed(mixed(h, label.name.p, label.name.n), "=", 1);
+            h = mixed(mixed(h, label.value.p, label.value.n), ",", 1);
+        }
+    }
+    return (int64_t)(h >> 1);
+}
+
 struct decide_state *decide_state_make(const struct policy *p)
 {
     struct decide_state *s = nr_alloc(sizeof *s);
@@ -17,6 +50,7 @@ struct decide_state *decide_state_make(const struct policy *p)
             s->longest_ms = p->conditions[i].window_ms;
     for (unsigned i = 0; i < p->rule_count; i++)
         s->sets_zero = s->sets_zero || (p->rules[i].action == ACTION_SET && p->rules[i].count == 0);
+    s->looks_at = looks_at(p);
     for (unsigned i = 0; i < POLICY_SCHEDULES_MAX; i++)
         s->schedule[i].last_ms = INT64_MAX;
     s->now.maximum = -1;

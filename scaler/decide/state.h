@@ -44,7 +44,8 @@ struct memory {
 struct decide_state {
     const struct policy *policy; /* shared */
     int64_t longest_ms;          /* of its windows */
-    bool sets_zero;              /* a rule of it may take the last container */
+    int64_t looks_at; /* a number for what its conditions ask for: another one, other windows */
+    bool sets_zero;   /* a rule of it may take the last container */
     struct {
         int64_t last_ms, next_ms;
     } schedule[POLICY_SCHEDULES_MAX]; /* as timetables told it last */

@@ -1,5 +1,5 @@
-/* The memory of a policy as JSON: numbers by their names, timers of rules by the rules' ids, of conditions by their place. What does not fit the policy is
- * none of its memory.
+/* The memory of a policy as JSON: numbers by their names, timers of rules by the rules' ids, of conditions by their place. A policy that was changed keeps
+ * what it desires and the timers of the rules that it still has; where it looks at other metrics or windows than before, it is young again.
  */
 #include "common/base/json.h"
 #include "common/base/mem.h"
@@ -58,6 +58,7 @@ json_t *decide_state_write(const struct decide_state *s)
         (void)json_array_append_new(changes,
                                     triple(m->change[i].t_ms, m->change[i].low, m->change[i].high));
     (void)json_object_set_new(all, "v", json_integer(1));
+    (void)json_object_set_new(all, "looks_at", json_integer(s->looks_at));
     (void)json_object_set_new(all, "on_demand", json_boolean(m->on_demand));
     (void)json_object_set_new(all, "high", sliding_write(&m->high));
     (void)json_object_set_new(all, "low", sliding_write(&m->low));
@@ -117,10 +118,14 @@ static bool rules_read(struct memory *m, const struct policy *p, const json_t *r
 {
     int64_t n[3];
 
-    if (!json_is_object(rules) || json_object_size(rules) != p->rule_count)
+    if (!json_is_object(rules))
         return false;
     for (unsigned i = 0; i < p->rule_count; i++) {
-        if (!whole_numbers(json_object_get(rules, p->rules[i].id), n, 3))
+        const json_t *item = json_object_get(rules, p->rules[i].id);
+
+        if (item == NULL)
+            continue;
+        if (!whole_numbers(item, n, 3))
             return false;
         m->rule[i].cool_ms[DOWN] = n[0];
         m->rule[i].cool_ms[UP] = n[1];
@@ -145,6 +150,17 @@ static bool numbers_read(struct memory *m, const json_t *j)
            m->level <= POLICY_COUNT_MAX;
 }
 
+/* Conditions that look at what they looked at go on; others begin. */
+static bool conditions_read(struct decide_state *s, const json_t *j)
+{
+    const json_t *since = json_object_get(j, "since");
+
+    if (json_integer_value(json_object_get(j, "looks_at")) == s->looks_at)
+        return whole_numbers(since, s->now.since_ms, s->policy->condition_count);
+    s->now.first_ms = 0;
+    return json_is_array(since);
+}
+
 struct decide_state *decide_state_read(const struct policy *p, const json_t *j)
 {
     struct decide_state *s;
@@ -158,8 +174,7 @@ struct decide_state *decide_state_read(const struct policy *p, const json_t *j)
     if (!numbers_read(m, j) || !sliding_read(&m->high, json_object_get(j, "high")) ||
         !sliding_read(&m->low, json_object_get(j, "low")) ||
         !changes_read(m, json_object_get(j, "changes")) ||
-        !rules_read(m, p, json_object_get(j, "rules")) ||
-        !whole_numbers(json_object_get(j, "since"), m->since_ms, p->condition_count)) {
+        !rules_read(m, p, json_object_get(j, "rules")) || !conditions_read(s, j)) {
         decide_state_free(s);
         return NULL;
     }

@@ -168,6 +168,11 @@ static void add_function(struct windows *w, const struct sample *s)
         add_sample(w, t, source, s);
 }
 
+void windows_clock(struct windows *w, int64_t now_ms)
+{
+    w->clock_ms = now_ms;
+}
+
 void windows_add(struct windows *w, const struct sample *s)
 {
     if (w->clock_ms != INT64_MIN && s->t_ms > w->clock_ms + AHEAD_MAX_MS) {

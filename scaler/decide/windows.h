@@ -16,6 +16,9 @@ struct windows;
 /* max_bytes: of all series together. */
 struct windows *windows_make(size_t max_bytes);
 void windows_free(struct windows *w);
+/* What time it is: a sample of more than a minute later is not taken from now on, for it would push out what is known. To be told before samples are added,
+ * as recorded when they are replayed; never told, every time is believed. */
+void windows_clock(struct windows *w, int64_t now_ms);
 void windows_add(struct windows *w, const struct sample *s);
 /* The lag of a topic's group as the broker tells it: a sample of trigger_lag. */
 void windows_add_lag(struct windows *w, const char *topic, const char *group, double lag,

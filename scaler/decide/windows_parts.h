@@ -78,7 +78,7 @@ struct named {
 
 struct windows {
     struct budget budget;
-    int64_t clock_ms; /* the latest time that was asked with, INT64_MIN: none */
+    int64_t clock_ms; /* as windows_clock() told it, INT64_MIN: it did not */
     struct nr_map functions, wants, names;
     struct nr_link idle, asked, want_list;
     struct thing nodes;
