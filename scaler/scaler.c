@@ -26,6 +26,7 @@ static void hear_metric(struct scaler *s, const struct bus_message *m)
     (void)atomic_fetch_add(&s->n.samples, 1);
     if (s->began_ms == 0 || sample.t_ms < s->began_ms)
         s->began_ms = sample.t_ms;
+    windows_clock(s->windows, now_ms);
     windows_add(s->windows, &sample);
     journal_add(s->journal, JOURNAL_SAMPLE, now_ms, m->value);
     if (sample.function.n > 0)
