@@ -57,8 +57,9 @@ static void show_value(const json_t *value, char *out, size_t out_bytes)
     show(text ? text : "", text ? n : 0, out, out_bytes);
 }
 
-static void add_problem(struct reader *r, const json_t *value, const char *nearest, const char *why,
-                        va_list args)
+__attribute__((format(printf, 4, 0))) static void add_problem(struct reader *r, const json_t *value,
+                                                              const char *nearest, const char *why,
+                                                              va_list args)
 {
     struct policy_problem p = {0};
     const char *path = r->is_short ? short_path(r->path) : r->path;

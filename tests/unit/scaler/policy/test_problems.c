@@ -119,8 +119,9 @@ static const struct {
     {RULE("\"id\":\"r\",\"when\":{\"metric\":\"memory_percent\",\"op\":\"<\",\"value\":20},\"do\":{"
           "\"action\":\"track\",\"target\":10}"),
      "rules[0].do.target", "10", "hysteresis", "20"},
-    {RULE("\"id\":\"r\",\"when\":{\"metric\":\"memory_percent\",\"op\":\"outside\",\"value\":[2,8]},"
-          "\"do\":{\"action\":\"track\",\"target\":9}"),
+    {RULE(
+         "\"id\":\"r\",\"when\":{\"metric\":\"memory_percent\",\"op\":\"outside\",\"value\":[2,8]},"
+         "\"do\":{\"action\":\"track\",\"target\":9}"),
      "rules[0].do.target", "9", "hysteresis", "8"},
     /* what it waits for */
     {WHEN(""), "rules[0].when", "{}", "has a metric", ""},
