@@ -262,8 +262,7 @@ int yaml_read(struct nr_str text, json_t **ret, struct nr_err *err)
         json_decref(y.documents);
         return nr_err_set(err, NR_ENOMEM, "no memory to read YAML");
     }
-    yaml_parser_set_input_string(&y.parser, (const unsigned char *)(text.n ? text.p : ""),
-                                 text.n);
+    yaml_parser_set_input_string(&y.parser, (const unsigned char *)(text.n ? text.p : ""), text.n);
     yaml_parser_set_encoding(&y.parser, YAML_UTF8_ENCODING);
     r = read_events(&y);
     if (r == 0) {
