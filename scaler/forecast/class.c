@@ -2,6 +2,8 @@
  */
 #include "scaler/forecast/parts.h"
 
+#define LED_SHARE 0.7      /* of the times it was called after quiet, with a leader */
+#define LED_TIMES 2.5      /* so often at least */
 #define REGULAR_SHARE 0.75 /* of the times when a period was due and a call came */
 
 enum { KNOWN_CALLS = 4, RARE_MINUTES = 240, REGULAR_DUE = 2 };
@@ -43,5 +45,8 @@ enum arrival_class forecast_class(const struct forecast *f)
         return ARRIVAL_DENSE;
     if (f->calls >= KNOWN_CALLS && (gaps_alike(f) || has_period(f)))
         return ARRIVAL_REGULAR;
+    if ((double)f->roused.promised > LED_TIMES &&
+        (double)f->roused.came >= LED_SHARE * (double)f->roused.promised)
+        return ARRIVAL_CORRELATED;
     return (int64_t)f->past_calls * RARE_MINUTES < past ? ARRIVAL_RARE : ARRIVAL_BURSTY;
 }

@@ -28,7 +28,8 @@ void forecast_population_free(struct forecast_population *p)
 struct forecast *forecast_make(struct forecast_population *p)
 {
     struct forecast *f = nr_alloc(sizeof *f);
-    *f = (struct forecast){.population = p, .heard = -1, .called = -1, .began = -1};
+    *f =
+        (struct forecast){.population = p, .heard = -1, .called = -1, .began = -1, .id = ++p->made};
     return f;
 }
 
@@ -65,6 +66,7 @@ static void one_minute(struct forecast *f, int64_t minute, uint64_t calls, uint3
         kept_add(&f->chance, weight * g.chance, calls > 0 ? weight : 0, KEPT_MEMORY);
         hazard_learn(f, &g, calls > 0);
     }
+    lead_learn(f, minute, calls > 0);
     look_learn(f, minute, inflight);
     past_add(f, calls > 0);
     if (calls > 0)

@@ -33,6 +33,8 @@ json_t *forecast_population_save(const struct forecast_population *p);
 struct forecast_population *forecast_population_load(const json_t *j);
 /* p is kept. A population and its forecasts are used by one thread at a time: each minute that is told teaches all. */
 struct forecast *forecast_make(struct forecast_population *p);
+/* The account it belongs to (lent): functions of one account that are called one after the other are found. Without it, it stands alone. */
+void forecast_account(struct forecast *f, const char *account);
 void forecast_free(struct forecast *f);
 size_t forecast_bytes(const struct forecast *f); /* <= 2048 */
 /* Across restarts: JSON (made) and back; NULL: it is none. */

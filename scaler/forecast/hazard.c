@@ -195,7 +195,8 @@ static void mix(const struct forecast *f, struct guess *g)
 
 void hazard_guess(const struct forecast *f, int64_t minute, struct guess *ret)
 {
-    static const enum opinion says[TABLES] = {SAYS_USUAL, SAYS_HOUR, SAYS_DAY, SAYS_ECHO, SAYS_LAG};
+    static const enum opinion says[TABLES] = {SAYS_USUAL, SAYS_HOUR, SAYS_DAY,
+                                              SAYS_ECHO,  SAYS_LAG,  SAYS_LEAD};
     int64_t ahead = minute - f->heard, age = minute - f->called, known = minute - f->began;
     unsigned step = age_step(age), part = age_part(step);
 
@@ -205,12 +206,18 @@ void hazard_guess(const struct forecast *f, int64_t minute, struct guess *ret)
     ret->cell[2] = (uint16_t)(AT_DAY + day_cell(f, ahead, known) * 8 + part);
     ret->cell[3] = (uint16_t)(AT_ECHO + echo_cell(f, age) * 8 + part);
     ret->cell[4] = (uint16_t)(AT_LAG + lag_cell(f, ahead, ret) * 8 + part);
+    ret->lead = (uint8_t)lead_cell(f, minute);
+    ret->cell[5] = (uint16_t)(AT_LEAD + ret->lead * 8 + part);
     for (size_t t = 0; t < TABLES; t++)
         ret->in[says[t]] = log_odds((double)f->population->cell[ret->cell[t]].share);
+    if (ret->lead == 0)
+        ret->in[SAYS_LEAD] = 0;
     double usual = (double)f->population->cell[ret->cell[0]].share;
     ret->in[SAYS_OWN] = log_odds(own_share(f, step, false, usual));
     ret->in[SAYS_NEAR] = log_odds(own_share(f, step, true, usual));
     choose_sets(f, ahead, known, part, ret);
+    if (ret->lead > 0)
+        ret->set[0] = ret->set[1] = (uint8_t)(SETS_LED + ret->lead);
     mix(f, ret);
 }
 

@@ -32,29 +32,45 @@ enum opinion {
     SAYS_DAY,   /* yesterday at this time */
     SAYS_ECHO,  /* the last gaps come again */
     SAYS_LAG,   /* the best of the periods that are due now */
+    SAYS_LEAD,  /* a function of the account that is called before it just was; else nothing */
     OPINIONS
 };
 
 /* Tables of the population: in each cell the share of minutes that had a call. */
 enum { CELLS_USUAL = AGES * 8, CELLS_HOUR = 32 * 4 * 8, CELLS_DAY = 16 * 8, CELLS_ECHO = 125 * 8 };
-enum { CELLS_LAG = 16 * 5 * 8 * 8 };
+enum { CELLS_LAG = 16 * 5 * 8 * 8, CELLS_LEAD = 8 * 8 };
 enum {
     AT_USUAL = 0,
     AT_HOUR = AT_USUAL + CELLS_USUAL,
     AT_DAY = AT_HOUR + CELLS_HOUR,
     AT_ECHO = AT_DAY + CELLS_DAY,
     AT_LAG = AT_ECHO + CELLS_ECHO,
-    CELLS = AT_LAG + CELLS_LAG
+    AT_LEAD = AT_LAG + CELLS_LAG,
+    CELLS = AT_LEAD + CELLS_LEAD
 };
-enum { TABLES = 5, MIX_SETS = 40, MIXERS = 2 };
+enum { TABLES = 6, MIX_SETS = 48, SETS_LED = 40 /* from here on: with a leader */, MIXERS = 2 };
 
 struct cell {
     float share, told;
 };
+/* lead.c: when a function had its last calls after quiet. */
+enum { LEADS = 3, ROUSED = 4096, ROUSED_LATELY = 64 };
+struct roused {
+    uint32_t who, group;
+    int64_t minute, before; /* the last, and the one before */
+};
+struct lead {
+    uint32_t who;    /* 0: nobody */
+    float due, came; /* how often it led, and how often this one followed */
+};
+
 struct forecast_population {
     struct cell cell[CELLS];
     float weight[MIXERS][MIX_SETS][OPINIONS];
     uint64_t told; /* minutes learned from */
+    struct roused roused[ROUSED];
+    uint32_t lately[ROUSED_LATELY], lately_next; /* who was roused */
+    uint32_t made;                               /* the last id */
 };
 
 /* How much of what was promised came true; both fade. */
@@ -74,6 +90,7 @@ struct forecast {
     struct forecast_population *population;
     int64_t heard, called, began; /* -1: none yet */
     uint64_t past[PAST_WORDS];
+    uint32_t id, group;  /* of the population; of the account, 0: alone */
     uint16_t past_calls; /* bits set in `past` */
     uint16_t gap[GAPS];  /* the youngest first; 0: none */
     uint32_t calls;      /* minutes with a call, ever; stops at its end */
@@ -87,6 +104,8 @@ struct forecast {
     float slot_most;               /* and what came in it so far */
     uint8_t slot_told, hour_told;  /* minutes in these */
     struct kept season[SEASONS], look;
+    struct lead lead[LEADS];
+    struct kept roused; /* times it was called after quiet, and those with a leader */
     uint8_t miss[LEVELS][MISSES];
 };
 
@@ -94,7 +113,7 @@ struct guess {
     double chance;
     double in[OPINIONS], mixed[MIXERS];
     uint16_t cell[TABLES];
-    uint8_t set[MIXERS], step;
+    uint8_t set[MIXERS], step, lead;
     uint32_t due, due_near; /* a bit per lag */
 };
 /* prior.c: what is believed before anything was learned. */
@@ -113,6 +132,10 @@ uint64_t past_bits(const struct forecast *f, int64_t back);
 void past_add(struct forecast *f, bool called);
 /* `n` minutes of which nothing is known, taken as without a call. */
 void past_skip(struct forecast *f, int64_t n);
+
+/* lead.c: who leads, 0: nobody; 1 to 7: the surer. A minute is over. */
+unsigned lead_cell(const struct forecast *f, int64_t minute);
+void lead_learn(struct forecast *f, int64_t minute, bool called);
 
 extern const uint8_t lag_minutes[LAGS]; /* the periods */
 

@@ -65,6 +65,13 @@ static double by_lag(size_t i)
     return i / 320 == 0 ? 0.01 : sure * sure;
 }
 
+/* One that led will lead, as surely as it did. */
+static double by_lead(size_t i)
+{
+    double sure = ((double)(i / 8) - 0.5) / 7;
+    return i / 8 == 0 ? 0.05 : sure * sure;
+}
+
 void hazard_begin(struct forecast_population *p)
 {
     for (size_t i = 0; i < CELLS; i++) {
@@ -73,9 +80,10 @@ void hazard_begin(struct forecast_population *p)
         begin(p, AT_DAY, CELLS_DAY, i, by_yesterday(i % CELLS_DAY));
         begin(p, AT_ECHO, CELLS_ECHO, i, by_echo(i % CELLS_ECHO));
         begin(p, AT_LAG, CELLS_LAG, i, by_lag(i % CELLS_LAG));
+        begin(p, AT_LEAD, CELLS_LEAD, i, by_lead(i % CELLS_LEAD));
     }
     for (size_t m = 0; m < MIXERS; m++)
         for (size_t s = 0; s < MIX_SETS; s++)
             for (size_t o = 0; o < OPINIONS; o++)
-                p->weight[m][s][o] = weights[o];
+                p->weight[m][s][o] = s < SETS_LED ? weights[o] : o == SAYS_LEAD ? 0.9f : 0.05f;
 }

@@ -303,6 +303,39 @@ static void test_others_teach_but_do_not_decide(void **state)
         forecast_free(others[i]);
 }
 
+/* One function calls another a minute later, at times that nothing foretells. */
+static double after_a_leader(const char *account, const char *other, enum arrival_class *ret)
+{
+    struct forecast *first = forecast_make(population), *second = forecast_make(population);
+    uint32_t seed = 3;
+    bool called = false;
+    int64_t m = START, last = 0;
+    forecast_account(first, account);
+    forecast_account(second, other);
+    for (; m < START + 4000 || !called; m++) {
+        seed = seed * 1664525 + 1013904223;
+        forecast_minute(second, m, called, 0, false);
+        called = m - last > 20 && seed >> 24 < 4;
+        last = called ? m : last;
+        forecast_minute(first, m, called, 0, false);
+    }
+    double chance = forecast_chance(second, m);
+    *ret = forecast_class(second);
+    assert_int_not_equal(forecast_class(first), ARRIVAL_CORRELATED);
+    forecast_free(first);
+    forecast_free(second);
+    return chance;
+}
+
+static void test_a_leader_is_found_within_the_account(void **state)
+{
+    enum arrival_class class;
+    assert_true(after_a_leader("acme", "acme", &class) > 0.6);
+    assert_int_equal(class, ARRIVAL_CORRELATED);
+    assert_true(after_a_leader("acme", "guest", &class) < 0.2);
+    assert_int_not_equal(class, ARRIVAL_CORRELATED);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -325,6 +358,7 @@ int main(void)
         TEST(test_an_hourly_burst_is_sized),
         TEST(test_bounds_of_in_flight),
         TEST(test_others_teach_but_do_not_decide),
+        TEST(test_a_leader_is_found_within_the_account),
     };
     return cmocka_run_group_tests_name("forecast", tests, NULL, NULL);
 }
