@@ -5,6 +5,9 @@
 #include "common/base/mem.h"
 #include "scaler/decide/state.h"
 
+/* No sum of such numbers overflows. */
+#define NUMBER_MAX (1ll << 53)
+
 static const struct {
     const char *name;
     size_t offset;
@@ -76,7 +79,8 @@ static bool whole_numbers(const json_t *list, int64_t *ret, size_t n)
     for (size_t i = 0; i < n; i++) {
         const json_t *item = json_array_get(list, i);
 
-        if (!json_is_integer(item))
+        if (!json_is_integer(item) || json_integer_value(item) > NUMBER_MAX ||
+            json_integer_value(item) < -NUMBER_MAX)
             return false;
         ret[i] = json_integer_value(item);
     }
@@ -140,11 +144,11 @@ static bool numbers_read(struct memory *m, const json_t *j)
         const json_t *item = json_object_get(j, numbers[i].name);
         int64_t number = json_integer_value(item);
 
-        if (!json_is_integer(item))
+        if (!json_is_integer(item) || number > NUMBER_MAX || number < -NUMBER_MAX)
             return false;
         memcpy((char *)m + numbers[i].offset, &number, sizeof number);
     }
-    /* Times are not negative, counts stay in their bounds: arithmetic with them cannot overflow. */
+    /* Times are not negative, counts stay in their bounds. */
     return m->now_ms >= 0 && m->first_ms >= 0 && m->voted_ms >= 0 && m->raised_ms >= 0 &&
            m->last >= 0 && m->last <= POLICY_COUNT_MAX && m->level >= 0 &&
            m->level <= POLICY_COUNT_MAX;
