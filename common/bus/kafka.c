@@ -2,7 +2,7 @@
  *
  * Opening needs no broker: librdkafka looks for it in the background. At the end what waits has its time (half a second when the
  * broker is away, for it will not come), then is dropped and counted; threads that hang in a call to the broker or to the resolver
- * are waited for another second, and else left to the end of the process.
+ * are waited for another second, and else left alone; the last of them frees what is left.
  */
 #include "common/bus/kafka.h"
 
@@ -11,6 +11,18 @@
 #include "common/base/clock.h"
 
 enum { AWAY_FLUSH_MS = 500, THREADS_END_MS = 1000 };
+
+static void free_all(struct kafka *k)
+{
+    kafka_settings_free(k);
+    free(k->brokers);
+    free(k->prefix);
+    free(k->client);
+    (void)pthread_rwlock_destroy(&k->producer_lock);
+    (void)pthread_cond_destroy(&k->changed);
+    (void)pthread_mutex_destroy(&k->lock);
+    free(k);
+}
 
 /* ---- threads ---- */
 
@@ -27,9 +39,12 @@ static void *thread_main(void *arg)
     free(arg);
     s.run(s.arg);
     (void)pthread_mutex_lock(&s.k->lock);
-    s.k->threads--;
+    bool last = --s.k->threads == 0 && s.k->left;
+
     (void)pthread_cond_broadcast(&s.k->changed);
     (void)pthread_mutex_unlock(&s.k->lock);
+    if (last)
+        free_all(s.k);
     return NULL;
 }
 
@@ -94,18 +109,6 @@ void kafka_wake(struct kafka *k)
 
 /* ---- life ---- */
 
-static void free_all(struct kafka *k)
-{
-    kafka_settings_free(k);
-    free(k->brokers);
-    free(k->prefix);
-    free(k->client);
-    (void)pthread_rwlock_destroy(&k->producer_lock);
-    (void)pthread_cond_destroy(&k->changed);
-    (void)pthread_mutex_destroy(&k->lock);
-    free(k);
-}
-
 /* The last thread: it gives the producer back when no other uses it any more. */
 static void end_producer(void *arg)
 {
@@ -132,13 +135,14 @@ static void kafka_close(struct bus *b, uint32_t flush_ms)
     (void)pthread_mutex_lock(&k->lock);
     while (k->threads > 0 && pthread_cond_timedwait(&k->changed, &k->lock, &until) == 0)
         ;
-    unsigned left = k->threads;
+    bool left = k->left = k->threads > 0; /* the last of them frees it */
 
+    if (left)
+        nr_log(k->bus.log, NR_LOG_INFO, "bus",
+               "%u threads still wait for the broker: not waited for", k->threads);
     (void)pthread_mutex_unlock(&k->lock);
-    if (left == 0)
+    if (!left)
         free_all(k);
-    else
-        nr_log(k->bus.log, NR_LOG_WARN, "bus", "%u threads still wait for the broker; left", left);
 }
 
 static bool kafka_connected(struct bus *b)

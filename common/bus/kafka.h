@@ -56,6 +56,7 @@ struct kafka {
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
     unsigned threads;
+    bool left; /* closed, but threads run */
     struct kafka_lag lags[KAFKA_LAGS_MAX];
     unsigned lags_n;
 };

@@ -164,7 +164,7 @@ static int64_t look_at(struct kafka *k, const struct kafka_lag *l)
 
 /* ---- the round ---- */
 
-/* Copies the next pair that is still asked for; forgets those that are not. */
+/* Copies the next pair that is still asked for; forgets those that are not. False: no more, or the end. */
 static bool next_pair(struct kafka *k, unsigned i, struct kafka_lag *ret)
 {
     uint64_t now_ms = nr_mono_ms();
@@ -172,7 +172,7 @@ static bool next_pair(struct kafka *k, unsigned i, struct kafka_lag *ret)
     (void)pthread_mutex_lock(&k->lock);
     while (i < k->lags_n && k->lags[i].asked_ms + ASKED_MS < now_ms)
         k->lags[i] = k->lags[--k->lags_n];
-    bool found = i < k->lags_n;
+    bool found = i < k->lags_n && !k->stop;
 
     if (found)
         *ret = k->lags[i];
@@ -192,6 +192,6 @@ void kafka_lag_look(struct kafka *k)
 {
     struct kafka_lag l;
 
-    for (unsigned i = 0; !k->stop && next_pair(k, i, &l); i++)
+    for (unsigned i = 0; next_pair(k, i, &l); i++)
         put(k, i, k->connected ? look_at(k, &l) : -1);
 }

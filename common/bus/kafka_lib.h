@@ -14,7 +14,8 @@
     X(err2name)                                                                                    \
     X(last_error)                                                                                  \
     X(fatal_error)                                                                                 \
-    X(error_destroy) X(error_string) X(conf_new) X(conf_set) X(conf_destroy) X(conf_set_opaque) X( \
+    X(error_destroy)                                                                               \
+    X(error_string) X(conf_new) X(conf_set) X(conf_destroy) X(conf_set_opaque) X(                  \
         conf_set_log_cb) X(conf_set_error_cb) X(conf_set_dr_msg_cb) X(conf_set_rebalance_cb)       \
         X(new) X(destroy_flags) X(opaque) X(poll) X(flush) X(purge) X(outq_len) X(topic_new) X(    \
             topic_destroy) X(topic_name) X(produce) X(msg_partitioner_murmur2) X(metadata)         \

@@ -140,12 +140,12 @@ static unsigned learn(struct kafka *k, const struct rd_kafka_metadata *all)
 }
 
 /* True: all topics are there. */
-static bool look(struct kafka *k)
+static bool look(struct kafka *k, int ask_ms)
 {
     const struct rd_kafka_metadata *all = NULL;
     unsigned missing;
 
-    if (k->rdk.metadata(k->producer, 0, NULL, &all, ASK_MS) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (k->rdk.metadata(k->producer, 0, NULL, &all, ask_ms) != RD_KAFKA_RESP_ERR_NO_ERROR) {
         k->connected = false;
         return false;
     }
@@ -166,11 +166,13 @@ void kafka_watch(void *arg)
 {
     struct kafka *k = arg;
     uint64_t next_ms = 0;
+    int ask_ms = TICK_MS;
 
     while (!k->stop) {
         (void)pthread_rwlock_rdlock(&k->producer_lock);
         if (atomic_exchange(&k->look_soon, false) || nr_mono_ms() >= next_ms)
-            next_ms = look(k) ? nr_mono_ms() + LOOK_EVERY_MS : 0;
+            next_ms = look(k, ask_ms) ? nr_mono_ms() + LOOK_EVERY_MS : 0;
+        ask_ms = k->connected || ask_ms * 2 > ASK_MS ? ASK_MS : ask_ms * 2;
         if (!k->stop)
             kafka_lag_look(k);
         (void)pthread_rwlock_unlock(&k->producer_lock);
