@@ -183,7 +183,8 @@ static void schedule_times(struct reader *r, const json_t *value, struct schedul
 
     if (zone_open(s->timezone, &zone, &err) < 0) {
         zone_nearest(s->timezone, near, sizeof(near));
-        problem_at(r, "timezone", json_object_get(value, "timezone"), near, "%s", err.text);
+        problem_at(r, "timezone", json_object_get(value, "timezone"), near, "%s",
+                   near[0] ? "there is no such time zone" : err.text);
         return;
     }
     zone_free(zone);

@@ -196,7 +196,7 @@ static const struct {
      "\"0 25 * * *\"", "hour \"25\"", ""},
     {WITH("\"schedule\":[{\"cron\":\"0 6 * * *\",\"timezone\":\"Europe/Berln\",\"for\":\"1h\","
           "\"min\":1}]"),
-     "schedule[0].timezone", "\"Europe/Berln\"", "no time zone", "Europe/Berlin"},
+     "schedule[0].timezone", "\"Europe/Berln\"", "no such time zone", "Europe/Berlin"},
     {WITH("\"schedule\":[{\"cron\":\"0 6 * * *\",\"min\":1}]"), "schedule[0].for", "", "missing",
      ""},
     {WITH("\"schedule\":[{\"cron\":\"0 6 * * *\",\"for\":\"1h\"}]"), "schedule[0]", NULL,
