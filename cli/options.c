@@ -92,7 +92,7 @@ const struct cli_option_row cli_options[OPT_COUNT] = {
     [OPT_UPTO] = {"upto", 0, VALUE_TEXT, "WHEN",
                   "not newer than 90s, 10m, 2h, 1d, or 2026-01-31T12:00:00Z"},
     [OPT_ACCOUNT] = {"account", 0, VALUE_TEXT, "ACCOUNT",
-                     "of the functions of this account (administrator)"},
+                     "of the functions of this account"},
     [OPT_SHARED] = {"shared", 0, VALUE_CHOICE, "yes|no",
                     "whether every account may read, bind and call what is in it"},
     [OPT_FEED] = {"feed", 0, VALUE_TEXT, "FUNCTION",

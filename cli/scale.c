@@ -7,7 +7,6 @@
 #include "common/base/file.h"
 
 #define DOCUMENT_MAX_BYTES 65536
-#define SETTINGS_MAX_BYTES 262144
 
 /* ---- documents --------------------------------------------------------------------------------------------------------- */
 
@@ -332,12 +331,25 @@ int verb_scale_delete(struct cli *c)
 
 /* ---- import ---------------------------------------------------------------------------------------------------------------- */
 
+/* Settings of others do not say whose function it is. */
+static void set_account(const struct cli *c, json_t *document)
+{
+    json_t *target = json_object_get(document, "target");
+
+    if (!json_is_object(target) || json_object_get(target, "account"))
+        return;
+    if (c->text[OPT_ACCOUNT])
+        json_object_set_new(target, "account", json_string(c->text[OPT_ACCOUNT]));
+    else
+        error_line("note: target.account: whose function it is must be said; --account does");
+}
+
 /* The document on the output, for `narae scale apply -`; what could not be taken over on the error channel. */
 int verb_scale_import(struct cli *c)
 {
     nr_auto_free char *path = cli_path("/narae/v1/scaling/import?from=%s", c->argv[0]);
     size_t n = 0;
-    nr_auto_free char *text = read_file(c->argv[1], SETTINGS_MAX_BYTES, &n);
+    nr_auto_free char *text = read_file(c->argv[1], DOCUMENT_MAX_BYTES, &n);
     nr_auto_json json_t *answer = NULL;
     json_t *note;
     size_t i;
@@ -347,6 +359,7 @@ int verb_scale_import(struct cli *c)
     int e = cli_send(c, "POST", path, (struct nr_str){text, n}, "application/yaml", &answer);
     if (e != 0)
         return e;
+    set_account(c, json_object_get(answer, "document"));
     json_array_foreach(json_object_get(answer, "notes"), i, note)
         error_line("note: %s", json_string_value(note) ? json_string_value(note) : "?");
     cli_print_json(cli_json(c) ? answer : json_object_get(answer, "document"));

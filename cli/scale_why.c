@@ -129,12 +129,18 @@ static void say_figures(const json_t *recorded, const json_t *replayed)
     }
 }
 
+/* "3", "2 -> 3", or "nothing" where nothing was decided. */
 static void add_move(const json_t *j, char *out, size_t n)
 {
-    (void)snprintf(
-        out, n, json_is_object(j) ? "%" JSON_INTEGER_FORMAT " -> %" JSON_INTEGER_FORMAT : "nothing",
-        json_integer_value(json_object_get(j, "from")),
-        json_integer_value(json_object_get(j, "to")));
+    const json_t *from = json_object_get(j, "from"), *to = json_object_get(j, "to");
+
+    if (!json_is_integer(to) || json_integer_value(to) < 0)
+        (void)snprintf(out, n, "nothing");
+    else if (json_is_integer(from))
+        (void)snprintf(out, n, "%" JSON_INTEGER_FORMAT " -> %" JSON_INTEGER_FORMAT,
+                       json_integer_value(from), json_integer_value(to));
+    else
+        (void)snprintf(out, n, "%" JSON_INTEGER_FORMAT, json_integer_value(to));
 }
 
 static void say_difference(const json_t *one)
@@ -166,8 +172,9 @@ static void say_replay(const struct cli *c, const json_t *answer)
     say_figures(json_object_get(answer, "recorded"), json_object_get(answer, "replayed"));
     if (json_is_true(json_object_get(answer, "same")))
         scale_line("every decision is the one that was recorded");
-    else if (json_array_size(differences))
-        scale_line("where it differs:");
+    else
+        scale_line(json_array_size(differences) ? "where it differs:"
+                                                : "it would have wanted the same all the time");
     for (size_t i = 0; i < json_array_size(differences); i++)
         say_difference(json_array_get(differences, i));
     if (more > 0)

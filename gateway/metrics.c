@@ -10,8 +10,6 @@
 #include "gateway/function_series.h"
 #include "common/bus/bus.h"
 
-#pragma weak scaler_metrics
-
 static const char *const classes[] = {"other", "1xx", "2xx", "3xx", "4xx", "5xx"};
 
 void metrics_request(struct gateway_request *q)

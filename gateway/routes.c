@@ -25,7 +25,7 @@ static const struct body_limit bodies[] = {
     [BODY_ENTITY] = {"Request", 8 << 20, 8 << 20, true},
     [BODY_ARCHIVE] = {"Archive", 128 << 20, 128 << 20, false},
     [BODY_PAYLOAD] = {"Request", NR_PAYLOAD_MAX_BYTES, NR_PAYLOAD_MAX_BYTES, true},
-    [BODY_TEXT] = {"Document", 262144, 262144, false},
+    [BODY_TEXT] = {"Document", 65536, 65536, false},
     [BODY_WEB] = {"Request", NR_PAYLOAD_MAX_BYTES, NR_PAYLOAD_MAX_BYTES, false},
 };
 

@@ -6,8 +6,6 @@
  */
 #include "gateway/internal.h"
 
-#pragma weak scaler_post
-
 #define WITHOUT_TEXT                                                                               \
     "There is no scaler here: naraed runs with --scaler=off, so there are no policies, decisions " \
     "and forecasts."

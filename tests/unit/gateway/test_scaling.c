@@ -194,7 +194,7 @@ static void test_sizes(void **state)
     static const struct {
         const char *target;
         size_t max;
-    } rows[] = {{S "/policies/p", 65536}, {S "/import?from=keda", 262144}};
+    } rows[] = {{S "/policies/p", 65536}, {S "/import?from=keda", 65536}};
     struct fakes *f = fakes_open();
 
     (void)state;
