@@ -5,6 +5,8 @@
 
 #include <math.h>
 
+#define SHARE_LEAST 0.0005
+#define SHARE_MOST 0.98
 #define BEGIN_TOLD 3.0f /* minutes that a rule of thumb weighs */
 
 /* Called once only; then as often as each step of how_often() says. */
@@ -12,13 +14,6 @@ static const double rates[8] = {0.002, 0.002, 0.01, 0.03, 0.07, 0.15, 0.3, 0.6};
 static const float weights[OPINIONS] = {
     [SAYS_USUAL] = 0.1f, [SAYS_OWN] = 0.3f,  [SAYS_NEAR] = 0.2f, [SAYS_HOUR] = 0.2f,
     [SAYS_DAY] = 0.05f,  [SAYS_ECHO] = 0.2f, [SAYS_LAG] = 0.2f};
-
-static void begin(struct forecast_population *p, size_t at, size_t count, size_t i, double share)
-{
-    struct cell *c = &p->cell[at + i];
-    if (i < count)
-        *c = (struct cell){(float)lesser(greater(share, 0.0005), 0.98), BEGIN_TOLD};
-}
 
 /* Calls cluster: the sooner after one, the likelier the next. */
 static double usual(size_t i)
@@ -72,16 +67,21 @@ static double by_lead(size_t i)
     return i / 8 == 0 ? 0.05 : sure * sure;
 }
 
+static const struct {
+    size_t at, count;
+    double (*share)(size_t i);
+} tables[TABLES] = {
+    {AT_USUAL, CELLS_USUAL, usual},    {AT_HOUR, CELLS_HOUR, by_hour},
+    {AT_DAY, CELLS_DAY, by_yesterday}, {AT_ECHO, CELLS_ECHO, by_echo},
+    {AT_LAG, CELLS_LAG, by_lag},       {AT_LEAD, CELLS_LEAD, by_lead},
+};
+
 void hazard_begin(struct forecast_population *p)
 {
-    for (size_t i = 0; i < CELLS; i++) {
-        begin(p, AT_USUAL, CELLS_USUAL, i, usual(i % CELLS_USUAL));
-        begin(p, AT_HOUR, CELLS_HOUR, i, by_hour(i % CELLS_HOUR));
-        begin(p, AT_DAY, CELLS_DAY, i, by_yesterday(i % CELLS_DAY));
-        begin(p, AT_ECHO, CELLS_ECHO, i, by_echo(i % CELLS_ECHO));
-        begin(p, AT_LAG, CELLS_LAG, i, by_lag(i % CELLS_LAG));
-        begin(p, AT_LEAD, CELLS_LEAD, i, by_lead(i % CELLS_LEAD));
-    }
+    for (size_t t = 0; t < TABLES; t++)
+        for (size_t i = 0; i < tables[t].count; i++)
+            p->cell[tables[t].at + i] = (struct cell){
+                (float)lesser(greater(tables[t].share(i), SHARE_LEAST), SHARE_MOST), BEGIN_TOLD};
     for (size_t m = 0; m < MIXERS; m++)
         for (size_t s = 0; s < MIX_SETS; s++)
             for (size_t o = 0; o < OPINIONS; o++)
