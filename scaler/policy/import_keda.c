@@ -116,38 +116,40 @@ static void take_resource(const struct trigger *t)
                       import_track(target, 0.1));
 }
 
+/* What other sources call the number for each, the one below which nothing is to do, and themselves. */
+static const char *const other_targets[] = {"threshold",
+                                            "value",
+                                            "targetValue",
+                                            "queueLength",
+                                            "listLength",
+                                            "targetQueryValue",
+                                            "messageCount",
+                                            "lagThreshold",
+                                            "targetMetricValue",
+                                            "lagCount",
+                                            NULL},
+                         *const other_activations[] = {"activationThreshold",
+                                                       "activationValue",
+                                                       "activationTargetValue",
+                                                       "activationQueueLength",
+                                                       "activationListLength",
+                                                       "activationTargetQueryValue",
+                                                       "activationMessageCount",
+                                                       "activationLagThreshold",
+                                                       NULL},
+                         *const other_names[] = {"metricName", "queueName",        "queue",
+                                                 "listName",   "subscriptionName", "stream",
+                                                 NULL};
+
 /* Any other source: somebody has to tell its value. */
 static void take_other(const struct trigger *t)
 {
-    static const char *const targets[] = {"threshold",
-                                          "value",
-                                          "targetValue",
-                                          "queueLength",
-                                          "listLength",
-                                          "targetQueryValue",
-                                          "messageCount",
-                                          "lagThreshold",
-                                          "targetMetricValue",
-                                          "lagCount",
-                                          NULL},
-                             *const activations[] = {"activationThreshold",
-                                                     "activationValue",
-                                                     "activationTargetValue",
-                                                     "activationQueueLength",
-                                                     "activationListLength",
-                                                     "activationTargetQueryValue",
-                                                     "activationMessageCount",
-                                                     "activationLagThreshold",
-                                                     NULL},
-                             *const names[] = {"metricName", "queueName", "queue",
-                                               "listName",   "stream",    "subscriptionName",
-                                               NULL};
-    double target = number_of(t, targets, 0);
+    double target = number_of(t, other_targets, 0);
     char name[64] = "", metric[140];
 
     (void)snprintf(name, sizeof(name), "%.60s", t->id);
-    for (int i = 0; names[i]; i++)
-        if (import_text(t->metadata, names[i], name, sizeof(name)) && name[0])
+    for (int i = 0; other_names[i]; i++)
+        if (import_text(t->metadata, other_names[i], name, sizeof(name)) && name[0])
             break;
     if (target <= 0) {
         import_note(t->m, "triggers: \"%s\" has no threshold that can be taken", t->id);
@@ -158,7 +160,7 @@ static void take_other(const struct trigger *t)
                 "triggers: there is no source \"%s\"; a producer has to tell its value on the "
                 "topic of metrics as \"%s\"",
                 t->type, metric);
-    track_total(t, metric, NULL, target, number_of(t, activations, 0));
+    track_total(t, metric, NULL, target, number_of(t, other_activations, 0));
 }
 
 static const struct {

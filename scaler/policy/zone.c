@@ -173,11 +173,14 @@ static struct zone *shrunk(struct zone *z)
 /* "+09:00", "-3:30". */
 static bool fixed_offset(const char *name, int64_t *ret_s)
 {
-    struct nr_str rest = nr_str_of(name + 1), hours;
+    struct nr_str rest, hours;
     int64_t h, m = 0;
 
-    if ((name[0] != '+' && name[0] != '-') || !nr_str_split(&rest, ':', &hours) ||
-        !nr_str_to_i64(hours, 0, 15, &h) || (rest.p && !nr_str_to_i64(rest, 0, 59, &m)))
+    if (name[0] != '+' && name[0] != '-')
+        return false;
+    rest = nr_str_of(name + 1);
+    if (!nr_str_split(&rest, ':', &hours) || !nr_str_to_i64(hours, 0, 15, &h) ||
+        (rest.p && !nr_str_to_i64(rest, 0, 59, &m)))
         return false;
     *ret_s = (name[0] == '-' ? -1 : 1) * (h * 3600 + m * 60);
     return true;
