@@ -77,6 +77,7 @@ int call_explain(struct scaler *s, struct scale_call *c)
 
     if (c->all)
         return replay_later(s, c, e->policy, e->policy, true);
+    store_settle(s->store);
     nr_buf_adds(&c->reply, "{\"policy\":");
     nr_buf_json(&c->reply, c->name);
     nr_buf_adds(&c->reply, ",\"decisions\":[");
@@ -232,10 +233,12 @@ int call_status(struct scaler *s, struct scale_call *c)
     (void)json_object_set_new(j, "late_ticks", json_integer(count_of(&s->n.late_ticks)));
     (void)json_object_set_new(j, "windows_bytes",
                               json_integer((json_int_t)windows_bytes(s->windows)));
-    (void)json_object_set_new(j, "bus",
-                              json_pack("{sbsIsI}", "connected", (int)bus.connected,
-                                        "dropped_decisions", (json_int_t)bus.dropped[BUS_DECISIONS],
-                                        "dropped_metrics", (json_int_t)bus.dropped[BUS_METRICS]));
+    (void)json_object_set_new(j, "bus", json_string(bus.connected ? "connected" : "away"));
+    (void)json_object_set_new(j, "dropped",
+                              json_pack("{sIsIsI}", "decisions",
+                                        (json_int_t)bus.dropped[BUS_DECISIONS], "metrics",
+                                        (json_int_t)bus.dropped[BUS_METRICS], "windows",
+                                        (json_int_t)windows_dropped(s->windows)));
     (void)json_object_set_new(j, "journal",
                               json_pack("{sIsIsI}", "records", (json_int_t)journal.records,
                                         "blocks", (json_int_t)journal.blocks, "gaps",

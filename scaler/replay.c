@@ -130,6 +130,7 @@ static void on_sample(struct replay *r, const struct journal_record *rec)
                 s.value[METRIC_STARTING] = 0;
         }
     }
+    windows_clock(r->windows, rec->t_ms);
     windows_add(r->windows, &s);
 }
 
@@ -231,6 +232,8 @@ static int pass(struct replay *r, sqlite3 *db)
     if (e < 0)
         return e;
     r->found = true;
+    if (r->since_ms < r->key_ms)
+        r->since_ms = r->key_ms; /* what is asked for began later */
     r->windows = windows_make(REPLAY_WINDOWS_BYTES);
     windows_want(r->windows, r->p, r->key_ms - POLICY_WINDOW_MAX_MS);
     r->state = decide_state_make(r->p);
@@ -291,7 +294,6 @@ static void note_functions(struct replay *r)
 int replay_later(struct scaler *s, struct scale_call *c, struct policy *p,
                  const struct policy *recorded, bool explain)
 {
-    static const char *const nothing[] = {NULL};
     struct replay *r = nr_alloc(sizeof(*r));
     int64_t now_ms = tick_now(s);
 
@@ -313,7 +315,7 @@ int replay_later(struct scaler *s, struct scale_call *c, struct policy *p,
         r->since_ms = now_ms - 86400000;
     note_functions(r);
     journal_flush(s->journal, now_ms, true);
-    (void)store_write(s->store, nothing, ""); /* all that was posted is on disk now */
+    store_settle(s->store);
     s->later++;
     store_later(s->store, &r->job);
     return 1;

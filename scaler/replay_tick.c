@@ -186,10 +186,9 @@ static const char *inexact(const struct replay *r)
            : r->generates ? "nobody decided for this function then: the times are chosen here"
            : r->edited
                ? "another document: containers are modelled, and metrics are as they were recorded"
-           : r->gap                  ? "the record has a gap"
-           : r->key_ms > r->since_ms ? "the record begins later"
-           : r->skipped > 0          ? "other versions of the policy decided in a part of that time"
-                                     : NULL;
+           : r->gap         ? "the record has a gap"
+           : r->skipped > 0 ? "other versions of the policy decided in a part of that time"
+                            : NULL;
 }
 
 static json_t *figures(const struct model *m)

@@ -212,6 +212,14 @@ int store_read(struct store *s, int (*row)(void *arg, sqlite3_stmt *st), void *a
     return nr_db_read_wait(s->db, &q.job);
 }
 
+void store_settle(struct store *s)
+{
+    static const char *const nothing[] = {NULL};
+
+    if (atomic_load(&s->queued) > 0)
+        (void)store_write(s, nothing, "");
+}
+
 void store_later(struct store *s, struct nr_db_job *job)
 {
     nr_db_read(s->db, job);

@@ -21,9 +21,11 @@ void store_post(struct store *s, const char *sql, const char *kinds, ...);
 /* Writes now, one or several statements (ends with NULL) with the same values, in one transaction. Blocking: 0 or NR_E*. */
 int store_write(struct store *s, const char *const *sql, const char *kinds, ...);
 /* Calls row (may end the reading with anything but 0, which is returned then) for each row. Blocking; what was posted before may not be
- * seen. On the thread of who calls or of the database; nobody else runs meanwhile in either. */
+ * seen without store_settle(). On the thread of who calls or of the database; nobody else runs meanwhile in either. */
 int store_read(struct store *s, int (*row)(void *arg, sqlite3_stmt *st), void *arg, const char *sql,
                const char *kinds, ...);
+/* What was posted before is written when this returns. Blocking. */
+void store_settle(struct store *s);
 /* Runs run() on a reading thread, where it may take long and ask with store_rows(); `done` on loop. As nr_db_read(). */
 void store_later(struct store *s, struct nr_db_job *job);
 /* As store_read(), inside of run(). */
