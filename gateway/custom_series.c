@@ -3,6 +3,7 @@
  */
 #include "gateway/custom_series.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -30,6 +31,7 @@ struct series {
 };
 
 struct custom_series {
+    pthread_mutex_t lock; /* of all that follows it; held for one value or one page */
     struct nr_map series, accounts;
     struct nr_link all; /* front was told last */
     uint64_t results[CUSTOM_RESULTS];
@@ -39,6 +41,7 @@ struct custom_series *custom_series_make(void)
 {
     struct custom_series *t = nr_alloc(sizeof(*t));
 
+    (void)pthread_mutex_init(&t->lock, NULL);
     nr_map_init(&t->series);
     nr_map_init(&t->accounts);
     nr_list_init(&t->all);
@@ -77,15 +80,18 @@ void custom_series_free(struct custom_series *t)
     }
     nr_map_fini(&t->series);
     nr_map_fini(&t->accounts);
+    (void)pthread_mutex_destroy(&t->lock);
     free(t);
 }
 
 void custom_series_forget(struct custom_series *t, const char *account)
 {
+    (void)pthread_mutex_lock(&t->lock);
     struct nr_map_node *n = nr_map_get(&t->accounts, nr_str_of(account));
 
     if (n)
         drop_account(t, nr_container_of(n, struct account_series, node));
+    (void)pthread_mutex_unlock(&t->lock);
 }
 
 static struct account_series *account_of(struct custom_series *t, const char *name, uint64_t now_ms)
@@ -293,15 +299,19 @@ enum custom_result custom_series_take(struct custom_series *t, const char *accou
                                       struct nr_str function, const struct sample *s,
                                       uint64_t now_ms)
 {
+    (void)pthread_mutex_lock(&t->lock);
     enum custom_result r = take(t, account, function, s, now_ms);
 
     t->results[r]++;
+    (void)pthread_mutex_unlock(&t->lock);
     return r;
 }
 
 void custom_series_refused(struct custom_series *t, enum custom_result why)
 {
+    (void)pthread_mutex_lock(&t->lock);
     t->results[why]++;
+    (void)pthread_mutex_unlock(&t->lock);
 }
 
 /* ---- the page ------------------------------------------------------------------------------------------------------ */
@@ -323,8 +333,8 @@ static bool is_first(const struct series *s, const struct series *before)
            strncmp(before->text, s->text, s->name_bytes) != 0;
 }
 
-void custom_series_write(const struct custom_series *t, const char *account, uint64_t now_ms,
-                         struct nr_buf *out)
+static void write_page(const struct custom_series *t, const char *account, uint64_t now_ms,
+                       struct nr_buf *out)
 {
     nr_auto_free const struct series **all = nr_alloc(t->series.count * sizeof(*all) + 1);
     char name[SAMPLE_NAME_MAX_BYTES + 1];
@@ -348,7 +358,15 @@ void custom_series_write(const struct custom_series *t, const char *account, uin
     }
 }
 
-void custom_series_count(const struct custom_series *t, struct nr_buf *out)
+void custom_series_write(struct custom_series *t, const char *account, uint64_t now_ms,
+                         struct nr_buf *out)
+{
+    (void)pthread_mutex_lock(&t->lock);
+    write_page(t, account, now_ms, out);
+    (void)pthread_mutex_unlock(&t->lock);
+}
+
+void custom_series_count(struct custom_series *t, struct nr_buf *out)
 {
     static const char *const names[CUSTOM_RESULTS] = {
         [CUSTOM_TAKEN] = "taken", [CUSTOM_FORM] = "form",   [CUSTOM_NAME] = "name",
@@ -356,6 +374,7 @@ void custom_series_count(const struct custom_series *t, struct nr_buf *out)
         [CUSTOM_RATE] = "rate"};
     char label[64];
 
+    (void)pthread_mutex_lock(&t->lock);
     nr_metric_one(out, "narae_custom_series", "gauge",
                   "Series of metrics that functions tell in their logs.", (double)t->series.count);
     nr_metric_head(out, "narae_custom_values_total", "counter",
@@ -364,4 +383,5 @@ void custom_series_count(const struct custom_series *t, struct nr_buf *out)
         (void)snprintf(label, sizeof(label), "result=\"%s\"", names[i]);
         nr_metric_sample(out, "narae_custom_values_total", label, (double)t->results[i]);
     }
+    (void)pthread_mutex_unlock(&t->lock);
 }

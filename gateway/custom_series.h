@@ -2,7 +2,7 @@
  *
  * A name that ends with _total is a counter, to which every value is added; any other is a gauge, which is its last value and not told any more
  * CUSTOM_KEEP_MS after it. Bounded per account and in all; what is refused is counted by reason.
- * Loop's thread.
+ * Any thread.
  */
 #ifndef NR_GATEWAY_CUSTOM_SERIES_H
 #define NR_GATEWAY_CUSTOM_SERIES_H
@@ -42,9 +42,9 @@ enum custom_result custom_series_take(struct custom_series *t, const char *accou
 void custom_series_refused(struct custom_series *t, enum custom_result why);
 void custom_series_forget(struct custom_series *t, const char *account);
 /* account NULL: of all. */
-void custom_series_write(const struct custom_series *t, const char *account, uint64_t now_ms,
+void custom_series_write(struct custom_series *t, const char *account, uint64_t now_ms,
                          struct nr_buf *out);
 /* How many values were taken and refused: names nobody. */
-void custom_series_count(const struct custom_series *t, struct nr_buf *out);
+void custom_series_count(struct custom_series *t, struct nr_buf *out);
 
 #endif

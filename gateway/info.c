@@ -3,6 +3,7 @@
 
 #define MB (1 << 20)
 #define SEQUENCE_LENGTH_MAX 50
+#define METRICS_MAX_BYTES (16 * MB)
 
 /* The limits of a function, as GET / (milliseconds, bytes) and the limits of a namespace (milliseconds, megabytes) tell them;
  * max 0: the node's memory. */
@@ -139,9 +140,34 @@ void info_ready(struct gateway_request *q)
     answer(q, ready ? 200 : 503);
 }
 
+static struct gateway_request *request_of(struct nr_work *w)
+{
+    return nr_container_of(nr_container_of(w, struct payload_scan, work), struct gateway_request,
+                           scan);
+}
+
+static void metrics_work(struct nr_work *w)
+{
+    struct gateway_request *q = request_of(w);
+
+    metrics_named(q->g, q->account, &q->text);
+}
+
+static void on_metrics(struct nr_work *w)
+{
+    answer(request_of(w), 200);
+}
+
+/* Functions may be many: their part of the page is written on a work thread, when there is a key with which to read it. */
 void info_metrics(struct gateway_request *q)
 {
     q->media_type = "text/plain; version=0.0.4; charset=utf-8";
-    metrics_all(q->g, q->account, &q->text);
-    answer(q, 200);
+    q->text.max_bytes = METRICS_MAX_BYTES;
+    metrics_all(q->g, &q->text);
+    if (q->account == NULL) {
+        answer(q, 200);
+        return;
+    }
+    q->scan.work = (struct nr_work){.work = metrics_work, .done = on_metrics};
+    nr_work_post(q->http.loop, &q->scan.work);
 }

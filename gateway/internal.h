@@ -371,8 +371,10 @@ enum cors_line { CORS_ORIGIN = 1, CORS_HEADERS = 2, CORS_METHODS = 4, CORS_ALL =
 void metrics_request(struct gateway_request *q);
 /* metrics_process.c: those of the process and of its loop. */
 void metrics_process(const struct gateway *g, struct nr_buf *out);
-/* Everything: the gateway's, the other parts' and the process's. Functions are told of by name when somebody asks (lent) who may know: his own, or all. */
-void metrics_all(struct gateway *g, const struct account *who, struct nr_buf *out);
+/* The gateway's, the other parts' and the process's. They name nobody. */
+void metrics_all(struct gateway *g, struct nr_buf *out);
+/* What single functions did and told: those of who asks (lent), or with the administrator's scope of all. Any thread. */
+void metrics_named(struct gateway *g, const struct account *who, struct nr_buf *out);
 
 /* True when a body of bytes is an object; the sentence says why not. Any thread. */
 bool payload_is_object(struct nr_str text, struct nr_err *err);

@@ -70,7 +70,7 @@ void gateway_metrics(struct gateway *g, struct nr_buf *out)
                   (double)c->blocked_logins);
 }
 
-static void write_named(struct gateway *g, const struct account *who, struct nr_buf *out)
+void metrics_named(struct gateway *g, const struct account *who, struct nr_buf *out)
 {
     const char *account = who->scopes & SCOPE_ADMIN ? NULL : who->name;
 
@@ -79,7 +79,7 @@ static void write_named(struct gateway *g, const struct account *who, struct nr_
     custom_series_write(g->customs, account, nr_mono_ms(), out);
 }
 
-void metrics_all(struct gateway *g, const struct account *who, struct nr_buf *out)
+void metrics_all(struct gateway *g, struct nr_buf *out)
 {
     gateway_metrics(g, out);
     controller_metrics(g->config.controller, out);
@@ -93,6 +93,4 @@ void metrics_all(struct gateway *g, const struct account *who, struct nr_buf *ou
     if (g->functions)
         function_series_count(g->functions, out);
     custom_series_count(g->customs, out);
-    if (who)
-        write_named(g, who, out);
 }

@@ -197,6 +197,18 @@ schemathesis_tool() {
     } || warn "without schemathesis the tests of the API's documents fail"
 }
 
+# prometheus_tool: prometheus and promtool out of Debian's package, in build/prometheus. It is unpacked and not installed: that
+# would start a service that watches this host.
+prometheus_tool() {
+    local dir=$NARAE_ROOT/build/prometheus
+    [ -x "$dir/usr/bin/promtool" ] && return 0
+    mkdir -p "$dir"
+    with_log "$NARAE_LOGS/prometheus.log" "fetching the package prometheus into build/prometheus" \
+        sh -c 'cd "$1" && { apt-get -q download prometheus || { [ "$(id -u)" -eq 0 ] && apt-get -q update &&
+            apt-get -q download prometheus; }; } && dpkg-deb -x prometheus_*.deb . && rm -f prometheus_*.deb' \
+        sh "$dir" || warn "without prometheus the tests of docs/monitoring fail"
+}
+
 # The first python3 that has pytest; apt's belongs to /usr/bin/python3.
 python_with_pytest() {
     local p

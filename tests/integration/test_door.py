@@ -184,7 +184,7 @@ def test_metrics(platform):
     lines = reply.body.decode().splitlines()
     sample = re.compile(r'[a-z0-9_]+(\{([a-z_]+="[^"]*",?)+\})? \S+')
     assert [line for line in lines if not line.startswith("#") and not sample.fullmatch(line)] == []
-    assert all(line.split()[2].startswith(("narae_", "process_")) for line in lines if line.startswith("#"))
+    assert all(line.split()[2].startswith(("narae_", "process_", "kepler_")) for line in lines if line.startswith("#"))
     typed = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert len(typed) == len(set(typed)), "each metric has one head"
     for named in ("narae_gateway_requests_total", "process_resident_memory_bytes",

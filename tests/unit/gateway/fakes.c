@@ -405,6 +405,7 @@ struct fakes *fakes_open(void)
     struct fakes *f = nr_alloc(sizeof(*f));
     struct gateway_config c = {.loop = &f->loop,
                                .listen = "any",
+                               .metrics_functions = "top:5",
                                .scaler = (struct scaler *)f,
                                .log = &f->log,
                                .build = "b",

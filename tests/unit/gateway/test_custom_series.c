@@ -22,7 +22,7 @@ static enum custom_result tell(struct custom_series *t, const char *account, con
     return custom_series_take(t, account, NR_STR("dht/store"), &s, now_ms);
 }
 
-static char *page(const struct custom_series *t, const char *account, uint64_t now_ms)
+static char *page(struct custom_series *t, const char *account, uint64_t now_ms)
 {
     struct nr_buf b;
 
@@ -35,7 +35,7 @@ static char *page(const struct custom_series *t, const char *account, uint64_t n
     return text;
 }
 
-static void assert_page(const struct custom_series *t, const char *account, uint64_t now_ms,
+static void assert_page(struct custom_series *t, const char *account, uint64_t now_ms,
                         const char *wanted)
 {
     char *text = page(t, account, now_ms);
@@ -139,7 +139,7 @@ static void test_names_and_labels(void **state)
     custom_series_free(t);
 }
 
-static double counted(const struct custom_series *t, const char *result)
+static double counted(struct custom_series *t, const char *result)
 {
     struct nr_buf b;
     char line[64];

@@ -343,6 +343,56 @@ static void test_transactions(void **state)
 
 /* ---- life */
 
+/* The page, asked with these header lines; what needs a key is written on a work thread. */
+static const char *assert_metrics(struct fakes *f, const char *headers, int status)
+{
+    struct gateway_request *q = ask(f, NR_HTTP_GET, "/metrics", headers, NULL);
+
+    while (f->answer.count == 0)
+        (void)uv_run(&f->loop.uv, UV_RUN_ONCE);
+    assert_int_equal(f->answer.status, status);
+    request_over(f, q);
+    return f->answer.body;
+}
+
+/* Without a key nobody is named, with one its account's functions are, with the administrator's all. */
+static void test_metrics(void **state)
+{
+    static const char *const rows[] = {
+        "narae_gateway_connections 3",         "narae_invoker_fake 3",        "\nprocess_open_fds ",
+        "\nnarae_build_info{version=\"b\"} 1", "\nnarae_functions_known 2\n", NULL};
+    const struct sample s = {.span_ms = 1000, .account = NR_STR("guest"), .function = NR_STR("f")};
+    const struct sample other = {
+        .span_ms = 1000, .account = NR_STR("acme"), .function = NR_STR("g")};
+    const struct sample own = {.metric = NR_STR("room"), .metric_value = 4};
+    struct fakes *f = fakes_open();
+    const char *page;
+
+    gateway_sample(f->gateway, &s, SERIES_WITHOUT);
+    gateway_sample(f->gateway, &other, SERIES_WITHOUT);
+    assert_true(gateway_custom_metric(f->gateway, "acme", NR_STR("g"), &own));
+    assert_false(gateway_custom_metric(f->gateway, "acme", NR_STR("g"), NULL));
+    page = assert_metrics(f, "", 200);
+    for (size_t i = 0; rows[i]; i++)
+        if (strstr(page, rows[i]) == NULL)
+            fail_msg("no %s in\n%s", rows[i], page);
+    assert_null(strstr(page, "guest"));
+    assert_null(strstr(page, "acme"));
+    page = assert_metrics(f, KEY, 200);
+    assert_non_null(strstr(page, "account=\"guest\",function=\"f\""));
+    assert_null(strstr(page, "acme"));
+    f->scopes |= SCOPE_ADMIN;
+    page = assert_metrics(f, KEY, 200);
+    assert_non_null(strstr(page, "account=\"guest\",function=\"f\""));
+    assert_non_null(strstr(page, "room{account=\"acme\",function=\"g\"} 4\n"));
+    gateway_forget_account(f->gateway, "acme");
+    assert_null(strstr(assert_metrics(f, KEY, 200), "acme"));
+    f->scopes = SCOPE_INVOKE;
+    (void)assert_metrics(f, KEY, 403);
+    (void)assert_metrics(f, "authorization: Basic bWU6eW91\n", 401); /* me:you */
+    fakes_close(f);
+}
+
 static void test_not_ready(void **state)
 {
     struct fakes *f = fakes_open();
@@ -353,7 +403,8 @@ static void test_not_ready(void **state)
     assert_non_null(strstr(f->answer.head, "Retry-After: 1\r\n"));
     assert_int_equal(asked(f, NR_HTTP_GET, "/readyz", NULL)->status, 503);
     assert_int_equal(asked(f, NR_HTTP_GET, "/healthz", NULL)->status, 200);
-    assert_int_equal(asked(f, NR_HTTP_GET, "/metrics", NULL)->status, 200);
+    assert_metrics(f, "", 200);
+    assert_metrics(f, KEY, 200);
     gateway_set_ready(f->gateway, true);
     assert_int_equal(asked(f, NR_HTTP_GET, "/readyz", NULL)->status, 200);
     fakes_close(f);
@@ -427,9 +478,6 @@ static void test_information(void **state)
         {"/api/v1/namespaces/_/limits",
          "\"maxActionInstances\":30,\"maxParameterSize\":\"1048576 B\"}"},
         {"/narae/v1/invokers", "{\"capabilities\":[],\"of\":\"guest\"}"},
-        {"/metrics", "narae_gateway_connections 3"},
-        {"/metrics", "narae_invoker_fake 3"},
-        {"/metrics", "\nprocess_open_fds "},
     };
     struct fakes *f = fakes_open();
 
@@ -487,6 +535,7 @@ int main(void)
         cmocka_unit_test(test_a_large_answer_goes_in_parts),
         cmocka_unit_test(test_questions_about_activations),
         cmocka_unit_test(test_transactions),
+        cmocka_unit_test(test_metrics),
         cmocka_unit_test(test_not_ready),
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_close_waits),
