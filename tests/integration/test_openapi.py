@@ -90,7 +90,7 @@ class Exchange:
 
 
 # Streams, archives, and what needs a registry of images; each has tests of its own. Answers about scaling are judged in test_scale_api.py.
-ELSEWHERE = {("GET", V1 + "/functions/{function}/logs"), ("GET", V1 + "/functions/{package}/{name}/logs"),
+ELSEWHERE = {("GET", V1 + "/events"), ("GET", V1 + "/functions/{function}/logs"), ("GET", V1 + "/functions/{package}/{name}/logs"),
              ("GET", V1 + "/accounts/{account}/export"), ("POST", V1 + "/accounts/{account}/import")}
 
 

@@ -117,7 +117,9 @@ def kept(admin, platform):
     platform.put("cli-kept", ECHO["native"], "native")
     file(admin, "kept.json", long("cli-kept", "cli-kept", bounds={"min": 1, "max": 3}))
     ok(admin, "scale", "apply", "kept.json")
-    yield within(60, "it has decided", lambda: admin.pipe("scale", "explain", "cli-kept")[1])
+    path = SCALING + "/policies/cli-kept"
+    within(60, "it has decided", lambda: "desired" in platform.request("GET", path, auth=platform.admin_auth).json)
+    yield within(60, "that is recorded", lambda: admin.pipe("scale", "explain", "cli-kept")[1])
     platform.request("DELETE", "actions/cli-kept")
 
 
