@@ -30,6 +30,7 @@ static bool mistyped(const struct nearest *n)
 void metric_read(struct reader *r, json_t *value, void *at)
 {
     struct metric_ref *m = at;
+    const char *meant;
     struct nearest n;
 
     if ((m->name = text_read(r, value, SAMPLE_NAME_MAX_BYTES)) == NULL)
@@ -40,7 +41,11 @@ void metric_read(struct reader *r, json_t *value, void *at)
     nearest_begin(&n, nr_str_of(m->name));
     for (int i = 0; i < METRICS; i++)
         nearest_try(&n, sample_metrics[i].name);
-    if (mistyped(&n))
+    meant = word_elsewhere(nr_str_of(m->name));
+    if (meant && metric_find(nr_str_of(meant)) != METRICS)
+        problem(r, value, meant,
+                "there is no such metric, and one of a producer may not be named so");
+    else if (mistyped(&n))
         problem(r, value, n.best,
                 "there is no such metric, and one of a producer may not be named so much alike");
     else if (!custom_fits(m->name))

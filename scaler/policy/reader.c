@@ -172,24 +172,29 @@ static void read_duration(struct reader *r, json_t *value, const struct field *f
     duration_write((int64_t)f->max, high);
     if (json_is_integer(value) && json_integer_value(value) >= 0 &&
         json_integer_value(value) <= (int64_t)f->max / 1000) {
-        duration_write(json_integer_value(value) * 1000, near);
+        ms = json_integer_value(value) * 1000;
+        duration_write((double)ms < f->min ? (int64_t)f->min : ms, near);
         problem(r, value, near, "a time needs its unit: ms, s, m, h or d");
-    } else if (text.p == NULL || duration_read(text, &ms) < 0)
-        problem(r, value, NULL, "a time is a text such as \"%s\" or \"%s\"", low, high);
-    else if ((double)ms < f->min || (double)ms > f->max)
+    } else if (text.p == NULL || duration_read(text, &ms) < 0) {
+        if (text.p && duration_guess(text, &ms) == 0 && (double)ms >= f->min &&
+            (double)ms <= f->max)
+            duration_write(ms, near);
+        problem(r, value, near, "a time is a text such as \"%s\" or \"%s\"", low, high);
+    } else if ((double)ms < f->min || (double)ms > f->max)
         problem(r, value, (double)ms < f->min ? low : high, "it must be %s to %s", low, high);
     else
         *(int64_t *)at = ms;
 }
 
-/* The number that somebody wrote in quotes. */
+/* The number that somebody wrote in quotes, maybe with its unit. */
 static bool in_quotes(const json_t *value, char near[32])
 {
     const char *text = json_string_value(value);
     char *end = NULL;
     double v = text ? strtod(text, &end) : NAN;
 
-    if (text == NULL || end == text || *end != '\0' || !isfinite(v))
+    if (text == NULL || end == text || !isfinite(v) ||
+        end[strspn(end, " %abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")] != '\0')
         return false;
     (void)snprintf(near, 32, "%.15g", v);
     return true;
@@ -203,7 +208,7 @@ static bool read_finite(struct reader *r, json_t *value, const struct field *f, 
         bool quoted = in_quotes(value, near);
 
         problem(r, value, quoted ? near : NULL, "it must be a number%s",
-                quoted ? ", without quotes" : "");
+                quoted ? ", without quotes and unit" : "");
         return false;
     }
     *ret = json_number_value(value);
@@ -257,6 +262,7 @@ static void read_word(struct reader *r, json_t *value, const struct field *f, vo
 {
     struct nr_str text = {json_string_value(value), json_string_length(value)};
     int found = text.p ? word_find(f->words, text) : -1;
+    const char *meant;
     struct nearest n;
     char all[160];
     size_t used = 0;
@@ -271,7 +277,9 @@ static void read_word(struct reader *r, json_t *value, const struct field *f, vo
         if (**w)
             used += (size_t)snprintf(all + used, sizeof(all) - used, "%s%s", used ? ", " : "", *w);
     }
-    problem(r, value, n.best, "it must be one of %s", all);
+    meant = text.p ? word_elsewhere(text) : NULL;
+    problem(r, value, meant && word_find(f->words, nr_str_of(meant)) >= 0 ? meant : n.best,
+            "it must be one of %s", all);
 }
 
 static void read_part(struct reader *r, json_t *value, const struct field *f, void *at)

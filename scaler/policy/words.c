@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <strings.h>
 
 #include "common/base/mem.h"
 #include "scaler/policy/policy.h"
@@ -62,6 +63,57 @@ const char *rule_action_text(enum rule_action a)
     return action_words[a];
 }
 
+/* Words of other languages and tools. */
+static const struct {
+    const char *word, *ours;
+} elsewhere[] = {
+    {"gt", ">"},
+    {"gte", ">="},
+    {"ge", ">="},
+    {"lt", "<"},
+    {"lte", "<="},
+    {"le", "<="},
+    {"eq", "=="},
+    {"ne", "!="},
+    {"<>", "!="},
+    {"over", ">"},
+    {"above", ">"},
+    {"under", "<"},
+    {"below", "<"},
+    {"mean", "avg"},
+    {"average", "avg"},
+    {"median", "p50"},
+    {"latest", "last"},
+    {"per_second", "rate"},
+    {"increase", "add"},
+    {"decrease", "remove"},
+    {"scale", "set"},
+    {"notify", "alert"},
+    {"disabled", "off"},
+    {"paused", "off"},
+    {"enabled", "enforce"},
+    {"on", "enforce"},
+    {"shadow", "dry_run"},
+    {"static", "fallback"},
+    {"concurrency", "inflight"},
+    {"rps", "arrivals"},
+    {"requests", "arrivals"},
+    {"calls", "arrivals"},
+    {"latency", "duration_ms"},
+    {"latency_ms", "duration_ms"},
+    {"lag", "trigger_lag"},
+    {"replicas", "instances"},
+    {"containers", "instances"},
+};
+
+const char *word_elsewhere(struct nr_str word)
+{
+    for (size_t i = 0; i < nr_countof(elsewhere); i++)
+        if (nr_str_ieqz(word, elsewhere[i].word))
+            return elsewhere[i].ours;
+    return NULL;
+}
+
 static const struct {
     const char *name;
     int64_t ms;
@@ -104,6 +156,34 @@ int duration_read(struct nr_str text, int64_t *ret_ms)
         return NR_EINVAL;
     *ret_ms = sum;
     return 0;
+}
+
+int duration_guess(struct nr_str text, int64_t *ret_ms)
+{
+    static const struct {
+        const char *begins;
+        int64_t ms;
+    } words[] = {{"ms", 1},    {"milli", 1},   {"s", 1000},    {"min", 60000},
+                 {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+    size_t digits = 0, at;
+    int64_t number;
+
+    while (digits < text.n && isdigit((unsigned char)text.p[digits]))
+        digits++;
+    at = digits;
+    while (at < text.n && text.p[at] == ' ')
+        at++;
+    if (!nr_str_to_i64((struct nr_str){text.p, digits}, 0, 1000000, &number))
+        return NR_EINVAL;
+    for (size_t i = 0; i < nr_countof(words); i++) {
+        size_t n = strlen(words[i].begins);
+
+        if (text.n - at >= n && strncasecmp(text.p + at, words[i].begins, n) == 0) {
+            *ret_ms = number * words[i].ms;
+            return 0;
+        }
+    }
+    return NR_EINVAL;
 }
 
 void duration_write(int64_t ms, char ret[24])
@@ -177,7 +257,8 @@ static bool part_of(const char *word, size_t letters, const char *candidate, siz
 {
     const char *last = strrchr(candidate, '/');
 
-    return (letters >= 3 && strncmp(word, candidate, letters) == 0) ||
+    return ((letters >= 3 || !isalnum((unsigned char)word[0])) &&
+            strncmp(word, candidate, letters) == 0) ||
            (last && strcmp(last + 1, word) == 0);
 }
 

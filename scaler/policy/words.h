@@ -14,6 +14,11 @@ extern const char *const mode_words[],
 /* The place of a word in a table; -1: it is not in it. */
 int word_find(const char *const *words, struct nr_str word);
 
+/* Our word for one that other tools have ("gt", "average", "rps"), or NULL. */
+const char *word_elsewhere(struct nr_str word);
+/* What was meant by a time that duration_read() refuses ("5 min", "30sec", "2 Hours"): 0, or NR_EINVAL. */
+int duration_guess(struct nr_str text, int64_t *ret_ms);
+
 /* The candidate nearest to a word, in letters that are changed, added, left out or swapped, without regard to capitals. */
 struct nearest {
     char word[65];
