@@ -13,6 +13,7 @@ enum {
     DESIRED_MAX = 32,
     KEEP_MS = 60000, /* of what is beyond desired */
     STALE_MINUTES = 1440,
+    POPULATION_MINUTES = 10, /* between two times that it is saved */
 };
 
 struct planned *plan_find(struct scaler *s, struct nr_str key)
@@ -50,6 +51,7 @@ static struct planned *make(struct scaler *s, struct nr_str key, size_t account_
                           .desired = -1,
                           .keep_alive_ms = -1};
     p->function = p->key + account_bytes + 1;
+    forecast_account(p->forecast, p->account);
     p->node.key = nr_str_of(p->key);
     (void)nr_map_put(&s->planned, &p->node);
     atomic_store(&s->n.functions, s->planned.count);
@@ -59,10 +61,10 @@ static struct planned *make(struct scaler *s, struct nr_str key, size_t account_
 /* The minute that was counted is over. */
 static void settle(struct planned *p)
 {
-    if (p->calls > 0 || p->was_warm) {
+    if (p->minute > 0) /* quiet minutes teach as well, also of those that are never called again */
         forecast_minute(p->forecast, p->minute, p->calls, p->inflight, p->was_warm);
+    if (p->calls > 0 || p->was_warm)
         p->dirty = true;
-    }
     p->calls = 0;
     p->inflight = 0;
     p->was_warm = false;
@@ -102,7 +104,9 @@ static int wanted(struct scaler *s, const struct planned *p, int64_t minute)
 {
     struct forecast_view view = {0};
 
-    if (!forecast_warm(p->forecast, minute, s->c.memory_price, p->instance_mb))
+    /* The next minute as well: a container that is due at its beginning must be started before it. */
+    if (!forecast_warm(p->forecast, minute, s->c.memory_price, p->instance_mb) &&
+        !forecast_warm(p->forecast, minute + 1, s->c.memory_price, p->instance_mb))
         return 0;
     forecast_look(p->forecast, minute * MINUTE_MS, MINUTE_MS, 0.9, &view);
     return !view.known || view.p50 <= 1           ? 1
@@ -184,12 +188,27 @@ static void save(struct scaler *s, struct planned *p)
     p->dirty = false;
 }
 
+/* What all functions taught, in a row that can be no function's. */
+static void save_population(struct scaler *s)
+{
+    nr_auto_json json_t *j = forecast_population_save(s->population);
+    nr_auto_free char *text = j ? nr_json_text(j, NULL) : NULL;
+
+    if (text)
+        store_post(
+            s->store,
+            "INSERT OR REPLACE INTO forecasts(name, account, t, state) VALUES('*', '', ?1, ?2)",
+            "it", tick_now(s), nr_str_of(text));
+}
+
 void plans_save(struct scaler *s, bool all)
 {
     int most = all ? SAVE_MOST : SAVE_AT_ONCE;
     struct nr_map_node *n = NULL;
     size_t at = 0;
 
+    if (s->planned.count > 0 && (all || s->planned_minute % POPULATION_MINUTES == 0))
+        save_population(s);
     while (most > 0 && (n = nr_map_next(&s->planned, &at, n)) != NULL) {
         struct planned *p = nr_container_of(n, struct planned, node);
 
@@ -216,8 +235,24 @@ static int load_one(void *arg, sqlite3_stmt *st)
     return 0;
 }
 
+static int load_population(void *arg, sqlite3_stmt *st)
+{
+    struct scaler *s = arg;
+    nr_auto_json json_t *j = nr_json_parse(nr_db_column(st, 0), NULL);
+    struct forecast_population *p = j ? forecast_population_load(j) : NULL;
+
+    if (p) {
+        forecast_population_free(s->population);
+        s->population = p;
+    }
+    return 0;
+}
+
+/* The population first: a forecast is kept in one. */
 void plans_load(struct scaler *s)
 {
+    (void)store_read(s->store, load_population, s, "SELECT state FROM forecasts WHERE name = '*'",
+                     "");
     (void)store_read(s->store, load_one, s,
                      "SELECT name, account, state FROM forecasts ORDER BY t DESC LIMIT 10000", "");
 }
