@@ -219,7 +219,7 @@ static const struct {
     /* the forecast */
     {WITH("\"predict\":{\"model\":\"arima\"}"), "predict.model", "\"arima\"", "one of auto", ""},
     {WITH("\"predict\":{\"seasons\":[\"24h\",24]}"), "predict.seasons[1]", "24", "needs its unit",
-     "24s"},
+     "1m"},
     {WITH("\"predict\":{\"horizon\":\"never\"}"), "predict.horizon", "\"never\"", "such as", ""},
     {WITH("\"predict\":{\"quantile\":90}"), "predict.quantile", "90", "0.5 to 0.999", "0.999"},
     {WITH("\"predict\":{\"may\":[\"prewarn\"]}"), "predict.may[0]", "\"prewarn\"", "prewarm",
