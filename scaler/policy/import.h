@@ -23,7 +23,7 @@ void import_note(struct import *m, const char *fmt, ...) __attribute__((format(p
 
 /* The value at a path of members ("spec.template.metadata"); NULL: it is not there. Lent. */
 json_t *import_at(const json_t *from, const char *path);
-/* The text of a string or number there into out (lent); false: there is none. */
+/* The text of a string or number there into out (lent); false: there is none, or none that fits. */
 bool import_text(const json_t *from, const char *path, char *out, size_t out_bytes);
 /* A number, also one in quotes; `missing` when it is not there or is none. */
 double import_number(const json_t *from, const char *path, double missing);
@@ -32,6 +32,8 @@ bool import_quantity(const json_t *value, double *ret);
 /* A time as "90s", "1h30m" or a number of seconds, within low_ms..high_ms, which is noted when it had to be moved. */
 int64_t import_duration(struct import *m, const json_t *from, const char *path, int64_t missing_ms,
                         int64_t low_ms, int64_t high_ms);
+/* Labels of a metric (made) with names that are possible here; NULL: there is none. */
+json_t *import_labels(struct import *m, const json_t *from);
 /* A whole number between 0 and POLICY_COUNT_MAX. */
 int64_t import_count(double v);
 /* Letters, digits and "_" of a text, for metrics that producers have to tell. */

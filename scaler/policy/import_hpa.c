@@ -192,7 +192,7 @@ static void take_custom(struct import *m, const json_t *from, const char *prefix
 {
     double target = -1;
     char name[64] = "", metric[100];
-    json_t *when, *labels = import_at(from, "metric.selector.matchLabels");
+    json_t *when, *labels;
 
     (void)import_text(from, "metric.name", name, sizeof(name));
     if (!import_quantity(import_at(from, "target.averageValue"), &target))
@@ -207,8 +207,8 @@ static void take_custom(struct import *m, const json_t *from, const char *prefix
                 "of all containers",
                 name, metric);
     when = import_when(m, metric, "avg", 2 * m->tick_ms, NULL, 0);
-    if (json_object_size(labels) > 0 && json_object_size(labels) <= SAMPLE_LABELS_MAX)
-        (void)json_object_set(when, "labels", labels);
+    if ((labels = import_labels(m, import_at(from, "metric.selector.matchLabels"))) != NULL)
+        (void)json_object_set_new(when, "labels", labels);
     (void)import_rule(m, name, when, import_track(target, HPA_TOLERANCE));
 }
 

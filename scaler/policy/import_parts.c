@@ -41,21 +41,56 @@ json_t *import_at(const json_t *from, const char *path)
     return (json_t *)(uintptr_t)from;
 }
 
+/* What does not fit is left empty rather than cut. */
+static bool take_text(const char *text, char *out, size_t out_bytes)
+{
+    if ((size_t)snprintf(out, out_bytes, "%s", text) < out_bytes)
+        return true;
+    out[0] = '\0';
+    return false;
+}
+
 static bool text_of(const json_t *value, char *out, size_t out_bytes)
 {
     nr_auto_free char *number = NULL;
 
     if (json_is_string(value))
-        return (size_t)snprintf(out, out_bytes, "%s", json_string_value(value)) < out_bytes;
+        return take_text(json_string_value(value), out, out_bytes);
     if (!json_is_number(value) && !json_is_boolean(value))
         return false;
     number = nr_json_text(value, &(size_t){0});
-    return number && (size_t)snprintf(out, out_bytes, "%s", number) < out_bytes;
+    return number && take_text(number, out, out_bytes);
 }
 
 bool import_text(const json_t *from, const char *path, char *out, size_t out_bytes)
 {
     return text_of(import_at(from, path), out, out_bytes);
+}
+
+json_t *import_labels(struct import *m, const json_t *from)
+{
+    char name[POLICY_NAME_MAX_BYTES], text[SAMPLE_NAME_MAX_BYTES + 1];
+    json_t *labels = json_object(), *value;
+    const char *key;
+
+    json_object_foreach((json_t *)(uintptr_t)from, key, value) {
+        bool good = take_text(key, name, sizeof(name)) && text_of(value, text, sizeof(text)) &&
+                    text[0] != '\0' && json_object_size(labels) < SAMPLE_LABELS_MAX;
+
+        for (char *c = name; *c; c++)
+            if (!name_fits_here((struct nr_str){c, 1}) && (c == name || !strchr("._-:", *c)))
+                *c = '_';
+        if (good && strcmp(name, key) != 0)
+            import_note(m, "labels: \"%.100s\" is \"%.100s\" here", key, name);
+        if (good)
+            (void)json_object_set_new(labels, name, json_string(text));
+        else
+            import_note(m, "labels: \"%.100s\" cannot be taken", key);
+    }
+    if (json_object_size(labels) > 0)
+        return labels;
+    json_decref(labels);
+    return NULL;
 }
 
 /* The number that a text begins with, and what follows it. */

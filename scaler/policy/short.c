@@ -38,10 +38,10 @@ bool short_form(const json_t *document)
     return is_short;
 }
 
-/* What is no number goes into the document as it is, to be refused there. */
+/* What is no number, or none that can be, goes into the document as it is, to be refused there. */
 static json_t *expand_rules(json_t *target)
 {
-    double busy = json_is_number(target) ? json_number_value(target) : 0.7;
+    double given = json_number_value(target), busy = given > 0 && given <= 1e12 ? given : 0.7;
 
     return json_pack("[{s:s,s:{s:s,s:s,s:s},s:{s:s,s:O}},"
                      "{s:s,s:i,s:{s:s,s:s,s:s,s:s,s:f},s:{s:s,s:i,s:i},s:s},"

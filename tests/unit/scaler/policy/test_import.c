@@ -183,6 +183,10 @@ static const struct {
      HPA("  metrics: [{type: Pods, pods: {metric: {name: a}, target: {averageValue: 1}}}, {type: "
          "Pods, pods: {metric: {name: a}, target: {averageValue: 2}}}]\n"),
      "rules.1.id", "\"a-2\""},
+    {IMPORT_HPA,
+     HPA("  metrics: [{type: External, external: {metric: {name: a, selector: {matchLabels: "
+         "{app.example.com/queue: q, n: 3, empty: \"\"}}}, target: {value: 1}}}]\n"),
+     "rules.0.when.labels", "{\"app.example.com_queue\":\"q\",\"n\":\"3\"}"},
     {IMPORT_KEDA,
      "kind: ScaledObject\nspec:\n  scaleTargetRef: {name: f}\n  pollingInterval: 0\n  triggers:\n  "
      "- {type: kafka, metadata: {lagThreshold: 3}}\n",
@@ -257,6 +261,11 @@ static const struct {
     {IMPORT_KNATIVE, "kind: Service\nmetadata: {}\n", "does not say what it scales"},
     {IMPORT_OPENFAAS, "functions: {}\n", "does not say what it scales"},
     {IMPORT_FISSION, "kind: Function\nmetadata: {name: a/b/c}\n", "no good policy: policy"},
+    {IMPORT_FISSION,
+     "kind: Function\nmetadata: {name: f}\nspec: {provisionedConcurrency: {schedules: [{cron: "
+     "\"0 * * * *\", target: 1, timezone: "
+     "A234567890123456789012345678901234567890123456789012345678901234567890}]}}\n",
+     "schedule[0].timezone \"\": it is empty"},
     {IMPORT_HPA, "a: [\n", "YAML, line 2"},
     {IMPORT_HPA, "a: b: c\n", "YAML, line 1"},
     {IMPORT_HPA, "a: 1\na: 2\n", "a key comes twice"},

@@ -246,6 +246,8 @@ static const struct {
      "more than max", "2"},
     {"{\"policy\":\"p\",\"account\":\"a\",\"function\":\"f\",\"target_inflight\":\"0.7\"}",
      "target_inflight", "\"0.7\"", "without quotes", "0.7"},
+    {"{\"policy\":\"p\",\"account\":\"a\",\"function\":\"f\",\"target_inflight\":1e308}",
+     "target_inflight", "1e+308", "it must be", "1000000000000"},
     {"{\"policy\":\"p\",\"account\":\"a\",\"function\":\"f\",\"max\":2,\"target_inflite\":0.7}",
      "target_inflite", "0.7", "no such member", "target_inflight"},
 };
