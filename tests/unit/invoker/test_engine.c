@@ -325,7 +325,7 @@ struct load {
     _Atomic bool may_end; /* removals wait for it */
     _Atomic int phase;
     int order[JOBS_MAX]; /* ranks, as they began */
-    _Atomic int began;
+    _Atomic int placed, began;
     int done;
 };
 
@@ -342,7 +342,8 @@ static void work(struct engine_worker *w, struct engine_job *j)
     uint64_t until_ms = nr_mono_ms() + GIVE_UP_MS;
 
     (void)w;
-    l->order[atomic_fetch_add(&l->began, 1)] = (int)j->rank;
+    l->order[atomic_fetch_add(&l->placed, 1)] = (int)j->rank;
+    (void)atomic_fetch_add(&l->began, 1);
     int low = atomic_fetch_add(&l->running[j->rank], 1) + 1;
 
     if (j->rank == RANK_REMOVE) {
