@@ -166,6 +166,25 @@ def test_custom_metrics(monitored):
     assert promtool("check", "metrics", text=text) == (0, "")
 
 
+def test_custom_metrics_are_on_the_bus(monitored):
+    """Whoever reads the topic of samples hears the value, with the labels that only the platform gives."""
+    stream = monitored.connect()
+    stream.request("GET", "/narae/v1/events?topic=metrics", headers={"Authorization": monitored.basic(monitored.admin_auth)})
+    answer = stream.getresponse()
+    assert answer.status == 200
+
+    def line():
+        text = answer.readline()
+        assert text, "the stream goes on"
+        return json.loads(text[6:]) if text.startswith(b"data: {") else {}
+
+    monitored.calls += monitored.invoke("f5", {"lines": [{"metric": "queue_cows", "value": 7, "labels": {"barn": "2"}}]}).status == 200
+    heard = within(30, "the value is on the bus", lambda: (m := line()).get("metric") == "queue_cows" and m, every=0)
+    stream.close()
+    assert heard["value"] == 7
+    assert heard["labels"] == {"barn": "2", "account": "guest", "function": "f5"}
+
+
 # ---- a real Prometheus
 
 
