@@ -40,6 +40,8 @@ int controller_open(const struct controller_config *config, struct controller **
     nr_list_init(&c->followers);
     nr_list_init(&c->forgettings);
     counts_init(&c->counts);
+    c->counts.event = config->event;
+    c->counts.event_arg = config->event_arg;
     int e = journal_open(c, err);
     if (e != 0) {
         controller_close(c);
@@ -138,6 +140,11 @@ void controller_drain(struct controller *c, uint64_t max_ms, void (*idle)(void *
     c->idle_arg = arg;
     c->drain_deadline.fire = on_drain_over;
     nr_deadline_set(c->loop, &c->drain_deadline, max_ms);
+}
+
+struct asked_counts controller_asked(const struct controller *c)
+{
+    return c->asked;
 }
 
 int64_t controller_running(const struct controller *c)
@@ -259,6 +266,9 @@ void controller_metrics(struct controller *c, struct nr_buf *out)
          "1 while no call is accepted for later because the disk is full.", c->disk_full},
         {"narae_resolved_functions", "gauge", "Functions in the resolve cache.",
          (double)c->functions.count},
+        {"narae_samples_passed_over_total", "counter",
+         "Calls that are in no sample: too many functions were called in a second.",
+         (double)c->counts.passed_over},
         {"narae_journal_commits_total", "counter", "Commits of calls.db.", (double)db.commits},
         {"narae_journal_jobs_total", "counter", "Jobs of calls.db.", (double)db.jobs},
     };

@@ -433,6 +433,7 @@ void controller_fire(struct controller *c, struct activation *a, struct nr_str h
     a->c = C_RESOLVE;
     nr_list_add(&c->all, &a->in_account);
     c->running++;
+    c->asked.running += a->asked;
     a->fire = fire_make(a, headers);
     if (c->stopping) {
         nr_buf_adds(&a->reply_head, "Retry-After: 5\r\n");

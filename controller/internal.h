@@ -74,6 +74,7 @@ struct controller {
     struct nr_map live;           /* id -> struct activation, until its row is stored */
     struct nr_link all;           /* every activation that has not ended, by in_account */
     int64_t running;              /* activations that have not ended */
+    struct asked_counts asked;
     struct activation_pool *pool; /* of those that the controller makes itself */
 
     struct nr_link

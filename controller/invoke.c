@@ -159,8 +159,17 @@ void controller_left(struct controller *c)
     }
 }
 
+static void count_asked(struct asked_counts *n, const struct activation *a)
+{
+    uint64_t *as = a->id[0] ? &n->recorded : a->error.code ? &n->refused : &n->idle;
+
+    n->running -= a->asked;
+    *as += a->asked;
+}
+
 void controller_end(struct controller *c, struct activation *a)
 {
+    count_asked(&c->asked, a);
     if (a->id[0])
         (void)nr_map_del(&c->live, a->by_id.key);
     nr_list_del(&a->queue);
@@ -289,6 +298,7 @@ void controller_invoke(struct controller *c, struct activation *a)
     a->c = C_RESOLVE;
     nr_list_add(&c->all, &a->in_account);
     c->running++;
+    c->asked.running += a->asked;
     if (c->stopping && a->parent == NULL) { /* what runs may go on to its end */
         nr_buf_adds(&a->reply_head, "Retry-After: 5\r\n");
         activation_fail(

@@ -9,19 +9,21 @@
 #include <stdio.h>
 
 #include "controller/internal.h"
+#include "ports/event.h"
 
 struct counted {
     struct nr_map_node node;
     struct nr_link lru, active;
     struct call_span *span;
-    unsigned live; /* calls that are counted here and have not been answered */
+    uint64_t told_us; /* when it was told last that a call was refused; 0: never */
+    unsigned live;    /* calls that are counted here and have not been answered */
     uint32_t inflight;
     bool labelled; /* the function of the latest call is */
     int64_t concurrent_max;
     char key[];
 };
 
-enum { KEY_MAX_BYTES = 1024 };
+enum { KEY_MAX_BYTES = 1024, THROTTLED_AGAIN_US = 60000000 };
 
 static void drop(struct call_counts *c, struct counted *f)
 {
@@ -154,6 +156,22 @@ static void add_times(struct call_span *s, const struct activation *a)
     sketch_add_us(&s->sketch[SAMPLE_COLD_START], wait_us + a->init_us);
 }
 
+/* The first of its function in a minute. */
+static void tell_throttled(struct call_counts *c, struct counted *f, const struct activation *a)
+{
+    const struct event e = {.id = EVENT_THROTTLED,
+                            .account = a->fn->account,
+                            .package = a->fn->package,
+                            .name = a->fn->name,
+                            .version = a->fn->version,
+                            .member[0].text = a->error.text};
+
+    if (c->event == NULL || (f->told_us && a->answered_us < f->told_us + THROTTLED_AGAIN_US))
+        return;
+    f->told_us = a->answered_us;
+    c->event(c->event_arg, &e);
+}
+
 void counts_answered(struct call_counts *c, struct activation *a)
 {
     struct counted *f = a->counted;
@@ -167,7 +185,10 @@ void counts_answered(struct call_counts *c, struct activation *a)
     f->inflight -= a->counted_in;
     if (s == NULL)
         return;
-    s->throttles += a->err == NR_EQUOTA;
+    if (a->err == NR_EQUOTA) {
+        s->throttles++;
+        tell_throttled(c, f, a);
+    }
     if (!a->counted_in)
         return;
     s->invocations++;

@@ -9,9 +9,10 @@
 #include "ports/figures.h"
 
 /* Functions that are counted at a time; those that had no call for longest go first. A call of a further one is counted for nobody. */
-enum { COUNTED_MAX = 10000, COUNTED_RECENT = 1024 };
+enum { COUNTED_MAX = 10000, COUNTED_RECENT = 4096 };
 
 struct counted;
+struct event;
 
 struct call_counts {
     struct nr_map functions;
@@ -22,7 +23,9 @@ struct call_counts {
         uint64_t revision;
         struct counted *of;
     } recent[COUNTED_RECENT];
-    uint64_t passed_over; /* calls that were counted for nobody */
+    uint64_t passed_over;                            /* calls that were counted for nobody */
+    void (*event)(void *arg, const struct event *e); /* NULL: nobody listens */
+    void *event_arg;
 };
 
 void counts_init(struct call_counts *c);

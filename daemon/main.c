@@ -234,6 +234,7 @@ static void serve(struct daemon *d)
 static int close_all(struct daemon *d)
 {
     sampler_close(d->sampler);
+    d->sampler = NULL; /* what happens from now on is told to nobody */
     fnmanager_close(
         d->fnmanager); /* first: its last answers go to the controller's resolve cache */
     controller_close(d->controller);

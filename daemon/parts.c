@@ -8,6 +8,7 @@
 #include "daemon/runtime_images.h"
 #include "daemon/scaling.h"
 #include "daemon/sampler.h"
+#include "ports/event.h"
 #include "ports/preenv.h"
 
 static const struct runtime_kind kinds[] = {
@@ -69,6 +70,28 @@ static void on_forget_account(void *arg, const char *account, void (*done)(void 
     controller_forget_account(d->controller, f->account, on_calls_forgotten, f);
 }
 
+/* Of functions: what becomes of the version that was. */
+static void tell_change(struct daemon *d, const char *account, const char *package,
+                        const char *name, enum fn_change what)
+{
+    static const char *const words[] = {
+        [FN_REPLACED] = "replaced", [FN_KEPT] = "kept", [FN_CANCEL] = "cancelled"};
+    const struct event e = {.id = EVENT_FUNCTION_CHANGED,
+                            .account = account,
+                            .package = package,
+                            .name = name,
+                            .member[0].text = what <= FN_CANCEL ? words[what] : NULL};
+
+    if (what <= FN_CANCEL && name && name[0])
+        sampler_event(d->sampler, &e);
+}
+
+/* What containers do, and which calls a limit refused. */
+static void on_event(void *arg, const struct event *e)
+{
+    sampler_event(((struct daemon *)arg)->sampler, e);
+}
+
 static void on_change(void *arg, const char *account, const char *package, const char *name,
                       uint64_t old_revision, enum fn_change what)
 {
@@ -83,6 +106,7 @@ static void on_change(void *arg, const char *account, const char *package, const
         controller_on_change(d->controller, account, package, name, old_revision, what);
     if (what != FN_TRIGGER_CHANGED && what != FN_ACCOUNT_CHANGED)
         scaling_changed(d, account, package, name);
+    tell_change(d, account, package, name, what);
 }
 
 /* A pull that went on after its 202 may ask for more while the platform stops. */
@@ -194,6 +218,8 @@ int part_open_invoker(struct daemon *d, struct nr_err *err)
                                      .energy_idle_mw = d->options.energy_idle_mw,
                                      .energy_core_mw = d->options.energy_core_mw,
                                      .energy_by_model = d->options.energy_by_model,
+                                     .event = on_event,
+                                     .event_arg = d,
                                      .log = &d->log};
 
     return invoker_open(&c, &d->invoker, err);
@@ -218,6 +244,8 @@ int part_open_controller(struct daemon *d, struct nr_err *err)
                                         .on_metric_arg = d,
                                         .queue_max = d->options.queue_max,
                                         .queue_max_bytes = d->options.queue_mb << 20,
+                                        .event = on_event,
+                                        .event_arg = d,
                                         .log = &d->log};
 
     int r = controller_open(&c, &d->controller, err);

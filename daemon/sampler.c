@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "daemon/sample_rows.h"
+#include "ports/event.h"
 
 struct sampler {
     struct nr_loop *loop;
@@ -113,6 +114,22 @@ static void on_next(struct nr_deadline *d)
     s->under_way = true;
     s->work = (struct nr_work){.work = work, .done = done};
     nr_work_post(s->loop, &s->work);
+}
+
+void sampler_event(struct sampler *s, const struct event *e)
+{
+    struct nr_buf key, text;
+
+    if (s == NULL)
+        return;
+    nr_buf_init(&key, SAMPLE_MAX_BYTES);
+    nr_buf_init(&text, SAMPLE_MAX_BYTES);
+    event_key(e, s->name, &key);
+    event_write(e, s->name, nr_wall_ms(), &text);
+    if (!key.failed && !text.failed)
+        (void)bus_publish(s->bus, BUS_EVENTS, nr_buf_str(&key), nr_buf_str(&text));
+    nr_buf_fini(&key);
+    nr_buf_fini(&text);
 }
 
 struct sampler *sampler_open(struct nr_loop *loop, struct bus *bus, struct controller *controller,

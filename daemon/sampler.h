@@ -9,6 +9,7 @@
 #include "ports/gateway.h"
 
 struct controller;
+struct event;
 struct invoker;
 struct sampler;
 
@@ -20,6 +21,8 @@ struct sampler *sampler_open(struct nr_loop *loop, struct bus *bus, struct contr
 void sampler_tell(struct sampler *s,
                   void (*tell)(void *arg, const struct sample *one, enum series_label label),
                   void *arg);
+/* What happened (lent) goes to the topic events. NULL is fine. */
+void sampler_event(struct sampler *s, const struct event *e);
 /* Waits for the samples that are being written: runs the loop meanwhile. NULL is fine. */
 void sampler_close(struct sampler *s);
 

@@ -90,10 +90,15 @@ static struct nr_str member(struct nr_str value, const char *key)
     return nr_json_unquoted(text);
 }
 
+/* A decision says in "target" whom it is about, a sample and an event say it themselves. */
 static bool is_for(const struct event_stream *s, struct nr_str value)
 {
     const struct nr_str wanted = {s->function, s->function_n};
+    struct nr_str target = {NULL, 0};
 
+    if (s->reader.topics == 1u << BUS_DECISIONS &&
+        nr_json_scan_key(value, "target", &target) == NR_JSON_OBJECT)
+        value = target;
     if (!s->all && !nr_str_eqz(member(value, "account"), s->account->name))
         return false;
     return wanted.n == 0 || nr_str_eq(member(value, "function"), wanted);

@@ -54,8 +54,7 @@ void fire_call(struct gateway_request *q)
         request_tick(q);
         return;
     }
-    a->client_gone = q->http.gone;
-    q->activation = a;
+    request_asks(q, a);
     controller_fire(q->g->config.controller, a, nr_buf_str(&headers));
     nr_buf_fini(&headers);
 }

@@ -166,6 +166,7 @@ struct logins {
 
 struct gateway_counts {
     nr_counter by_route[ROUTES_MAX + 1][6]; /* [route or last: none][status / 100] */
+    nr_counter asked; /* calls and fires given to the controller */
     nr_counter failed_logins, blocked_logins, refused_by_server, logs_dropped;
     struct nr_hist seconds;
 };
@@ -277,6 +278,8 @@ void actions_call(struct gateway_request *q); /* actions.c; op: enum fn_op */
 void invoke_call(struct gateway_request *q);  /* invoke.c */
 /* invoke.c: status, body and header lines of the controller's answer, whose reply is lent for the time of on_reply. */
 void invoke_take(struct gateway_request *q, struct activation *a);
+/* a is about to be given to the controller, for q: it is one of those that gateway and controller must agree about. */
+void request_asks(struct gateway_request *q, struct activation *a);
 /* Header lines of a call that was taken: its id, how it started and where its time went. */
 void invoke_tell(struct gateway_request *q, const struct activation *a);
 void fire_call(struct gateway_request *q);        /* fire.c */
@@ -371,6 +374,8 @@ enum cors_line { CORS_ORIGIN = 1, CORS_HEADERS = 2, CORS_METHODS = 4, CORS_ALL =
 void metrics_request(struct gateway_request *q);
 /* metrics_process.c: those of the process and of its loop. */
 void metrics_process(const struct gateway *g, struct nr_buf *out);
+/* metrics_calls.c: do gateway and controller agree? */
+void metrics_calls(const struct gateway *g, struct nr_buf *out);
 /* The gateway's, the other parts' and the process's. They name nobody. */
 void metrics_all(struct gateway *g, struct nr_buf *out);
 /* What single functions did and told: those of who asks (lent), or with the administrator's scope of all. Any thread. */

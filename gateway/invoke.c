@@ -95,6 +95,14 @@ static bool target(struct gateway_request *q, struct activation *a)
     return false;
 }
 
+void request_asks(struct gateway_request *q, struct activation *a)
+{
+    a->client_gone = q->http.gone;
+    a->asked = true;
+    q->activation = a;
+    nr_count(&q->g->counts.asked, 1);
+}
+
 void invoke_call(struct gateway_request *q)
 {
     struct activation *a = activation_of(q);
@@ -111,7 +119,6 @@ void invoke_call(struct gateway_request *q)
         request_tick(q);
         return;
     }
-    a->client_gone = q->http.gone;
-    q->activation = a;
+    request_asks(q, a);
     controller_invoke(q->g->config.controller, a);
 }

@@ -82,6 +82,7 @@ void metrics_named(struct gateway *g, const struct account *who, struct nr_buf *
 void metrics_all(struct gateway *g, struct nr_buf *out)
 {
     gateway_metrics(g, out);
+    metrics_calls(g, out);
     controller_metrics(g->config.controller, out);
     invoker_metrics(g->config.invoker, out);
     fnmanager_metrics(g->config.fnmanager, out);

@@ -158,8 +158,7 @@ static void call(struct web_call *w)
     a->wait_ms = BLOCKING_WAIT_MAX_MS;
     a->on_reply = on_reply;
     a->owner = q;
-    a->client_gone = q->http.gone;
-    q->activation = a;
+    request_asks(q, a);
     controller_invoke(q->g->config.controller, a);
 }
 

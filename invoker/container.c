@@ -18,6 +18,7 @@
 #include "common/base/clock.h"
 #include "common/data/digest.h"
 #include "invoker/adopt.h"
+#include "invoker/events.h"
 #include "invoker/evict.h"
 #include "invoker/freeze.h"
 #include "invoker/handover.h"
@@ -127,6 +128,7 @@ static void start_failed(struct container *ct)
     nr_log(ct->v->log, NR_LOG_WARN, "invoker", "container=%s function=%s did not start: %s",
            ct->name, container_function(ct), ct->failure.text);
     nr_count(&ct->v->m.start_failures, 1);
+    event_start_failed(ct);
     if (ct->shelf)
         stem_failed(ct);
     else
@@ -343,6 +345,7 @@ static void first_hello(struct container *ct)
         (unsigned long long)ct->create_us,
         (unsigned long long)(span_us(ct->created_us, ct->hello_us) - ct->net_us));
     container_move(ct, ct->shelf ? CT_STEM : CT_FRESH);
+    event_started(ct);
     if (ct->begun_for == FOR_PREWARM)
         pool_stir(v); /* there may be more to come */
 }
@@ -492,6 +495,7 @@ static void die(struct container *ct)
     nr_log(v->log, NR_LOG_INFO, "invoker", "container=%s function=%s ended: %s", ct->name,
            container_function(ct), end_reason_text(ct->ended));
     nr_count(&v->m.ended[ct->ended], 1);
+    event_ended(ct);
     struct pool *p = take_out(ct);
 
     v->dying_mb += ct->memory_mb;

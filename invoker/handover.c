@@ -13,6 +13,7 @@
 #include "invoker/handover.h"
 
 #include "common/base/clock.h"
+#include "invoker/events.h"
 #include "invoker/identity.h"
 #include "invoker/stem.h"
 #include "ports/grants.h"
@@ -109,6 +110,8 @@ static void finish(struct container *ct)
     else if (ct->code_status < 0)
         nr_log(ct->v->log, NR_LOG_ERROR, "invoker", "the code of %s in %s cannot be used: %s",
                ct->fn->path, ct->fn->code_path, nr_err_text(ct->code_status));
+    else
+        event_handed_over(ct);
     struct activation *a = ct->slots[0].a;
 
     if (a && a->i == I_INIT)

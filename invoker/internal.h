@@ -422,6 +422,9 @@ struct invoker {
     struct image_commands *commands; /* of own images; any thread */
     void (*registry_auth)(void *arg, const char *account, const char *image, char **ret_auth);
     void *registry_auth_arg;
+    void (*event)(void *arg, const struct event *e);
+    void *event_arg;
+    uint64_t full_ms; /* when it was told last that there is no room; 0: not yet */
 
     struct nr_map pools, pasts;
     struct nr_link containers, hungry;

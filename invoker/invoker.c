@@ -110,6 +110,8 @@ static struct invoker *invoker_make(const struct invoker_config *c)
     v->commands = image_commands_make();
     v->registry_auth = c->registry_auth;
     v->registry_auth_arg = c->registry_auth_arg;
+    v->event = c->event;
+    v->event_arg = c->event_arg;
     v->agent_path = nr_strdup(c->agent_path);
     v->installation = nr_strdup(c->installation);
     v->image_hint = nr_strdup(c->image_hint ? c->image_hint : "scripts/images");

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "common/base/clock.h"
+#include "invoker/events.h"
 #include "invoker/figures.h"
 #include "invoker/monitor_state.h"
 
@@ -157,6 +158,8 @@ static void take_in(struct monitor *m, struct look *l)
 
         usage_add(&w->usage, &l->now, at_ms, &more);
         sum_up(m, l->ct, &more);
+        if (more.oom_kills > 0)
+            event_oom(l->ct, more.oom_kills);
         w->cpu_percent =
             first || since_ms >= at_ms ? 0 : (double)more.cpu_us / 10 / (double)(at_ms - since_ms);
     }

@@ -9,6 +9,7 @@
  *            themselves
  */
 #include "common/base/clock.h"
+#include "invoker/events.h"
 #include "invoker/evict.h"
 #include "invoker/gpu_room.h"
 #include "invoker/handover.h"
@@ -80,8 +81,11 @@ static bool get_one(struct pool *p, enum engine_rank rank)
     struct container *stem = stem_for(v, p->fn, &seed.stem_empty);
 
     if (!room_take(v, memory_mb - (stem ? stem->memory_mb : 0), stem == NULL, rank == RANK_START,
-                   stem))
+                   stem)) {
+        if (rank == RANK_START)
+            event_node_full(v, memory_mb);
         return false;
+    }
     p->past->revision = p->revision;
     pool_stir(v); /* the shelves are to be filled */
     if (stem) {

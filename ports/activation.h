@@ -93,6 +93,7 @@ struct activation {
                                      the controller copies what must live longer */
     struct nr_str api_key; /* "uuid:key" as presented, lent as input is; {NULL,0} after a reload */
     bool blocking, result_only;
+    bool asked;  /* by a client, at the door: it counts in controller_asked() */
     bool judged; /* who made it has held the input against the function's final names himself */
     uint32_t wait_ms; /* how long a blocking caller waits: 1..60000 */
     void (*on_reply)(

@@ -10,6 +10,8 @@
 #include "ports/invoker.h"
 #include "ports/sample.h"
 
+struct event;
+
 struct controller_config {
     struct nr_loop *loop;
     const char *data_dir;        /* calls.db, ballast */
@@ -23,6 +25,9 @@ struct controller_config {
     /* On the loop: the log of a (lent) tells a custom metric; s: short form, lent; NULL: it could not be read. NULL: nobody wants to know. */
     void (*on_metric)(void *arg, const struct activation *a, const struct sample *s);
     void *on_metric_arg;
+    /* A call was refused by a limit, the first of its function in a minute; on `loop`, e is lent for the call. NULL: nobody listens. */
+    void (*event)(void *arg, const struct event *e);
+    void *event_arg;
     struct nr_log *log;
 };
 
@@ -138,6 +143,12 @@ void controller_forget_account(struct controller *c, const char *account, void (
 /* Refuses new calls (NR_ESTOPPING), lets running ones finish; `idle` once when none runs, at the latest after max_ms, when what still
  * runs is cut. Queued rows stay in their table. */
 void controller_drain(struct controller *c, uint64_t max_ms, void (*idle)(void *arg), void *arg);
+/* What has become of the calls and fires with `asked`: together they are all that were given to the controller. */
+struct asked_counts {
+    uint64_t running, recorded, refused;
+    uint64_t idle; /* fires without an active rule */
+};
+struct asked_counts controller_asked(const struct controller *c);
 /* Activations that have not ended. */
 int64_t controller_running(const struct controller *c);
 /* Flushes records, closes the store. Blocking (bounded); after drain, loop no longer running calls. */

@@ -11,6 +11,7 @@
 #include "ports/scaler.h"
 
 struct invoker;
+struct event;
 struct grant_device;
 
 struct invoker_config {
@@ -52,6 +53,9 @@ struct invoker_config {
      * an Engine worker's thread. NULL: nobody has credentials. */
     void (*registry_auth)(void *arg, const char *account, const char *image, char **ret_auth);
     void *registry_auth_arg;
+    /* What happened to containers, on `loop`; e is lent for the call. NULL: nobody listens. */
+    void (*event)(void *arg, const struct event *e);
+    void *event_arg;
     struct nr_log *log;
 };
 

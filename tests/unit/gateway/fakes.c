@@ -280,6 +280,11 @@ void answer_query(struct fakes *f, int code, const char *body)
     q->done(q);
 }
 
+struct asked_counts controller_asked(const struct controller *c)
+{
+    return (struct asked_counts){0};
+}
+
 void controller_metrics(struct controller *c, struct nr_buf *out)
 {
     nr_metric_one(out, "narae_controller_fake", "gauge", "A neighbour's.", 2);
