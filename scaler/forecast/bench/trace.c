@@ -20,6 +20,7 @@ struct reader {
     uint64_t number;       /* of the line */
     size_t columns, named; /* fields of a row, and those before the minutes */
     size_t space;          /* functions there is room for */
+    bool comma_last;       /* each line ends with one comma more */
 };
 
 static struct nr_str trimmed(struct nr_str s)
@@ -43,6 +44,14 @@ static bool next_field(struct nr_str *rest, struct nr_str *ret)
     *ret = trimmed((struct nr_str){rest->p, i});
     *rest = i < rest->n ? (struct nr_str){rest->p + i + 1, rest->n - i - 1} : (struct nr_str){0};
     return true;
+}
+
+static struct nr_str without_last_comma(struct nr_str line)
+{
+    struct nr_str end = trimmed(line);
+    if (end.n > 0 && end.p[end.n - 1] == ',')
+        return (struct nr_str){line.p, (size_t)(end.p + end.n - 1 - line.p)};
+    return line;
 }
 
 /* A count; false: it is none. */
@@ -111,7 +120,9 @@ static size_t fields_of(struct nr_str line, bool counted, size_t *ret_named, uin
 static bool columns_of(struct reader *r, struct nr_str first, struct trace *t)
 {
     uint64_t value = 0;
-    size_t numbers;
+    size_t numbers, whole = first.n;
+    first = without_last_comma(first);
+    r->comma_last = first.n < whole;
     r->columns = fields_of(first, true, &r->named, &t->first_minute);
     fields_of(first, false, &numbers, &value);
     if (numbers == r->named && r->named < r->columns)
@@ -147,6 +158,8 @@ static int read_row(struct reader *r, struct nr_str line, struct trace *t, struc
     if (rc < 0)
         return rc;
     uint32_t *to = t->calls + t->functions * t->minutes;
+    if (r->comma_last)
+        line = without_last_comma(line);
     for (; next_field(&line, &field); n++) {
         uint64_t v = 0;
         if (n < r->named || n >= r->columns)
@@ -168,7 +181,7 @@ static int first_row(struct reader *r, struct nr_str line, struct trace *t, stru
 {
     uint64_t value;
     if (r->named == SIZE_MAX)
-        fields_of(line, false, &r->named, &value);
+        fields_of(r->comma_last ? without_last_comma(line) : line, false, &r->named, &value);
     t->minutes = r->columns > r->named ? r->columns - r->named : 0;
     if (t->minutes == 0 || t->minutes > TRACE_MINUTES_MAX)
         return nr_err_set(err, NR_EINVAL,

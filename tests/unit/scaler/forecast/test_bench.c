@@ -60,6 +60,9 @@ static void test_headers(void **state)
         {"n,1,2\nx, 3 ,4.0\n\n\n", 1, 2, 1, 4},
         {"n,1,2\n\nx,,99999999999\n", 1, 2, 1, UINT32_MAX},
         {"HashOwner,1,2\n12345,3,4\n", 1, 2, 1, 4},
+        {"HashOwner,7,8,\nx,3,4,\ny,5,,\n", 2, 2, 7, 0},
+        {"x,3,9,\ny,5,6,\n", 2, 2, 0, 6},
+        {"\xef\xbb\xbfHashOwner,7,8\nx,3,4\n", 1, 2, 7, 4},
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         struct trace t = read_good(good[i].text);
