@@ -130,7 +130,7 @@ const struct nr_option daemon_options[] = {
     {"predict", NR_OPT_CHOICE, AT(predict), "shadow", .choices = "off|shadow|on",
      .help =
          "forecasts for functions without a policy: none, made and shown only, or obeyed as soon as they are trusted"},
-    {"memory-price", NR_OPT_INT, AT(memory_price), "20", 1, 999, "thousandths",
+    {"memory-price", NR_OPT_INT, AT(memory_price), "6", 1, 999, "thousandths",
      .help =
          "the chance of a call that keeping a container for a minute must be worth; lower keeps more"},
     {"scaling-days", NR_OPT_INT, AT(scaling_days), "14", 0, 3650, "days",
