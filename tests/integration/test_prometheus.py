@@ -185,6 +185,44 @@ def test_custom_metrics_are_on_the_bus(monitored):
     assert heard["labels"] == {"barn": "2", "account": "guest", "function": "f5"}
 
 
+def test_custom_metrics_scale(monitored):
+    """A rule waits for a value of one account's function: another account that tells the same name moves nothing."""
+    admin = monitored.admin_auth
+    key = monitored.request("POST", "/narae/v1/accounts", {"name": "m-intruder"}, auth=admin).json["key"]
+    body = {"exec": {"kind": "python:3", "code": TELLS}}
+    assert monitored.request("PUT", "actions/f5", body, auth=key).status == 200
+    monitored.put("herd", TELLS, annotations=[{"key": "narae.network", "value": "none"}])
+    rule = {"id": "cows", "do": {"action": "set", "count": 2},
+            "when": {"metric": "cows_waiting", "labels": {"account": "guest", "function": "f5"}, "aggregate": "max",
+                     "window": "1m", "op": ">", "value": 5}}
+    policy = {"policy": "herd", "target": {"account": "guest", "function": "herd"}, "evaluate_every": "1s",
+              "bounds": {"min": 0, "max": 3, "on_demand": False}, "rules": [rule], "missing_metrics": {"do": "hold"},
+              "limits": {"up": {"stabilize": "0s"}}}
+    reply = monitored.request("PUT", "/narae/v1/scaling/policies/herd", policy, auth=admin)
+    assert reply.status in (200, 201), reply
+
+    def herd():
+        containers = monitored.request("GET", "/narae/v1/invokers", auth=admin).json["containers"]
+        return len([c for c in containers if c["function"] == "guest/herd"])
+
+    def tell(count, auth):
+        line = {"metric": "cows_waiting", "value": count}
+        assert monitored.invoke("f5", {"lines": [line]}, auth=auth).status == 200
+
+    tell(99, key)
+    tell(4, monitored.auth)
+    within(20, "both are told", lambda: len(samples(page(monitored, admin), "cows_waiting")) == 2)
+    assert herd() == 0
+    tell(7, monitored.auth)
+    monitored.calls += 2
+    within(30, "seven cows wait: there are two containers", lambda: herd() == 2)
+    told = monitored.request("GET", "/narae/v1/scaling/policies/herd/explain?limit=100", auth=admin).json["decisions"]
+    assert [one["value"] for one in told[-1]["inputs"]] == [7] and told[-1]["to"] == 2, told
+    assert monitored.request("DELETE", "/narae/v1/scaling/policies/herd", auth=admin).status in (200, 204)
+    assert monitored.request("DELETE", "actions/herd").status == 200
+    within(30, "they are gone", lambda: herd() == 0)
+
+
 # ---- a real Prometheus
 
 
