@@ -29,7 +29,7 @@ struct kafka_setting {
 /* A pair that somebody has asked the lag of. */
 struct kafka_lag {
     char topic[KAFKA_TOPIC_BYTES], group[KAFKA_TOPIC_BYTES];
-    uint64_t asked_ms;
+    uint64_t asked_ms, looks;
     int64_t lag;
 };
 

@@ -168,7 +168,6 @@ void kafka_settings_free(struct kafka *k)
 int kafka_brokers_judge(const char *brokers, struct nr_err *err)
 {
     struct nr_str rest = nr_str_of(brokers), one;
-    unsigned count = 0;
 
     while (nr_str_split(&rest, ',', &one)) {
         const char *colon = one.n ? memrchr(one.p, ':', one.n) : NULL;
@@ -182,9 +181,8 @@ int kafka_brokers_judge(const char *brokers, struct nr_err *err)
                 err, NR_EINVAL,
                 "--kafka: \"%.*s\" is not HOST:PORT with a port of 1 to 65535 (like 127.0.0.1:9092)",
                 one.n < 128 ? (int)one.n : 128, one.p ? one.p : "");
-        count++;
     }
-    return count ? 0 : nr_err_set(err, NR_EINVAL, "--kafka: HOST:PORT is missing");
+    return 0;
 }
 
 /* ---- clients ---- */

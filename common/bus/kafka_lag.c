@@ -185,6 +185,7 @@ static void put(struct kafka *k, unsigned i, int64_t lag)
 {
     (void)pthread_mutex_lock(&k->lock);
     k->lags[i].lag = lag;
+    k->lags[i].looks++;
     (void)pthread_mutex_unlock(&k->lock);
 }
 

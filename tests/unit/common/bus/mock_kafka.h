@@ -8,7 +8,8 @@
 #define MOCK_FUNCTIONS(X)                                                                          \
     X(conf_new)                                                                                    \
     X(conf_set)                                                                                    \
-    X(new) X(destroy) X(handle_mock_cluster) X(mock_cluster_bootstraps) X(mock_topic_create)       \
+    X(new)                                                                                         \
+    X(destroy) X(handle_mock_cluster) X(mock_cluster_bootstraps) X(mock_topic_create)              \
         X(mock_topic_set_error) X(mock_push_request_errors_array) X(mock_broker_set_down)          \
             X(mock_broker_set_up) X(mock_broker_set_rtt) X(test_fatal_error)
 

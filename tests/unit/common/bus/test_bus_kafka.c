@@ -396,6 +396,42 @@ static void test_since(void **state)
     bus_close(b, 2000);
 }
 
+struct lag_of {
+    struct bus *bus;
+    struct nr_str topic, group;
+    int64_t wanted;
+};
+
+static bool lag_is(void *arg)
+{
+    struct lag_of *l = arg;
+    struct kafka *k = kafka_of(l->bus);
+    bool looked;
+    int64_t lag = bus_lag(l->bus, l->topic, l->group);
+
+    (void)pthread_mutex_lock(&k->lock);
+    looked = k->lags[0].looks >= 2;
+    (void)pthread_mutex_unlock(&k->lock);
+    return looked && lag == l->wanted;
+}
+
+/* NARAE_LAG="TOPIC GROUP LAG": what another has confirmed. */
+static void test_lag_is(void **state)
+{
+    struct kafka_rig *g = *state;
+    struct bus *b = rig_open(&g->rig);
+    struct nr_str rest = nr_str_of(getenv("NARAE_LAG"));
+    struct lag_of l = {.bus = b};
+
+    if (!rest.p) /* without it: a pair that cannot be */
+        rest = NR_STR("no.such.topic nobody -1");
+    assert_true(nr_str_split(&rest, ' ', &l.topic) && nr_str_split(&rest, ' ', &l.group));
+    assert_true(nr_str_to_i64(rest, -1, INT64_MAX, &l.wanted));
+    rig_wait(&g->rig, is_connected, b, "connected");
+    rig_wait(&g->rig, lag_is, &l, "the lag");
+    bus_close(b, 2000);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define REAL(f) cmocka_unit_test_setup_teardown(f, setup_real, teardown)
 
@@ -412,6 +448,7 @@ static int run_real(void)
         REAL(case_group_has_one_owner),
         REAL(case_nul_and_empty),
         REAL(test_since),
+        REAL(test_lag_is),
     };
 
     return cmocka_run_group_tests_name("bus over a real broker", tests, NULL, NULL);
