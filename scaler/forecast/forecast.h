@@ -1,8 +1,9 @@
 /* What a function will need: for each minute (or other tick) the chance that it is called, learned online from its own past blended with that of all.
  * Pure; the same code runs in the scaler and in `policy-bench`.
  *
- * Per function: a decayed histogram of the gaps between calls gives the hazard of the next call given the time since the last; a small seasonal model
- * gives counts at this time of the hour, day and week; a class (regular, dense, bursty, correlated, rare) says which is trusted. At most 2 KB a function.
+ * Several opinions (how long after a call, which hour, which day, which period, who was called before) are mixed by weights that the minutes of all
+ * functions teach: hazard.c. Calls in flight come from what was of late and at this time of the hours, days and weeks before: look.c. A class (regular,
+ * dense, bursty, correlated, rare) is a word for people. At most 2 KB a function.
  */
 #ifndef NR_SCALER_FORECAST_FORECAST_H
 #define NR_SCALER_FORECAST_FORECAST_H

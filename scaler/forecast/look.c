@@ -2,22 +2,21 @@
  *
  * Four say a number: what was of late, what was at this minute of the hours before, at this time of the days before, at this hour of the weeks before.
  * A season is believed as far as what it promised beyond what was there already came; so one that has not noticed the evening is silent after a few minutes.
- * The largest that is left counts: a forecast raises floors, so who foresees a peak should not be outvoted by who cannot. How far what came lay from that is counted too, as the difference
- * of square roots, for calls scatter with the root of their number; its quantiles give the band.
+ * The largest that is left counts: a forecast raises floors, so who foresees a peak should not be outvoted by who cannot. How far what came lay from
+ * that is counted too, as the difference of square roots, for calls scatter with the root of their number; its quantiles give the band.
  */
 #include "scaler/forecast/parts.h"
 
 #include <math.h>
 
 #define MINUTE_MS 60000
-#define SEASON_MOVES 0.5 /* so far a season moves towards its newest round */
-#define UNITS 8.0        /* a stored number's least is one of so many parts of a call */
-#define STEPS 16.0f      /* of a stored number to a doubling */
-#define MISSES_NONE 6    /* so many times it was right is taken for granted */
-#define MISSES_KEPT 120  /* of each size; then all count half */
-#define SEASON_MEMORY 20 /* promising minutes by which a season is judged */
-#define CREDIT                                                                                     \
-    2.0 /* a season that has promised nothing is believed as if so much had been promised ... */
+#define SEASON_MOVES 0.5    /* so far a season moves towards its newest round */
+#define UNITS 8.0           /* a stored number's least is one of so many parts of a call */
+#define STEPS 16.0f         /* of a stored number to a doubling */
+#define MISSES_NONE 6       /* so many times it was right is taken for granted */
+#define MISSES_KEPT 120     /* of each size; then all count half */
+#define SEASON_MEMORY 20    /* promising slots by which a season is judged */
+#define CREDIT 2.0          /* a season is believed at first as if so much had been promised ... */
 #define CREDIT_KEPT 1.8     /* ... and this had come */
 #define LOOK_MINUTES_MAX 60 /* no horizon is looked at beyond this */
 

@@ -53,6 +53,7 @@ enum { TABLES = 6, MIX_SETS = 48, SETS_LED = 40 /* from here on: with a leader *
 struct cell {
     float share, told;
 };
+
 /* lead.c: when a function had its last calls after quiet. */
 enum { LEADS = 3, ROUSED = 4096, ROUSED_LATELY = 64 };
 struct roused {
@@ -78,9 +79,8 @@ struct kept {
     float promised, came;
 };
 struct lag {
-    float due,
-        came; /* minutes with a call one such period before, and those that had a call themselves */
-    float due_near, came_near; /* the same, a minute off */
+    /* minutes with a call one such period before, and those that had a call themselves; the same, a minute off */
+    float due, came, due_near, came_near;
 };
 
 /* look.c: how many are in flight at a time. Whoever says it is judged by what came. */
@@ -94,8 +94,8 @@ struct forecast {
     uint16_t past_calls; /* bits set in `past` */
     uint16_t gap[GAPS];  /* the youngest first; 0: none */
     uint32_t calls;      /* minutes with a call, ever; stops at its end */
-    float asked[AGES],
-        came[AGES]; /* minutes so long after a call, and those of them that had one */
+    /* minutes so long after a call, and those of them that had one */
+    float asked[AGES], came[AGES];
     struct lag lag[LAGS];
     struct kept chance;                               /* of the hazard */
     uint8_t hour[HOUR], day[SLOTS], week[WEEK_HOURS]; /* in flight, as season_store() has it */
@@ -116,6 +116,7 @@ struct guess {
     uint8_t set[MIXERS], step, lead;
     uint32_t due, due_near; /* a bit per lag */
 };
+
 /* prior.c: what is believed before anything was learned. */
 void hazard_begin(struct forecast_population *p);
 /* hazard.c: the last minute of a step of the time since a call. */
