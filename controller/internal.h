@@ -68,12 +68,12 @@ struct controller {
     size_t cells;            /* cached snapshots and aliases of them all */
     struct nr_map triggers;  /* triggers.c: "account/name" -> what is cached of a trigger */
     struct nr_link triggers_lru;
-    struct nr_map holds;          /* hold.c: path -> calls that wait for the end of an update */
-    size_t held;                  /* all of them */
-    struct call_counts counts;    /* by function, for samples */
-    struct nr_map live;           /* id -> struct activation, until its row is stored */
-    struct nr_link all;           /* every activation that has not ended, by in_account */
-    int64_t running;              /* activations that have not ended */
+    struct nr_map holds;       /* hold.c: path -> calls that wait for the end of an update */
+    size_t held;               /* all of them */
+    struct call_counts counts; /* by function, for samples */
+    struct nr_map live;        /* id -> struct activation, until its row is stored */
+    struct nr_link all;        /* every activation that has not ended, by in_account */
+    int64_t running;           /* activations that have not ended */
     struct asked_counts asked;
     struct activation_pool *pool; /* of those that the controller makes itself */
 

@@ -34,7 +34,7 @@ static int (*const opens[])(struct daemon *d, struct nr_err *err) = {
     place_try_listen,    place_open_tls,          place_read_devices,   place_read_gpus,
     place_read_api_host, part_open_loop,          part_open_bus,        part_open_fnmanager,
     part_open_invoker,   part_open_preenv,        part_open_controller, part_open_sampler,
-    part_open_scaler,    part_open_gateway,   part_tell_api_host,
+    part_open_scaler,    part_open_gateway,       part_tell_api_host,
 };
 
 /* Of a process that is a scaler only. */

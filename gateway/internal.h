@@ -166,7 +166,7 @@ struct logins {
 
 struct gateway_counts {
     nr_counter by_route[ROUTES_MAX + 1][6]; /* [route or last: none][status / 100] */
-    nr_counter asked; /* calls and fires given to the controller */
+    nr_counter asked;                       /* calls and fires given to the controller */
     nr_counter failed_logins, blocked_logins, refused_by_server, logs_dropped;
     struct nr_hist seconds;
 };
