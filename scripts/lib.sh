@@ -209,6 +209,21 @@ prometheus_tool() {
         sh "$dir" || warn "without prometheus the tests of docs/monitoring fail"
 }
 
+# kafka_jars: where scripts/kafka keeps the jars of its version.
+kafka_jars() {
+    local version
+    version=$(sed -n 's/.*<version>\(.*\)<\/version> *<!-- Kafka -->.*/\1/p' "$NARAE_ROOT/scripts/kafka.pom")
+    echo "${NARAE_KAFKA_JARS:-${XDG_CACHE_HOME:-$HOME/.cache}/narae/kafka-$version}"
+}
+
+# kafka_tool: a broker's jars and a client of Kafka that is not ours.
+kafka_tool() {
+    { apt_need kcat && "$NARAE_ROOT/scripts/kafka" install; } ||
+        warn "without kcat and the jars of Kafka the tests of the bus over a broker fail"
+    NARAE_KAFKA_JARS=$(kafka_jars)
+    export NARAE_KAFKA_JARS
+}
+
 # The first python3 that has pytest; apt's belongs to /usr/bin/python3.
 python_with_pytest() {
     local p

@@ -30,9 +30,8 @@ def contract(broker, **more):
 
 def settings_of(broker, topic):
     """What the broker says of a topic, by its own tool."""
-    jars = os.environ.get("NARAE_KAFKA_JARS")
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache"), "narae")
-    jars = jars or next(cache.glob("kafka-*"))
+    jars = os.environ.get("NARAE_KAFKA_JARS") or next(cache.glob("kafka-?.?.?"))
     return subprocess.run(["java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*", "kafka.admin.ConfigCommand",
                            "--bootstrap-server", broker.address, "--describe", "--entity-type", "topics", "--entity-name", topic],
                           stdout=subprocess.PIPE, text=True, check=True, timeout=120 * SLOW).stdout
