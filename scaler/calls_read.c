@@ -121,7 +121,7 @@ static json_t *forecast_row(const struct scaler *s, const struct planned *p, int
     int64_t keep = 0, next = 0;
     double confidence = forecast_confidence(p->forecast);
 
-    forecast_plan(p->forecast, minute, s->c.memory_price, p->instance_mb, &keep, &next);
+    forecast_plan_day(p->forecast, minute, s->c.memory_price, p->instance_mb, &keep, &next);
     json_t *j = json_pack("{sssssssfsbsI}", "account", p->account, "function", p->function, "class",
                           arrival_class_text(forecast_class(p->forecast)), "confidence", confidence,
                           "trusted", (int)(confidence >= FORECAST_TRUSTED), "keep_minutes",
