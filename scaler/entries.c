@@ -253,7 +253,7 @@ static void recall(struct scaler *s, struct entry *e)
         decide_state_free(e->state);
         e->state = state;
     }
-    if (r.record.n > 0 && e->policy->mode == POLICY_ENFORCE) {
+    if (r.record.n > 0) {
         const struct bus_message m = {
             .topic = BUS_DECISIONS, .value = nr_buf_str(&r.record), .at_ms = r.t_ms};
 

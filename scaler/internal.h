@@ -96,7 +96,9 @@ struct scaler {
     struct sample_room room;
     struct bus_reader hear, learn;
     unsigned readers; /* that are reading */
-    int64_t began_ms; /* samples are known since then; 0: none yet */
+    bool hearing, marked;
+    int64_t learned_ms; /* the last policy, or mark, came */
+    int64_t began_ms;   /* samples are known since then; 0: none yet */
     int64_t opened_ms, now_ms;
 
     struct entry **entries; /* by name */
@@ -217,6 +219,8 @@ int call_channels(struct scaler *s, struct scale_call *c);
 int call_channel_put(struct scaler *s, struct scale_call *c);
 int call_channel_delete(struct scaler *s, struct scale_call *c);
 int call_status(struct scaler *s, struct scale_call *c);
+/* scaler.c: once a second; metrics and decisions are read as soon as all policies are known. */
+void scaler_hear_when_learned(struct scaler *s, int64_t now_ms);
 /* scaler.c: a call that a reading thread had is done; the scaler's thread. */
 void scaler_later_done(struct scaler *s);
 

@@ -286,5 +286,6 @@ void record_recall(struct scaler *s, struct entry *e, const struct bus_message *
     if (j == NULL || number_of(j, "number", -1) != e->policy->number)
         return;
     take_over(s, e, j, m->value);
-    hold_decision(s, e, j);
+    if (e->policy->mode == POLICY_ENFORCE)
+        hold_decision(s, e, j);
 }

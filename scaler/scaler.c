@@ -10,6 +10,10 @@
 #include "common/base/clock.h"
 #include "scaler/internal.h"
 
+#define MARK "!hear/"
+
+enum { QUIET_MS = 1000 };
+
 static const char unable[] = "the scaler's thread could not be started";
 
 /* ---- the bus ------------------------------------------------------------------------------------------------ */
@@ -33,6 +37,27 @@ static void hear_metric(struct scaler *s, const struct bus_message *m)
         plan_sample(s, &sample);
 }
 
+/* A mark of our own comes back behind all policies that were there before it. */
+static void learn_policy(struct scaler *s, const struct bus_message *m)
+{
+    s->learned_ms = tick_now(s);
+    if (!nr_str_starts(m->key, MARK))
+        entry_learn(s, m);
+    else if (m->value.p &&
+             nr_str_eqz((struct nr_str){m->key.p + sizeof(MARK) - 1, m->key.n - sizeof(MARK) + 1},
+                        s->id))
+        s->marked = true;
+}
+
+static void mark_policies(struct scaler *s, bool mark)
+{
+    char key[sizeof(MARK) + sizeof(s->id)];
+
+    (void)snprintf(key, sizeof(key), MARK "%s", s->id);
+    (void)bus_publish(s->c.bus, BUS_POLICIES, nr_str_of(key),
+                      mark ? NR_STR("{}") : (struct nr_str){NULL, 0});
+}
+
 static void on_message(struct bus_reader *r, const struct bus_message *m)
 {
     struct scaler *s = r->owner;
@@ -44,10 +69,10 @@ static void on_message(struct bus_reader *r, const struct bus_message *m)
     else if (m->topic == BUS_DECISIONS)
         record_heard(s, m);
     else if (m->topic == BUS_POLICIES)
-        entry_learn(s, m);
+        learn_policy(s, m);
 }
 
-static int read_bus(struct scaler *s, struct nr_err *err)
+static int start_hearing(struct scaler *s, struct nr_err *err)
 {
     s->hear = (struct bus_reader){.loop = &s->loop,
                                   .topics = 1u << BUS_METRICS | 1u << BUS_DECISIONS,
@@ -56,18 +81,47 @@ static int read_bus(struct scaler *s, struct nr_err *err)
                                   .group = s->c.decides ? SCALER_GROUP : NULL,
                                   .on_message = on_message,
                                   .owner = s};
+    int r = bus_read(s->c.bus, &s->hear, err);
+
+    s->hearing = r == 0;
+    s->readers += r == 0;
+    return r;
+}
+
+/* Policies first, where they are learned: windows keep what somebody asks for, and what was decided is of a policy. */
+static int read_bus(struct scaler *s, struct nr_err *err)
+{
+    if (s->c.platform)
+        return start_hearing(s, err);
     s->learn = (struct bus_reader){.loop = &s->loop,
                                    .topics = 1u << BUS_POLICIES,
                                    .from = BUS_ALL,
                                    .on_message = on_message,
                                    .owner = s};
-    int r = bus_read(s->c.bus, &s->hear, err);
+    int r = bus_read(s->c.bus, &s->learn, err);
 
     s->readers += r == 0;
-    if (r == 0 && !s->c.platform)
-        r = bus_read(s->c.bus, &s->learn, err);
-    s->readers += r == 0 && !s->c.platform;
+    if (r == 0)
+        mark_policies(s, true);
     return r;
+}
+
+void scaler_hear_when_learned(struct scaler *s, int64_t now_ms)
+{
+    struct nr_err err = {0};
+
+    if (s->hearing)
+        return;
+    if (!s->marked) {
+        if (now_ms - s->opened_ms > QUIET_MS)
+            mark_policies(s, true); /* the broker was away */
+        return;
+    }
+    if (now_ms - s->learned_ms < QUIET_MS)
+        return;
+    mark_policies(s, false);
+    if (start_hearing(s, &err) < 0)
+        nr_log(s->c.log, NR_LOG_ERROR, "scaler", "%s", err.text);
 }
 
 /* ---- the thread --------------------------------------------------------------------------------------------- */
@@ -154,9 +208,7 @@ static void abandon(struct scaler *s)
 
     tick_stop(s);
     if (readers > 0)
-        bus_unread(s->c.bus, &s->hear, on_gone_at_start);
-    if (readers > 1)
-        bus_unread(s->c.bus, &s->learn, on_gone_at_start);
+        bus_unread(s->c.bus, s->hearing ? &s->hear : &s->learn, on_gone_at_start);
     if (readers > 0)
         (void)uv_run(&s->loop.uv, UV_RUN_DEFAULT);
     scaler_free(s);
@@ -218,7 +270,8 @@ static void on_stop(struct nr_mail *m)
         tick_remember(s, s->entries[i], false);
     plans_save(s, true);
     journal_flush(s->journal, tick_now(s), true);
-    bus_unread(s->c.bus, &s->hear, on_gone);
+    if (s->hearing)
+        bus_unread(s->c.bus, &s->hear, on_gone);
     if (!s->c.platform)
         bus_unread(s->c.bus, &s->learn, on_gone);
 }

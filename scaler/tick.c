@@ -158,7 +158,7 @@ static void evaluate(struct scaler *s, struct entry *e, int64_t now_ms)
 /* Is it ours to decide? Who takes over has the journal begin with what it knows. */
 static bool is_ours(struct scaler *s, struct entry *e)
 {
-    bool mine = s->c.decides && bus_owns(&s->hear, nr_str_of(e->key));
+    bool mine = s->c.decides && s->hearing && bus_owns(&s->hear, nr_str_of(e->key));
 
     if (mine && !e->mine) {
         e->mine = true;
@@ -258,6 +258,7 @@ static void watch_bus(struct scaler *s)
 static void each_second(struct scaler *s, int64_t now_ms)
 {
     s->second = now_ms / SECOND_MS;
+    scaler_hear_when_learned(s, now_ms);
     take_lags(s, now_ms);
     watch_bus(s);
     journal_flush(s->journal, now_ms, false);

@@ -313,6 +313,19 @@ static bool has_evaluated(struct rig *r, const void *arg)
     return evaluations(r) > *(const int64_t *)arg;
 }
 
+/* A scaler that learns its policies hears samples as soon as it has them. */
+static bool has_heard(struct rig *r, const void *arg)
+{
+    struct rig_reply reply = ask(r, &r->admin, SCALE_STATUS, "");
+    int64_t n = number(reply.json, "samples");
+
+    (void)arg;
+    rig_reply_fini(&reply);
+    if (n == 0)
+        rig_sample(r, "g", 1, 1);
+    return n > 0;
+}
+
 /* Two that decide for one platform: one at a time does; when it goes the other goes on from where it was. */
 static void test_another_scaler_takes_over(void **state)
 {
@@ -320,6 +333,8 @@ static void test_another_scaler_takes_over(void **state)
     struct scaler *first = rig_open(r, "first", false, true), *platform;
 
     rig_close(r, r->scaler); /* the one that was there owned everything: now `first` does */
+    r->scaler = first;
+    rig_until(r, has_heard, NULL);
     r->scaler = platform = rig_open(r, "data", true, true);
     put_good(r, "p", TRACK("p", ""));
     until_wished(r, (struct expected){"guest//f", 5, "f", 5, 1});
