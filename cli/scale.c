@@ -137,7 +137,10 @@ int scale_send(struct cli *c, const char *method, const char *path, const json_t
     if (status == 400) {
         const char *text = nr_json_string(answer, "error");
 
-        error_line("narae: %s: %s (HTTP 400)", what, text ? text : "refused");
+        if (count)
+            error_line("narae: %s: %zu mistake%s (HTTP 400)", what, count, count > 1 ? "s" : "");
+        else
+            error_line("narae: %s: %s (HTTP 400)", what, text ? text : "refused");
         for (size_t i = 0; i < count; i++)
             say_problem(json_array_get(problems, i));
         if (count)

@@ -40,11 +40,13 @@ FILES = {
     "loud.py": "def main(args):\n    return {'greeting': ('Hello, ' + args.get('name', 'you') + '!').upper()}\n",
     "fails.py": "def main(args):\n    raise ValueError('no such sensor')\n",
     "sums.py": "def main(args):\n    numbers = list(range(args.get('n', 1000)))\n    return {'sum': sum(numbers)}\n",
+    "burst.json": '{"account": "guest", "function": "hello", "min": 1, "max": 20, "target_inflight": 0.7}\n',
+    "wrong.json": '{"account": "guest", "function": "hello", "min": 1, "max": 20, "target_infligt": 0.7}\n',
     "day.json": '{"n": 1000000}\n',
     "peak.json": '{"n": 3000000}\n',
 }
 
-# (title, what is said before, commands). A command that ends with `# y` is answered with yes.
+# (title, what is said before, commands). A command that ends with `# y` or `# n` is answered so.
 CHAPTERS = [
     ("A first function", "The kind is guessed from the ending, or from what a folder holds.",
      ["narae status", "narae deploy hello.py --memory 128", "narae invoke hello -p name Ada",
@@ -76,15 +78,23 @@ CHAPTERS = [
       "narae account quota farm bytes=100000000", "narae key create farm --scopes invoke --expires 30d --note 'milking robot'",
       "narae key list farm", "narae bucket usage", "narae bucket verify guest", "narae account suspend farm --reason unpaid",
       "narae account delete farm # y"]),
+    ("Packages, triggers, rules, APIs", "The words are those of `wsk`. What is in use says by whom before it goes.",
+     ["narae package create weather -p unit C", "narae trigger create reading", "narae rule create on-reading reading hello",
+      "narae rule list", "narae deploy hello.py --web true", "narae trigger delete reading # n", "narae api create /club /books get hello", "narae api list",
+      "narae delete hello # n"]),
+    ("Scaling", "With the administrator's key; an account may list, show and explain the policies of its own functions. `docs/scaling.md` has the language, "
+     "`examples/scaling/` has policies to begin with.",
+     ["narae scale check wrong.json", "narae scale apply burst.json", "narae scale list", "narae scale dry-run burst",
+      "narae scale mode burst off", "narae scale delete burst # y"]),
     ("What the platform does", "`narae top` draws again and again on a terminal; `--once` prints one picture.",
      ["narae top --once", "narae invokers"]),
     ("Mistakes", "An error says what to do next.",
      ["narae deplyo hello.py", "narae alias set hello prod=7", "narae invoke helo", "narae deploy hello.py --memroy 128"]),
     ("Every verb", "", ["narae --help", "narae alias set --help"]),
 ]
-ADMIN = {"Accounts and keys"}
+ADMIN = {"Accounts and keys", "Scaling"}
 # What is tried or runs differs from run to run, and with it which columns fit: only that the command is there is compared.
-FREE = ("narae preenv", "narae top", "narae invokers", "narae activations")
+FREE = ("narae preenv", "narae top", "narae invokers", "narae activations", "narae scale list", "narae scale dry-run")
 
 
 def masked(text):
@@ -111,10 +121,11 @@ def typed(platform, folder, command, auth):
     """The screen after a command."""
     env = {"PATH": os.environ["PATH"], "HOME": str(folder), "LC_ALL": "C.UTF-8", "TERM": "xterm", "NO_COLOR": "1",
            "NARAE_APIHOST": platform.url, "NARAE_AUTH": auth}
-    words = shlex.split(command.removesuffix(" # y"))
+    words, _, answer = command.partition(" # ")
+    words = shlex.split(words)
     with Terminal([BUILD / "narae", *words[1:]], COLUMNS, 50, cwd=folder, env=env) as t:
-        if command.endswith(" # y"):
-            t.until(r"\[y/N\] ", 60 * SLOW).type("y\n")
+        if answer:
+            t.until(r"\[y/N\] ", 60 * SLOW).type(answer + "\n")
         t.end(300 * SLOW)
         return re.sub(r"(?m)^.*\x1b\[K", "", t.text.replace("\r\n", "\n")).replace("\r", "")
 
@@ -125,7 +136,7 @@ def written(platform, folder):
         auth = platform.admin_auth if title in ADMIN else platform.auth
         text += f"## {title}\n\n{said}\n\n```console\n" if said else f"## {title}\n\n```console\n"
         for command in commands:
-            text += f"$ {command.removesuffix(' # y')}\n{plain(typed(platform, folder, command, auth))}"
+            text += f"$ {command.partition(' # ')[0]}\n{plain(typed(platform, folder, command, auth))}"
         text += "```\n\n"
     return text.rstrip("\n") + "\n"
 

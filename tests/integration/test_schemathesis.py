@@ -70,7 +70,8 @@ def run(platform, folder, document, auth, settings, *options, cases, checks=CHEC
     ran = subprocess.run(
         [ST, "run", document, "--url", platform.url + ("/api/v1" if "narae" not in document else ""), "--auth", auth, "--seed", SEED,
          "--checks", checks, "--phases", "coverage,fuzzing", "--continue-on-failure", "--no-color", "--warnings", "off",
-         "--generation-database", "none", "--exclude-operation-id", "importAccount", "--exclude-operation-id", "followEvents", "--suppress-health-check", "all", *options],
+         "--generation-database", "none", "--exclude-operation-id", "importAccount", "--exclude-operation-id", "followEvents",
+         "--suppress-health-check", "all", *options],
         cwd=folder, capture_output=True, text=True, timeout=300 * SLOW)
     text = ran.stdout + ran.stderr
     assert ran.returncode == 0, text[-20000:]
