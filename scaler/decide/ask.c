@@ -2,27 +2,7 @@
  * of seconds and at least as long as it was asked for. Each second's values of several nodes become one value first, then the seconds are aggregated:
  * what no node tells of a function, while nodes live, is 0.
  */
-#include "scaler/decide/tally.h"
-#include "scaler/decide/windows_parts.h"
-
-/* All that is not here is summed up. */
-static const unsigned char combines[METRICS] = {
-    [METRIC_MEMORY_PERCENT] = COMBINE_MAX,       [METRIC_INSTANCE_MB] = COMBINE_MAX,
-    [METRIC_INSTANCES_MAX] = COMBINE_MAX,        [METRIC_CONCURRENT_MAX] = COMBINE_MAX,
-    [METRIC_TRIGGER_AGE_MS] = COMBINE_MAX,       [METRIC_NODE_CPU_PERCENT] = COMBINE_MEAN,
-    [METRIC_NODE_MEMORY_PERCENT] = COMBINE_MEAN,
-};
-
-/* Cells first..last of one grain. */
-struct span {
-    int64_t first, last;
-    bool coarse;
-};
-
-enum combine metric_combine(enum metric_id id)
-{
-    return (enum combine)combines[id];
-}
+#include "scaler/decide/walk.h"
 
 bool source_present(const struct source *s, int64_t now_ms)
 {
@@ -66,83 +46,25 @@ static int64_t end_of(const struct windows *w, const struct thing *t, int64_t no
     return end < now_ms / 1000 ? end : now_ms / 1000;
 }
 
-static const struct ring *ring_of(const struct series *s, bool coarse)
+static struct window_value value_of(struct tally *all, const struct metric_ref *m, enum aggregate a,
+                                    const struct span *of)
 {
-    return coarse ? &s->coarse : &s->fine;
+    return (struct window_value){
+        tally_value(all, a, sample_metrics[m->id].kind == METRIC_COUNTER, of->coarse),
+        (unsigned)all->known, 0};
 }
 
-/* One source's cell; a gauge that was told a moment ago is what it was. */
-static bool source_cell(const struct source *src, enum metric_id id, const struct span *of,
-                        int64_t number, struct cell *ret)
+static __attribute__((noinline)) struct window_value ask_quantile(const struct windows *w,
+                                                                  const struct thing *t,
+                                                                  const struct metric_ref *m,
+                                                                  enum aggregate a,
+                                                                  const struct span *of)
 {
-    const struct series *s = &src->series[id];
-    const struct cell *c = ring_at(ring_of(s, of->coarse), number);
+    double each[CELLS_MAX];
+    struct tally all = {.each = each};
 
-    if (c) {
-        *ret = *c;
-        return true;
-    }
-    if (of->coarse || sample_metrics[id].kind != METRIC_GAUGE || s->second == INT64_MIN ||
-        number <= s->second || number - s->second >= CARRY_SECONDS)
-        return false;
-    *ret = (struct cell){s->last, s->last, s->last, s->last, 1};
-    return true;
-}
-
-static double larger(double a, double b)
-{
-    return a > b ? a : b;
-}
-
-static void cell_join(struct cell *to, const struct cell *more, enum combine how)
-{
-    bool max = how == COMBINE_MAX;
-
-    to->sum = max ? larger(to->sum, more->sum) : to->sum + more->sum;
-    to->min = max ? larger(to->min, more->min) : to->min + more->min;
-    to->max = max ? larger(to->max, more->max) : to->max + more->max;
-    to->last = max ? larger(to->last, more->last) : to->last + more->last;
-    to->count = to->count > more->count ? to->count : more->count;
-}
-
-static bool labels_fit(const struct metric_ref *m, const struct source *s)
-{
-    for (unsigned i = 0; m && i < m->label_count; i++)
-        if (s->name == NULL || !nr_str_eqz(m->label[i].name, "node") ||
-            !nr_str_eqz(m->label[i].value, s->name))
-            return false;
-    return true;
-}
-
-/* A cell of all sources together; its count: the seconds in which something is known of it, be it that there was nothing. m: whose labels
- * nodes must fit; NULL: all. */
-static struct cell cell_of(const struct windows *w, const struct thing *t, enum metric_id id,
-                           const struct metric_ref *m, const struct span *of, int64_t number)
-{
-    struct cell all = {0}, one;
-    const struct cell *alive = ring_at(ring_of(&w->alive, of->coarse), number);
-    unsigned sources = 0;
-
-    for (const struct source *s = t ? t->sources : NULL; s; s = s->next) {
-        if (s->series == NULL || !labels_fit(m, s) || !source_cell(s, id, of, number, &one))
-            continue;
-        if (sources++ == 0)
-            all = one;
-        else
-            cell_join(&all, &one, metric_combine(id));
-    }
-    if (metric_combine(id) == COMBINE_MEAN && sources > 1) {
-        all.sum /= sources;
-        all.min /= sources;
-        all.max /= sources;
-        all.last /= sources;
-    }
-    if (t == &w->nodes || alive == NULL || alive->count <= all.count)
-        return all;
-    all.min = all.min < 0 ? all.min : 0;
-    all.max = all.max > 0 ? all.max : 0;
-    all.count = alive->count;
-    return all;
+    walk(w, t, m, of, &all);
+    return value_of(&all, m, a, of);
 }
 
 static struct window_value ask_number(const struct windows *w, const struct thing *t,
@@ -151,24 +73,19 @@ static struct window_value ask_number(const struct windows *w, const struct thin
 {
     struct tally all = {.n = 0};
 
-    for (int64_t c = of->first; c <= of->last; c++) {
-        struct cell cell = cell_of(w, t, m->id, t == &w->nodes ? m : NULL, of, c);
-
-        tally_add(&all, &cell, c);
-    }
-    return (struct window_value){
-        tally_value(&all, a, sample_metrics[m->id].kind == METRIC_COUNTER, of->coarse),
-        (unsigned)all.known, 0};
+    if (aggregate_quantile(a) > 0)
+        return ask_quantile(w, t, m, a, of);
+    walk(w, t, m, of, &all);
+    return value_of(&all, m, a, of);
 }
 
-/* Failed calls of those that were answered: of the whole window, or of each of its cells that had any. */
-static struct window_value ask_errors(const struct windows *w, const struct thing *t,
-                                      enum aggregate a, const struct span *of)
+/* Of each cell that had calls. */
+static struct window_value ask_each_errors(const struct windows *w, const struct thing *t,
+                                           enum aggregate a, const struct span *of)
 {
-    struct tally all = {.n = 0};
-    double errors = 0, calls = 0;
+    double each[CELLS_MAX];
+    struct tally all = {.each = each};
     uint64_t known = 0;
-    bool whole = a == AGGREGATE_AVG || a == AGGREGATE_SUM || a == AGGREGATE_RATE;
 
     for (int64_t c = of->first; c <= of->last; c++) {
         struct cell e = cell_of(w, t, METRIC_ERRORS, NULL, of, c),
@@ -176,14 +93,26 @@ static struct window_value ask_errors(const struct windows *w, const struct thin
         double ratio = i.sum > 0 ? e.sum / i.sum : 0;
 
         known += i.count;
-        errors += e.sum;
-        calls += i.sum;
-        if (i.sum > 0 && !whole)
+        if (i.sum > 0)
             tally_add(&all, &(struct cell){ratio, ratio, ratio, ratio, 1}, c);
     }
-    return (struct window_value){whole ? (calls > 0 ? errors / calls : 0)
-                                       : tally_value(&all, a, false, of->coarse),
-                                 (unsigned)known, 0};
+    return (struct window_value){tally_value(&all, a, false, of->coarse), (unsigned)known, 0};
+}
+
+/* Failed calls of those that were answered: of the whole window, or of each of its cells that had any. */
+static struct window_value ask_errors(const struct windows *w, const struct thing *t,
+                                      enum aggregate a, const struct span *of)
+{
+    static const struct metric_ref errors = {.id = METRIC_ERRORS},
+                                   calls = {.id = METRIC_INVOCATIONS};
+
+    if (a != AGGREGATE_AVG && a != AGGREGATE_SUM && a != AGGREGATE_RATE)
+        return ask_each_errors(w, t, a, of);
+
+    struct window_value failed = ask_number(w, t, &errors, AGGREGATE_SUM, of),
+                        all = ask_number(w, t, &calls, AGGREGATE_SUM, of);
+
+    return (struct window_value){all.value > 0 ? failed.value / all.value : 0, all.samples, 0};
 }
 
 /* The mean and the sum are of the middles of the buckets. */
@@ -295,7 +224,8 @@ static struct window_value ask_want(const struct want *n, enum aggregate a, int6
                                     int64_t now_ms)
 {
     struct span of = span_of(window_ms, now_ms / 1000);
-    struct tally all = {.n = 0};
+    double each[CELLS_MAX];
+    struct tally all = {.each = aggregate_quantile(a) > 0 ? each : NULL};
 
     if (n->t_ms == 0)
         return (struct window_value){0, 0, INT64_MAX};
@@ -378,6 +308,11 @@ void windows_want(struct windows *w, const struct policy *p, int64_t now_ms)
         else
             (void)thing_asked(w, &c->metric, p->account, p->function, c->window_ms, now_ms);
     }
+}
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
 }
 
 static int64_t whole(double value)

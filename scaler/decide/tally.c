@@ -28,7 +28,8 @@ void tally_add(struct tally *t, const struct cell *c, int64_t number)
     t->last = c->last;
     t->last_cell = number;
     t->known += c->count;
-    t->each[t->n++] = c->sum / c->count;
+    if (t->each)
+        t->each[t->n++] = c->sum / c->count;
 }
 
 static int by_size(const void *a, const void *b)

@@ -14,7 +14,7 @@ struct tally {
     int64_t first_cell, last_cell;
     uint64_t known; /* seconds, or values */
     unsigned n;
-    double each[CELLS_MAX]; /* means of cells, for percentiles */
+    double *each; /* means of cells, for percentiles, CELLS_MAX of them; NULL: none is asked for */
 };
 
 /* q of AGGREGATE_P50 and its kin; 0: it is none of them. */

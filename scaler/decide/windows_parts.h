@@ -88,10 +88,6 @@ struct windows {
     struct thing *last; /* that was asked for; its name is looked at first */
 };
 
-/* How values of several sources in one second become one. */
-enum combine { COMBINE_SUM, COMBINE_MAX, COMBINE_MEAN };
-enum combine metric_combine(enum metric_id id);
-
 /* The function's thing (lent), made when there is none; NULL: no room. */
 struct thing *thing_get(struct windows *w, struct nr_str account, struct nr_str function,
                         bool asked);

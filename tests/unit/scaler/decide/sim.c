@@ -105,6 +105,12 @@ void sim_run(struct sim *s, int seconds)
     }
 }
 
+void sim_half(struct sim *s)
+{
+    s->now_ms += 1000;
+    add_node(s);
+}
+
 int64_t sim_decide(struct sim *s)
 {
     struct decide_input in = {.now_ms = s->now_ms,

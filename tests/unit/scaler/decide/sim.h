@@ -35,6 +35,8 @@ struct sim *sim_make(const char *policy_json);
 void sim_free(struct sim *s);
 /* So many seconds go by with samples. */
 void sim_run(struct sim *s, int seconds);
+/* The node's sample of the next second has come, the function's not yet. */
+void sim_half(struct sim *s);
 /* An evaluation now: what is desired. */
 int64_t sim_decide(struct sim *s);
 /* Seconds go by, and every `every` of them there is an evaluation. `follow`: containers are what is desired, a second later. */

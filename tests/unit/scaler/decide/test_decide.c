@@ -3,6 +3,7 @@
 #include "sim.h"
 
 #include "common/base/mem.h"
+#include "scaler/decide/state.h"
 
 #define HEAD "{'policy':'p','target':{'account':'acme','function':'parse'},'evaluate_every':'2s',"
 #define NO_LIMITS                                                                                  \
@@ -41,6 +42,47 @@ static void test_track(void **state)
     assert_int_equal(s->d.to, 5);
     /* What it has taken over it gives back only after its windows passed twice: that was 20 s. */
     sim_free(s);
+}
+
+/* What rounding adds is no container. */
+static void test_track_whole(void **state)
+{
+    struct sim *s = sim_make(
+        HEAD
+        "'bounds':{'max':100},'rules':[{'id':'a','when':{'metric':'inflight','aggregate':'last',"
+        "'window':'10s'},'do':{'action':'track','target':0.7,'tolerance':0}}]," NO_LIMITS "}");
+
+    for (int n = 1; n <= 30; n++) {
+        s->inflight = 0.7 * n;
+        sim_run(s, 1);
+        assert_int_equal(sim_decide(s), n);
+        s->inflight = 0.7 * n + 0.001;
+        sim_run(s, 1);
+        assert_int_equal(sim_decide(s), n + 1);
+    }
+    sim_free(s);
+}
+
+static void test_numbers(void **state)
+{
+    static const struct {
+        double number;
+        const char *text;
+    } rows[] = {{0, "0"},
+                {0.7, "0.7"},
+                {-2.25, "-2.25"},
+                {1234.5678, "1234.568"},
+                {1e14, "100000000000000"},
+                {1e20, "1e+20"},
+                {0.0004, "0"},
+                {-0.0001, "0"}};
+
+    for (unsigned i = 0; i < nr_countof(rows); i++)
+        assert_string_equal(number_text(rows[i].number).z, rows[i].text);
+    assert_int_equal(count_up(2.1 / 0.7), 3);
+    assert_int_equal(count_up(3.0001), 4);
+    assert_int_equal(count_up(-5), 0);
+    assert_int_equal(count_up(1e300), POLICY_COUNT_MAX);
 }
 
 /* A total is divided by the target, whatever there is; what each container has alike is multiplied. */
@@ -819,7 +861,8 @@ static void test_other_targets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_track),         cmocka_unit_test(test_track_totals),
+        cmocka_unit_test(test_track),         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_track_whole),   cmocka_unit_test(test_track_totals),
         cmocka_unit_test(test_add_remove),    cmocka_unit_test(test_add_to_demand),
         cmocka_unit_test(test_prewarm),       cmocka_unit_test(test_alert),
         cmocka_unit_test(test_operators),     cmocka_unit_test(test_nesting),

@@ -1,0 +1,145 @@
+/* Values of several sources in one second become one value, which is what the tally gets. Most functions have one source, whose ring is walked along
+ * as it lies.
+ */
+#include "scaler/decide/walk.h"
+
+/* How values of several sources in one second become one. */
+enum combine { COMBINE_SUM, COMBINE_MAX, COMBINE_MEAN };
+
+/* All that is not here is summed up. */
+static const unsigned char combines[METRICS] = {
+    [METRIC_MEMORY_PERCENT] = COMBINE_MAX,       [METRIC_INSTANCE_MB] = COMBINE_MAX,
+    [METRIC_INSTANCES_MAX] = COMBINE_MAX,        [METRIC_CONCURRENT_MAX] = COMBINE_MAX,
+    [METRIC_TRIGGER_AGE_MS] = COMBINE_MAX,       [METRIC_NODE_CPU_PERCENT] = COMBINE_MEAN,
+    [METRIC_NODE_MEMORY_PERCENT] = COMBINE_MEAN,
+};
+
+static enum combine metric_combine(enum metric_id id)
+{
+    return (enum combine)combines[id];
+}
+
+/* One source's cell; a gauge that was told a moment ago is what it was. */
+static bool source_cell(const struct source *src, enum metric_id id, const struct span *of,
+                        int64_t number, struct cell *ret)
+{
+    const struct series *s = &src->series[id];
+    const struct cell *c = ring_at(ring_of(s, of->coarse), number);
+
+    if (c) {
+        *ret = *c;
+        return true;
+    }
+    if (of->coarse || sample_metrics[id].kind != METRIC_GAUGE || s->second == INT64_MIN ||
+        number <= s->second || number - s->second >= CARRY_SECONDS)
+        return false;
+    *ret = (struct cell){s->last, s->last, s->last, s->last, 1};
+    return true;
+}
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static void cell_join(struct cell *to, const struct cell *more, enum combine how)
+{
+    bool max = how == COMBINE_MAX;
+
+    to->sum = max ? larger(to->sum, more->sum) : to->sum + more->sum;
+    to->min = max ? larger(to->min, more->min) : to->min + more->min;
+    to->max = max ? larger(to->max, more->max) : to->max + more->max;
+    to->last = max ? larger(to->last, more->last) : to->last + more->last;
+    to->count = to->count > more->count ? to->count : more->count;
+}
+
+static bool labels_fit(const struct metric_ref *m, const struct source *s)
+{
+    for (unsigned i = 0; m && i < m->label_count; i++)
+        if (s->name == NULL || !nr_str_eqz(m->label[i].name, "node") ||
+            !nr_str_eqz(m->label[i].value, s->name))
+            return false;
+    return true;
+}
+
+struct cell cell_of(const struct windows *w, const struct thing *t, enum metric_id id,
+                    const struct metric_ref *m, const struct span *of, int64_t number)
+{
+    struct cell all = {0}, one;
+    const struct cell *alive = ring_at(ring_of(&w->alive, of->coarse), number);
+    unsigned sources = 0;
+
+    for (const struct source *s = t ? t->sources : NULL; s; s = s->next) {
+        if (s->series == NULL || !labels_fit(m, s) || !source_cell(s, id, of, number, &one))
+            continue;
+        if (sources++ == 0)
+            all = one;
+        else
+            cell_join(&all, &one, metric_combine(id));
+    }
+    if (metric_combine(id) == COMBINE_MEAN && sources > 1) {
+        all.sum /= sources;
+        all.min /= sources;
+        all.max /= sources;
+        all.last /= sources;
+    }
+    if (t == &w->nodes || alive == NULL || alive->count <= all.count)
+        return all;
+    all.min = all.min < 0 ? all.min : 0;
+    all.max = all.max > 0 ? all.max : 0;
+    all.count = alive->count;
+    return all;
+}
+
+/* A place in a ring that moves on cell by cell. */
+struct cursor {
+    const struct ring *ring;
+    const struct cell *at; /* NULL: not yet in the ring */
+};
+
+static const struct cell *cursor_at(struct cursor *c, int64_t number)
+{
+    const struct ring *r = c->ring;
+
+    if (r->n == 0 || number > r->newest || number <= r->newest - (int64_t)r->n)
+        return NULL;
+    if (c->at == NULL)
+        c->at = &r->cell[(uint64_t)number % r->n];
+    else if (++c->at == r->cell + r->n)
+        c->at = r->cell;
+    return c->at->count ? c->at : NULL;
+}
+
+/* A function that one node tells of, as most are: its cells as they lie, where they need nothing further. */
+static void walk_one(const struct windows *w, const struct thing *t, const struct source *s,
+                     const struct metric_ref *m, const struct span *of, struct tally *all)
+{
+    struct cursor own = {ring_of(&s->series[m->id], of->coarse), NULL},
+                  living = {ring_of(&w->alive, of->coarse), NULL};
+
+    for (int64_t number = of->first; number <= of->last; number++) {
+        const struct cell *c = cursor_at(&own, number), *alive = cursor_at(&living, number);
+
+        if (c && (alive == NULL || alive->count <= c->count)) {
+            tally_add(all, c, number);
+            continue;
+        }
+        struct cell whole = cell_of(w, t, m->id, NULL, of, number);
+
+        tally_add(all, &whole, number);
+    }
+}
+
+void walk(const struct windows *w, const struct thing *t, const struct metric_ref *m,
+          const struct span *of, struct tally *all)
+{
+    if (t && t != &w->nodes && t->sources && t->sources->next == NULL && t->sources->series) {
+        walk_one(w, t, t->sources, m, of, all);
+        return;
+    }
+    for (int64_t c = of->first; c <= of->last; c++) {
+        struct cell cell = cell_of(w, t, m->id, t == &w->nodes ? m : NULL, of, c);
+
+        tally_add(all, &cell, c);
+    }
+}
