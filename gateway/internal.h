@@ -81,6 +81,7 @@ struct custom_series;   /* custom_series.h */
 struct function_series; /* function_series.h */
 struct log_stream;      /* logs.c */
 struct progress;        /* progress.c */
+struct event_ear;       /* events.c */
 struct event_stream;    /* events.c */
 struct file_reply;      /* file_reply.c */
 struct web_call;        /* web.c */
@@ -171,6 +172,8 @@ struct gateway_counts {
     struct nr_hist seconds;
 };
 
+enum { EVENT_TOPICS = 3 };
+
 struct gateway {
     struct gateway_config config;
     struct nr_http_server *http;
@@ -186,6 +189,7 @@ struct gateway {
     struct function_series *functions; /* NULL: functions have no series of their own */
     struct custom_series *customs;
     struct nr_link log_streams, progress_streams, event_streams;
+    struct event_ear *ears[EVENT_TOPICS]; /* NULL: nobody asked yet */
     uint64_t log_window;
     unsigned logged, not_logged; /* refusals of this second */
     bool closed;
