@@ -224,8 +224,8 @@ void rig_until(struct rig *r, bool (*question)(struct rig *r, const void *arg), 
 
     while (!question(r, arg)) {
         if (nr_mono_ms() - begun_ms > PATIENCE_MS)
-            fail_msg("not within %d s; the last of %u wishes: %s %d", PATIENCE_MS / 1000,
-                     r->wishes, r->wishes ? r->wish[r->wishes - 1].what : "none",
+            fail_msg("not within %d s; the last of %u wishes: %s %d", PATIENCE_MS / 1000, r->wishes,
+                     r->wishes ? r->wish[r->wishes - 1].what : "none",
                      r->wishes ? r->wish[r->wishes - 1].desired : 0);
         run_for(r, 5);
     }
