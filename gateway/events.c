@@ -3,9 +3,10 @@
  *   topic=events      (default) functions that change, containers that start and end, ... ; metrics, decisions: the same of those topics
  *   function=NAME     of this function only; NAME as in samples: "name" or "package/name"
  *
- * An administrator sees all, others what has their account in "account". Each stream is a reader of the bus of its own; a client that does not read gets
- * a comment that says how much it has missed, once it reads again. A comment every 14 s keeps the ways between open. The stream ends with its key, and
- * outlives its request until the bus has let go of it, as the gateway does.
+ * An administrator sees all, others what has their account in "account". All streams of a topic share one reader of the bus, for with a broker each
+ * reader has a connection and a thread; it stays from the first stream on until the platform stops, and the gateway until it is gone. A client that does
+ * not read gets a comment that says how much it has missed, once it reads again. A comment every 14 s keeps the ways between open. A stream ends with
+ * its key.
  */
 #include "gateway/internal.h"
 
@@ -24,14 +25,12 @@ enum {
 };
 
 struct event_stream {
-    struct gateway_request *q; /* NULL: it has ended */
-    struct gateway *g;
+    struct gateway_request *q;
     struct nr_link link; /* in the gateway's list */
-    struct bus_reader reader;
     struct nr_deadline look;
-    struct account *account; /* shared */
-    bool all;                /* of all accounts */
-    unsigned quiet;          /* looks since the last message */
+    unsigned topic; /* of the table below */
+    bool all;       /* of all accounts */
+    unsigned quiet; /* looks since the last message */
     uint64_t missed;
     size_t function_n;
     char function[FUNCTION_MAX_BYTES];
@@ -40,32 +39,37 @@ struct event_stream {
 static const struct {
     const char *name;
     enum bus_topic topic;
-} topics[] = {{"events", BUS_EVENTS}, {"metrics", BUS_METRICS}, {"decisions", BUS_DECISIONS}};
+} topics[EVENT_TOPICS] = {
+    {"events", BUS_EVENTS}, {"metrics", BUS_METRICS}, {"decisions", BUS_DECISIONS}};
+
+/* The reader of one topic, for all streams of it. */
+struct event_ear {
+    struct bus_reader reader;
+    struct gateway *g;
+    unsigned topic;
+};
 
 static void on_unread(struct bus_reader *r)
 {
-    struct event_stream *s = nr_container_of(r, struct event_stream, reader);
-    struct gateway *g = s->g;
+    struct event_ear *ear = nr_container_of(r, struct event_ear, reader);
+    struct gateway *g = ear->g;
 
-    account_unref(s->account);
-    free(s);
+    free(ear);
     g->live--;
     if (g->closed && g->live == 0)
         gateway_finish(g);
 }
 
-/* The request goes; the stream when the bus has let go of it. */
 static void finish(struct event_stream *s)
 {
     struct gateway_request *q = s->q;
 
-    s->q = NULL;
     nr_deadline_cancel(&s->look);
     nr_list_del(&s->link);
+    free(s);
     q->events = NULL;
     q->state = G_END;
     nr_http_reply_end(&q->http);
-    bus_unread(s->g->config.bus, &s->reader, on_unread);
 }
 
 void events_wake(struct gateway_request *q)
@@ -78,6 +82,13 @@ void events_stop_all(struct gateway *g)
 {
     NR_LIST_EACH(&g->event_streams, it)
         finish(nr_container_of(it, struct event_stream, link));
+    for (int i = 0; i < EVENT_TOPICS; i++) {
+        struct event_ear *ear = g->ears[i];
+
+        g->ears[i] = NULL;
+        if (ear)
+            bus_unread(g->config.bus, &ear->reader, on_unread);
+    }
 }
 
 /* A text member of the message, as it was written. */
@@ -96,10 +107,10 @@ static bool is_for(const struct event_stream *s, struct nr_str value)
     const struct nr_str wanted = {s->function, s->function_n};
     struct nr_str target = {NULL, 0};
 
-    if (s->reader.topics == 1u << BUS_DECISIONS &&
+    if (topics[s->topic].topic == BUS_DECISIONS &&
         nr_json_scan_key(value, "target", &target) == NR_JSON_OBJECT)
         value = target;
-    if (!s->all && !nr_str_eqz(member(value, "account"), s->account->name))
+    if (!s->all && !nr_str_eqz(member(value, "account"), s->q->account->name))
         return false;
     return wanted.n == 0 || nr_str_eq(member(value, "function"), wanted);
 }
@@ -121,33 +132,44 @@ static bool keeps_up(struct event_stream *s)
     return true;
 }
 
+static void tell(struct event_stream *s, struct nr_str line)
+{
+    if (s->q->http.gone)
+        return;
+    if (keeps_up(s))
+        (void)nr_http_reply_part(&s->q->http, line);
+    else
+        s->missed++;
+    s->quiet = 0;
+}
+
 static void on_message(struct bus_reader *r, const struct bus_message *m)
 {
-    struct event_stream *s = nr_container_of(r, struct event_stream, reader);
+    struct event_ear *ear = nr_container_of(r, struct event_ear, reader);
+    struct nr_link *streams = &ear->g->event_streams;
     struct nr_buf text;
 
-    if (s->q == NULL || s->q->http.gone || m->value.p == NULL || m->value.n > MESSAGE_MAX_BYTES ||
-        nr_json_scan(m->value) != NR_JSON_OBJECT || !is_for(s, m->value))
+    if (nr_list_empty(streams) || m->value.p == NULL || m->value.n > MESSAGE_MAX_BYTES ||
+        nr_json_scan(m->value) != NR_JSON_OBJECT)
         return;
-    if (!keeps_up(s)) {
-        s->missed++;
-        return;
-    }
     nr_buf_init(&text, MESSAGE_MAX_BYTES + 64);
     nr_buf_adds(&text, "data: ");
     nr_json_layout(&text, m->value, false);
     nr_buf_adds(&text, "\n\n");
-    if (!text.failed)
-        (void)nr_http_reply_part(&s->q->http, nr_buf_str(&text));
+    NR_LIST_EACH(streams, it) {
+        struct event_stream *s = nr_container_of(it, struct event_stream, link);
+
+        if (s->topic == ear->topic && !text.failed && is_for(s, m->value))
+            tell(s, nr_buf_str(&text));
+    }
     nr_buf_fini(&text);
-    s->quiet = 0;
 }
 
 static void on_look(struct nr_deadline *d)
 {
     struct event_stream *s = nr_container_of(d, struct event_stream, look);
 
-    if (!fnmanager_still_good(s->g->config.fnmanager, s->account)) {
+    if (!fnmanager_still_good(s->q->g->config.fnmanager, s->q->account)) {
         finish(s);
         return;
     }
@@ -165,10 +187,9 @@ static bool read_question(struct gateway_request *q, struct event_stream *s)
 
     if (!query_text(q, "topic", &topic) || !query_text(q, "function", &function))
         return false;
-    for (size_t i = 0; i < nr_countof(topics); i++)
-        if (nr_str_eqz(topic, topics[i].name))
-            s->reader.topics = 1u << topics[i].topic;
-    if (s->reader.topics == 0)
+    while (s->topic < EVENT_TOPICS && !nr_str_eqz(topic, topics[s->topic].name))
+        s->topic++;
+    if (s->topic == EVENT_TOPICS)
         request_refuse(q, 400,
                        "The query parameter 'topic' is one of events, metrics, decisions, not "
                        "'%.*s'.",
@@ -190,7 +211,7 @@ static bool may_stream(struct gateway_request *q)
     unsigned own = 0, all = 0;
 
     NR_LIST_EACH(&q->g->event_streams, it) {
-        own += strcmp(nr_container_of(it, struct event_stream, link)->account->name,
+        own += strcmp(nr_container_of(it, struct event_stream, link)->q->account->name,
                       q->account->name) == 0;
         all++;
     }
@@ -205,12 +226,31 @@ static bool may_stream(struct gateway_request *q)
     return false;
 }
 
+/* Somebody listens to the topic: from its first stream on until the platform stops. */
+static int listen_to(struct gateway *g, unsigned topic, struct nr_err *err)
+{
+    struct event_ear *ear = g->ears[topic] ? NULL : nr_alloc(sizeof(*ear));
+
+    if (ear == NULL)
+        return 0;
+    *ear = (struct event_ear){.g = g, .topic = topic};
+    ear->reader.loop = g->config.loop;
+    ear->reader.topics = 1u << topics[topic].topic;
+    ear->reader.on_message = on_message;
+    if (bus_read(g->config.bus, &ear->reader, err) < 0) {
+        free(ear);
+        return NR_EUNAVAIL;
+    }
+    g->ears[topic] = ear;
+    g->live++;
+    return 0;
+}
+
 static void begin(struct gateway_request *q, struct event_stream *s)
 {
     q->events = s;
     s->look.fire = on_look;
     nr_list_add(&q->g->event_streams, &s->link);
-    q->g->live++;
     nr_deadline_set(q->http.loop, &s->look, LOOK_MS);
     q->status = 200;
     q->state = G_STREAM;
@@ -232,11 +272,8 @@ void events_call(struct gateway_request *q)
         request_tick(q);
         return;
     }
-    *s = (struct event_stream){.q = q, .g = q->g, .all = q->account->scopes & SCOPE_ADMIN};
-    s->reader.loop = q->http.loop;
-    s->reader.on_message = on_message;
-    if (read_question(q, s) && bus_read(bus, &s->reader, &err) == 0) {
-        s->account = account_ref(q->account);
+    *s = (struct event_stream){.q = q, .all = q->account->scopes & SCOPE_ADMIN};
+    if (read_question(q, s) && listen_to(q->g, s->topic, &err) == 0) {
         begin(q, s);
         return;
     }

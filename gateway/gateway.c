@@ -148,6 +148,7 @@ void gateway_close(struct gateway *g, void (*closed)(void *arg), void *arg)
         closed(arg);
         return;
     }
+    events_stop_all(g);
     g->on_closed = closed;
     g->closed_arg = arg;
     nr_http_close(g->http, on_http_closed, g);
