@@ -32,6 +32,31 @@ void tally_add(struct tally *t, const struct cell *c, int64_t number)
         t->each[t->n++] = c->sum / c->count;
 }
 
+void tally_row(struct tally *t, const struct cell *c, unsigned n, int64_t number)
+{
+    if (n == 0)
+        return;
+    tally_add(t, c, number);
+
+    double sum = t->sum, min = t->min, max = t->max;
+    uint64_t known = t->known;
+
+    for (unsigned i = 1; i < n; i++) {
+        sum += c[i].sum;
+        min = min < c[i].min ? min : c[i].min;
+        max = max > c[i].max ? max : c[i].max;
+        known += c[i].count;
+    }
+    for (unsigned i = 1; t->each && i < n; i++)
+        t->each[t->n++] = c[i].sum / c[i].count;
+    t->sum = sum;
+    t->min = min;
+    t->max = max;
+    t->known = known;
+    t->last = c[n - 1].last;
+    t->last_cell = number + n - 1;
+}
+
 static int by_size(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;

@@ -21,6 +21,8 @@ struct tally {
 double aggregate_quantile(enum aggregate a);
 /* Cells come in the order of their numbers; empty ones are passed over. */
 void tally_add(struct tally *t, const struct cell *c, int64_t number);
+/* n cells, none of them empty, that lie one after another: the same as each alone. */
+void tally_row(struct tally *t, const struct cell *c, unsigned n, int64_t number);
 /* counter: the rate is that of what was counted; else that of the rise. coarse: cells are of ten seconds. Sorts t->each. */
 double tally_value(struct tally *t, enum aggregate a, bool counter, bool coarse);
 

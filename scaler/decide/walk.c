@@ -91,42 +91,42 @@ struct cell cell_of(const struct windows *w, const struct thing *t, enum metric_
     return all;
 }
 
-/* A place in a ring that moves on cell by cell. */
-struct cursor {
-    const struct ring *ring;
-    const struct cell *at; /* NULL: not yet in the ring */
-};
-
-static const struct cell *cursor_at(struct cursor *c, int64_t number)
+/* How many cells from this number on lie one after another in a ring, most at most; 0: it is out of the ring. */
+static int64_t in_a_row(const struct ring *r, int64_t number, int64_t most)
 {
-    const struct ring *r = c->ring;
+    int64_t n;
 
     if (r->n == 0 || number > r->newest || number <= r->newest - (int64_t)r->n)
-        return NULL;
-    if (c->at == NULL)
-        c->at = &r->cell[(uint64_t)number % r->n];
-    else if (++c->at == r->cell + r->n)
-        c->at = r->cell;
-    return c->at->count ? c->at : NULL;
+        return 0;
+    n = r->n - (int64_t)((uint64_t)number % r->n);
+    n = n < most ? n : most;
+    return n < r->newest - number + 1 ? n : r->newest - number + 1;
 }
 
 /* A function that one node tells of, as most are: its cells as they lie, where they need nothing further. */
 static void walk_one(const struct windows *w, const struct thing *t, const struct source *s,
                      const struct metric_ref *m, const struct span *of, struct tally *all)
 {
-    struct cursor own = {ring_of(&s->series[m->id], of->coarse), NULL},
-                  living = {ring_of(&w->alive, of->coarse), NULL};
+    const struct ring *own = ring_of(&s->series[m->id], of->coarse),
+                      *alive = ring_of(&w->alive, of->coarse);
 
-    for (int64_t number = of->first; number <= of->last; number++) {
-        const struct cell *c = cursor_at(&own, number), *alive = cursor_at(&living, number);
+    for (int64_t number = of->first, n, good; number <= of->last; number += good) {
+        n = in_a_row(alive, number, in_a_row(own, number, of->last - number + 1));
+        good = 0;
+        if (n > 0) {
+            const struct cell *c = &own->cell[(uint64_t)number % own->n],
+                              *living = &alive->cell[(uint64_t)number % alive->n];
 
-        if (c && (alive == NULL || alive->count <= c->count)) {
-            tally_add(all, c, number);
-            continue;
+            while (good < n && c[good].count && living[good].count <= c[good].count)
+                good++;
+            tally_row(all, c, (unsigned)good, number);
         }
-        struct cell whole = cell_of(w, t, m->id, NULL, of, number);
+        if (good == 0) {
+            struct cell whole = cell_of(w, t, m->id, NULL, of, number);
 
-        tally_add(all, &whole, number);
+            tally_add(all, &whole, number);
+            good = 1;
+        }
     }
 }
 
