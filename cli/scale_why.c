@@ -259,7 +259,7 @@ int verb_scale_forecasts(struct cli *c)
 static const struct column status_fields[] = {
     {"scaler", "scaler", CELL_TEXT, 0},
     {"decides", "decides", CELL_YES, 0},
-    {"bus", "bus", CELL_OBJECT, 0},
+    {"bus", "bus", CELL_STATE, 0},
     {"node", "node", CELL_TEXT, 0},
     {"policies", "policies", CELL_NUMBER, 0},
     {"functions", "functions", CELL_NUMBER, 0},
@@ -267,6 +267,7 @@ static const struct column status_fields[] = {
     {"memory price", "memory_price", CELL_TEXT, 0},
     {"evaluations", "evaluations", CELL_NUMBER, 0},
     {"changes", "changes", CELL_NUMBER, 0},
+    {"dropped", "dropped", CELL_OBJECT, 0},
 };
 
 int verb_scale_status(struct cli *c)

@@ -135,6 +135,19 @@ static bool take_whose(struct gateway_request *q, struct scale_call *call)
     return false;
 }
 
+/* Decisions that changed nothing are not stored: they are made again out of what was recorded, which takes as long as a replay. */
+static bool take_all(struct gateway_request *q, struct scale_call *call)
+{
+    if (!query_bool(q, "all", &call->all))
+        return false;
+    if (call->admin || !call->all)
+        return true;
+    request_refuse(q, 403,
+                   "Decisions that changed nothing (all) are the administrator's to ask for; "
+                   "'evaluate' tells what would be decided now.");
+    return false;
+}
+
 static bool parameters(struct gateway_request *q, struct scale_call *call)
 {
     unsigned takes = (size_t)call->op < nr_countof(taken) ? taken[call->op] : 0;
@@ -149,7 +162,7 @@ static bool parameters(struct gateway_request *q, struct scale_call *call)
     if (call->limit == 0)
         call->limit = LIST_LIMIT_MAX;
     return (!(takes & TAKES_SPAN) || take_span(q, call)) &&
-           (!(takes & TAKES_ALL) || query_bool(q, "all", &call->all)) &&
+           (!(takes & TAKES_ALL) || take_all(q, call)) &&
            (!(takes & TAKES_FULL) || query_bool(q, "full", &call->full)) &&
            (!(takes & TAKES_VERSION) || take_version(q, call)) &&
            (!(takes & TAKES_FROM) || take_from(q, call)) &&

@@ -182,6 +182,8 @@ static void test_mistakes(void **state)
     }
     f->scopes = SCOPE_READ;
     assert_int_equal(asked(f, NR_HTTP_GET, S "/forecasts?account=farm", NULL)->status, 403);
+    assert_int_equal(asked(f, NR_HTTP_GET, S "/policies/p/explain?all=true", NULL)->status, 403);
+    assert_null(f->scale);
     struct gateway_request *q = ask(f, NR_HTTP_GET, S "/forecasts", KEY, NULL);
     assert_true(nr_str_eqz(f->scale->whose, "guest")); /* its own, unasked */
     answer_scale(f, 0, "{}");
@@ -261,6 +263,16 @@ static void test_other_refusals(void **state)
     fakes_close(f);
 }
 
+static bool metrics_tell_of_it(struct fakes *f)
+{
+    struct gateway_request *q = ask(f, NR_HTTP_GET, "/metrics", "", NULL);
+    bool told = strstr(f->answer.body, "narae_scaler_fake") != NULL;
+
+    assert_int_equal(f->answer.status, 200);
+    request_over(f, q);
+    return told;
+}
+
 static void test_without_a_scaler(void **state)
 {
     struct fakes *f = fakes_open();
@@ -274,9 +286,9 @@ static void test_without_a_scaler(void **state)
         assert_int_equal(a->status, 404);
         assert_non_null(strstr(a->body, "--scaler=off"));
     }
-    assert_null(strstr(asked(f, NR_HTTP_GET, "/metrics", NULL)->body, "narae_scaler_fake"));
+    assert_false(metrics_tell_of_it(f));
     f->gateway->config.scaler = (struct scaler *)f;
-    assert_non_null(strstr(asked(f, NR_HTTP_GET, "/metrics", NULL)->body, "narae_scaler_fake"));
+    assert_true(metrics_tell_of_it(f));
     fakes_close(f);
 }
 
