@@ -4,6 +4,7 @@
 #include "common/base/json.h"
 #include "ports/function.h"
 #include "scaler/internal.h"
+#include "scaler/replay.h"
 
 enum { VERSIONS_KEPT = 100 };
 
@@ -44,10 +45,10 @@ static void warn_of_metric(struct scaler *s, json_t *list, const struct policy *
 {
     const struct metric_ref *m = &c->metric;
 
-    if (m->id == METRIC_TRIGGER_LAG && bus_lag(s->c.bus, nr_str_of(m->topic ? m->topic : ""),
-                                               nr_str_of(m->group ? m->group : "")) < 0)
-        warn(list, "rules", "The lag of the topic '%s' is not known (yet).",
-             m->topic ? m->topic : "");
+    if (m->id == METRIC_TRIGGER_LAG && m->topic &&
+        bus_lag(s->c.bus, nr_str_of(m->topic), nr_str_of(tick_group_of(p, m))) < 0)
+        warn(list, "rules", "The lag of the group '%s' in the topic '%s' is not known (yet).",
+             tick_group_of(p, m), m->topic);
     if (m->id != METRICS)
         return;
     struct window_value v = windows_ask(s->windows, m, p->account, p->function, c->aggregate,
@@ -308,13 +309,17 @@ int call_check(struct scaler *s, struct scale_call *c)
         return NR_EINVAL;
     json_t *warnings = warnings_of(s, p);
     struct entry *rival = p->mode == POLICY_ENFORCE ? entry_rival(s, p) : NULL;
+    const struct entry *known = entry_find(s, nr_str_of(p->name));
 
     if (rival)
         warn(warnings, "target",
              "The policy '%s' scales the same and is enforced: this one will be refused.",
              rival->name);
-    int r = call_reply(c, json_pack("{sssoso}", "policy", p->name, "warnings", warnings, "document",
-                                    policy_write(p)));
+    const struct replay_ask ask = {.kind = REPLAY_CHECK,
+                                   .p = p,
+                                   .recorded = known ? known->policy : NULL,
+                                   .warnings = warnings};
+    int r = replay_later(s, c, &ask);
 
     policy_unref(p);
     return r;

@@ -70,13 +70,19 @@ static int add_decision(void *arg, sqlite3_stmt *st)
     return 0;
 }
 
+static int replay_policy(struct scaler *s, struct scale_call *c, enum replay_kind kind,
+                         struct policy *p, const struct policy *recorded)
+{
+    return replay_later(s, c, &(struct replay_ask){.kind = kind, .p = p, .recorded = recorded});
+}
+
 int call_explain(struct scaler *s, struct scale_call *c)
 {
     const struct entry *e = entry_find(s, c->name);
     struct explaining x = {.c = c};
 
     if (c->all)
-        return replay_later(s, c, e->policy, e->policy, true);
+        return replay_policy(s, c, REPLAY_EXPLAIN, e->policy, e->policy);
     store_settle(s->store);
     nr_buf_adds(&c->reply, "{\"policy\":");
     nr_buf_json(&c->reply, c->name);
@@ -101,14 +107,14 @@ int call_replay(struct scaler *s, struct scale_call *c)
     if (c->name.n > 0 && (e == NULL || !call_may_see(c, e->policy->account)))
         return call_refuse_unknown(c);
     if (c->body.n == 0)
-        return e ? replay_later(s, c, e->policy, e->policy, false)
+        return e ? replay_policy(s, c, REPLAY_COMPARE, e->policy, e->policy)
                  : nr_err_set(&c->err, NR_EINVAL,
                               "Which policy, or which document, is to be replayed?");
     if (!c->admin)
         return nr_err_set(&c->err, NR_EFORBIDDEN,
                           "A document that is not stored is the administrator's to replay.");
     struct policy *p = call_read(c, c->body, e ? e->name : NULL);
-    int r = p ? replay_later(s, c, p, e ? e->policy : NULL, false) : NR_EINVAL;
+    int r = p ? replay_policy(s, c, REPLAY_COMPARE, p, e ? e->policy : NULL) : NR_EINVAL;
 
     policy_unref(p);
     return r;

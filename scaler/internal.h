@@ -154,6 +154,8 @@ void tick_stop(struct scaler *s);
 int64_t tick_now(struct scaler *s);
 /* What a policy sees now. */
 void tick_input(struct scaler *s, const struct policy *p, int64_t now_ms, struct decide_input *ret);
+/* Whose lag m means: the consumer group that it names, or the one that is called like the function. */
+const char *tick_group_of(const struct policy *p, const struct metric_ref *m);
 /* What it remembers is written into the journal and the store. begins: it goes on from something else than it decided itself. */
 void tick_remember(struct scaler *s, struct entry *e, bool begins);
 

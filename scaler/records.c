@@ -164,7 +164,7 @@ void record_release(struct scaler *s, struct entry *e, const char *why)
 void record_plan(struct scaler *s, const struct planned *p, bool obey)
 {
     nr_auto_json json_t *j =
-        json_pack("{sisssssIsssssisIssfsb}", "v", 1, "kind", "plan", "by", s->id, "t",
+        json_pack("{sisssssIsssssisIsssfsb}", "v", 1, "kind", "plan", "by", s->id, "t",
                   (json_int_t)tick_now(s), "account", p->account, "function", p->function,
                   "desired", p->desired, "keep_alive_ms", (json_int_t)p->keep_alive_ms, "class",
                   arrival_class_text(forecast_class(p->forecast)), "confidence",

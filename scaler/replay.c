@@ -6,11 +6,18 @@
  */
 #include "scaler/replay.h"
 
+#include "common/base/clock.h"
 #include "common/base/json.h"
 #include "scaler/model.h"
 #include "scaler/replay_state.h"
 
-enum { REPLAY_WINDOWS_BYTES = 64 << 20, WARM_UP_MARGIN_MS = 120000 };
+enum {
+    REPLAY_WINDOWS_BYTES = 64 << 20,
+    WARM_UP_MARGIN_MS = 120000,
+    DAY_MS = 86400000,
+    CHECK_MS = 5000,
+    ENOUGH = 1
+};
 
 /* ---- what was recorded ---------------------------------------------------------------------------------------- */
 
@@ -187,6 +194,8 @@ static int on_record(void *arg, const struct journal_record *rec)
 
     if (atomic_load(&r->s->ends))
         return nr_err_set(&r->c->err, NR_ESTOPPING, "The platform is stopping.");
+    if (r->enough_ms > 0 && nr_mono_ms() > r->enough_ms)
+        return ENOUGH;
     if (r->generates)
         replay_generate(r, rec->t_ms);
     r->last_ms = rec->t_ms;
@@ -249,6 +258,7 @@ static int run(sqlite3 *db, struct nr_db_job *job)
     struct replay *r = nr_container_of(job, struct replay, job);
     int e = pass(r, db);
 
+    e = e == ENOUGH ? 0 : e;
     if (e == 0)
         replay_reply(r);
     else if (r->c->err.code == 0)
@@ -264,6 +274,7 @@ static void replay_free(struct replay *r)
     for (unsigned i = 0; i < r->line_count; i++)
         free(r->line[i]);
     json_decref(r->differences);
+    json_decref(r->warnings);
     free(r->decision);
     free(r->recorded);
     free(r->name);
@@ -291,8 +302,7 @@ static void note_functions(struct replay *r)
             r->function[r->function_count++] = r->p->conditions[i].metric.function;
 }
 
-int replay_later(struct scaler *s, struct scale_call *c, struct policy *p,
-                 const struct policy *recorded, bool explain)
+int replay_later(struct scaler *s, struct scale_call *c, const struct replay_ask *ask)
 {
     struct replay *r = nr_alloc(sizeof(*r));
     int64_t now_ms = tick_now(s);
@@ -300,19 +310,22 @@ int replay_later(struct scaler *s, struct scale_call *c, struct policy *p,
     *r = (struct replay){.job = {.run = run, .done = on_done, .loop = &s->loop},
                          .s = s,
                          .c = c,
-                         .p = policy_ref(p),
-                         .name = recorded ? nr_strdup(recorded->name) : NULL,
-                         .edited = p != recorded,
-                         .explain = explain,
+                         .kind = ask->kind,
+                         .p = policy_ref(ask->p),
+                         .name = ask->recorded ? nr_strdup(ask->recorded->name) : NULL,
+                         .warnings = ask->warnings,
+                         .edited = ask->p != ask->recorded,
                          .heard = !s->c.decides,
                          .since_ms = c->since_ms,
                          .upto_ms = c->upto_ms < now_ms ? c->upto_ms : now_ms,
                          .differ_was = -2,
                          .differences = json_array(),
                          .decision = nr_alloc(sizeof(struct decision))};
-    r->generates = r->heard || (r->edited && recorded == NULL);
-    if (r->since_ms == 0)
-        r->since_ms = now_ms - 86400000;
+    r->generates = r->heard || (r->edited && ask->recorded == NULL);
+    if (r->since_ms == 0 || r->kind == REPLAY_CHECK)
+        r->since_ms = now_ms - DAY_MS;
+    if (r->kind == REPLAY_CHECK)
+        r->enough_ms = nr_mono_ms() + CHECK_MS;
     note_functions(r);
     journal_flush(s->journal, now_ms, true);
     store_settle(s->store);

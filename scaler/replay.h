@@ -5,9 +5,20 @@
 
 #include "scaler/internal.h"
 
-/* c is done when the replay is: the decisions of p (lent) between c->since_ms and c->upto_ms. `recorded` (lent; NULL: nobody decided) is the policy
- * whose evaluations were recorded. explain: the evaluations themselves are the answer, those that changed nothing too. 1, or an error. */
-int replay_later(struct scaler *s, struct scale_call *c, struct policy *p,
-                 const struct policy *recorded, bool explain);
+enum replay_kind {
+    REPLAY_COMPARE, /* SCALE_REPLAY */
+    REPLAY_EXPLAIN, /* the evaluations themselves are the answer, those that changed nothing too */
+    REPLAY_CHECK    /* which rules would have done something in the last 24 h; SCALE_CHECK */
+};
+
+struct replay_ask {
+    enum replay_kind kind;
+    struct policy *p;              /* lent */
+    const struct policy *recorded; /* lent; whose evaluations were recorded; NULL: nobody decided */
+    json_t *warnings;              /* given; REPLAY_CHECK: those that are known already */
+};
+
+/* c is done when the replay is: the decisions of p between c->since_ms and c->upto_ms. 1, or an error. */
+int replay_later(struct scaler *s, struct scale_call *c, const struct replay_ask *ask);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "scaler/internal.h"
 #include "scaler/model.h"
+#include "scaler/replay.h"
 
 enum { RECORDED_MAX = 200000, LINES_MAX = 200, DIFFERENCES_MAX = 50 };
 
@@ -21,7 +22,8 @@ struct replay {
     struct scale_call *c; /* lent until done */
     struct policy *p;     /* shared */
     char *name;           /* whose evaluations are repeated; NULL: nobody's */
-    bool edited, explain, heard, generates;
+    enum replay_kind kind;
+    bool edited, heard, generates;
     int64_t since_ms, upto_ms, key_ms, last_ms, due_ms;
     const char *function[POLICY_CONDITIONS_MAX + 1]; /* in p */
     unsigned function_count;
@@ -40,6 +42,9 @@ struct replay {
     unsigned line_count, line_at;
     json_t *differences;
     uint64_t more;
+    json_t *warnings;              /* of a check */
+    uint64_t fired;                /* bit i: rule i had a vote */
+    uint64_t enough_ms;            /* a check looks so long, no longer; monotonic */
     int64_t differ_was, differ_is; /* of the last difference that was told */
 };
 

@@ -117,7 +117,10 @@ static void evaluate(struct replay *r, struct decide_input *in)
         compare_record(r, d, &text);
     nr_buf_fini(&text);
     compare_course(r, d);
-    if (r->explain)
+    for (unsigned i = 0; i < d->vote_count; i++)
+        if (d->votes[i].rule)
+            r->fired |= UINT64_C(1) << (d->votes[i].rule - r->p->rules);
+    if (r->kind == REPLAY_EXPLAIN)
         keep_line(r, d);
 }
 
@@ -198,12 +201,35 @@ static json_t *figures(const struct model *m)
                      "idle_mb_s", m->idle_mb_s);
 }
 
+/* Nothing to say about rules when nothing was recorded of what they look at. */
+static void reply_check(struct replay *r)
+{
+    char path[32], why[200];
+
+    for (unsigned i = 0; r->evaluations > 0 && r->samples > 0 && i < r->p->rule_count; i++) {
+        if (r->fired & UINT64_C(1) << i)
+            continue;
+        (void)snprintf(path, sizeof(path), "rules[%u]", i);
+        (void)snprintf(
+            why, sizeof(why),
+            "It would not have done anything in the last 24 h, by %llu evaluations of what was recorded.",
+            (unsigned long long)r->evaluations);
+        (void)json_array_append_new(r->warnings, json_pack("{ssss}", "path", path, "why", why));
+    }
+    (void)call_reply(r->c, json_pack("{sssOso}", "policy", r->p->name, "warnings", r->warnings,
+                                     "document", policy_write(r->p)));
+}
+
 void replay_reply(struct replay *r)
 {
     const char *why = inexact(r);
 
-    if (r->explain) {
+    if (r->kind == REPLAY_EXPLAIN) {
         reply_lines(r);
+        return;
+    }
+    if (r->kind == REPLAY_CHECK) {
+        reply_check(r);
         return;
     }
     replay_move_models(r, r->last_ms);

@@ -13,6 +13,7 @@ enum {
     MINUTE_MS = 60000,
     PLAN_AFTER_MS = 2000, /* the last samples of a minute come after its end */
     TRIM_MS = 600000,
+    DECISIONS_MAX = 1000000,
     COLD_START_MS = 5000, /* while none was measured */
 };
 
@@ -61,14 +62,21 @@ static bool same(const char *a, const char *b)
     return strcmp(a, b) == 0;
 }
 
-static void want_lag(struct scaler *s, const struct metric_ref *m)
+const char *tick_group_of(const struct policy *p, const struct metric_ref *m)
+{
+    const char *slash = p->function ? strrchr(p->function, '/') : NULL;
+
+    return m->group ? m->group : slash ? slash + 1 : p->function ? p->function : p->name;
+}
+
+static void want_lag(struct scaler *s, const char *topic, const char *group)
 {
     struct lag *room = NULL;
 
     for (size_t i = 0; i < LAGS_MAX; i++) {
         struct lag *l = &s->lags[i];
 
-        if (l->topic && same(l->topic, m->topic) && same(l->group, m->group)) {
+        if (l->topic && same(l->topic, topic) && same(l->group, group)) {
             l->wanted = true;
             return;
         }
@@ -76,8 +84,7 @@ static void want_lag(struct scaler *s, const struct metric_ref *m)
             room = l;
     }
     if (room)
-        *room = (struct lag){
-            .topic = nr_strdup(m->topic), .group = nr_strdup(m->group), .wanted = true};
+        *room = (struct lag){.topic = nr_strdup(topic), .group = nr_strdup(group), .wanted = true};
 }
 
 static void take_lag(struct scaler *s, struct lag *l, int64_t now_ms)
@@ -105,8 +112,8 @@ static void take_lags(struct scaler *s, int64_t now_ms)
             const struct metric_ref *m = &p->conditions[c].metric;
 
             if (p->conditions[c].kind == CONDITION_METRIC && m->id == METRIC_TRIGGER_LAG &&
-                m->topic && m->group)
-                want_lag(s, m);
+                m->topic)
+                want_lag(s, m->topic, tick_group_of(p, m));
         }
     }
     for (size_t i = 0; i < LAGS_MAX; i++) {
@@ -243,6 +250,8 @@ static void trim(struct scaler *s, int64_t now_ms)
     if (s->c.retention_s > 0)
         store_post(s->store, "DELETE FROM decisions WHERE t < ?1", "i",
                    now_ms - s->c.retention_s * 1000);
+    store_post(s->store, "DELETE FROM decisions WHERE id <= (SELECT max(id) FROM decisions) - ?1",
+               "i", (int64_t)DECISIONS_MAX);
 }
 
 /* A broker that was away may have missed policies: they are told again when it is back. */

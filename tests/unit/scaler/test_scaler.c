@@ -435,6 +435,33 @@ static void test_a_replay_of_an_edited_rule_tells_the_difference(void **state)
     rig_reply_fini(&reply);
 }
 
+/* Of what was recorded a check tells which rules would have done nothing. */
+static void test_a_check_tells_of_rules_that_sleep(void **state)
+{
+    static const char document[] =
+        "{\"policy\":\"p\",\"target\":{\"account\":\"guest\",\"function\":\"f\"},\"evaluate_every\":\"1s\","
+        "\"bounds\":{\"min\":1,\"max\":8},\"rules\":[{\"id\":\"some\",\"when\":{\"metric\":\"inflight\","
+        "\"aggregate\":\"last\",\"window\":\"3s\",\"op\":\">\",\"value\":1},\"do\":{\"action\":\"add\",\"count\":1}},"
+        "{\"id\":\"many\",\"when\":{\"metric\":\"inflight\",\"aggregate\":\"last\",\"window\":\"3s\","
+        "\"op\":\">\",\"value\":1000},\"do\":{\"action\":\"add\",\"count\":1}}]}";
+    struct rig *r = *state;
+    struct scale_call call = {.op = SCALE_CHECK, .body = nr_str_of(document)};
+    struct rig_reply reply = rig_call(r, &r->admin, call);
+
+    assert_int_equal(reply.code, 0); /* nothing is known yet, so nothing is said */
+    assert_int_equal(json_array_size(json_object_get(reply.json, "warnings")), 0);
+    rig_reply_fini(&reply);
+    put_good(r, "p", TRACK("p", ""));
+    until_wished(r, (struct expected){"guest//f", 6, "f", 6, 1});
+    reply = rig_call(r, &r->admin, call);
+    const json_t *warnings = json_object_get(reply.json, "warnings");
+
+    assert_int_equal(json_array_size(warnings), 1);
+    assert_string_equal(nr_json_string(json_array_get(warnings, 0), "path"), "rules[1]");
+    assert_non_null(json_object_get(reply.json, "document"));
+    rig_reply_fini(&reply);
+}
+
 /* ---- channels ----------------------------------------------------------------------------------------------- */
 
 static void test_channels(void **state)
@@ -507,6 +534,7 @@ int main(void)
         CASE(test_an_account_that_is_gone_leaves_nothing),
         CASE(test_a_replay_gives_the_same_decisions),
         CASE(test_a_replay_of_an_edited_rule_tells_the_difference),
+        CASE(test_a_check_tells_of_rules_that_sleep),
         CASE(test_channels),
         CASE(test_calls_after_the_stop_are_refused),
     };
