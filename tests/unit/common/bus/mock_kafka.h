@@ -9,9 +9,16 @@
     X(conf_new)                                                                                    \
     X(conf_set)                                                                                    \
     X(new)                                                                                         \
-    X(destroy) X(handle_mock_cluster) X(mock_cluster_bootstraps) X(mock_topic_create)              \
-        X(mock_topic_set_error) X(mock_push_request_errors_array) X(mock_broker_set_down)          \
-            X(mock_broker_set_up) X(mock_broker_set_rtt) X(test_fatal_error)
+    X(destroy)                                                                                     \
+    X(handle_mock_cluster)                                                                         \
+    X(mock_cluster_bootstraps)                                                                     \
+    X(mock_topic_create)                                                                           \
+    X(mock_topic_set_error)                                                                        \
+    X(mock_push_request_errors_array)                                                              \
+    X(mock_broker_set_down)                                                                        \
+    X(mock_broker_set_up)                                                                          \
+    X(mock_broker_set_rtt)                                                                         \
+    X(test_fatal_error)
 
 struct mock {
 #define X(name) __typeof__(rd_kafka_##name) *name;
