@@ -109,10 +109,15 @@ static char *page(struct function_series *t, const char *account, int64_t now_ms
 static double value(const char *text, const char *line)
 {
     size_t n = strlen(line);
+    const char *end = text + strlen(text), *next;
 
-    for (const char *p = text; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL)
-        if (strncmp(p, line, n) == 0 && p[n] == ' ')
+    /* by lengths: a sanitizer that checks strings would walk the whole page for each line */
+    for (const char *p = text; p < end; p = next) {
+        next = memchr(p, '\n', (size_t)(end - p));
+        next = next ? next + 1 : end;
+        if ((size_t)(next - p) > n && memcmp(p, line, n) == 0 && p[n] == ' ')
             return strtod(p + n, NULL);
+    }
     return -1;
 }
 
