@@ -495,7 +495,7 @@ def test_the_manual():
     page = subprocess.run([NARAE, "man"], capture_output=True, text=True, check=True).stdout
     assert page == (BUILD / "narae.1").read_text()
     for verb in verbs():
-        assert f"\\fBnarae {verb}\\fR" in page, verb
+        assert "\\fBnarae " + verb.replace("-", "\\-") + "\\fR" in page, verb
     groff = subprocess.run(["sh", "-c", "command -v groff"], capture_output=True, check=False)
     if groff.returncode == 0:
         done = subprocess.run(["groff", "-man", "-ww", "-Tascii"], input=page, capture_output=True, text=True, check=True)
