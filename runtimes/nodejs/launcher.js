@@ -23,6 +23,7 @@ const net = require('net');
 const path = require('path');
 const { pathToFileURL } = require('url');
 const util = require('util');
+const vm = require('vm');
 
 const native = require('./narae.node');
 
@@ -224,19 +225,64 @@ async function loadFile(file, name) {
 }
 
 function compileFile(source, filename, name) {
-  const module_ = new Module(filename, null);
-  module_.filename = filename;
-  module_.paths = Module._nodeModulePaths(ACTION);
   let own;
   let tail = '';
-  if (/^[A-Za-z_$][\w$]*$/.test(name)) {
+  if (isName(name)) {
     globalThis.__narae_entry = (f) => { own = f; };
     tail = `\n;globalThis.__narae_entry(typeof ${name} === 'undefined' ? undefined : ${name});`;
   }
-  module_._compile(source + tail, filename);
-  delete globalThis.__narae_entry;
-  const exported = module_.exports && module_.exports[name];
-  return typeof exported === 'function' ? exported : own;
+  try {
+    const exports = compiled(source, tail, filename);
+    const exported = exports && exports[name];
+    return typeof exported === 'function' ? exported : own;
+  } finally {
+    delete globalThis.__narae_entry;
+  }
+}
+
+// What the module exports. Code that cannot be read is told without our tail, for what is wrong is often noticed only at the end.
+function compiled(source, tail, filename) {
+  const module_ = new Module(filename, null);
+  module_.filename = filename;
+  module_.paths = Module._nodeModulePaths(ACTION);
+  try {
+    module_._compile(source + tail, filename);
+  } catch (e) {
+    if (!(e instanceof SyntaxError) || tail === '') throw e;
+    vm.compileFunction(source.replace(/^#!.*/, ''), ['exports', 'require', 'module', '__filename', '__dirname'], { filename });
+    throw e;
+  }
+  return module_.exports;
+}
+
+// A word that can stand for a variable.
+function isName(word) {
+  if (!/^[A-Za-z_$][\w$]*$/.test(word)) return false;
+  try {
+    new vm.Script(`typeof ${word}`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const OUR_FRAME = new RegExp(`^ +at .*(${__filename}:|[( ]node:internal/|[( ]node:vm:)`);
+
+// What was thrown as it is logged: of the stack what is the function's own.
+function shown(e) {
+  const kept = [];
+  for (const line of util.inspect(e).split('\n')) {
+    if (!OUR_FRAME.test(line)) kept.push(line);
+    else if (line.endsWith(' {')) kept[kept.length - 1] += ' {'; // more about the error follows
+  }
+  return kept.join('\n');
+}
+
+// " (index.js:3)" for code that cannot be read, whose error itself does not say where.
+function placeOf(e) {
+  if (!(e instanceof SyntaxError) || typeof e.stack !== 'string') return '';
+  const place = /^(?:file:\/\/)?\/[^\n]*\/([^/\n]+:[0-9]+)\n/.exec(e.stack);
+  return place ? ` (${place[1]})` : '';
 }
 
 function setEnv(env) {
@@ -268,10 +314,10 @@ async function initialize() {
     main = await load();
   } catch (e) {
     failure = e;
-    process.stderr.write(`${util.inspect(e)}\n`);
+    process.stderr.write(`${shown(e)}\n`);
   }
   loading = false;
-  const text = failure ? errorText(`Initialization has failed due to: ${failure}`) : '';
+  const text = failure ? errorText(`Initialization has failed due to: ${described(failure)}${placeOf(failure)}`) : '';
   send({ type: 'i', value: failure ? 1 : 0, text: text.slice(0, 16 << 10) });
 }
 
@@ -328,7 +374,7 @@ function answerOf(result) {
 function thrown(e) {
   if (isMemory(e)) return { text: errorText(MEMORY_SENTENCE), failed: true };
   try {
-    process.stderr.write(`${util.inspect(e)}\n`);
+    process.stderr.write(`${shown(e)}\n`);
   } catch { /* what the function threw, or put in the place of stderr, throws itself */ }
   return { text: errorText(`An error has occurred: ${described(e)}`), failed: true };
 }

@@ -188,6 +188,32 @@ def test_node_odd_results(start, code, error):
     assert r.failed and r.value == {"error": error} and r.verdict == host.TAINTED
 
 
+@pytest.mark.parametrize("code, main, error", [
+    (b"function main(a) {\n  return {a: 1;\n}\n", "main", "SyntaxError: Unexpected token ';' (code.js:2)"),
+    (b"// unclosed\nfunction main(a) {\n  if (a) {\n}\n", "main", "SyntaxError: Unexpected end of input (code.js:5)"),
+    (b"let x = 1; let x = 2;", "main", "SyntaxError: Identifier 'x' has already been declared (code.js:1)"),
+    (b"\nimport fs from 'fs';\n", "main", "SyntaxError: Cannot use import statement outside a module (code.js:2)"),
+    (b"function main() {}", "class", "Error: Action entrypoint 'class' is not a function."),
+    (b"JSON.parse('{')", "main", "SyntaxError: Unexpected end of JSON input")],
+    ids=["token", "end", "twice", "import", "no name", "not the code"])
+def test_node_code_that_cannot_be_read_is_told_by_its_own_lines(start, code, main, error):
+    c = start(NODE)
+    r = NODE.init(c, file="code.js", code=code, main=main)
+    assert r.failed
+    assert json.loads(r.init_done)["error"].startswith("Initialization has failed due to: " + error)
+    logged = "\n".join(text for _, text in r.lines)
+    assert "SyntaxError" in logged or main == "class"
+    for ours in ("__narae", "launcher.js", "node:internal", "(function (exports"):
+        assert ours not in logged, logged
+
+
+def test_node_stacks_are_of_the_function(start):
+    slot = loaded(start, NODE, "code.js", b"function deep(a) {\n  return a.b.c;\n}\nfunction main(a) {\n  return deep(a);\n}\n")
+    r = slot.run({})
+    assert r.failed and [text.strip() for _, text in r.lines if " at " in text] == \
+        ["at deep (/action/code.js:2:14)", "at main (/action/code.js:5:10)"]
+
+
 def test_node_thenables(start):
     slot = loaded(start, NODE, "code.js", b"function main(a) { return { then(yes) { "
                   b"if (a.bad) throw new Error('boom'); yes({ good: 1 }); yes({ good: 2 }); } }; }")
