@@ -1,5 +1,5 @@
 /* Blocks: records one behind the other (kind, time, length, text; little-endian), compressed as a whole. A block is written when it is
- * five seconds old or a quarter of a megabyte long, so what a crash loses is five seconds. More than 4 MB in a second is not kept: the gap is.
+ * five seconds old (a minute, when nothing but the node has told anything) or a quarter of a megabyte long, so what a crash loses is five seconds. More than 4 MB in a second is not kept: the gap is.
  */
 #include "scaler/journal.h"
 
@@ -10,7 +10,13 @@
 #include "common/base/buf.h"
 #include "common/base/mem.h"
 
-enum { HEAD_BYTES = 13, BLOCK_BYTES = 256 << 10, BLOCK_MS = 5000, SECOND_MAX_BYTES = 4 << 20 };
+enum {
+    HEAD_BYTES = 13,
+    BLOCK_BYTES = 256 << 10,
+    BLOCK_MS = 5000,
+    QUIET_MS = 60000,
+    SECOND_MAX_BYTES = 4 << 20
+};
 enum { BLOCK_MAX_BYTES = 8 << 20, PACKED_MARGIN = 4096 };
 
 struct journal {
@@ -18,6 +24,7 @@ struct journal {
     struct nr_buf block;
     int64_t t0_ms, t1_ms;
     bool key, gap;
+    bool busy; /* the block has more than samples of nodes */
     int64_t second;
     size_t second_bytes;
     char *packed;
@@ -97,7 +104,7 @@ static void write_block(struct journal *j)
     }
     nr_buf_reset(&j->block, BLOCK_BYTES * 2);
     j->block.failed = false;
-    j->key = false;
+    j->key = j->busy = false;
 }
 
 static void append(struct journal *j, enum journal_kind kind, int64_t t_ms, struct nr_str text)
@@ -133,12 +140,14 @@ void journal_add(struct journal *j, enum journal_kind kind, int64_t t_ms, struct
     if (j->gap)
         append(j, JOURNAL_GAP, t_ms, (struct nr_str){"", 0});
     j->gap = false;
+    j->busy = j->busy || kind != JOURNAL_SAMPLE ||
+              memmem(text.p, text.n, "\"function\"", sizeof("\"function\"") - 1) != NULL;
     append(j, kind, t_ms, text);
 }
 
 void journal_flush(struct journal *j, int64_t t_ms, bool now)
 {
-    if (now || t_ms - j->t0_ms >= BLOCK_MS || t_ms < j->t0_ms)
+    if (now || t_ms - j->t0_ms >= (j->busy ? BLOCK_MS : QUIET_MS) || t_ms < j->t0_ms)
         write_block(j);
 }
 
