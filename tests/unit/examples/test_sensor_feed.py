@@ -11,6 +11,7 @@ import os
 import pathlib
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -87,6 +88,51 @@ def test_an_hour_one_by_one(peer, tmp_path):
         assert list(call["state"]) == [call["readings"][0]["device"]]
 
 
+BARE = {"PATH": os.environ["PATH"]} | {k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")}
+
+
+def fed_by_environment(*options, **variables):
+    return subprocess.run([os.environ["SENSOR_FEED"], *options], env=BARE | variables, input=sim("--no-faults"),
+                          capture_output=True, timeout=60)
+
+
+@pytest.mark.parametrize("host, key", [("NARAE_APIHOST", "NARAE_AUTH"), ("WHISK_APIHOST", "WHISK_AUTH"),
+                                       ("__OW_API_HOST", "__OW_API_KEY")])
+def test_platform_and_key_of_the_environment(peer, host, key):
+    fed = fed_by_environment("--batch=500", **{host: peer.url + "/api/v1/", key: "me:secret"})
+    assert fed.returncode == 0, fed.stderr
+    path, shown, _ = peer.calls[0]
+    assert path.startswith("/api/v1/namespaces/") and base64.b64decode(shown.removeprefix("Basic ")) == b"me:secret"
+
+
+def test_options_are_stronger_than_the_environment(peer, tmp_path):
+    (tmp_path / "key").write_text("you:other\n")
+    fed = fed_by_environment("--batch=500", f"--url={peer.url}", f"--auth-file={tmp_path}/key",
+                             NARAE_APIHOST="http://127.0.0.1:1", NARAE_AUTH="me:secret")
+    assert fed.returncode == 0, fed.stderr
+    assert base64.b64decode(peer.calls[0][1].removeprefix("Basic ")) == b"you:other"
+
+
+def test_an_address_without_scheme_is_https(peer):
+    fed = fed_by_environment("--batch=500", NARAE_APIHOST=peer.url.removeprefix("http://"), NARAE_AUTH="me:secret")
+    assert fed.returncode == 1 and b"https://127.0.0.1" in fed.stderr and not peer.calls
+
+
+def test_without_a_key_it_says_so(peer):
+    fed = fed_by_environment(f"--url={peer.url}")
+    assert fed.returncode == 1 and not peer.calls
+    assert fed.stderr == b"sensor-feed: no key: give --auth-file=FILE or NARAE_AUTH, see --help\n"
+
+
+def test_it_paces_itself(peer, tmp_path):
+    """Never more than the rate: of n calls the last begins (n-1)/rate after the first, or later."""
+    began = []
+    peer.script = lambda call, n: (began.append(time.monotonic()), check(call, n))[1]
+    fed = feed(tmp_path, peer.url, "--batch=100", "--rate=20")
+    assert fed.returncode == 0 and "at most 20 calls a second (--rate)" in fed.stdout
+    assert len(began) == 15 and began[-1] - began[0] >= 14 / 20 * 0.8  # the first may be heard late
+
+
 def test_batches(peer, tmp_path):
     fed = feed(tmp_path, peer.url, "--batch=500", "--action=pack age/valid&ate", "--progress")
     assert fed.returncode == 0, fed.stdout + fed.stderr
@@ -152,7 +198,7 @@ def test_lines_that_are_no_messages(peer, tmp_path, lines):
     assert fed.returncode == 1 and "not a message" in fed.stderr and not peer.calls
 
 
-@pytest.mark.parametrize("options", [["--batch=0"], ["--batch=x"], ["--nonsense"], ["extra"],
+@pytest.mark.parametrize("options", [["--batch=0"], ["--batch=x"], ["--rate=0"], ["--rate=fast"], ["--nonsense"], ["extra"],
                                      ["--auth-file=/nonexistent"], ["--lines=/nonexistent"],
                                      ["--expect=/nonexistent"]])
 def test_wrong_options_are_one_line(peer, tmp_path, options):
