@@ -164,6 +164,8 @@ def test_lag_of_a_topic(broker, platform_of, scalers):
     assert newest["inputs"][0]["metric"] == "trigger_lag" and newest["inputs"][0]["value"] == 300
     scaler.stop()
     ask(p, "DELETE", "/policies/lagging")
+    assert p.request("DELETE", "actions/lagging").status == 200
+    within(60, "only the other one's are left", are(p, 5))
 
 
 def test_the_platform_is_killed(broker, platform_of, scalers):
@@ -174,6 +176,6 @@ def test_the_platform_is_killed(broker, platform_of, scalers):
     p.wait()
     want(broker, 6)
     p.start()
-    within(90, "what holds now is obeyed without a call", are(p, 6))
-    assert ask(p, "GET", "/policies")["policies"][0]["desired"] == 6
+    within(90, "what holds now is known", lambda: row(p, "roomy").get("desired") == 6)
+    within(90, "and obeyed without a call", are(p, 6))
     scaler.stop()
