@@ -1,5 +1,5 @@
 /* A function is looked up once for all routes that stand one behind the other, and its code is not touched: only its names are asked for. Who is not
- * judged here is refused by each request.
+ * judged here is refused by each request. An API may be made before its functions are: that is a warning, and only the first is told.
  */
 #include "fnmanager/api_check.h"
 
@@ -15,6 +15,7 @@ struct check {
     const struct function_target *of; /* lent: whose function it is; NULL: none was looked up */
     struct function *fn;              /* shared; NULL: it is not there, or not judged */
     unsigned looked_up;
+    struct nr_err *warning; /* lent; may be NULL */
 };
 
 static bool same_target(const struct function_target *a, const struct function_target *b)
@@ -63,22 +64,39 @@ static int judge(const struct api_route *r, const struct function *fn, struct nr
     return 0;
 }
 
+/* Another's function that is not for the world is as one that is not there. */
+static void warn(struct check *c, const struct api_route *r)
+{
+    const struct function_target *t = &r->action;
+
+    if (c->warning == NULL || c->warning->code != 0 ||
+        (c->fn != NULL && c->fn->web.access != WEB_CLOSED))
+        return;
+    (void)nr_err_set(
+        c->warning, NR_ENOENT,
+        "The action '/%.128s/%.128s%s%.128s' %s: requests for it are answered by 404 until it is.",
+        t->account, t->package, t->package[0] ? "/" : "", t->name,
+        c->fn != NULL ? "is no web action (web-export: true)"
+                      : "is not there, or is no web action of its owner");
+}
+
 static int check_route(struct check *c, const struct api_route *r, struct nr_err *err)
 {
-    if (strchr(r->path, '{') == NULL || r->action.alias[0] != '\0')
+    if (r->action.alias[0] != '\0')
         return 0;
     if (c->of == NULL || !same_target(c->of, &r->action)) {
         if (c->looked_up == LOOKED_UP_MAX)
             return 0;
         look_up(c, &r->action);
+        warn(c, r);
     }
     return c->fn != NULL ? judge(r, c->fn, err) : 0;
 }
 
-int api_check_final(struct fnmanager *m, struct nr_str caller, const struct api_order *o,
-                    struct nr_err *err)
+int api_check(struct fnmanager *m, struct nr_str caller, const struct api_order *o,
+              struct nr_err *warning, struct nr_err *err)
 {
-    struct check c = {.m = m, .caller = caller};
+    struct check c = {.m = m, .caller = caller, .warning = warning};
     int r = o->swagger == NULL ? check_route(&c, &o->route, err) : 0;
 
     for (size_t i = 0; r == 0 && o->swagger != NULL && i < o->routes.n; i++)

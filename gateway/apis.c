@@ -28,6 +28,13 @@ static struct nr_str host_of(struct gateway_request *q)
     return nr_arena_printf(&q->http.arena, "%s://%.*s", scheme, (int)host.n, host.p);
 }
 
+/* The answer's form has no place for it. */
+static void tell_warning(struct gateway_request *q, const struct nr_err *warning)
+{
+    if (warning->code != 0)
+        request_line(q, nr_arena_printf(&q->http.arena, "X-Narae-Warning: %s\r\n", warning->text));
+}
+
 static void on_done(struct fn_call *call)
 {
     struct gateway_request *q = call->owner;
@@ -37,6 +44,7 @@ static void on_done(struct fn_call *call)
     } else {
         q->status = call->status;
         q->body = nr_buf_str(&call->reply);
+        tell_warning(q, call->api->warning);
     }
     request_tick(q);
 }
@@ -71,14 +79,16 @@ static bool page_parameters(struct gateway_request *q, struct api_query *api)
 void apis_call(struct gateway_request *q)
 {
     struct api_query *api = nr_arena_get(&q->http.arena, sizeof(*api));
+    struct nr_err *warning = nr_arena_get(&q->http.arena, sizeof(*warning));
     struct fn_call *call = &q->call;
 
-    if (api == NULL) {
+    if (api == NULL || warning == NULL) {
         request_refuse(q, 503, UNAVAILABLE_TEXT);
         request_tick(q);
         return;
     }
-    *api = (struct api_query){0};
+    *warning = (struct nr_err){0};
+    *api = (struct api_query){.warning = warning};
     if (!text_parameters(q, api) || !page_parameters(q, api)) {
         request_tick(q);
         return;
@@ -176,6 +186,7 @@ static bool target_of(struct served *s, const struct api_table *table, const str
 static void answer_methods(struct gateway_request *q, const struct nr_buf *methods)
 {
     if (methods->n == 0) {
+        q->log_reason = "404: no API of the account has such a path";
         request_refuse(q, 404, MISSING_TEXT);
     } else if (q->http.method == NR_HTTP_OPTIONS) {
         q->own_cors |= CORS_METHODS;

@@ -111,7 +111,7 @@ static void error_log(struct gateway_request *q)
     nr_buf_json(&path, shown);
     nr_buf_addc(&path, ' ');
     nr_buf_adds(&path, "reason=");
-    nr_buf_json(&path, nr_str_of(q->err.text));
+    nr_buf_json(&path, nr_str_of(q->log_reason ? q->log_reason : q->err.text));
     nr_log(g->config.log, NR_LOG_INFO, "gateway",
            "refused status=%d method=%s peer=%.*s account=%s transaction=%s left_out=%u path=%.*s",
            q->status, route_method(q->http.method), (int)q->http.peer.n, q->http.peer.p,

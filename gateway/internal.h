@@ -139,7 +139,9 @@ struct gateway_request {
     struct nr_str body;     /* lent until the reply is written */
     struct nr_buf text;     /* where bodies are written that nobody else holds */
     const char *media_type; /* NULL: application/json */
-    unsigned own_cors;      /* enum cors_line: those the function gave, or did not want */
+    const char *
+        log_reason; /* of a refusal, for the log only (lent by the program); NULL: what the client is told */
+    unsigned own_cors; /* enum cors_line: those the function gave, or did not want */
 
     /* what it waits for */
     struct activation *activation; /* until its on_reply */

@@ -12,12 +12,14 @@
  *   call             in the owner's name and on the owner's account, as any blocking call
  *   reply            web_reply.c; above 64 KiB on a work thread, which the activation waits for
  *
- * Nobody learns from here what exists and is not for the world: it is one 404 for all of that.
+ * Nobody learns from here what exists and is not for the world: it is one 404 for all of that; the log tells which it was.
  */
 #include "gateway/internal.h"
 
 #include "gateway/web_input.h"
 #include "gateway/web_reply.h"
+
+#define NO_EXPORT "404: the function is no web action (annotation web-export)"
 
 /* In the request's arena; ends with the request. */
 struct web_call {
@@ -47,6 +49,12 @@ bool web_extension_of(struct nr_str word, enum web_extension *ret)
             return true;
         }
     return false;
+}
+
+static void refuse_missing(struct gateway_request *q, const char *why)
+{
+    q->log_reason = why;
+    request_refuse(q, 404, MISSING_TEXT);
 }
 
 /* ---- reply ---- */
@@ -255,7 +263,7 @@ static bool may_call(struct web_call *w)
     case WEB_SECRET: return shows_secret(w) && may_ask(w);
     case WEB_CLOSED: break;
     }
-    request_refuse(w->q, 404, MISSING_TEXT);
+    refuse_missing(w->q, NO_EXPORT);
     return false;
 }
 
@@ -280,7 +288,8 @@ static void refuse_look_up(struct gateway_request *q, const struct nr_err *err)
     if (status >= 500)
         request_refuse(q, status, "%s", err->text);
     else
-        request_refuse(q, 404, MISSING_TEXT);
+        refuse_missing(
+            q, "404: the function is not there, or may not be called by who owns the route");
 }
 
 static void on_found(struct function_query *find)
@@ -293,7 +302,7 @@ static void on_found(struct function_query *find)
     if (find->err.code != 0) {
         refuse_look_up(q, &find->err);
     } else if (w->fn->web.access == WEB_CLOSED) {
-        request_refuse(q, 404, MISSING_TEXT);
+        refuse_missing(q, NO_EXPORT);
     } else if (options && !w->fn->web.custom_options) {
         q->status = 200;
     } else {
@@ -322,7 +331,7 @@ void web_begin(struct gateway_request *q, const struct web_target *t)
     nr_buf_init(&w->input, WEB_INPUT_MAX_BYTES);
     q->web = w;
     if (fnmanager_account(q->g->config.fnmanager, t->account, &w->owner, &err) != 0) {
-        request_refuse(q, 404, MISSING_TEXT);
+        refuse_missing(q, "404: the account is not there, or is suspended");
         request_tick(q);
         return;
     }
@@ -392,6 +401,6 @@ void web_route_call(struct gateway_request *q)
         web_begin(q, &t);
         return;
     }
-    request_refuse(q, 404, MISSING_TEXT);
+    refuse_missing(q, "404: that is no name of a function");
     request_tick(q);
 }

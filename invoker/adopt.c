@@ -162,7 +162,7 @@ static void take_up(struct invoker *v, const struct leftover *l, const struct id
     struct pool *p = pool_of(v, f);
     struct container *ct = container_make(v, p, CT_ADOPTING);
 
-    p->past->revision = p->revision;
+    past_ran(p->past, p);
     memcpy(ct->name, l->name, sizeof(ct->name));
     (void)snprintf(ct->id, sizeof(ct->id), "%s", l->id);
     ct->code_fd = -1;

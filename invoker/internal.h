@@ -297,6 +297,7 @@ struct past {
     struct nr_map_node node; /* "account/package/name" */
     char *name;
     uint64_t revision; /* that ran last; 0: none yet */
+    uint64_t newest;   /* as it is stored, of those that ran */
     enum end_reason last_end;
     unsigned pools;
     int desired, maximum;  /* -1: no wish */

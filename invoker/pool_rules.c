@@ -39,13 +39,26 @@ void decay_towards(uint64_t *average, uint64_t value)
     *average = *average == 0 ? value + 1 : (7 * *average + value) / 8 + 1;
 }
 
+void past_ran(struct past *past, const struct pool *p)
+{
+    past->revision = p->revision;
+    if (p->fn->stored > past->newest)
+        past->newest = p->fn->stored;
+}
+
+/* A published version stays what it is: it was never updated, though its function's name ran before. */
 enum cold_cause cold_cause_of(const struct pool *p)
 {
+    const struct past *past = p->past;
+    bool published = p->fn->published > 0;
+
     if (p->container_count > 0)
         return COLD_SCALE_OUT;
-    if (p->past->revision == 0)
+    if (past->revision == 0 ||
+        (published && (p->fn->stored > past->newest || past->last_end == ENDED_NOT)))
         return COLD_FIRST_CALL;
-    return p->past->revision != p->revision ? COLD_UPDATED : cold_cause_after(p->past->last_end);
+    return past->revision != p->revision && !published ? COLD_UPDATED
+                                                       : cold_cause_after(past->last_end);
 }
 
 double eviction_priority(double clock, uint64_t uses, uint64_t cost_us, int64_t memory_mb)

@@ -24,6 +24,8 @@ struct queue_view {
 bool start_pays(const struct queue_view *q);
 /* Moves *average (0: none yet) towards `value` by an eighth. */
 void decay_towards(uint64_t *average, uint64_t value);
+/* A container of p is started, or adopted: the next one's cause follows from it. */
+void past_ran(struct past *past, const struct pool *p);
 /* Why the next container of p is needed. */
 enum cold_cause cold_cause_of(const struct pool *p);
 

@@ -86,7 +86,7 @@ static bool get_one(struct pool *p, enum engine_rank rank)
             event_node_full(v, memory_mb);
         return false;
     }
-    p->past->revision = p->revision;
+    past_ran(p->past, p);
     pool_stir(v); /* the shelves are to be filled */
     if (stem) {
         handover_begin(stem, p, seed.why, seed.cold);

@@ -196,6 +196,8 @@ struct api_query {
     struct nr_str path, method;
     struct nr_str response_type; /* FN_API_CREATE: extension of the web action; absent: "json" */
     int limit, skip;
+    struct nr_err *
+        warning; /* FN_API_CREATE: lent, code 0; filled when it is done and yet something will not work. May be NULL */
 };
 
 /* fn_call.number when no version was named: for a move LATEST and every published one. */

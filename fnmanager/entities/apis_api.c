@@ -164,7 +164,8 @@ int api_create(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     *ret_old = 0;
     nr_buf_init(&call->reply, REPLY_MAX_BYTES);
     if (r == 0)
-        r = api_check_final(m, nr_str_of(call->account->name), &o, &call->err);
+        r = api_check(m, nr_str_of(call->account->name), &o, call->api ? call->api->warning : NULL,
+                      &call->err);
     for (int tries = 0; r == 0; tries++) {
         r = create_once(m, call, &o, &w);
         if (r != NR_ECONFLICT || tries == MERGE_TRIES)

@@ -238,6 +238,10 @@ static int check_frame(const json_t *doc, struct nr_err *err)
 {
     const char *base = nr_json_string(doc, "basePath");
 
+    if (json_object_get(doc, "openapi") != NULL && json_object_get(doc, "swagger") == NULL)
+        return nr_err_set(err, NR_EINVAL,
+                          "The file is an OpenAPI 3 document; what is read is Swagger 2.0 "
+                          "(\"swagger\": \"2.0\", with basePath and paths).");
     if (base == NULL || *base == '\0')
         return nr_err_set(err, NR_EINVAL, "swagger is missing the basePath field.");
     if (nr_json_object(doc, "paths") == NULL)

@@ -4,6 +4,7 @@ import json
 import urllib.parse
 
 import pytest
+from conftest import within
 
 MANAGE = "/api/v1/web/whisk.system/apimgmt/"
 ECHO = "def main(args):\n    return args\n"
@@ -340,12 +341,33 @@ def test_a_crash_takes_nothing(start_platform):
     p.stop()
 
 
+def warned(p, doc):
+    """What an API that was made is warned of."""
+    reply = p.request("POST", MANAGE + "createApi.http" + query(**cli(p), responsetype="json"), {"apidoc": doc})
+    assert reply.status == 200, reply
+    return reply.headers.get("x-narae-warning")
+
+
+def why_refused(p, path):
+    """What the log says of a 404."""
+    reply = served(p, path)
+    assert reply.status == 404 and reply.json["error"] == "The requested resource does not exist."
+    transaction = reply.headers["x-request-id"]
+    return within(10, "the log has it", lambda: next(
+        (line for line in p.log.read_text().splitlines() if transaction in line and "refused" in line), None))
+
+
 def test_action_that_is_not_there_or_not_for_the_world(shop):
-    create(shop, apidoc("/later", "/p", "GET", "api-later"))
-    assert served(shop, "/later/p").status == 404
+    doc = apidoc("/later", "/p", "GET", "api-later")
+    assert warned(shop, doc) == "The action '/guest/api-later' is not there, or is no web action of its owner: " \
+        "requests for it are answered by 404 until it is."
+    assert "the function is not there" in why_refused(shop, "/later/p")
+    assert "no API of the account has such a path" in why_refused(shop, "/later/q")
     shop.put("api-later", ECHO)
     try:
-        assert served(shop, "/later/p").status == 404
+        assert "is no web action (web-export: true)" in warned(shop, doc)
+        assert "the function is no web action (annotation web-export)" in why_refused(shop, "/later/p")
+        assert warned(shop, apidoc("/later", "/e", "GET", "api-echo")) is None
         shop.put("api-later", ECHO, annotations=[{"key": "web-export", "value": True}])
         assert served(shop, "/later/p?x=1").json["x"] == "1"
     finally:

@@ -101,6 +101,18 @@ def test_an_update_is_told(plain):
     told(own, "f", kind="cold", cold="updated")
 
 
+def test_a_new_version_was_not_updated(plain):
+    own = plain()
+    for code in ("1", "2"):
+        put(own, "f", HELLO["python:3"] + f"\n# {code}\n")
+        reply = own.request("POST", "/narae/v1/functions/f/versions")
+        assert reply.status in (200, 201), reply
+    for version in ("2", "1"):
+        called = own.invoke("f", {}, f"blocking=true&version={version}")
+        assert called.status == 200 and notes(called.json)["narae.cold"] == "first call"
+    told(own, "f", kind="cold", cold="updated")  # LATEST, which is no version
+
+
 def test_a_crash_is_told(plain):
     own = plain()
     put(own, "f", TROUBLE["python:3"])

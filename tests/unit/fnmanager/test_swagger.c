@@ -132,6 +132,12 @@ static void documents_are_judged(void **state)
         {"{'basePath':'/b','info':{},'paths':{'/p':{'get':{" OPERATION "}}}}", NULL},
         {"{'basePath':'/b','info':{},'paths':{'/p':{'x-mine':7,'get':{" OPERATION "}}}}", NULL},
         {"{'basePath':7,'info':{},'paths':{}}", "basePath"},
+        {"{'openapi':'3.0.1','info':{},'paths':{'/p':{'get':{" OPERATION "}}}}",
+         "is an OpenAPI 3 document; what is read is Swagger 2.0"},
+        {"{'openapi':3,'info':{},'paths':{}}", "is an OpenAPI 3 document"},
+        {"{'openapi':'3','swagger':'2.0','basePath':'/b','info':{},'paths':{'/p':{'get':{" OPERATION
+         "}}}}",
+         NULL},
         {"{'basePath':'/b','paths':{}}", "info"},
         {"{'basePath':'/b','info':{}}", "paths"},
         {"{'basePath':'/b','info':{},'paths':[]}", "paths"},

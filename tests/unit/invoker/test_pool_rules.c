@@ -77,19 +77,37 @@ static void causes(void **state)
         uint64_t past, now;
         enum end_reason last;
         enum cold_cause want;
+        int64_t published;
+        uint64_t newest;
     } table[] = {
-        {0, 0, 1, ENDED_NOT, COLD_FIRST_CALL},      {1, 1, 1, ENDED_EVICTED, COLD_SCALE_OUT},
-        {0, 1, 2, ENDED_EVICTED, COLD_UPDATED},     {0, 2, 2, ENDED_EXPIRED, COLD_EVICTED},
-        {0, 2, 2, ENDED_UPDATED, COLD_UPDATED},     {0, 2, 2, ENDED_TIMED_OUT, COLD_CRASHED},
+        {0, 0, 1, ENDED_NOT, COLD_FIRST_CALL},
+        {1, 1, 1, ENDED_EVICTED, COLD_SCALE_OUT},
+        {0, 1, 2, ENDED_EVICTED, COLD_UPDATED},
+        {0, 2, 2, ENDED_EXPIRED, COLD_EVICTED},
+        {0, 2, 2, ENDED_UPDATED, COLD_UPDATED},
+        {0, 2, 2, ENDED_TIMED_OUT, COLD_CRASHED},
         {0, 2, 2, ENDED_LOG_TROUBLE, COLD_CRASHED},
+        /* published versions: another of the name ran before, or this one did */
+        {0, 4, 5, ENDED_EXPIRED, COLD_FIRST_CALL, 2, 4},
+        {0, 5, 4, ENDED_NOT, COLD_FIRST_CALL, 1, 5},
+        {0, 5, 4, ENDED_EXPIRED, COLD_EVICTED, 1, 5},
+        {0, 5, 5, ENDED_CRASHED, COLD_CRASHED, 2, 5},
+        {2, 4, 5, ENDED_NOT, COLD_SCALE_OUT, 2, 4},
     };
 
     for (size_t i = 0; i < nr_countof(table); i++) {
-        struct past past = {.revision = table[i].past, .last_end = table[i].last};
-        const struct pool p = {
-            .past = &past, .revision = table[i].now, .container_count = table[i].containers};
+        struct past past = {
+            .revision = table[i].past, .newest = table[i].newest, .last_end = table[i].last};
+        struct function fn = {.published = table[i].published, .stored = table[i].now};
+        const struct pool p = {.past = &past,
+                               .fn = &fn,
+                               .revision = table[i].now,
+                               .container_count = table[i].containers};
 
         assert_int_equal(cold_cause_of(&p), table[i].want);
+        past_ran(&past, &p);
+        assert_int_equal(past.revision, table[i].now);
+        assert_true(past.newest >= table[i].newest && past.newest >= table[i].now);
     }
 }
 
