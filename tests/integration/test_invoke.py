@@ -252,7 +252,7 @@ def test_python_that_throws(platform, name, trouble):
     fresh = trouble("python:3")
     record = fails(platform, name, {"do": "throw"}, "application error", "boom")
     assert ("stderr", "ValueError: boom") in spoken(record["logs"])
-    assert fresh()
+    assert not fresh()  # as with any other application error
 
 
 def test_node_that_throws(platform, name, trouble):

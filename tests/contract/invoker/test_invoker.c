@@ -155,7 +155,7 @@ static void endings(void **state)
         {"array", "def main(a):\n    return [1, 2]\n", "[1,2]", OUTCOME_SUCCESS, true},
         {"no-object", "def main(a):\n    return 7\n", NULL, OUTCOME_DEVELOPER_ERROR, false},
         {"throws", "def main(a):\n    raise Exception('oh')\n", "{\"error\":\"oh\"}",
-         OUTCOME_APPLICATION_ERROR, false},
+         OUTCOME_APPLICATION_ERROR, true},
         {"bad-code", "def main(a:\n", NULL, OUTCOME_DEVELOPER_ERROR, false},
         {"exits", "import os\ndef main(a):\n    os._exit(3)\n",
          "{\"error\":\"The action did not produce a valid response and exited unexpectedly.\"}",
