@@ -8,7 +8,7 @@
 void told_count(struct start_metrics *m, const struct activation *a)
 {
     nr_count(&m->kinds[a->start], 1);
-    if (a->start == START_WARM && a->queue_us == 0)
+    if (a->start == START_WARM && a->queue_us == 0 && a->init_us == 0)
         return;
     if (a->start == START_COLD) {
         nr_count(&m->causes[a->cold], 1);
@@ -49,8 +49,8 @@ void told_metrics(const struct start_metrics *m, struct nr_buf *out)
 
     counts(m, out);
     nr_metric_head(out, "narae_start_stage_seconds", "histogram",
-                   "Time of each stage of a start; cause `none`: a thaw, or a wait for a warm "
-                   "container.");
+                   "Time of each stage of a start; cause `none`: a thaw, a wait for a warm "
+                   "container, or code loaded into one that was started ahead.");
     for (int s = 0; s < STAGES; s++)
         for (enum cold_cause i = COLD_NOT; i <= COLD_CRASHED; i++) {
             if (m->stages[s][i].count == 0)

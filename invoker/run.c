@@ -176,7 +176,7 @@ static int init(struct activation *a)
             stem_distrust(s->ct->v, s->ct->fn);
             return 2;
         }
-        a->handover_us = s->ct->handover.us;
+        a->handover_us = a->start == START_STEM ? s->ct->handover.us : 0;
         (void)begin_init(a);
         return decided(a) ? 0 : 1;
     }
@@ -285,14 +285,14 @@ static void note_stages(struct activation *a, const struct container *ct)
     a->boot_us = a->boot_us > a->network_us ? a->boot_us - a->network_us : 0;
 }
 
-/* waited: the slot was not there at once. */
+/* waited: the slot was not there at once. A container that was started ahead is there: its first call loads the code, and has waited for no start. */
 static void note_start(struct activation *a, bool waited)
 {
     struct container *ct = a->slot->ct;
     bool cold = !container_loaded(ct);
 
     a->start = ct->frozen ? START_FROZEN : START_WARM;
-    if (cold) {
+    if (cold && waited) {
         note_stages(a, ct);
         a->cold = ct->cold;
         a->stem_empty = ct->stem_empty;

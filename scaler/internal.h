@@ -22,10 +22,11 @@ enum {
     LAGS_MAX = 64,
     RECORD_MAX_BYTES = 256 << 10,
     WINDOWS_MAX_BYTES = 256 << 20,
-    HISTORY_MS = 3600000,    /* the longest window: so much is heard again after a start */
-    AGAIN_MS = 60000,        /* what holds is told again, in case that it was dropped on its way */
-    KEY_MS = 300000,         /* the journal has all states again */
-    SURPLUS_KEEP_MS = 10000, /* under a policy, a container beyond desired lives as long */
+    HISTORY_MS = 3600000, /* the longest window: so much is heard again after a start */
+    AGAIN_MS = 60000,     /* what holds is told again, in case that it was dropped on its way */
+    KEY_MS = 300000,      /* the journal has all states again */
+    SURPLUS_KEEP_MS =
+        10000, /* under a policy, an idle container beyond desired lives as long; not at all where calls start none */
 };
 
 /* A policy, and how it stands. */

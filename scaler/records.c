@@ -197,7 +197,9 @@ static void hold_decision(struct scaler *s, const struct entry *e, const json_t 
     struct scaler_wish w = {.stem_kind = stems ? e->policy->stems : NULL,
                             .desired = bounded(to > warm || stems ? to : warm),
                             .maximum = stems ? -1 : bounded(number_of(j, "maximum", -1)),
-                            .keep_alive_ms = stems ? -1 : SURPLUS_KEEP_MS,
+                            .keep_alive_ms = stems                  ? -1
+                                             : e->policy->on_demand ? SURPLUS_KEEP_MS
+                                                                    : 0,
                             .ahead_only = !stems && json_is_false(json_object_get(j, "on_demand"))};
 
     if (e->policy->target != TARGET_NODES)
