@@ -88,6 +88,14 @@ enum cli_option {
     OPT_SHARED,
     OPT_FEED,
     OPT_RESPONSE_TYPE,
+    OPT_COPY,
+    OPT_DOCKER,
+    OPT_NATIVE,
+    OPT_DEL_ANNOTATION,
+    OPT_URL,
+    OPT_SAVE,
+    OPT_SAVE_AS,
+    OPT_EXIT,
     OPT_COUNT
 };
 
@@ -145,7 +153,7 @@ struct cli_verb {
     const char *help, *example;
     int words_min, words_max;
     int (*run)(struct cli *c);
-    unsigned char options[28]; /* beside the common ones; ends with OPT_NONE */
+    unsigned char options[36]; /* beside the common ones; ends with OPT_NONE */
     unsigned char word[3];     /* enum cli_word of each; the last holds for what follows */
     bool offline;              /* needs no platform */
 };
@@ -160,6 +168,7 @@ struct cli {
     enum cli_form form;
     const struct cli_verb *verb;
     bool as_wsk; /* the words of wsk were used */
+    bool update; /* they were `action update`: without a file its settings change */
     bool quiet;  /* refusals are not printed: completion */
     int status;  /* HTTP, of the latest answer; 0: none */
     /* Of the command: the text of an option (lent), NULL when it was not given; of a number also its value. */
@@ -170,6 +179,7 @@ struct cli {
         space; /* namespace of the function that is called or looked at, encoded, made; NULL: the key's own */
     json_t *parameters, *annotations; /* objects, made; NULL: none */
     json_t *secrets;                  /* object of texts, made; NULL: none */
+    json_t *gone;                     /* keys of annotations that go, made; NULL: none */
     json_t *payloads;                 /* made: [{"weight","value"}]; NULL: none */
     int argc;                         /* words behind the verb */
     char **argv;
@@ -295,10 +305,22 @@ json_t *cli_source_exec(const struct cli *c, const char *path, struct nr_err *er
 /* The function's name that a path suggests: its last part without the ending. */
 void cli_source_name(const char *path, char *out, size_t n);
 
+/* ---- code.c: names as people write them, "f", "p/f" or "/ns/p/f" ------------------------------------------------------------ */
+
+/* The path (made) of a function and a query; NULL: it is no such name. */
+char *cli_action_path(struct nr_str name, const char *query);
+/* Puts into the body of a deployment what it does not say and the function `from` has. 0, or the exit status. */
+int cli_copy_function(struct cli *c, const char *from, json_t *body);
+/* Of the function (lent) that the first word names: prints where it is called; writes its code to a new file. The exit status. */
+int cli_print_url(const struct cli *c, const json_t *function);
+int cli_save_code(const struct cli *c, const json_t *function);
+
 /* ---- hints.c: on the error channel, beside the platform's sentences --------------------------------------------------------- */
 
 /* Of annotations in the command that are switches and are neither true nor false. */
 void cli_hint_annotations(const struct cli *c);
+/* The lines of a log that are nothing but the ids of activations are those of a sequence. */
+void cli_hint_sequence_logs(const json_t *lines);
 /* After a refusal: which of the components in --sequence are not there. */
 void cli_hint_components(struct cli *c);
 

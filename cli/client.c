@@ -110,12 +110,17 @@ static const struct {
     const char *verb; /* NULL: any */
     const char *next;
 } nexts[] = {
+    {400, "its registry has none of this name", NULL,
+     "write it as REGISTRY/NAME:TAG; `narae image pull REFERENCE` tries it, `narae image list` shows "
+     "what is here already"},
     {401, NULL, NULL,
      "give the key with --auth, NARAE_AUTH or AUTH= in ~/.wskprops; a first start writes it to "
      "DATA/guest.key"},
     {403, "scope 'admin'", "scale",
      "policies are the administrator's to write: use the key that a first start writes to "
      "DATA/admin.key"},
+    {403, "its registry does not let this account have it", NULL,
+     "`narae registry set HOST --username NAME --password -` keeps the credentials of a registry"},
     {403, NULL, NULL,
      "the key may not do this; use one of the right account or with the right scope"},
     {404, "--scaler=off", NULL,
@@ -189,7 +194,7 @@ static const char *next_of(const struct cli *c, int status, const char *said)
     const char *verb = c->verb == NULL ? "" : c->as_wsk ? c->verb->wsk : c->verb->name;
 
     if (status == 401 && c->auth)
-        return "the key in use is not known there";
+        return "the key in use is not known there, or its secret is another one";
     for (size_t i = 0; i < nr_countof(nexts); i++)
         if (nexts[i].status == status && is_of(nexts[i].verb, verb) &&
             (nexts[i].sign == NULL || (said && strstr(said, nexts[i].sign))))
@@ -244,11 +249,25 @@ static int exchange(struct cli *c, struct nr_fetch_req *r, const char *path)
     return explain_no_answer(c, &err);
 }
 
+/* What the platform says beside an answer. */
+static void print_warning(const struct cli *c, const struct nr_fetch_req *r)
+{
+    struct nr_buf clean;
+
+    if (c->quiet || r->warning[0] == '\0')
+        return;
+    nr_buf_init(&clean, 1 << 16);
+    text_add_clean(nr_str_of(r->warning), &clean);
+    (void)fprintf(stderr, "narae: %.*s\n", (int)clean.n, clean.p);
+    nr_buf_fini(&clean);
+}
+
 static int answer_of(struct cli *c, struct nr_fetch_req *r, int quiet_status, json_t **ret)
 {
     nr_auto_json json_t *answer = r->reply.n ? nr_json_parse(nr_buf_str(&r->reply), NULL) : NULL;
 
     nr_buf_fini(&r->reply);
+    print_warning(c, r);
     if (ret)
         *ret = json_incref(answer);
     if (r->status / 100 == 2 || r->status == quiet_status)

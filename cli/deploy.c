@@ -139,6 +139,8 @@ json_t *cli_deployment(struct cli *c, const char *path, struct nr_err *err)
     else if (path && (exec = cli_source_exec(c, path, err)) == NULL)
         return NULL;
     body = json_object();
+    if (c->gone)
+        json_object_set(body, "delAnnotations", c->gone);
     if (exec)
         json_object_set_new(body, "exec", exec);
     add_limits(c, body);
@@ -148,10 +150,11 @@ json_t *cli_deployment(struct cli *c, const char *path, struct nr_err *err)
     return body;
 }
 
-/* NAME --image IMAGE, NAME --sequence A,B: nothing to upload. */
+/* NAME --image IMAGE, NAME --sequence A,B, NAME OTHER --copy, action update NAME: nothing to upload. */
 static bool is_bare(const struct cli *c)
 {
-    return (c->text[OPT_SEQUENCE] && c->argc == 1) ||
+    return (c->text[OPT_SEQUENCE] && c->argc == 1) || c->text[OPT_COPY] ||
+           (c->update && c->argc == 1 && access(c->argv[0], F_OK) != 0) ||
            (c->text[OPT_IMAGE] && c->argc == 1 && access(c->argv[0], F_OK) != 0);
 }
 
@@ -196,6 +199,16 @@ static int publish(struct cli *c, const char *name, json_t **ret)
     return c->text[OPT_ALIAS] ? point_alias(c, name, version) : 0;
 }
 
+/* A name without a file is often an update of settings. */
+static const char *hint_of_settings(const struct cli *c, const struct nr_err *err)
+{
+    const char *word = c->argv[c->argc - 1];
+
+    return err->code == NR_ENOENT && c->argc == 1 && strpbrk(word, "./") == NULL
+               ? "\n  settings of a function that is there: narae action update NAME -p KEY VALUE"
+               : "";
+}
+
 static int deploy(struct cli *c)
 {
     char room[1024], path[4096];
@@ -207,8 +220,11 @@ static int deploy(struct cli *c)
     size_t base = strlen(ACTION);
 
     if (body == NULL)
-        return cli_fail("%s", err.text);
-    if (c->argc > 1 && strchr(c->argv[0], '.') && access(c->argv[0], F_OK) == 0) {
+        return cli_fail("%s%s", err.text, hint_of_settings(c, &err));
+    if (c->text[OPT_COPY] && (c->argc != 2 || c->text[OPT_IMAGE] || c->text[OPT_SEQUENCE]))
+        return cli_fail("--copy: narae deploy NEW OLD --copy, without --image or --sequence");
+    if (c->argc > 1 && !c->text[OPT_COPY] && strchr(c->argv[0], '.') &&
+        access(c->argv[0], F_OK) == 0) {
         return cli_fail("%s is a file as well: one file or folder becomes one function\n"
                         "  several files go into a folder; another name is given with --name",
                         c->argv[0]);
@@ -219,15 +235,17 @@ static int deploy(struct cli *c)
     (void)snprintf(path + strlen(path), 32, "?overwrite=%s",
                    c->text[OPT_NO_OVERWRITE] ? "false" : "true");
     cli_hint_annotations(c);
-    int e = cli_call(c, "PUT", path, body, 0, &answer, NULL);
+    int e = c->text[OPT_COPY] ? cli_copy_function(c, c->argv[1], body) : 0;
+    if (e != 0)
+        return e;
+    e = cli_call(c, "PUT", path, body, 0, &answer, NULL);
     if (e != 0 && c->text[OPT_SEQUENCE] && c->status / 100 == 4)
         cli_hint_components(c);
     if (e != 0)
         return e;
     const char *kind = nr_json_string(json_object_get(answer, "exec"), "kind");
     if (!cli_json(c))
-        printf("deployed %s %s (%s)\n", nr_json_string(answer, "name"),
-               nr_json_string(answer, "version"), kind ? kind : "?");
+        printf("deployed %s %s (%s)\n", name, nr_json_string(answer, "version"), kind ? kind : "?");
     if (publishes && (e = publish(c, name, &version)) != 0)
         return e;
     if (cli_json(c)) {

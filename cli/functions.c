@@ -12,8 +12,47 @@ static const struct column columns[] = {
     {"UPDATED", "updated_ms", CELL_TIME, 0},   {"CODE", "code_bytes", CELL_BYTES, 0, .wide = true},
 };
 
+static void write_kind(const json_t *row, struct nr_buf *out)
+{
+    cell_add(cli_annotation(row, "exec"), CELL_TEXT, out);
+}
+
+static const struct column of_package[] = {
+    {"NAME", "name", CELL_TEXT, 20},         {"PACKAGE", "namespace", CELL_TEXT, 8},
+    {"VERSION", "version", CELL_TEXT, 0},    {"KIND", NULL, CELL_TEXT, 6, .write = write_kind},
+    {"MEMORY", "limits.memory", CELL_MB, 0}, {"TIMEOUT", "limits.timeout", CELL_MS, 0},
+    {"UPDATED", "updated", CELL_TIME, 0},
+};
+
+/* PACKAGE, /NAMESPACE/PACKAGE, or as wsk has it /NAMESPACE alone. */
+static int functions_of(struct cli *c, const char *word)
+{
+    const char *slash = word[0] == '/' ? strchr(word + 1, '/') : NULL;
+    nr_auto_free char *space = slash            ? nr_strndup(word + 1, (size_t)(slash - word - 1))
+                               : word[0] == '/' ? nr_strdup(word + 1)
+                                                : nr_strdup("_");
+    const char *package = slash ? slash + 1 : word[0] == '/' ? "" : word;
+
+    if (strchr(package, '/'))
+        return cli_fail("%s: a package is named NAME or /NAMESPACE/NAME", word);
+    nr_auto_free char *path = package[0]
+                                  ? cli_path("/api/v1/namespaces/%s/actions/%s/", space, package)
+                                  : cli_path("/api/v1/namespaces/%s/actions", space);
+    nr_auto_free char *page = cli_page(c, path);
+
+    nr_auto_json json_t *answer = NULL;
+    int e = cli_call(c, "GET", page, NULL, 0, &answer, NULL);
+
+    if (e == 0)
+        cli_show_list(c, answer, NULL, of_package, nr_countof(of_package),
+                      "no functions in it; deploy one: narae deploy FILE --name PACKAGE/NAME");
+    return e;
+}
+
 int verb_functions(struct cli *c)
 {
+    if (c->argc > 0)
+        return functions_of(c, c->argv[0]);
     nr_auto_free char *path = cli_page(c, "/narae/v1/functions");
     nr_auto_json json_t *answer = NULL;
     int e = cli_call(c, "GET", path, NULL, 0, &answer, NULL);
@@ -47,11 +86,21 @@ int verb_get(struct cli *c)
     nr_auto_free char *version = c->text[OPT_VERSION] ? cli_function_path(c, "") : NULL;
     nr_auto_json json_t *answer = NULL;
     char path[4096];
-    int e = action_path(c, "?code=false", path, sizeof(path));
+    bool saves = c->text[OPT_SAVE] || c->text[OPT_SAVE_AS];
+    int e = action_path(c, saves ? "" : "?code=false", path, sizeof(path));
 
-    if (e == 0 && (e = cli_call(c, "GET", version ? version : path, NULL, 0, &answer, NULL)) == 0)
-        cli_print_json(answer);
-    return e;
+    if (version && (saves || c->text[OPT_URL]))
+        return cli_fail("--save, --save-as and --url are of the function, without --version");
+    if (e == 0)
+        e = cli_call(c, "GET", version ? version : path, NULL, 0, &answer, NULL);
+    if (e != 0)
+        return e;
+    if (saves)
+        return cli_save_code(c, answer);
+    if (c->text[OPT_URL])
+        return cli_print_url(c, answer);
+    cli_print_json(answer);
+    return 0;
 }
 
 /* The words of wsk do not ask, as wsk does not. */

@@ -23,25 +23,28 @@ void cli_hint_annotations(const struct cli *c)
     }
 }
 
-/* "f", "p/f", "/ns/p/f", each maybe with "?version=1", as a path of the API (made); NULL: it is no such name. */
-static char *component_path(struct nr_str one)
+void cli_hint_sequence_logs(const json_t *lines)
+{
+    json_t *line;
+    size_t i;
+
+    json_array_foreach(lines, i, line) {
+        const char *text = json_string_value(line);
+
+        if (text == NULL || strlen(text) != 32 || strspn(text, "0123456789abcdef") != 32)
+            return;
+    }
+    if (json_array_size(lines))
+        (void)fprintf(stderr, "narae: a sequence writes nothing itself: these are the activations "
+                              "of its parts, and `narae logs ID` prints what one wrote\n");
+}
+
+/* Without what stands behind a question mark. */
+static struct nr_str name_of_component(struct nr_str one)
 {
     const char *mark = memchr(one.p, '?', one.n);
-    nr_auto_free char *name = nr_strndup(one.p, mark ? (size_t)(mark - one.p) : one.n);
-    const char *slash = name[0] == '/' ? strchr(name + 1, '/') : NULL;
-    char encoded[3072];
 
-    if ((name[0] == '/' && slash == NULL) ||
-        !cli_path_name(slash ? slash + 1 : name, encoded, sizeof(encoded)))
-        return NULL;
-    nr_auto_free char *space =
-        slash ? nr_strndup(name + 1, (size_t)(slash - name - 1)) : nr_strdup("_");
-    nr_auto_free char *base = cli_path("/api/v1/namespaces/%s/actions/", space);
-    size_t n = strlen(base) + strlen(encoded) + 16;
-    char *path = nr_alloc(n);
-
-    (void)snprintf(path, n, "%s%s?code=false", base, encoded);
-    return path;
+    return (struct nr_str){one.p, mark ? (size_t)(mark - one.p) : one.n};
 }
 
 void cli_hint_components(struct cli *c)
@@ -52,7 +55,7 @@ void cli_hint_components(struct cli *c)
 
     c->quiet = true;
     while (nr_str_split(&rest, ',', &one)) {
-        nr_auto_free char *path = component_path(one);
+        nr_auto_free char *path = cli_action_path(name_of_component(one), "?code=false");
         int found = 0;
 
         if (path == NULL)

@@ -199,5 +199,6 @@ int verb_logs(struct cli *c)
     }
     json_array_foreach(json_object_get(answer, "logs"), i, line)
         cli_print_line(stdout, json_string_value(line));
+    cli_hint_sequence_logs(json_object_get(answer, "logs"));
     return 0;
 }

@@ -48,8 +48,12 @@ static int check_options(const struct cli *c)
 {
     for (int i = 1; i < OPT_COUNT; i++)
         if (c->text[i] && !cli_verb_takes(c->verb, (enum cli_option)i) && !c->as_wsk)
-            return cli_fail("narae %s takes no --%s\n  narae %s --help tells what it takes",
-                            c->verb->name, cli_options[i].name, c->verb->name);
+            return cli_fail("narae %s takes no --%s%s\n  narae %s --help tells what it takes",
+                            c->verb->name, cli_options[i].name,
+                            i == OPT_LIMIT && cli_verb_takes(c->verb, OPT_NAME)
+                                ? " (-n); a name is given with --name"
+                                : "",
+                            c->verb->name);
     return 0;
 }
 
@@ -80,6 +84,7 @@ static int run(struct cli *c, int words, char **word)
     c->argv = word + at;
     if (c->as_wsk && c->verb->run == verb_deploy && strcmp(word[1], "create") == 0)
         c->text[OPT_NO_OVERWRITE] = ""; /* as wsk's does not overwrite */
+    c->update = c->as_wsk && strcmp(word[1], "update") == 0;
     if (c->argc < c->verb->words_min || c->argc > c->verb->words_max)
         return cli_fail("narae %s %s\n  for example: %s", c->verb->name, c->verb->words,
                         c->verb->example);
@@ -123,6 +128,7 @@ int main(int argc, char **argv)
     json_decref(c.parameters);
     json_decref(c.secrets);
     json_decref(c.annotations);
+    json_decref(c.gone);
     json_decref(c.payloads);
     free(c.api_host);
     free(c.auth);

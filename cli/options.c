@@ -98,6 +98,17 @@ const struct cli_option_row cli_options[OPT_COUNT] = {
                   "the feed that fires it; the parameters are the feed's"},
     [OPT_RESPONSE_TYPE] = {"response-type", 0, VALUE_CHOICE, "json|http|html|svg|text",
                            "what becomes of the result: json is all of it, http what it says"},
+    [OPT_COPY] = {"copy", 0, VALUE_NONE, NULL,
+                  "code and settings of the function whose name stands in the place of a FILE"},
+    [OPT_DOCKER] = {"docker", 0, VALUE_TEXT, "IMAGE", "as wsk has it: --image"},
+    [OPT_NATIVE] = {"native", 0, VALUE_NONE, NULL, "as wsk has it: --kind native"},
+    [OPT_DEL_ANNOTATION] = {"del-annotation", 0, VALUE_TEXT, "KEY",
+                            "an annotation that goes (repeatable)"},
+    [OPT_URL] = {"url", 0, VALUE_NONE, NULL, "print the address it is called by, and no more"},
+    [OPT_SAVE] = {"save", 0, VALUE_NONE, NULL,
+                  "write its code to a new file of its name, in the folder where you are"},
+    [OPT_SAVE_AS] = {"save-as", 0, VALUE_TEXT, "FILE", "write its code to this new file"},
+    [OPT_EXIT] = {"exit", 'e', VALUE_NUMBER, "SECONDS", "end after so long"},
 };
 
 const unsigned char cli_common_options[] = {OPT_OUTPUT, OPT_YES,      OPT_APIHOST, OPT_AUTH,
@@ -166,6 +177,27 @@ static int add_data(struct cli *c, const char *value)
                                    : add_object(c, "--data", nr_str_of(value));
 }
 
+static int take_docker(struct cli *c, const char *value)
+{
+    c->text[OPT_IMAGE] = value;
+    return 0;
+}
+
+static int take_native(struct cli *c, const char *value)
+{
+    c->text[OPT_KIND] = "native";
+    return 0;
+}
+
+static int add_gone(struct cli *c, const char *value)
+{
+    if (c->gone == NULL)
+        c->gone = json_array();
+    return json_array_append_new(c->gone, json_string(value)) == 0
+               ? 0
+               : cli_fail("--del-annotation: the key is no UTF-8");
+}
+
 /* FILE or FILE:WEIGHT. */
 static int add_payload(struct cli *c, const char *value)
 {
@@ -231,8 +263,12 @@ static int take_value(struct cli *c, enum cli_option option, const char *value)
 static const struct {
     enum cli_option option;
     int (*take)(struct cli *c, const char *value);
-} takers[] = {
-    {OPT_PARAM_FILE, add_parameter_file}, {OPT_DATA, add_data}, {OPT_PAYLOAD, add_payload}};
+} takers[] = {{OPT_PARAM_FILE, add_parameter_file},
+              {OPT_DATA, add_data},
+              {OPT_PAYLOAD, add_payload},
+              {OPT_DOCKER, take_docker},
+              {OPT_NATIVE, take_native},
+              {OPT_DEL_ANNOTATION, add_gone}};
 
 static int add_secret(struct cli *c, const char *key, const char *value)
 {

@@ -6,8 +6,8 @@
 #define DEPLOYMENT                                                                                 \
     OPT_KIND, OPT_MAIN, OPT_MEMORY, OPT_TIMEOUT, OPT_NETWORK, OPT_EXEC, OPT_IMAGE, OPT_SEQUENCE,   \
         OPT_LOGSIZE, OPT_CONCURRENCY, OPT_CPUS, OPT_CPU_SHARE, OPT_GPU, OPT_GPU_MEMORY,            \
-        OPT_GPU_PERCENTAGE, OPT_PARAM, OPT_SECRET, OPT_PARAM_FILE, OPT_ANNOTATION, OPT_WEB,        \
-        OPT_NAME
+        OPT_GPU_PERCENTAGE, OPT_PARAM, OPT_SECRET, OPT_PARAM_FILE, OPT_ANNOTATION,                 \
+        OPT_DEL_ANNOTATION, OPT_WEB, OPT_NAME, OPT_DOCKER, OPT_NATIVE
 #define FUNCTION                                                                                   \
     {                                                                                              \
         WORD_FUNCTION                                                                              \
@@ -48,13 +48,13 @@ const char *const cli_groups[GROUP_COUNT] = {
 const struct cli_verb cli_verbs[] = {
     {"deploy", "action create", "[NAME] FILE|FOLDER", GROUP_FUNCTIONS,
      "create or update a function; the kind is guessed", "narae deploy hello.py --memory 128 --publish", 1, 2,
-     verb_deploy, {DEPLOYMENT, OPT_NO_OVERWRITE, OPT_WATCH, OPT_PUBLISH, OPT_NOTE, OPT_ALIAS}, {WORD_FILE}},
-    {"functions", "action list", "", GROUP_FUNCTIONS,
-     "list functions with their state and versions", "narae functions --limit 100", 0, 0,
-     verb_functions, {OPT_LIMIT, OPT_SKIP}},
+     verb_deploy, {DEPLOYMENT, OPT_NO_OVERWRITE, OPT_WATCH, OPT_PUBLISH, OPT_NOTE, OPT_ALIAS, OPT_COPY}, {WORD_FILE}},
+    {"functions", "action list", "[PACKAGE]", GROUP_FUNCTIONS,
+     "list functions with their state and versions, or those of a package", "narae functions --limit 100", 0, 1,
+     verb_functions, {OPT_LIMIT, OPT_SKIP}, PACKAGE},
     {"get", "action get", "FUNCTION", GROUP_FUNCTIONS,
-     "show a function whole, or one of its versions, as JSON", "narae get hello", 1, 1,
-     verb_get, {OPT_VERSION}, FUNCTION},
+     "show a function whole, or one of its versions, as JSON; or save its code", "narae get hello --save-as old.py", 1, 1,
+     verb_get, {OPT_VERSION, OPT_URL, OPT_SAVE, OPT_SAVE_AS}, FUNCTION},
     {"delete", "action delete", "FUNCTION", GROUP_FUNCTIONS,
      "delete a function with its code, or one of its versions", "narae delete hello --yes", 1, 1,
      verb_delete, {OPT_VERSION}, FUNCTION},
@@ -72,6 +72,9 @@ const struct cli_verb cli_verbs[] = {
     {"logs", "activation logs", "[ID|FUNCTION]", GROUP_CALLS,
      "print what a call wrote; with -f, -n or --since what those of a function wrote", "narae logs -f hello", 0, 1,
      verb_logs, {OPT_FOLLOW, OPT_LIMIT, OPT_SINCE}, FUNCTION},
+    {"poll", "activation poll", "[FUNCTION]", GROUP_CALLS,
+     "print what is called from now on, by whomever, and what it writes", "narae poll --exit 60", 0, 1,
+     verb_poll, {OPT_EXIT, OPT_SINCE}, FUNCTION},
     {"result", "activation result", "[ID|FUNCTION]", GROUP_CALLS,
      "print what a call returned", "narae result", 0, 1,
      verb_result, {0}, FUNCTION},

@@ -16,6 +16,8 @@ int verb_activations(struct cli *c);
 int verb_activation(struct cli *c);
 int verb_result(struct cli *c);
 int verb_logs(struct cli *c);
+/* poll.c */
+int verb_poll(struct cli *c);
 /* versions.c, aliases.c, diff.c */
 int verb_versions(struct cli *c);
 int verb_publish(struct cli *c);

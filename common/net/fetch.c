@@ -77,27 +77,35 @@ static size_t on_bytes(char *p, size_t one, size_t n, void *arg)
     return t->no_memory ? 0 : n;
 }
 
+/* Copies the value of the header when the line is of that name; one that does not fit is passed over. */
+static void take_header(struct nr_str line, const char *name, char *room, size_t room_bytes)
+{
+    size_t n = strlen(name);
+
+    if (line.n <= n || line.p[n] != ':' || strncasecmp(line.p, name, n) != 0)
+        return;
+    struct nr_str value = {line.p + n + 1, line.n - n - 1};
+
+    while (value.n && (value.p[0] == ' ' || value.p[0] == '\t'))
+        value = (struct nr_str){value.p + 1, value.n - 1};
+    while (value.n && strchr(" \t\r\n", value.p[value.n - 1]))
+        value.n--;
+    if (value.n >= room_bytes)
+        return;
+    memcpy(room, value.p, value.n);
+    room[value.n] = '\0';
+}
+
 static size_t on_header(char *p, size_t one, size_t n, void *arg)
 {
-    static const char name[] = "x-openwhisk-activation-id:";
     struct transfer *t = arg;
-    const char *end = p + n;
-    size_t value_bytes;
+    struct nr_str line = {p, n};
 
     if (n <= 2 && (p[0] == '\r' || p[0] == '\n'))
         t->head_ended = true;
-    if (n < sizeof(name) || strncasecmp(p, name, sizeof(name) - 1) != 0)
-        return n;
-    p += sizeof(name) - 1;
-    while (p < end && (*p == ' ' || *p == '\t'))
-        p++;
-    while (end > p && (end[-1] == '\r' || end[-1] == '\n' || end[-1] == ' '))
-        end--;
-    value_bytes = (size_t)(end - p);
-    if (value_bytes < sizeof(t->r->activation_id)) {
-        memcpy(t->r->activation_id, p, value_bytes);
-        t->r->activation_id[value_bytes] = '\0';
-    }
+    take_header(line, "x-openwhisk-activation-id", t->r->activation_id,
+                sizeof(t->r->activation_id));
+    take_header(line, "x-narae-warning", t->r->warning, sizeof(t->r->warning));
     return n;
 }
 
@@ -250,7 +258,7 @@ int nr_fetch_call(struct nr_fetch *f, struct nr_fetch_req *r, struct nr_err *err
 
     nr_buf_init(&r->reply, t.max_bytes);
     r->status = 0;
-    r->activation_id[0] = '\0';
+    r->activation_id[0] = r->warning[0] = '\0';
     set_up(f, &t, headers);
     (void)curl_easy_setopt(f->curl, CURLOPT_ERRORBUFFER, detail);
     e = curl_easy_perform(f->curl);

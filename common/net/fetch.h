@@ -34,6 +34,7 @@ struct nr_fetch_req {
     int status;
     struct nr_buf reply;    /* made by init of the call; nr_buf_fini by the caller */
     char activation_id[40]; /* x-openwhisk-activation-id, or "" */
+    char warning[512];      /* x-narae-warning, or "" */
     double seconds;
 };
 

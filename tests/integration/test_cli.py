@@ -328,6 +328,93 @@ def test_the_words_of_wsk(narae, platform, name, tmp_path):
     assert narae("action", "delete", name).stdout == f"deleted {name}\n"
 
 
+def test_settings_change_without_a_file(narae, name, tmp_path):
+    file = write(tmp_path, "hello.py", HELLO["python:3"])
+    said = narae("action", "update", name, "-p", "name", "Ada", status=1).stderr
+    assert "(HTTP 400)" in said  # there is nothing whose settings could change
+    narae("action", "create", name, file, "-a", "about", "greetings", "-a", "owner", "me")
+    assert f"deployed {name} 0.0.2" in narae("action", "update", name, "-p", "name", "Ada", "-m", "128").stdout
+    assert json.loads(narae("invoke", name).stdout) == {"greeting": "Hello, Ada!"}
+    document = json.loads(narae("get", name).stdout)
+    assert document["limits"]["memory"] == 128 and annotation(document, "about") == "greetings"
+    narae("action", "update", name, "--del-annotation", "about", "--del-annotation", "nothing")
+    document = json.loads(narae("get", name).stdout)
+    assert annotation(document, "about") is None and annotation(document, "owner") == "me"
+    said = narae("deploy", name, "-m", "128", status=1).stderr
+    assert "No such file" in said and "narae action update NAME" in said
+
+
+def test_a_copy(narae, platform, name, tmp_path):
+    narae("deploy", write(tmp_path, "hello.py", HELLO["python:3"]), "--name", name, "-p", "name", "Ada", "-m", "128", "-a", "about", "x",
+          "-s", "token", "open-sesame")
+    narae("action", "create", f"{name}-2", f"/_/{name}", "--copy", "-p", "more", "1", "-a", "about", "y")
+    copy = json.loads(narae("get", f"{name}-2").stdout)
+    assert copy["limits"]["memory"] == 128 and annotation(copy, "about") == "y"
+    parameters = {p["key"]: p for p in copy["parameters"]}
+    assert parameters["name"]["value"] == "Ada" and parameters["more"]["value"] == 1 and "encryption" in parameters["token"]
+    assert json.loads(narae("invoke", f"{name}-2").stdout) == {"greeting": "Hello, Ada!"}
+    assert "(HTTP 404)" in narae("deploy", "new", "nobody", "--copy", status=1).stderr
+    assert "NEW OLD --copy" in narae("deploy", "new", "--copy", status=1).stderr
+    narae("delete", f"{name}-2", "--yes")
+
+
+def test_code_is_saved(narae, platform, name, tmp_path):
+    code = HELLO["python:3"]
+    narae("package", "create", name)
+    narae("deploy", write(tmp_path, "hello.py", code), "--name", f"{name}/inner", "--web", "true")
+    assert narae("get", f"{name}/inner", "--save").stdout == f"wrote the code of {name}/inner to inner.py\n"
+    assert (tmp_path / "inner.py").read_text() == code
+    assert "inner.py: File exists" in narae("action", "get", f"{name}/inner", "--save", status=1).stderr
+    narae("action", "get", f"{name}/inner", "--save-as", "other")
+    assert (tmp_path / "other").read_text() == code
+    url = narae("action", "get", f"{name}/inner", "--url").stdout.strip()
+    assert url == f"{platform.url}/api/v1/web/guest/{name}/inner"
+    assert platform.request("GET", url.removeprefix(platform.url) + ".json?name=Ada", auth=None).json == {"greeting": "Hello, Ada!"}
+    folder = tmp_path / "app"
+    write(folder, "__main__.py", code)
+    narae("deploy", "app", "--name", f"{name}/zipped")
+    narae("get", f"{name}/zipped", "--save")
+    with zipfile.ZipFile(tmp_path / "zipped.zip") as z:
+        assert z.read("__main__.py").decode() == code
+    listed = narae("action", "list", name).stdout
+    assert "inner" in listed and "zipped" in listed and f"guest/{name}" in listed
+    assert narae("functions", f"/guest/{name}").stdout == listed
+    for one in ("inner", "zipped"):
+        narae("delete", f"{name}/{one}", "--yes")
+    assert "no functions in it" in narae("functions", name).stderr
+    narae("package", "delete", name, "--yes")
+
+
+def test_polling(narae, platform, hello):
+    narae("invoke", hello, "-p", "name", "before")
+    variables = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "NARAE_APIHOST": platform.url, "NARAE_AUTH": platform.auth}
+    with subprocess.Popen([BUILD / "narae", "activation", "poll", hello], env=variables, stdout=subprocess.PIPE, text=True,
+                          stderr=subprocess.PIPE) as poll:
+        try:
+            assert "waiting for activations" in poll.stderr.readline()
+            for who in ("Ada", "Bob"):
+                narae("invoke", hello, "-p", "name", who)
+                assert re.fullmatch(rf"Activation: '{hello}' \([0-9a-f]{{32}}\)\n", poll.stdout.readline())
+                assert poll.stdout.readline() == "[\n" and f"greeting {who}" in poll.stdout.readline()
+                assert poll.stdout.readline() == "]\n"
+        finally:
+            poll.kill()
+
+
+def test_logs_of_a_sequence_are_explained(narae, name, hello):
+    narae("deploy", f"{name}-s", "--sequence", f"{hello},{hello}")
+    narae("invoke", f"{name}-s")
+    done = narae("logs", f"{name}-s")
+    assert len(ID.findall(done.stdout)) == 2 and "`narae logs ID`" in done.stderr
+    assert "greeting" in narae("logs", done.stdout.split()[0]).stdout
+    narae("delete", f"{name}-s", "--yes")
+
+
+def test_names_are_not_given_with_n(narae, tmp_path):
+    said = narae("deploy", write(tmp_path, "hello.py", HELLO["python:3"]), "-n", "5", status=1).stderr
+    assert "(-n); a name is given with --name" in said
+
+
 def test_the_properties_of_wsk(narae, platform, hello, tmp_path):
     bare = {"NARAE_APIHOST": None, "NARAE_AUTH": None}
     text = f"APIHOST={platform.url}\nAUTH={platform.auth}\n"
@@ -347,7 +434,7 @@ def test_the_properties_of_wsk(narae, platform, hello, tmp_path):
 
 def test_a_wrong_key(narae):
     done = narae("functions", env={"NARAE_AUTH": "nobody:nothing"}, status=1)
-    assert "(HTTP 401)" in done.stderr and "not known there" in done.stderr
+    assert "(HTTP 401)" in done.stderr and "not known there, or its secret is another one" in done.stderr
 
 
 def test_no_key(narae):

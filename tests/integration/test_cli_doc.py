@@ -28,7 +28,7 @@ HEAD = """# The command line
 | colours | on a terminal only, not with `NO_COLOR` or `TERM=dumb` |
 | what cannot be undone | is asked for on a terminal; in a pipe it is refused without `--yes` |
 | exit status | 0 done; 1 not done: no answer, a mistake in the command, refused, not confirmed; 2 the function itself failed |
-| words of `wsk` | `action create`, `action invoke -r`, `activation get` and the others work as in `wsk`, and do not ask |
+| words of `wsk` | `action create`, `action update` without a file, `action invoke -r`, `activation poll` and the others work as in `wsk`, and do not ask |
 | completion | `source <(narae completion bash)`; zsh and fish likewise; names of functions, aliases and accounts are asked of the platform |
 | manual | `narae man`, or `man narae` once it is installed |
 
@@ -86,6 +86,10 @@ CHAPTERS = [
      "`examples/scaling/` has policies to begin with.",
      ["narae scale check wrong.json", "narae scale apply burst.json", "narae scale list", "narae scale dry-run burst",
       "narae scale mode burst off", "narae scale delete burst # y"]),
+    ("For hands used to wsk", "What `wsk` calls `action` and `activation` is there under these words too.",
+     ["narae action create greet hello --copy", "narae action update greet -p name Ada -a about greetings", "narae action invoke greet -r",
+      "narae action get greet --url", "narae action get greet --save-as old.py", "narae action update greet --del-annotation about",
+      "narae action delete greet"]),
     ("What the platform does", "`narae top` draws again and again on a terminal; `--once` prints one picture.",
      ["narae top --once", "narae invokers"]),
     ("Mistakes", "An error says what to do next.",

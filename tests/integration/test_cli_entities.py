@@ -135,6 +135,18 @@ def test_an_api_out_of_its_own_document(own):
     ok(own, "api", "delete", f"/{n}", "--yes")
 
 
+def test_an_api_that_nobody_can_reach_is_told(own):
+    n = own.name
+    status, out, err = own.pipe("api", "create", f"/{n}", "/p", "get", f"{n}-none")
+    assert status == 0 and "/p" in out and f"'/guest/{n}-none' is not there" in err, err
+    ok(own, "deploy", "f.py", "--name", f"{n}-f", "--web", "true")
+    status, _, err = own.pipe("api", "create", f"/{n}", "/q", "get", f"{n}-f")
+    assert status == 0 and err == "", err
+    (own.folder / "three.json").write_text(json.dumps({"openapi": "3.0.1", "info": {"title": "t"}, "paths": {}}))
+    assert "is an OpenAPI 3 document; what is read is Swagger 2.0" in refused(own, "api", "create", "three.json")
+    ok(own, "api", "delete", f"/{n}", "--yes")
+
+
 # ---- what is said beside the platform's sentences
 
 def test_a_function_in_use_says_by_whom_before_it_goes(own):

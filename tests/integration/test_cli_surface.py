@@ -63,6 +63,8 @@ SESSION = {"functions": [
     ("activation {f}", 0, r'"activationId": "[0-9a-f]{{32}}"'),
     ("result {f}", 0, r"\{{"),
     ("logs {f}", 0, r"called with|^\s*$"),
+    ("poll {f} --exit 1", 0, r"waiting for activations"),
+    ("get {f} --url", 0, r"^http\S+/actions/{f}\s*$"),
     ("delete {f}", ASKS, r"deleted {f}\n"),
 ], "accounts": [
     ("account create {a} --profile iot", 0, r"created {a}; its key, shown only now:\n" + UUID + r":\S+"),
@@ -104,7 +106,7 @@ SESSION = {"functions": [
     ("package bind {f} {f}-mine -p unit F", 0, r"created package {f}-mine 0\.0\.1\n"),
     ("package list -n 0", 0, r"PACKAGE +VERSION +SHARED +BINDS[^\n]*\n(.*\n)*{f} +0\.0\.2 +yes +- "),
     ("package list -n 0", 0, r"entities\S+ +0\.0\.1 +- +/\S+"),
-    ("deploy {file} --name {f}/inner", 0, r"deployed inner 0\.0\.1"),
+    ("deploy {file} --name {f}/inner", 0, r"deployed {f}/inner 0\.0\.1"),
     ("package get {f}", 0, r'(?s)"name": "inner".*"publish": true'),
     ("deploy {file} --name {f}-run --web true", 0, r"deployed {f}-run"),
     ("trigger create {f}-t -p plant 7", 0, r"created trigger {f}-t 0\.0\.1\n"),
