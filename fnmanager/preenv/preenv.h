@@ -62,6 +62,7 @@ struct preenv_config {
     double others; /* part of the host's processors that others used */
     enum preenv_verdict verdict; /* against the reference */
     double slow_by;              /* 0.02: 2 % slower than it, by what was judged */
+    bool by_cpu;                 /* that was the processor time of a call, not how long it took */
     bool noisy;
 };
 

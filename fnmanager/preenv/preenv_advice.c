@@ -1,6 +1,7 @@
 /* Each line of advice is a rule of its own that looks at the run and says its sentence, or nothing. */
 #include "fnmanager/preenv/preenv_advice.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -35,9 +36,10 @@ static void saving(struct preenv_run *r, const struct preenv_config *reference)
     if (r->chosen == r->declared_mb)
         preenv_add_advice(r, "%lld MB is what it is declared with.", (long long)r->declared_mb);
     else
-        preenv_add_advice(r, "%lld -> %lld MB = %+.1f %%.", (long long)r->declared_mb,
+        preenv_add_advice(r, "%lld -> %lld MB: %.1f %% %s memory.", (long long)r->declared_mb,
                           (long long)r->chosen,
-                          100 * (double)r->chosen / (double)r->declared_mb - 100);
+                          100 * fabs((double)r->chosen / (double)r->declared_mb - 1),
+                          r->chosen < r->declared_mb ? "less" : "more");
 }
 
 static void not_enough(struct preenv_run *r, const struct preenv_config *reference)
@@ -130,11 +132,16 @@ static void noise(struct preenv_run *r, const struct preenv_config *reference)
         }
     }
     r->noisy |= others > 0.25 || worst > r->request.tolerance;
-    if (r->noisy)
+    if (r->noisy && worst >= 0.0005)
         preenv_add_advice(
             r,
             "Noisy: others used %.0f %% of the host's processors, and the median of the run time may be off by %.1f %%. CPU time decided where run time could not; run it again on a quiet host.",
             100 * others, 100 * worst);
+    else if (r->noisy) /* too few calls, or too short ones, for a range */
+        preenv_add_advice(
+            r,
+            "Noisy: others used %.0f %% of the host's processors, and how far the run time may be off could not be told from its calls. CPU time decided where run time could not; run it again on a quiet host.",
+            100 * others);
 }
 
 void preenv_advise(struct preenv_run *r, int reference)

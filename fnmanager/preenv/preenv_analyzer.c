@@ -338,6 +338,13 @@ static void decide(struct preenv_config *c, enum preenv_verdict verdict, const s
     c->noisy = noisy;
 }
 
+static void decide_by_wall(struct preenv_config *c, enum preenv_verdict verdict,
+                           const struct range *by, bool noisy)
+{
+    decide(c, verdict, by, noisy);
+    c->by_cpu = false;
+}
+
 /* The figure of CPU time that can be trusted for calls of this length. */
 static struct range cpu_ratio(const struct preenv_config *reference, const struct preenv_config *c,
                               const double *weights, unsigned payloads)
@@ -365,6 +372,7 @@ void preenv_compare(const struct preenv_config *reference, struct preenv_config 
     }
     enum side side = side_of(first, tolerance), wall_side = side_of(&wall, tolerance);
 
+    c->by_cpu = judge_cpu;
     if (side == BEYOND)
         decide(c, PREENV_SLOWER, first, false);
     else if (side == ACROSS && !final)
@@ -374,9 +382,9 @@ void preenv_compare(const struct preenv_config *reference, struct preenv_config 
     else if (loud || (wall_side == BELOW && side_of(&tail, tolerance) != BEYOND))
         decide(c, PREENV_AS_FAST, first, wall_side != BELOW);
     else if (wall_side == BEYOND || side_of(&tail, tolerance) == BEYOND)
-        decide(c, PREENV_SLOWER, wall_side == BEYOND ? &wall : &tail, false);
+        decide_by_wall(c, PREENV_SLOWER, wall_side == BEYOND ? &wall : &tail, false);
     else if (!final)
-        decide(c, PREENV_UNDECIDED, &wall, true);
+        decide_by_wall(c, PREENV_UNDECIDED, &wall, true);
     else
         decide(c, PREENV_AS_FAST, first, true); /* CPU time is the same, wall time tells nothing */
 }

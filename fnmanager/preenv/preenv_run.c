@@ -274,9 +274,9 @@ static void judge(struct preenv_session *x, const struct preenv_config *referenc
     if (c == reference || c->outcome != PREENV_OK)
         return;
     preenv_compare(reference, c, x->weights, x->payloads, r->request.tolerance, by_wall(x), final);
-    tell(x, "analysis", "%s: p50 %.1f ms, peak %.0f MB, %+.1f %%%s",
+    tell(x, "analysis", "%s: p50 %.1f ms, peak %.0f MB, %+.1f %% %s%s",
          preenv_size_text(r->request.cpu, preenv_size(r, c), size), c->p50_ms, c->peak_mb,
-         100 * c->slow_by,
+         100 * c->slow_by, c->by_cpu ? "CPU time" : "run time",
          c->verdict == PREENV_UNDECIDED ? ", undecided"
          : c->noisy                     ? ", noisy"
                                         : "");
@@ -350,10 +350,16 @@ static void write_points(const struct preenv_run *r, struct preenv_point *points
     for (unsigned i = 0; i < r->config_count; i++) {
         const struct preenv_config *c = &r->configs[i];
 
-        points[i] =
-            (struct preenv_point){preenv_size(r, c), c->outcome, c->verdict == PREENV_SLOWER,
-                                  c->slow_by,        c->peak_mb, c->init_peak_mb,
-                                  c->run_peak_mb,    c->p95_ms,  c->error};
+        points[i] = (struct preenv_point){.size = preenv_size(r, c),
+                                          .outcome = c->outcome,
+                                          .slower = c->verdict == PREENV_SLOWER,
+                                          .slow_by = c->slow_by,
+                                          .by_cpu = c->by_cpu,
+                                          .peak_mb = c->peak_mb,
+                                          .init_peak_mb = c->init_peak_mb,
+                                          .run_peak_mb = c->run_peak_mb,
+                                          .p95_ms = c->p95_ms,
+                                          .error = c->error};
     }
 }
 

@@ -107,7 +107,8 @@ static const char *why_bad(const struct preenv_point *p, char text[120])
     switch (p->outcome) {
     case PREENV_OK:
         if (p->slower)
-            (void)snprintf(text, 120, "%.1f %% slower", 100 * p->slow_by);
+            (void)snprintf(text, 120, "%.1f %% slower%s", 100 * p->slow_by,
+                           p->by_cpu ? " by CPU time" : "");
         else
             (void)snprintf(text, 120, "its peak of %.0f MB leaves no headroom", p->peak_mb);
         break;
@@ -119,12 +120,26 @@ static const char *why_bad(const struct preenv_point *p, char text[120])
     return text;
 }
 
+/* "the same run time as", "12.4 % less CPU time than": what was measured; whether that is more than may be, the choice says. */
+static const char *how_long(const struct preenv_point *p, char text[48])
+{
+    const char *what = p->by_cpu ? "CPU time" : "run time";
+    double percent = 100 * (p->slow_by < 0 ? -p->slow_by : p->slow_by);
+
+    if (percent < 0.05)
+        (void)snprintf(text, 48, "the same %s as", what);
+    else
+        (void)snprintf(text, 48, "%.1f %% %s %s than", percent, p->slow_by < 0 ? "less" : "more",
+                       what);
+    return text;
+}
+
 static void choose(const struct preenv_search *s, const struct preenv_point *p, unsigned n,
                    const struct preenv_point *good, bool early, struct preenv_decision *ret)
 {
     const struct preenv_point *bad = largest_bad(s, p, n, good->size);
     int reference = preenv_reference(s, p, n);
-    char why[120], size[32], below[32] = "", next[200] = "";
+    char why[120], size[32], below[32] = "", next[200] = "", took[48];
 
     if (bad)
         (void)snprintf(next, sizeof(next), "; %s does not do: %s",
@@ -141,9 +156,9 @@ static void choose(const struct preenv_search *s, const struct preenv_point *p, 
             100 * good->peak_mb / (double)good->size, next);
     else
         say(ret, PREENV_CHOOSE, good->size,
-            "%s: peak %.0f MB is %.0f %% of it, and beside %lld MB its run time differs by %+.1f %%%s",
-            size, good->peak_mb, 100 * good->peak_mb / (double)good->size,
-            (long long)(reference >= 0 ? p[reference].size : 0), 100 * good->slow_by, next);
+            "%s: peak %.0f MB is %.0f %% of it, and calls took %s with %lld MB%s", size,
+            good->peak_mb, 100 * good->peak_mb / (double)good->size, how_long(good, took),
+            (long long)(reference >= 0 ? p[reference].size : 0), next);
 }
 
 /* ---- memory -------------------------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@ struct preenv_point {
     enum preenv_outcome outcome;
     bool slower;    /* than the reference */
     double slow_by; /* 0.018: 1.8 % */
+    bool by_cpu;    /* more processor time, not run time */
     double peak_mb, init_peak_mb, run_peak_mb;
     double p95_ms;
     const char *error; /* lent */

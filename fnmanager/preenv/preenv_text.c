@@ -81,6 +81,7 @@ static void write_config(const struct preenv_run *r, const struct preenv_config 
                   preenv_outcome_text(c->outcome), c->runs, c->cold_runs,
                   c->noisy ? "true" : "false");
     nr_buf_printf(out, ",\"verdict\":\"%s\",\"slow_by\":%.4f", verdicts[c->verdict], c->slow_by);
+    nr_buf_printf(out, ",\"slow_by_of\":\"%s\"", c->by_cpu ? "cpu time" : "run time");
     for (unsigned i = 0; i < r->request.payload_count; i++)
         nr_buf_printf(out, "%s%.3f%s", i ? "," : ",\"payload_peak_mb\":[", c->payload_peak_mb[i],
                       i + 1 == r->request.payload_count ? "]" : "");
@@ -200,6 +201,8 @@ static void read_config(const json_t *j, struct preenv_config *c)
 
     c->verdict = verdict >= 0 ? (enum preenv_verdict)verdict : PREENV_UNJUDGED;
     c->slow_by = json_number_value(json_object_get(j, "slow_by"));
+    c->by_cpu = nr_json_string(j, "slow_by_of") != NULL &&
+                strcmp(nr_json_string(j, "slow_by_of"), "cpu time") == 0;
     c->noisy = json_is_true(json_object_get(j, "noisy"));
     c->runs = (unsigned)json_integer_value(json_object_get(j, "runs"));
     c->cold_runs = (unsigned)json_integer_value(json_object_get(j, "cold_runs"));

@@ -153,6 +153,13 @@ static void test_reason_tells_what_failed_below(void **state)
     play(lru, search_for(1024), &p);
     assert_non_null(strstr(p.end.reason, "448 MB"));
     assert_non_null(strstr(p.end.reason, "384 MB does not do: 7.0 % slower"));
+    assert_non_null(strstr(p.end.reason, " run time "));
+    const struct preenv_search search = search_for(1024);
+    for (unsigned i = 0; i < p.n; i++)
+        p.points[i].by_cpu = true;
+    preenv_select(&search, p.points, p.n, &p.end);
+    assert_non_null(strstr(p.end.reason, "7.0 % slower by CPU time"));
+    assert_null(strstr(p.end.reason, "run time"));
 }
 
 static void test_too_little_is_declared(void **state)
