@@ -30,6 +30,7 @@ enum cli_option {
     OPT_ANNOTATION,
     OPT_WEB,
     OPT_PARAM_FILE,
+    OPT_ANNOTATION_FILE,
     OPT_DATA,
     OPT_NAME,
     OPT_KIND,

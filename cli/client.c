@@ -113,13 +113,16 @@ static const struct {
     {400, "its registry has none of this name", NULL,
      "write it as REGISTRY/NAME:TAG; `narae image pull REFERENCE` tries it, `narae image list` shows "
      "what is here already"},
+    {400, "Operation not permitted on package binding", NULL,
+     "a binding only leads to its package, which `narae package get NAME` tells: functions are "
+     "written there"},
     {401, NULL, NULL,
      "give the key with --auth, NARAE_AUTH or AUTH= in ~/.wskprops; a first start writes it to "
      "DATA/guest.key"},
     {403, "scope 'admin'", "scale",
      "policies are the administrator's to write: use the key that a first start writes to "
      "DATA/admin.key"},
-    {403, "its registry does not let this account have it", NULL,
+    {403, "its registry", NULL,
      "`narae registry set HOST --username NAME --password -` keeps the credentials of a registry"},
     {403, NULL, NULL,
      "the key may not do this; use one of the right account or with the right scope"},

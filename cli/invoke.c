@@ -78,6 +78,16 @@ static int accepted(struct cli *c, const json_t *answer)
     return CLI_DONE;
 }
 
+/* The platform's own sentence, for which there is no status. */
+static void hint_of_image(const json_t *response)
+{
+    const char *error = nr_json_string(json_object_get(response, "result"), "error");
+
+    if (error && strncmp(error, "Failed to pull container image", 30) == 0)
+        (void)fprintf(stderr, "  `narae image pull REFERENCE` says why, `narae image list` what is "
+                              "here already\n");
+}
+
 static int print_result(struct cli *c, const json_t *record)
 {
     const json_t *response = json_object_get(record, "response");
@@ -90,6 +100,7 @@ static int print_result(struct cli *c, const json_t *record)
         return CLI_DONE;
     (void)fprintf(stderr, "narae: %s; what it wrote, if anything: narae logs %s\n",
                   nr_json_string(response, "status"), nr_json_string(record, "activationId"));
+    hint_of_image(response);
     return CLI_FUNCTION_FAILED;
 }
 

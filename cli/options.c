@@ -7,7 +7,7 @@
 const struct cli_option_row cli_options[OPT_COUNT] = {
     [OPT_APIHOST] = {"apihost", 0, VALUE_TEXT, "URL",
                      "where the platform is (NARAE_APIHOST, ~/.wskprops; http://127.0.0.1:3233)"},
-    [OPT_AUTH] = {"auth", 0, VALUE_TEXT, "UUID:KEY", "who calls (NARAE_AUTH, ~/.wskprops)"},
+    [OPT_AUTH] = {"auth", 'u', VALUE_TEXT, "UUID:KEY", "who calls (NARAE_AUTH, ~/.wskprops)"},
     [OPT_INSECURE] = {"insecure", 'i', VALUE_NONE, NULL, "do not check the certificate"},
     [OPT_OUTPUT] = {"output", 'o', VALUE_CHOICE, "json|table|wide", "form of the output"},
     [OPT_YES] = {"yes", 'y', VALUE_NONE, NULL, "do not ask before what cannot be undone"},
@@ -22,6 +22,8 @@ const struct cli_option_row cli_options[OPT_COUNT] = {
     [OPT_WEB] = {"web", 0, VALUE_CHOICE, "true|raw|false",
                  "whether anybody may call it over /api/v1/web, and with its body as it comes"},
     [OPT_PARAM_FILE] = {"param-file", 'P', VALUE_FILE, "FILE", "parameters as one JSON object"},
+    [OPT_ANNOTATION_FILE] = {"annotation-file", 'A', VALUE_FILE, "FILE",
+                             "annotations as one JSON object"},
     [OPT_DATA] = {"data", 'd', VALUE_TEXT, "JSON|@FILE|-",
                   "parameters as one JSON object: the text, a file, or the standard input"},
     [OPT_NAME] = {"name", 0, VALUE_TEXT, "NAME", "another name than the file's"},
@@ -145,20 +147,20 @@ static void add_pair(json_t **object, const char *key, const char *value)
     json_object_set_new(*object, key, j ? j : json_string(value));
 }
 
-/* The object in a text (lent) is added to the parameters. */
-static int add_object(struct cli *c, const char *what, struct nr_str text)
+/* The object in a text (lent) is added to *object. */
+static int add_object(json_t **object, const char *what, struct nr_str text)
 {
     struct nr_err err = {0};
     nr_auto_json json_t *j = nr_json_parse(text, &err);
 
     if (!json_is_object(j))
         return cli_fail("%s is not one JSON object%s%s", what, j ? "" : ": ", j ? "" : err.text);
-    if (c->parameters == NULL)
-        c->parameters = json_object();
-    return json_object_update(c->parameters, j) == 0 ? 0 : cli_fail("no memory");
+    if (*object == NULL)
+        *object = json_object();
+    return json_object_update(*object, j) == 0 ? 0 : cli_fail("no memory");
 }
 
-static int add_parameter_file(struct cli *c, const char *path)
+static int add_file(json_t **object, const char *path)
 {
     struct nr_err err = {0};
     nr_auto_free char *text = NULL;
@@ -166,7 +168,17 @@ static int add_parameter_file(struct cli *c, const char *path)
 
     if (nr_file_read(path, 1 << 20, &text, &n, &err) != 0)
         return cli_fail("%s", err.text);
-    return add_object(c, path, (struct nr_str){text, n});
+    return add_object(object, path, (struct nr_str){text, n});
+}
+
+static int add_parameter_file(struct cli *c, const char *path)
+{
+    return add_file(&c->parameters, path);
+}
+
+static int add_annotation_file(struct cli *c, const char *path)
+{
+    return add_file(&c->annotations, path);
 }
 
 static int add_data(struct cli *c, const char *value)
@@ -174,7 +186,7 @@ static int add_data(struct cli *c, const char *value)
     if (value[0] == '@')
         return add_parameter_file(c, value + 1);
     return strcmp(value, "-") == 0 ? add_parameter_file(c, "/dev/stdin")
-                                   : add_object(c, "--data", nr_str_of(value));
+                                   : add_object(&c->parameters, "--data", nr_str_of(value));
 }
 
 static int take_docker(struct cli *c, const char *value)
@@ -264,6 +276,7 @@ static const struct {
     enum cli_option option;
     int (*take)(struct cli *c, const char *value);
 } takers[] = {{OPT_PARAM_FILE, add_parameter_file},
+              {OPT_ANNOTATION_FILE, add_annotation_file},
               {OPT_DATA, add_data},
               {OPT_PAYLOAD, add_payload},
               {OPT_DOCKER, take_docker},

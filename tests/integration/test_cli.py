@@ -332,7 +332,9 @@ def test_settings_change_without_a_file(narae, name, tmp_path):
     file = write(tmp_path, "hello.py", HELLO["python:3"])
     said = narae("action", "update", name, "-p", "name", "Ada", status=1).stderr
     assert "(HTTP 400)" in said  # there is nothing whose settings could change
-    narae("action", "create", name, file, "-a", "about", "greetings", "-a", "owner", "me")
+    notes = write(tmp_path, "notes.json", '{"about": "greetings", "rooms": [1, 2]}')
+    narae("action", "create", name, file, "-A", notes, "-a", "owner", "me")
+    assert annotation(json.loads(narae("get", name).stdout), "rooms") == [1, 2]
     assert f"deployed {name} 0.0.2" in narae("action", "update", name, "-p", "name", "Ada", "-m", "128").stdout
     assert json.loads(narae("invoke", name).stdout) == {"greeting": "Hello, Ada!"}
     document = json.loads(narae("get", name).stdout)
@@ -433,6 +435,8 @@ def test_the_properties_of_wsk(narae, platform, hello, tmp_path):
 # ---- what goes wrong
 
 def test_a_wrong_key(narae):
+    done = narae("functions", "-u", "nobody:nothing", "-o", "json", status=1)
+    assert done.stdout == "" and "(HTTP 401)" in done.stderr
     done = narae("functions", env={"NARAE_AUTH": "nobody:nothing"}, status=1)
     assert "(HTTP 401)" in done.stderr and "not known there, or its secret is another one" in done.stderr
 

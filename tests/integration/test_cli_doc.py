@@ -27,6 +27,7 @@ HEAD = """# The command line
 | tables | fit the terminal: columns are cut with `…`, then left out from the right; in a pipe they have their full width |
 | colours | on a terminal only, not with `NO_COLOR` or `TERM=dumb` |
 | what cannot be undone | is asked for on a terminal; in a pipe it is refused without `--yes` |
+| errors | a sentence on the error channel, with the status of HTTP and what to do next; also with `-o json`, whose output then stays empty |
 | exit status | 0 done; 1 not done: no answer, a mistake in the command, refused, not confirmed; 2 the function itself failed |
 | words of `wsk` | `action create`, `action update` without a file, `action invoke -r`, `activation poll` and the others work as in `wsk`, and do not ask |
 | completion | `source <(narae completion bash)`; zsh and fish likewise; names of functions, aliases and accounts are asked of the platform |

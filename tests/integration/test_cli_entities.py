@@ -183,6 +183,14 @@ def test_a_package_where_a_function_is_meant(own):
         assert "narae package list" in refused(own, *words)
 
 
+def test_a_function_is_not_written_into_a_binding(own):
+    n = own.name
+    ok(own, "package", "create", f"{n}-p")
+    ok(own, "package", "bind", f"{n}-p", f"{n}-b")
+    said = refused(own, "deploy", "f.py", "--name", f"{n}-b/f")
+    assert "Operation not permitted on package binding" in said and "narae package get NAME" in said
+
+
 def test_what_is_not_there(own):
     for words, hint in ((("package", "get", "nobody"), "narae package list"), (("trigger", "fire", "nobody"), "narae trigger list"),
                         (("rule", "disable", "nobody"), "narae rule list"), (("trigger", "delete", "nobody", "--yes"), "narae trigger list"),

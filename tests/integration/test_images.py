@@ -14,7 +14,7 @@ import time
 import urllib.parse
 
 import pytest
-from conftest import DOCKER, engine, within
+from conftest import BUILD, DOCKER, engine, within
 from registry import Registry, docker, make_image
 
 USER, PASSWORD = "robot", "Ha/ndy+word_17"
@@ -30,6 +30,13 @@ def made():
     yield tags
     for each in tags.values():
         docker("image", "rm", "-f", each, check=False)
+
+
+def narae(platform, *words):
+    """The exit status of the command line and what it says on its error channel."""
+    done = subprocess.run([BUILD / "narae", *words], capture_output=True, text=True, check=False, timeout=120,
+                          env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "NARAE_APIHOST": platform.url, "NARAE_AUTH": platform.auth})
+    return done.returncode, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +158,8 @@ def test_a_start_pulls_again_what_has_gone(platform, private, made, login, name)
     try:
         reply = platform.invoke(name)
         assert reply.status == 502 and b"Failed to pull container image" in reply.body, reply
+        status, said = narae(platform, "invoke", name)
+        assert status == 2 and "narae image pull REFERENCE" in said, said
     finally:
         private.start()
 
@@ -177,6 +186,9 @@ def test_refusals_come_at_deploy_and_say_why(platform, public, private, made, lo
     for image, status, text in cases:
         reply = deploy(platform, name, image)
         assert reply.status == status and text in reply.error, (image, reply)
+    for image, hint in ((f"{repository}:2", "REGISTRY/NAME:TAG"), (locked, "narae registry set HOST"), (f"{closed.host}/team/here:1", "is the registry up")):
+        status, said = narae(platform, "deploy", name, "--image", image)
+        assert status == 1 and hint in said, (image, said)
     assert login(password="wrong").status == 200
     reply = deploy(platform, name, locked)
     assert reply.status == 403 and PASSWORD not in reply.error, reply

@@ -49,6 +49,8 @@ static const struct {
     {NR_HTTP_POST, ACTIONS "/a?result=truth", "result", "'truth' is not a valid Boolean value"},
     {NR_HTTP_PUT, ACTIONS "/a?overwrite=2", "overwrite", "'2' is not a valid Boolean value"},
     {NR_HTTP_GET, ACTIONS "/a?code=nein", "code", "'nein' is not a valid Boolean value"},
+    {NR_HTTP_PUT, ACTIONS "/a?overwrite=y", "overwrite", "'y' is not a valid Boolean value"},
+    {NR_HTTP_PUT, ACTIONS "/a?overwrite=t", "overwrite", "'t' is not a valid Boolean value"},
 };
 
 static void test_bad(void **state)
@@ -87,6 +89,11 @@ static const struct {
     {"?limit=200&skip=7&count=true", 200, 7, true},
     {"?count=TRUE", 30, 0, true},
     {"?count=0&limit=%31", 1, 0, false},
+    {"?count=yes", 30, 0, true},
+    {"?count=On", 30, 0, true},
+    {"?count=1", 30, 0, true},
+    {"?count=no", 30, 0, false},
+    {"?count=off", 30, 0, false},
     {"?limit=5&limit=6", 5, 0, false},
     {"?public=true&other", 30, 0, false},
 };
