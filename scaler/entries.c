@@ -171,8 +171,9 @@ struct entry *entry_put(struct scaler *s, struct policy *p, const char *by, int6
     e->updated_ms = updated_ms;
     e->due_ms = 0;
     e->decided = false; /* the first evaluation of a version is told, whatever it changes */
-    windows_want(s->windows, p, tick_now(s));
+    e->fresh = windows_want(s->windows, p, tick_now(s));
     tick_remember(s, e, true);
+    e->fresh = false;
     return e;
 }
 

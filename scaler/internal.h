@@ -38,7 +38,8 @@ struct entry {
     char *key; /* of its target, as the bus has it: "acme/parse", "stems/python:3", "nodes/NAME" */
     struct decide_state *state;
     int64_t due_ms;
-    bool mine; /* it was ours to decide when we last looked */
+    bool mine;  /* it was ours to decide when we last looked */
+    bool fresh; /* it has just begun, and with it the windows of all that it looks at */
     /* What was decided last, here or elsewhere. */
     bool decided;
     int64_t decided_ms, desired, min_warm, maximum;

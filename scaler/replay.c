@@ -156,7 +156,7 @@ static void on_begin(struct replay *r, int64_t t_ms)
 {
     windows_free(r->windows);
     r->windows = windows_make(REPLAY_WINDOWS_BYTES);
-    windows_want(r->windows, r->p, t_ms);
+    (void)windows_want(r->windows, r->p, t_ms);
     r->state_known = r->edited && r->state_known;
 }
 
@@ -171,14 +171,12 @@ static void on_state(struct replay *r, const struct journal_record *rec)
         (r->edited && r->state_known) || (r->state_known && !begins) ||
         (!r->edited && json_integer_value(json_object_get(j, "number")) != r->p->number))
         return;
-    if (rec->t_ms < r->key_ms) {
-        if (begins && !r->edited && json_is_true(json_object_get(j, "alone"))) {
-            windows_free(r->windows);
-            r->windows = windows_make(REPLAY_WINDOWS_BYTES);
-            windows_want(r->windows, r->p, rec->t_ms);
-        }
-        return;
+    if (begins && !r->edited && json_is_true(json_object_get(j, "fresh"))) {
+        windows_unwant(r->windows); /* what came before nobody had asked for */
+        (void)windows_want(r->windows, r->p, rec->t_ms);
     }
+    if (rec->t_ms < r->key_ms)
+        return;
     struct decide_state *s = decide_state_read(r->p, json_object_get(j, "state"));
 
     if (s) {
@@ -244,7 +242,7 @@ static int pass(struct replay *r, sqlite3 *db)
     if (r->since_ms < r->key_ms)
         r->since_ms = r->key_ms; /* what is asked for began later */
     r->windows = windows_make(REPLAY_WINDOWS_BYTES);
-    windows_want(r->windows, r->p, r->key_ms - POLICY_WINDOW_MAX_MS);
+    (void)windows_want(r->windows, r->p, r->key_ms - POLICY_WINDOW_MAX_MS);
     r->state = decide_state_make(r->p);
     init_models(r);
     return journal_each(db, r->key_ms - POLICY_WINDOW_MAX_MS - WARM_UP_MARGIN_MS, r->upto_ms,

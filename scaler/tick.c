@@ -185,20 +185,11 @@ static void set_due(struct scaler *s, struct entry *e, int64_t now_ms)
     e->due_ms = (now_ms / every + 1) * every;
 }
 
-/* Does nobody else look at what e looks at? Then its windows begin with it. */
-static bool is_alone(const struct scaler *s, const struct entry *e)
-{
-    for (size_t i = 0; i < s->count; i++)
-        if (s->entries[i] != e && strcmp(s->entries[i]->key, e->key) == 0)
-            return false;
-    return true;
-}
-
 static void note_state(struct scaler *s, const struct entry *e, json_t *state, bool begins)
 {
     nr_auto_json json_t *j =
         json_pack("{sssIsbsbsO*}", "policy", e->name, "number", (json_int_t)e->policy->number,
-                  "begins", (int)begins, "alone", (int)(begins && is_alone(s, e)), "state", state);
+                  "begins", (int)begins, "fresh", (int)(begins && e->fresh), "state", state);
     nr_auto_free char *line = j ? nr_json_text(j, NULL) : NULL;
 
     if (line && s->c.decides)

@@ -288,8 +288,28 @@ static void want_containers(struct windows *w, const struct policy *p, const str
                           c->window_ms, now_ms);
 }
 
-void windows_want(struct windows *w, const struct policy *p, int64_t now_ms)
+/* Whether there are rings of what a condition asks for; of a function: of anything of it. */
+static bool known_before(struct windows *w, const struct policy *p, const struct metric_ref *m)
 {
+    const char *owner = m->account ? m->account : p->account,
+               *name = m->function ? m->function : p->function;
+    const struct thing *t;
+
+    if (of_want(m))
+        return want_there(w, m);
+    if (sample_metrics[m->id].node)
+        return w->nodes.wants & 1ull << m->id;
+    t = owner && name ? thing_find(w, nr_str_of(owner), nr_str_of(name)) : NULL;
+    return t && t->wants;
+}
+
+bool windows_want(struct windows *w, const struct policy *p, int64_t now_ms)
+{
+    bool fresh = true;
+
+    for (unsigned i = 0; i < p->condition_count; i++)
+        fresh = fresh && !(p->conditions[i].kind == CONDITION_METRIC &&
+                           known_before(w, p, &p->conditions[i].metric));
     for (unsigned i = 0; i < p->rule_count; i++) {
         const struct condition *c = &p->conditions[p->rules[i].when];
 
@@ -308,6 +328,7 @@ void windows_want(struct windows *w, const struct policy *p, int64_t now_ms)
         else
             (void)thing_asked(w, &c->metric, p->account, p->function, c->window_ms, now_ms);
     }
+    return fresh;
 }
 
 static double larger(double a, double b)

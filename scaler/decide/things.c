@@ -41,13 +41,19 @@ struct thing *thing_find(struct windows *w, struct nr_str account, struct nr_str
     return node ? (w->last = nr_container_of(node, struct thing, node)) : NULL;
 }
 
-static void source_free(struct windows *w, struct source *s)
+static void source_rings_free(struct windows *w, struct source *s)
 {
     for (unsigned i = 0; s->series && i < METRICS; i++)
         series_free(&s->series[i], &w->budget);
     budget_free(&w->budget, s->series, METRICS * sizeof *s->series);
+    s->series = NULL;
     for (unsigned i = 0; i < SAMPLE_SKETCHES; i++)
         sketches_free(&s->sketch[i], &w->budget);
+}
+
+static void source_free(struct windows *w, struct source *s)
+{
+    source_rings_free(w, s);
     if (s->node && s->node != s)
         s->node->refs--;
     if (s->name)
@@ -178,6 +184,15 @@ bool thing_want(struct windows *w, struct thing *t, enum metric_id id, int64_t w
                 break;
             }
     return all;
+}
+
+void thing_unwant(struct windows *w, struct thing *t)
+{
+    for (struct source *s = t->sources; s; s = s->next)
+        source_rings_free(w, s);
+    t->wants = 0;
+    memset(t->fine, 0, sizeof t->fine);
+    memset(t->coarse, 0, sizeof t->coarse);
 }
 
 static void expire(struct windows *w, struct nr_link *list, int64_t keep_ms, int64_t now_ms)

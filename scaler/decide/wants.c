@@ -138,6 +138,14 @@ static void wants_expire(struct windows *w, int64_t now_ms)
         want_free(w, oldest);
 }
 
+bool want_there(const struct windows *w, const struct metric_ref *m)
+{
+    struct key k = {.n = 0};
+
+    key_make(&k, m);
+    return !k.over && nr_map_get(&w->wants, (struct nr_str){k.text, k.n}) != NULL;
+}
+
 struct want *want_get(struct windows *w, const struct metric_ref *m, int64_t window_ms,
                       int64_t now_ms)
 {
@@ -203,10 +211,15 @@ void wants_forget(struct windows *w, const char *account)
     }
 }
 
-void wants_free(struct windows *w)
+void wants_drop(struct windows *w)
 {
     NR_LIST_EACH(&w->want_list, it)
         want_free(w, nr_container_of(it, struct want, link));
+}
+
+void wants_free(struct windows *w)
+{
+    wants_drop(w);
     nr_map_fini(&w->wants);
     nr_map_fini(&w->names);
 }

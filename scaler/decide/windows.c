@@ -217,6 +217,17 @@ void windows_forget(struct windows *w, const char *account)
     wants_forget(w, account);
 }
 
+void windows_unwant(struct windows *w)
+{
+    struct nr_link *lists[] = {&w->idle, &w->asked};
+
+    for (unsigned i = 0; i < nr_countof(lists); i++)
+        NR_LIST_EACH(lists[i], it)
+            thing_unwant(w, nr_container_of(it, struct thing, link));
+    thing_unwant(w, &w->nodes);
+    wants_drop(w);
+}
+
 size_t windows_bytes(const struct windows *w)
 {
     return w->budget.used;

@@ -24,8 +24,10 @@ void windows_add(struct windows *w, const struct sample *s);
 void windows_add_lag(struct windows *w, const char *topic, const char *group, double lag,
                      int64_t now_ms);
 /* Rings for all that the policy's conditions ask for: to be called once before the samples come that its first evaluation shall see. Asking makes them as
- * well, and keeps them. */
-void windows_want(struct windows *w, const struct policy *p, int64_t now_ms);
+ * well, and keeps them. True: nobody had asked for any of it, so nothing of it is known from before. */
+bool windows_want(struct windows *w, const struct policy *p, int64_t now_ms);
+/* As if nobody had asked for anything: rings go; who lives, and what is the case now, stays known. For replays. */
+void windows_unwant(struct windows *w);
 /* All of an account's functions are forgotten. */
 void windows_forget(struct windows *w, const char *account);
 

@@ -94,6 +94,8 @@ struct thing *thing_get(struct windows *w, struct nr_str account, struct nr_str 
 struct thing *thing_find(struct windows *w, struct nr_str account, struct nr_str function);
 /* Whatever is told of the metric from now on stays for a window of so long. False: no room. */
 bool thing_want(struct windows *w, struct thing *t, enum metric_id id, int64_t window_ms);
+/* Its rings go. */
+void thing_unwant(struct windows *w, struct thing *t);
 /* The rings that its thing wants and that it has not. */
 bool source_room(struct windows *w, struct thing *t, struct source *s);
 /* Time went on: what nobody tells of or asks for goes. */
@@ -103,10 +105,13 @@ void thing_free(struct windows *w, struct thing *t);
 /* The want of a metric that is not a function's (lent), made when there is none; NULL: no room. */
 struct want *want_get(struct windows *w, const struct metric_ref *m, int64_t window_ms,
                       int64_t now_ms);
+/* Is there one? */
+bool want_there(const struct windows *w, const struct metric_ref *m);
 /* A value for all wants of this name that its labels fit. */
 void wants_add(struct windows *w, struct nr_str name, const struct sample_label *label,
                unsigned count, double value, int64_t t_ms);
 void wants_forget(struct windows *w, const char *account);
+void wants_drop(struct windows *w);
 void wants_free(struct windows *w);
 
 /* A function's, or the nodes', is present: its node told of it when it last told anything, and lives. */
