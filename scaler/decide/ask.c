@@ -230,10 +230,10 @@ static struct window_value ask_want(const struct want *n, enum aggregate a, int6
     if (n->t_ms == 0)
         return (struct window_value){0, 0, INT64_MAX};
     for (int64_t c = of.first; c <= of.last; c++) {
-        const struct cell *cell = ring_at(ring_of(&n->series, of.coarse), c);
+        struct cell cell;
 
-        if (cell)
-            tally_add(&all, cell, c);
+        if (ring_read(ring_of(&n->series, of.coarse), c, &cell))
+            tally_add(&all, &cell, c);
     }
     return (struct window_value){all.known == 0 && a != AGGREGATE_SUM && a != AGGREGATE_RATE
                                      ? n->series.last

@@ -28,66 +28,94 @@ void budget_free(struct budget *b, void *p, size_t bytes)
     free(p);
 }
 
-static bool ring_room(struct ring *r, struct budget *b, unsigned n)
+static void *cell_at(const struct ring *r, int64_t number)
+{
+    return (char *)r->cell + (uint64_t)number % r->n * r->cell_bytes;
+}
+
+/* Cells first..last, all of the ring at most. */
+static void ring_clear(struct ring *r, int64_t first, int64_t last)
+{
+    if (last - first >= (int64_t)r->n)
+        first = last - r->n + 1;
+    for (; first <= last; first++)
+        memset(cell_at(r, first), 0xff, r->cell_bytes);
+}
+
+static bool ring_room(struct ring *r, struct budget *b, size_t cell_bytes, unsigned n)
 {
     if (n <= r->n)
         return true;
 
-    struct cell *cells = budget_alloc(b, n * sizeof *cells);
+    struct ring more = {budget_alloc(b, n * cell_bytes), n, (unsigned)cell_bytes, r->newest};
 
-    if (cells == NULL)
+    if (more.cell == NULL)
         return false;
+    ring_clear(&more, 0, n - 1);
     for (int64_t c = r->newest - r->n + 1; r->n && c <= r->newest; c++)
-        cells[(uint64_t)c % n] = r->cell[(uint64_t)c % r->n];
-    budget_free(b, r->cell, r->n * sizeof *r->cell);
-    r->cell = cells;
-    r->n = n;
+        memcpy(cell_at(&more, c), cell_at(r, c), cell_bytes);
+    budget_free(b, r->cell, r->n * cell_bytes);
+    *r = more;
     return true;
 }
 
-bool series_room(struct series *s, struct budget *b, unsigned fine, unsigned coarse)
+bool series_room(struct series *s, struct budget *b, bool several, unsigned fine, unsigned coarse)
 {
     if (s->fine.n == 0 && s->coarse.n == 0)
         s->second = INT64_MIN;
-    return ring_room(&s->fine, b, fine ? fine + SPARE_CELLS : 0) &&
-           ring_room(&s->coarse, b, coarse ? coarse / COARSE_SECONDS + SPARE_CELLS : 0);
+    return ring_room(&s->fine, b, several ? sizeof(struct cell) : sizeof(double),
+                     fine ? fine + SPARE_CELLS : 0) &&
+           ring_room(&s->coarse, b, sizeof(struct cell),
+                     coarse ? coarse / COARSE_SECONDS + SPARE_CELLS : 0);
 }
 
 void series_free(struct series *s, struct budget *b)
 {
-    budget_free(b, s->fine.cell, s->fine.n * sizeof *s->fine.cell);
-    budget_free(b, s->coarse.cell, s->coarse.n * sizeof *s->coarse.cell);
+    budget_free(b, s->fine.cell, s->fine.n * s->fine.cell_bytes);
+    budget_free(b, s->coarse.cell, s->coarse.n * s->coarse.cell_bytes);
     memset(s, 0, sizeof *s);
 }
 
 /* The cell to be written, or NULL when it is older than the ring is long. */
-static struct cell *ring_cell(struct ring *r, int64_t number)
+static void *ring_cell(struct ring *r, int64_t number)
 {
     if (r->n == 0 || number <= r->newest - (int64_t)r->n)
         return NULL;
-    if (number - r->newest >= (int64_t)r->n) {
-        memset(r->cell, 0, r->n * sizeof *r->cell);
+    if (number > r->newest) {
+        ring_clear(r, r->newest + 1, number);
         r->newest = number;
     }
-    while (r->newest < number)
-        r->cell[(uint64_t)++r->newest % r->n] = (struct cell){0};
-    return &r->cell[(uint64_t)number % r->n];
+    return cell_at(r, number);
 }
 
-static void cell_add(struct cell *c, double value)
+static void value_set(struct ring *r, int64_t number, double value)
 {
+    double *v = ring_cell(r, number);
+
+    if (v)
+        *v = value;
+}
+
+static void cell_add(struct ring *r, int64_t number, double value)
+{
+    struct cell *c = ring_cell(r, number);
+
     if (c == NULL)
         return;
+    if (isnan(c->sum))
+        *c = (struct cell){0, value, value, value, 0};
     c->sum += value;
-    c->min = c->count && c->min < value ? c->min : value;
-    c->max = c->count && c->max > value ? c->max : value;
+    c->min = c->min < value ? c->min : value;
+    c->max = c->max > value ? c->max : value;
     c->last = value;
     c->count++;
 }
 
 /* A further word on a second: was, is. */
-static void cell_change(struct cell *c, double was, double is)
+static void cell_change(struct ring *r, int64_t number, double was, double is)
 {
+    struct cell *c = ring_cell(r, number);
+
     if (c == NULL)
         return;
     c->sum += is - was;
@@ -98,8 +126,8 @@ static void cell_change(struct cell *c, double was, double is)
 
 static void put_new(struct series *s, int64_t second, double value)
 {
-    cell_add(ring_cell(&s->fine, second), value);
-    cell_add(ring_cell(&s->coarse, second / COARSE_SECONDS), value);
+    value_set(&s->fine, second, value);
+    cell_add(&s->coarse, second / COARSE_SECONDS, value);
     s->second = second;
     s->last = value;
 }
@@ -107,11 +135,8 @@ static void put_new(struct series *s, int64_t second, double value)
 /* The newest second anew. */
 static void put_again(struct series *s, double value)
 {
-    struct cell *c = ring_cell(&s->fine, s->second);
-
-    if (c)
-        *c = (struct cell){value, value, value, value, 1};
-    cell_change(ring_cell(&s->coarse, s->second / COARSE_SECONDS), s->last, value);
+    value_set(&s->fine, s->second, value);
+    cell_change(&s->coarse, s->second / COARSE_SECONDS, s->last, value);
     s->last = value;
 }
 
@@ -139,8 +164,8 @@ void series_count(struct series *s, int64_t second, double value)
 
 void series_value(struct series *s, int64_t second, double value)
 {
-    cell_add(ring_cell(&s->fine, second), value);
-    cell_add(ring_cell(&s->coarse, second / COARSE_SECONDS), value);
+    cell_add(&s->fine, second, value);
+    cell_add(&s->coarse, second / COARSE_SECONDS, value);
     if (second >= s->second) {
         s->second = second;
         s->last = value;
@@ -151,11 +176,7 @@ static void ring_rewind(struct ring *r, int64_t number)
 {
     if (r->n == 0 || number >= r->newest)
         return;
-    if (r->newest - number >= (int64_t)r->n)
-        memset(r->cell, 0, r->n * sizeof *r->cell);
-    else
-        for (int64_t c = number + 1; c <= r->newest; c++)
-            r->cell[(uint64_t)c % r->n] = (struct cell){0};
+    ring_clear(r, number + 1, r->newest);
     r->newest = number;
 }
 
@@ -167,7 +188,7 @@ void series_rewind(struct series *s, int64_t second)
     ring_rewind(&s->coarse, second / COARSE_SECONDS);
     s->second = second;
 
-    const struct cell *c = ring_at(&s->fine, second);
+    struct cell c;
 
-    s->last = c ? c->last : 0;
+    s->last = ring_read(&s->fine, second, &c) ? c.last : 0;
 }

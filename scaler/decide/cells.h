@@ -3,6 +3,8 @@
 #ifndef NR_SCALER_DECIDE_CELLS_H
 #define NR_SCALER_DECIDE_CELLS_H
 
+#include <math.h>
+
 #include "ports/sample.h"
 
 enum {
@@ -21,13 +23,14 @@ void budget_free(struct budget *b, void *p, size_t bytes);
 
 struct cell {
     double sum, min, max, last;
-    uint32_t count; /* 0: nothing is known of it */
+    uint32_t count; /* of values */
 };
 
-/* n cells, the newest of which is number `newest`; numbers count from 1970. */
+/* n cells, the newest of which is number `newest`; numbers count from 1970. Each is a struct cell, or, where it has one value, that value alone. Nothing is
+ * known of a cell with all bits set, which make a NAN of its value or sum. */
 struct ring {
-    struct cell *cell;
-    unsigned n;
+    void *cell;
+    unsigned n, cell_bytes;
     int64_t newest;
 };
 
@@ -38,27 +41,38 @@ struct series {
     double last;    /* of that second */
 };
 
-/* Makes room for windows of so many seconds (0: none), keeping what is there. False: there is no memory for all of it. */
-bool series_room(struct series *s, struct budget *b, unsigned fine, unsigned coarse);
+/* Makes room for windows of so many seconds (0: none), keeping what is there. False: there is no memory for all of it. several: a second may have several
+ * values; always the same of a series. */
+bool series_room(struct series *s, struct budget *b, bool several, unsigned fine, unsigned coarse);
 void series_free(struct series *s, struct budget *b);
 /* What was the case at the end of a second: seconds that nobody told of before it, CARRY_SECONDS at most, are as the last one. */
 void series_gauge(struct series *s, int64_t second, double value);
 /* How many in a second; told twice it adds up. */
 void series_count(struct series *s, int64_t second, double value);
-/* One of several values of a second, all of which count alike. */
+/* One of several values of a second, all of which count alike; the series has room for several. */
 void series_value(struct series *s, int64_t second, double value);
 /* The clock of who tells was set back: what was after `second` is forgotten. */
 void series_rewind(struct series *s, int64_t second);
 
-/* The cell (lent), or NULL when it is out of the ring or empty. */
-static inline const struct cell *ring_at(const struct ring *r, int64_t number)
+static inline bool ring_of_values(const struct ring *r)
+{
+    return r->cell_bytes == sizeof(double);
+}
+static inline struct cell cell_of_value(double value)
+{
+    return (struct cell){value, value, value, value, 1};
+}
+/* False: it is out of the ring, or nothing is known of it. */
+static inline bool ring_read(const struct ring *r, int64_t number, struct cell *ret)
 {
     if (r->n == 0 || number > r->newest || number <= r->newest - (int64_t)r->n)
-        return NULL;
+        return false;
 
-    const struct cell *c = &r->cell[(uint64_t)number % r->n];
+    uint64_t at = (uint64_t)number % r->n;
 
-    return c->count ? c : NULL;
+    *ret = ring_of_values(r) ? cell_of_value(((const double *)r->cell)[at])
+                             : ((const struct cell *)r->cell)[at];
+    return !isnan(ret->sum);
 }
 
 /* Sketches of seconds or of tens: only the buckets that have something. */

@@ -32,6 +32,33 @@ void tally_add(struct tally *t, const struct cell *c, int64_t number)
         t->each[t->n++] = c->sum / c->count;
 }
 
+unsigned tally_values(struct tally *t, const double *value, unsigned n, int64_t number)
+{
+    struct cell first = cell_of_value(value[0]);
+    unsigned i = 1;
+
+    if (isnan(value[0]))
+        return 0;
+    tally_add(t, &first, number);
+
+    double sum = t->sum, min = t->min, max = t->max;
+
+    for (; i < n && !isnan(value[i]); i++) {
+        sum += value[i];
+        min = min < value[i] ? min : value[i];
+        max = max > value[i] ? max : value[i];
+    }
+    for (unsigned k = 1; t->each && k < i; k++)
+        t->each[t->n++] = value[k];
+    t->sum = sum;
+    t->min = min;
+    t->max = max;
+    t->known += i - 1;
+    t->last = value[i - 1];
+    t->last_cell = number + i - 1;
+    return i;
+}
+
 void tally_row(struct tally *t, const struct cell *c, unsigned n, int64_t number)
 {
     if (n == 0)

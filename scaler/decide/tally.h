@@ -21,6 +21,8 @@ struct tally {
 double aggregate_quantile(enum aggregate a);
 /* Cells come in the order of their numbers; empty ones are passed over. */
 void tally_add(struct tally *t, const struct cell *c, int64_t number);
+/* Cells of one value that lie one after another, up to the first that is NAN, n at most: the same as each alone. How many they were. */
+unsigned tally_values(struct tally *t, const double *value, unsigned n, int64_t number);
 /* n cells, none of them empty, that lie one after another: the same as each alone. */
 void tally_row(struct tally *t, const struct cell *c, unsigned n, int64_t number);
 /* counter: the rate is that of what was counted; else that of the rise. coarse: cells are of ten seconds. Sorts t->each. */

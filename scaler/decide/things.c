@@ -157,7 +157,7 @@ bool source_room(struct windows *w, struct thing *t, struct source *s)
         unsigned m = (unsigned)__builtin_ctzll(left);
         int sketch = sketch_of(m);
         bool made = sketch < 0
-                        ? series_room(&s->series[m], &w->budget, t->fine[m], t->coarse[m])
+                        ? series_room(&s->series[m], &w->budget, false, t->fine[m], t->coarse[m])
                         : sketches_room(&s->sketch[sketch], &w->budget, t->fine[m], t->coarse[m]);
 
         all = made && all;

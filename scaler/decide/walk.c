@@ -24,16 +24,13 @@ static bool source_cell(const struct source *src, enum metric_id id, const struc
                         int64_t number, struct cell *ret)
 {
     const struct series *s = &src->series[id];
-    const struct cell *c = ring_at(ring_of(s, of->coarse), number);
 
-    if (c) {
-        *ret = *c;
+    if (ring_read(ring_of(s, of->coarse), number, ret))
         return true;
-    }
     if (of->coarse || sample_metrics[id].kind != METRIC_GAUGE || s->second == INT64_MIN ||
         number <= s->second || number - s->second >= CARRY_SECONDS)
         return false;
-    *ret = (struct cell){s->last, s->last, s->last, s->last, 1};
+    *ret = cell_of_value(s->last);
     return true;
 }
 
@@ -65,8 +62,7 @@ static bool labels_fit(const struct metric_ref *m, const struct source *s)
 struct cell cell_of(const struct windows *w, const struct thing *t, enum metric_id id,
                     const struct metric_ref *m, const struct span *of, int64_t number)
 {
-    struct cell all = {0}, one;
-    const struct cell *alive = ring_at(ring_of(&w->alive, of->coarse), number);
+    struct cell all = {0}, one, alive;
     unsigned sources = 0;
 
     for (const struct source *s = t ? t->sources : NULL; s; s = s->next) {
@@ -83,11 +79,12 @@ struct cell cell_of(const struct windows *w, const struct thing *t, enum metric_
         all.max /= sources;
         all.last /= sources;
     }
-    if (t == &w->nodes || alive == NULL || alive->count <= all.count)
+    if (t == &w->nodes || !ring_read(ring_of(&w->alive, of->coarse), number, &alive) ||
+        alive.count <= all.count)
         return all;
     all.min = all.min < 0 ? all.min : 0;
     all.max = all.max > 0 ? all.max : 0;
-    all.count = alive->count;
+    all.count = alive.count;
     return all;
 }
 
@@ -103,6 +100,36 @@ static int64_t in_a_row(const struct ring *r, int64_t number, int64_t most)
     return n < r->newest - number + 1 ? n : r->newest - number + 1;
 }
 
+/* Seconds as they lie, up to the first of which nothing is known. */
+static unsigned walk_values(const struct ring *own, const struct span *of, int64_t number,
+                            struct tally *all)
+{
+    int64_t n = in_a_row(own, number, of->last - number + 1);
+
+    return n ? tally_values(all, (const double *)own->cell + (uint64_t)number % own->n, (unsigned)n,
+                            number)
+             : 0;
+}
+
+/* Tens of seconds as they lie, up to the first of which more was known of the node than of the function. */
+static unsigned walk_cells(const struct ring *own, const struct ring *alive, const struct span *of,
+                           int64_t number, struct tally *all)
+{
+    int64_t n = in_a_row(alive, number, in_a_row(own, number, of->last - number + 1));
+    unsigned good = 0;
+
+    if (n == 0)
+        return 0;
+
+    const struct cell *c = (const struct cell *)own->cell + (uint64_t)number % own->n,
+                      *living = (const struct cell *)alive->cell + (uint64_t)number % alive->n;
+
+    while (good < n && !isnan(c[good].sum) && living[good].count <= c[good].count)
+        good++;
+    tally_row(all, c, good, number);
+    return good;
+}
+
 /* A function that one node tells of, as most are: its cells as they lie, where they need nothing further. */
 static void walk_one(const struct windows *w, const struct thing *t, const struct source *s,
                      const struct metric_ref *m, const struct span *of, struct tally *all)
@@ -110,17 +137,9 @@ static void walk_one(const struct windows *w, const struct thing *t, const struc
     const struct ring *own = ring_of(&s->series[m->id], of->coarse),
                       *alive = ring_of(&w->alive, of->coarse);
 
-    for (int64_t number = of->first, n, good; number <= of->last; number += good) {
-        n = in_a_row(alive, number, in_a_row(own, number, of->last - number + 1));
-        good = 0;
-        if (n > 0) {
-            const struct cell *c = &own->cell[(uint64_t)number % own->n],
-                              *living = &alive->cell[(uint64_t)number % alive->n];
-
-            while (good < n && c[good].count && living[good].count <= c[good].count)
-                good++;
-            tally_row(all, c, (unsigned)good, number);
-        }
+    for (int64_t number = of->first, good; number <= of->last; number += good) {
+        good = of->coarse ? walk_cells(own, alive, of, number, all)
+                          : walk_values(own, of, number, all);
         if (good == 0) {
             struct cell whole = cell_of(w, t, m->id, NULL, of, number);
 

@@ -163,7 +163,7 @@ struct want *want_get(struct windows *w, const struct metric_ref *m, int64_t win
         n = w->want_count < WANTS_MAX ? want_make(w, &k) : NULL;
     }
     window_seconds(window_ms, &fine, &coarse);
-    if (n == NULL || !series_room(&n->series, &w->budget, fine, coarse)) {
+    if (n == NULL || !series_room(&n->series, &w->budget, true, fine, coarse)) {
         w->dropped++;
         return NULL;
     }

@@ -16,7 +16,7 @@ static const enum metric_id now_metric[NOW_SLOTS] = {
 /* Nodes that live are known in all seconds of an hour. */
 static bool alive_room(struct windows *w)
 {
-    return series_room(&w->alive, &w->budget, FINE_MAX_SECONDS, POLICY_WINDOW_MAX_MS / 1000);
+    return series_room(&w->alive, &w->budget, false, FINE_MAX_SECONDS, POLICY_WINDOW_MAX_MS / 1000);
 }
 
 struct windows *windows_make(size_t max_bytes)
