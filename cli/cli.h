@@ -89,6 +89,7 @@ enum cli_option {
     OPT_SHARED,
     OPT_FEED,
     OPT_RESPONSE_TYPE,
+    OPT_WEB_SECURE,
     OPT_COPY,
     OPT_DOCKER,
     OPT_NATIVE,

@@ -2,6 +2,7 @@
  * again after each change.
  */
 #include <stdio.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -72,6 +73,30 @@ static void add_web(json_t *list, const char *how)
     add_annotation(list, "final", json_boolean(web));
 }
 
+/* What wsk makes of --web-secure: a secret, a number that is one, or the end of it. */
+static void add_web_secure(json_t *list, json_t *body, const char *how)
+{
+    static const char key[] = "require-whisk-auth";
+    uint64_t random = 0;
+
+    if (strcmp(how, "false") == 0) {
+        if (json_object_get(body, "delAnnotations") == NULL)
+            json_object_set_new(body, "delAnnotations", json_array());
+        json_array_append_new(json_object_get(body, "delAnnotations"), json_string(key));
+        return;
+    }
+    if (strcmp(how, "true") != 0) {
+        add_annotation(list, key, json_string(how));
+        return;
+    }
+    while (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        ;
+    random = (random >> 11) | 1; /* what every reader of JSON takes as it is */
+    add_annotation(list, key, json_integer((json_int_t)random));
+    (void)fprintf(stderr, "narae: callers show X-Require-Whisk-Auth: %llu\n",
+                  (unsigned long long)random);
+}
+
 static void add_annotations(const struct cli *c, json_t *body)
 {
     json_t *list = json_array(), *value;
@@ -84,6 +109,8 @@ static void add_annotations(const struct cli *c, json_t *body)
         add_annotation(list, "narae.gpu", gpu_wish(c));
     if (c->text[OPT_WEB])
         add_web(list, c->text[OPT_WEB]);
+    if (c->text[OPT_WEB_SECURE])
+        add_web_secure(list, body, c->text[OPT_WEB_SECURE]);
     json_object_foreach(c->annotations, key, value)
         add_annotation(list, key, json_incref(value));
     if (json_array_size(list))

@@ -100,6 +100,9 @@ const struct cli_option_row cli_options[OPT_COUNT] = {
                   "the feed that fires it; the parameters are the feed's"},
     [OPT_RESPONSE_TYPE] = {"response-type", 0, VALUE_CHOICE, "json|http|html|svg|text",
                            "what becomes of the result: json is all of it, http what it says"},
+    [OPT_WEB_SECURE] =
+        {"web-secure", 0, VALUE_TEXT, "SECRET|true|false",
+         "what callers of the web action show in X-Require-Whisk-Auth; true makes one"},
     [OPT_COPY] = {"copy", 0, VALUE_NONE, NULL,
                   "code and settings of the function whose name stands in the place of a FILE"},
     [OPT_DOCKER] = {"docker", 0, VALUE_TEXT, "IMAGE", "as wsk has it: --image"},

@@ -387,6 +387,19 @@ def test_code_is_saved(narae, platform, name, tmp_path):
     narae("package", "delete", name, "--yes")
 
 
+def test_a_web_action_with_a_secret(narae, platform, name, tmp_path):
+    def status(secret=None):
+        headers = {"X-Require-Whisk-Auth": secret} if secret else {}
+        return platform.request("GET", f"/api/v1/web/guest/default/{name}.json", headers=headers, auth=None).status
+    file = write(tmp_path, "hello.py", HELLO["python:3"])
+    narae("action", "create", name, file, "--web", "true", "--web-secure", "s3cret")
+    assert (status(), status("wrong"), status("s3cret")) == (401, 401, 200)
+    made = re.search(r"X-Require-Whisk-Auth: (\d+)\n", narae("action", "update", name, "--web-secure", "true").stderr)[1]
+    assert (status("s3cret"), status(made)) == (401, 200)
+    narae("action", "update", name, "--web-secure", "false")
+    assert status() == 200
+
+
 def test_polling(narae, platform, hello):
     narae("invoke", hello, "-p", "name", "before")
     variables = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "NARAE_APIHOST": platform.url, "NARAE_AUTH": platform.auth}
