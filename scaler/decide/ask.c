@@ -269,7 +269,7 @@ struct window_value windows_ask(struct windows *w, const struct metric_ref *m, c
                                 int64_t now_ms)
 {
     if (of_want(m)) {
-        struct want *n = want_get(w, m, window_ms, now_ms);
+        struct want *n = want_get(w, m, account, window_ms, now_ms);
 
         return n ? ask_want(n, a, window_ms, now_ms) : (struct window_value){0, 0, INT64_MAX};
     }
@@ -296,7 +296,7 @@ static bool known_before(struct windows *w, const struct policy *p, const struct
     const struct thing *t;
 
     if (of_want(m))
-        return want_there(w, m);
+        return want_there(w, m, p->account);
     if (sample_metrics[m->id].node)
         return w->nodes.wants & 1ull << m->id;
     t = owner && name ? thing_find(w, nr_str_of(owner), nr_str_of(name)) : NULL;
@@ -324,7 +324,7 @@ bool windows_want(struct windows *w, const struct policy *p, int64_t now_ms)
         if (c->kind != CONDITION_METRIC)
             continue;
         if (of_want(&c->metric))
-            (void)want_get(w, &c->metric, c->window_ms, now_ms);
+            (void)want_get(w, &c->metric, p->account, c->window_ms, now_ms);
         else
             (void)thing_asked(w, &c->metric, p->account, p->function, c->window_ms, now_ms);
     }

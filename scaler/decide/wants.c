@@ -1,10 +1,14 @@
 /* What policies ask for of somebody's producer, or of the broker. There is a series for each name and the labels that a policy wants it to have, made of
  * all samples that fit: whoever floods the topic with names and labels costs nothing here but the look-up of the name.
+ *
+ * What a function told carries its account as a label, which only the platform gives. Such a value is for policies of that account, and for those that
+ * name it: nobody moves another's containers with a metric that is called like his. What carries no account is for all.
  */
 #include "common/base/mem.h"
 #include "scaler/decide/windows_parts.h"
 
 enum { KEY_BYTES = 4096 };
+#define ACCOUNT "account"
 
 struct key {
     char text[KEY_BYTES];
@@ -32,10 +36,21 @@ static void key_label(struct key *k, const char *name, const char *value)
     key_add(k, nr_str_of(value));
 }
 
-static void key_make(struct key *k, const struct metric_ref *m)
+static bool names_account(const struct sample_label *label, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (nr_str_eqz(label[i].name, ACCOUNT))
+            return true;
+    return false;
+}
+
+/* own: the policy's account, NULL: it has none. It stands as a label without a name, so that policies of several accounts have several wants. */
+static void key_make(struct key *k, const struct metric_ref *m, const char *own)
 {
     key_add(k, nr_str_of(m->name));
-    key_label(k, "account", m->account);
+    if (m->id == METRICS && !names_account(m->label, m->label_count))
+        key_label(k, "", own);
+    key_label(k, ACCOUNT, m->account);
     key_label(k, "function", m->function);
     key_label(k, "topic", m->topic);
     key_label(k, "group", m->group);
@@ -55,7 +70,12 @@ static void labels_of(struct want *n)
         l->name = nr_str_of(at);
         l->value = nr_str_of(at + l->name.n + 1);
         at = l->value.p + l->value.n + 1;
+        if (l->name.n == 0) {
+            n->own = l->value;
+            n->label_count--;
+        }
     }
+    n->names_account = names_account(n->label, n->label_count);
 }
 
 static struct named *named_get(struct windows *w, struct nr_str name, bool make)
@@ -138,23 +158,23 @@ static void wants_expire(struct windows *w, int64_t now_ms)
         want_free(w, oldest);
 }
 
-bool want_there(const struct windows *w, const struct metric_ref *m)
+bool want_there(const struct windows *w, const struct metric_ref *m, const char *own)
 {
     struct key k = {.n = 0};
 
-    key_make(&k, m);
+    key_make(&k, m, own);
     return !k.over && nr_map_get(&w->wants, (struct nr_str){k.text, k.n}) != NULL;
 }
 
-struct want *want_get(struct windows *w, const struct metric_ref *m, int64_t window_ms,
-                      int64_t now_ms)
+struct want *want_get(struct windows *w, const struct metric_ref *m, const char *own,
+                      int64_t window_ms, int64_t now_ms)
 {
     struct key k = {.n = 0};
     struct nr_map_node *node;
     struct want *n;
     uint16_t fine, coarse;
 
-    key_make(&k, m);
+    key_make(&k, m, own);
     node = k.over ? NULL : nr_map_get(&w->wants, (struct nr_str){k.text, k.n});
     n = node ? nr_container_of(node, struct want, node) : NULL;
     if (n == NULL && !k.over) {
@@ -173,6 +193,9 @@ struct want *want_get(struct windows *w, const struct metric_ref *m, int64_t win
 
 static bool fits(const struct want *n, const struct sample_label *label, unsigned count)
 {
+    for (unsigned i = 0; i < count && !n->names_account; i++)
+        if (nr_str_eqz(label[i].name, ACCOUNT) && !nr_str_eq(label[i].value, n->own))
+            return false;
     for (unsigned i = 0, j; i < n->label_count; i++) {
         for (j = 0; j < count; j++)
             if (nr_str_eq(label[j].name, n->label[i].name) &&
@@ -204,9 +227,9 @@ void wants_forget(struct windows *w, const char *account)
         unsigned i = 0;
 
         while (i < n->label_count &&
-               !(nr_str_eqz(n->label[i].name, "account") && nr_str_eqz(n->label[i].value, account)))
+               !(nr_str_eqz(n->label[i].name, ACCOUNT) && nr_str_eqz(n->label[i].value, account)))
             i++;
-        if (i < n->label_count)
+        if (i < n->label_count || nr_str_eqz(n->own, account))
             want_free(w, n);
     }
 }

@@ -36,7 +36,8 @@ void windows_forget(struct windows *w, const char *account);
  * Of several nodes each second's values become one first: they add up; of what is a percentage, a limit or an age the largest counts, of a node's
  * percentages the mean. Then the seconds are aggregated: `sum` of a gauge adds up its seconds, `rate` is what a counter counts in a second, and by how much
  * all else rises in one. inflight_per_instance: calls in flight in the window by the containers that there are now, those on their way with them.
- * A producer's values are taken together, whichever of them fit the labels; where none came in the window the last one stands (but for sum and
+ * A producer's values are taken together, whichever of them fit the labels; what has an account as its label counts for questions of that account, and
+ * for those that name it. Where none came in the window the last one stands (but for sum and
  * rate, which are 0). */
 struct window_value {
     double value;

@@ -66,6 +66,9 @@ struct want {
     size_t key_bytes;
     struct sample_label label[SAMPLE_LABELS_MAX + 2]; /* lent by key */
     unsigned label_count;
+    struct nr_str
+        own; /* account whose values count, beside those of nobody; n 0: the labels say it, or none */
+    bool names_account; /* among the labels */
     struct series series;
     int64_t t_ms, asked_ms;
 };
@@ -102,11 +105,12 @@ bool source_room(struct windows *w, struct thing *t, struct source *s);
 void things_expire(struct windows *w, int64_t now_ms);
 void thing_free(struct windows *w, struct thing *t);
 
-/* The want of a metric that is not a function's (lent), made when there is none; NULL: no room. */
-struct want *want_get(struct windows *w, const struct metric_ref *m, int64_t window_ms,
-                      int64_t now_ms);
+/* The want of a metric that is not a function's (lent), made when there is none; NULL: no room. own (lent): the account of the policy that asks; NULL: it
+ * has none. */
+struct want *want_get(struct windows *w, const struct metric_ref *m, const char *own,
+                      int64_t window_ms, int64_t now_ms);
 /* Is there one? */
-bool want_there(const struct windows *w, const struct metric_ref *m);
+bool want_there(const struct windows *w, const struct metric_ref *m, const char *own);
 /* A value for all wants of this name that its labels fit. */
 void wants_add(struct windows *w, struct nr_str name, const struct sample_label *label,
                unsigned count, double value, int64_t t_ms);

@@ -325,6 +325,63 @@ static void test_producers(void **state)
     sim_free(s);
 }
 
+static void tell_of(struct sim *s, const char *account, double value)
+{
+    struct sample c = {.t_ms = s->now_ms,
+                       .metric = NR_STR("temp"),
+                       .metric_value = value,
+                       .label = {{NR_STR("room"), NR_STR("a")},
+                                 {NR_STR("account"), nr_str_of(account)},
+                                 {NR_STR("function"), NR_STR("f")}},
+                       .label_count = 3};
+
+    windows_add(s->windows, &c);
+}
+
+/* What a function tells counts for policies of its account, and for those that name it; what nobody's account is on, for all. */
+static void test_accounts(void **state)
+{
+    static const struct metric_ref any = {.id = METRICS, .name = "temp"},
+                                   guests = {.id = METRICS,
+                                             .name = "temp",
+                                             .label = {{NR_STR("account"), NR_STR("guest")}},
+                                             .label_count = 1},
+                                   function = {.id = METRICS,
+                                               .name = "temp",
+                                               .label = {{NR_STR("function"), NR_STR("f")}},
+                                               .label_count = 1};
+    static const struct {
+        const struct metric_ref *m;
+        const char *account;
+        double max;
+        unsigned samples;
+    } asked[] = {{&any, "acme", 20, 2},      {&any, "guest", 9999, 2}, {&any, NULL, 7, 1},
+                 {&guests, "acme", 9999, 1}, {&guests, NULL, 9999, 1}, {&function, "acme", 20, 1},
+                 {&function, NULL, 0, 0},    {&any, "nobody", 7, 1}};
+    struct sim *s = sim_make(ANY);
+
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < nr_countof(asked); i++) {
+            struct window_value v = windows_ask(s->windows, asked[i].m, asked[i].account, "parse",
+                                                AGGREGATE_MAX, 60000, s->now_ms);
+
+            close_to(v.value, pass ? asked[i].max : 0);
+            assert_int_equal(v.samples, pass ? asked[i].samples : 0);
+        }
+        tell_of(s, "acme", 20);
+        tell_of(s, "guest", 9999);
+        sim_custom(s, "temp", 7, "room", "b");
+    }
+    /* An account that is gone is not remembered. */
+    windows_forget(s->windows, "acme");
+    assert_int_equal(
+        windows_ask(s->windows, &any, "acme", "parse", AGGREGATE_MAX, 60000, s->now_ms).samples, 0);
+    assert_int_equal(
+        windows_ask(s->windows, &any, "guest", "parse", AGGREGATE_MAX, 60000, s->now_ms).samples,
+        4);
+    sim_free(s);
+}
+
 static void test_lag(void **state)
 {
     struct sim *s = sim_make(ANY);
@@ -441,8 +498,9 @@ int main(void)
         cmocka_unit_test(test_nodes),       cmocka_unit_test(test_twice),
         cmocka_unit_test(test_other_times), cmocka_unit_test(test_sketches),
         cmocka_unit_test(test_error_ratio), cmocka_unit_test(test_producers),
-        cmocka_unit_test(test_lag),         cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_forgotten),   cmocka_unit_test(test_longer),
+        cmocka_unit_test(test_accounts),    cmocka_unit_test(test_lag),
+        cmocka_unit_test(test_bounds),      cmocka_unit_test(test_forgotten),
+        cmocka_unit_test(test_longer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
