@@ -127,11 +127,15 @@ def test_scalers_come_and_go(broker, platform_of, scalers):
         one = decisions(p, "roomy")[0]["by"]
         second = scalers()
         first.kill()
+        killed_ms = time.time() * 1000
         want(broker, 4)
         within(90, "the other one goes on", are(p, 4))
         told = chain(p, "roomy")
         assert told[0]["by"] != one and min(d["to"] for d in told[:-1]) >= 1
         assert sum(d["to"] == 4 for d in told) == 1, "decided once"
+        resumed_s = (told[0]["t"] - killed_ms) / 1000
+        print(f"decisions go on {resumed_s:.1f} s after the kill")
+        assert resumed_s <= 100 * SLOW  # 10 s
         second.kill()
         for _ in range(10):
             assert p.invoke("roomy").status == 200
@@ -141,6 +145,7 @@ def test_scalers_come_and_go(broker, platform_of, scalers):
         within(90, "one that was killed is back", are(p, 5))
         chain(p, "roomy")
         assert min(d["to"] for d in decisions(p, "roomy")[:-1]) >= 1, "it did not begin with nothing"
+        assert p.metric("narae_containers_started_total") == 5, "nothing was done twice"
         first.stop()
     finally:
         end.set()
