@@ -315,6 +315,8 @@ static void on_gone(struct nr_http_req *r)
 
     if (q->activation)
         q->activation->client_gone = true;
+    if (q->asks)
+        atomic_store(&q->scale.gone, true);
     if (q->state == G_BODY)
         request_refuse(q, 400, "The client went away before its request was complete.");
     else if (q->state != G_PARTS && q->state != G_STREAM)

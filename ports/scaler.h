@@ -4,6 +4,7 @@
 #ifndef NR_PORTS_SCALER_H
 #define NR_PORTS_SCALER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -68,7 +69,8 @@ enum scale_op {
     SCALE_EVALUATE, /* name, or body: one evaluation now, recorded nowhere: the decision (decide.h) */
     SCALE_EXPLAIN, /* name, since_ms, upto_ms, limit: decisions, newest first; those that changed nothing only when `all`.
                        {"policy","decisions":[decision]} */
-    SCALE_REPLAY, /* name, since_ms, upto_ms, body (n == 0: as it was): recorded samples against the document: decisions, cold starts, idle memory, differences.
+    SCALE_REPLAY, /* name, since_ms, upto_ms, body (n == 0: as it was): recorded samples against the document: decisions, cold starts, idle memory, differences;
+                       NR_EQUOTA while another replay, or an explanation of `all`, is under way.
                        {"policy","since_ms","upto_ms","exact","why" (when not exact),"samples","evaluations","same" (each decision is as recorded),
                         "recorded","replayed": each {"changes","desired_max","cold_starts","idle_mb_s"},
                         "differences":[{"t","recorded":{"from","to"},"replayed":{"from","to"},"why"}] (the first of them), "more"} */
@@ -95,6 +97,7 @@ struct scale_call {
     int limit, skip, from;
     bool full, all;
     void (*done)(struct scale_call *c); /* once, on the platform's loop */
+    _Atomic bool gone; /* may be set until done: nobody waits for the reply, a replay is given up */
     void *owner;
     /* out */
     struct nr_err

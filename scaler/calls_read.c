@@ -55,7 +55,10 @@ int call_evaluate(struct scaler *s, struct scale_call *c)
 /* ---- decisions ---------------------------------------------------------------------------------------------- */
 
 struct explaining {
-    struct scale_call *c;
+    struct nr_db_job job;
+    struct scaler *s;
+    struct scale_call *c; /* lent until done */
+    char *account;        /* whose decisions; NULL: nobody's, or all */
     unsigned count;
 };
 
@@ -70,6 +73,41 @@ static int add_decision(void *arg, sqlite3_stmt *st)
     return 0;
 }
 
+static int read_decisions(sqlite3 *db, struct nr_db_job *job)
+{
+    struct explaining *x = nr_container_of(job, struct explaining, job);
+    struct scale_call *c = x->c;
+
+    nr_buf_adds(&c->reply, "{\"policy\":");
+    nr_buf_json(&c->reply, c->name);
+    nr_buf_adds(&c->reply, ",\"decisions\":[");
+    int r = store_rows(
+        db, add_decision, x,
+        "SELECT record FROM decisions WHERE name = ?1 AND t BETWEEN ?2 AND ?3 AND (?4 OR account = ?5) "
+        "ORDER BY t DESC, id DESC LIMIT ?6",
+        "tiiiti", c->name, c->since_ms, c->upto_ms, (int64_t)c->admin, nr_str_of(x->account),
+        (int64_t)c->limit);
+
+    nr_buf_adds(&c->reply, "]}");
+    if (r == 0 && c->reply.failed)
+        return nr_err_set(&c->err, NR_ETOOBIG, "The answer is too large; ask for fewer decisions.");
+    return r;
+}
+
+static void on_explained(struct nr_db_job *job)
+{
+    struct explaining *x = nr_container_of(job, struct explaining, job);
+    struct scaler *s = x->s;
+
+    if (job->status < 0)
+        (void)nr_err_set(&x->c->err, job->status, "The decisions could not be read: %s.",
+                         nr_err_text(job->status));
+    call_done(s, x->c);
+    free(x->account);
+    free(x);
+    scaler_later_done(s);
+}
+
 static int replay_policy(struct scaler *s, struct scale_call *c, enum replay_kind kind,
                          struct policy *p, const struct policy *recorded)
 {
@@ -79,25 +117,19 @@ static int replay_policy(struct scaler *s, struct scale_call *c, enum replay_kin
 int call_explain(struct scaler *s, struct scale_call *c)
 {
     const struct entry *e = entry_find(s, c->name);
-    struct explaining x = {.c = c};
 
     if (c->all)
         return replay_policy(s, c, REPLAY_EXPLAIN, e->policy, e->policy);
-    store_settle(s->store);
-    nr_buf_adds(&c->reply, "{\"policy\":");
-    nr_buf_json(&c->reply, c->name);
-    nr_buf_adds(&c->reply, ",\"decisions\":[");
-    int r = store_read(
-        s->store, add_decision, &x,
-        "SELECT record FROM decisions WHERE name = ?1 AND t BETWEEN ?2 AND ?3 AND (?4 OR account = ?5) "
-        "ORDER BY t DESC, id DESC LIMIT ?6",
-        "tiiiti", c->name, c->since_ms, c->upto_ms, (int64_t)c->admin,
-        nr_str_of(e->policy->account), (int64_t)c->limit);
+    struct explaining *x = nr_alloc(sizeof(*x));
 
-    nr_buf_adds(&c->reply, "]}");
-    if (r == 0 && c->reply.failed)
-        return nr_err_set(&c->err, NR_ETOOBIG, "The answer is too large; ask for fewer decisions.");
-    return r;
+    *x = (struct explaining){.job = {.run = read_decisions, .done = on_explained, .loop = &s->loop},
+                             .s = s,
+                             .c = c,
+                             .account = e->policy->account ? nr_strdup(e->policy->account) : NULL};
+    store_settle(s->store);
+    s->later++;
+    store_later(s->store, &x->job);
+    return 1;
 }
 
 int call_replay(struct scaler *s, struct scale_call *c)

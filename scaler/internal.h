@@ -115,6 +115,7 @@ struct scaler {
     bool stopping;     /* nothing is decided or wished any more */
     _Atomic bool ends; /* any thread: what takes long gives up */
     unsigned later;    /* calls that a reading thread has */
+    bool replaying;    /* one of them is a replay: there is one at a time */
     bool connected;
     void (*stopped)(void *arg);
     void *stopped_arg;

@@ -3,6 +3,9 @@
  *
  * As it was: the recorded decisions come out again, to the last bit, or the reply says where they do not. With another document the same times are
  * evaluated, and containers are those of a model (model.h), since other decisions would have made others.
+ *
+ * One at a time: the other reading thread of the database is always free for what is asked and answered at once. A replay is given up when nobody waits
+ * for it any more, and when the scaler ends.
  */
 #include "scaler/replay.h"
 
@@ -19,6 +22,16 @@ enum {
     ENOUGH = 1
 };
 
+/* An error when the rest is worth nothing. */
+static int given_up(struct replay *r)
+{
+    if (atomic_load(&r->s->ends))
+        return nr_err_set(&r->c->err, NR_ESTOPPING, "The platform is stopping.");
+    return atomic_load(&r->c->gone)
+               ? nr_err_set(&r->c->err, NR_ECANCELED, "Nobody waits for this replay any more.")
+               : 0;
+}
+
 /* ---- what was recorded ---------------------------------------------------------------------------------------- */
 
 static int add_outcome(void *arg, sqlite3_stmt *st)
@@ -27,7 +40,7 @@ static int add_outcome(void *arg, sqlite3_stmt *st)
     nr_auto_json json_t *j = nr_json_parse(nr_db_column(st, 1), NULL);
 
     if (r->recorded_count == RECORDED_MAX || j == NULL)
-        return 0;
+        return given_up(r);
     if (r->recorded_count == r->recorded_room) {
         r->recorded_room = r->recorded_room ? r->recorded_room * 2 : 256;
         struct outcome *more = nr_try_realloc(r->recorded, r->recorded_room * sizeof(*more));
@@ -40,6 +53,7 @@ static int add_outcome(void *arg, sqlite3_stmt *st)
 
     (void)json_object_del(j, "by");
     (void)json_object_del(j, "took_us");
+    (void)json_object_del(j, "sequence");
     r->recorded[r->recorded_count++] = (struct outcome){
         .t_ms = sqlite3_column_int64(st, 0),
         .to = json_is_integer(to) ? json_integer_value(to) : -1,
@@ -48,7 +62,7 @@ static int add_outcome(void *arg, sqlite3_stmt *st)
         .decision =
             strcmp(nr_json_string(j, "kind") ? nr_json_string(j, "kind") : "", "decision") == 0,
         .hash = replay_hash(j)};
-    return 0;
+    return given_up(r);
 }
 
 static int read_recorded(struct replay *r, sqlite3 *db)
@@ -104,13 +118,19 @@ static void move_models(struct replay *r, int64_t t_ms)
     model_advance(&r->is, t_ms > r->is.t_ms ? t_ms : r->is.t_ms);
 }
 
-/* Most lines of a journal are of other functions: they are told by their text. */
+static bool has(struct nr_str text, const char *what)
+{
+    return memmem(text.p, text.n, what, strlen(what)) != NULL;
+}
+
+/* Most lines of a journal are of other functions: they are told by their text, but where it is written with escapes. */
 static bool is_relevant(const struct replay *r, struct nr_str text)
 {
-    if (memmem(text.p, text.n, "\"function\"", 10) == NULL)
+    if (!has(text, "\"function\"") || memchr(text.p, '\\', text.n) ||
+        (r->custom && has(text, "\"metric\"")))
         return true;
     for (unsigned i = 0; i < r->function_count; i++)
-        if (memmem(text.p, text.n, r->function[i], strlen(r->function[i])) != NULL)
+        if (has(text, r->function[i]))
             return true;
     return false;
 }
@@ -190,8 +210,10 @@ static int on_record(void *arg, const struct journal_record *rec)
 {
     struct replay *r = arg;
 
-    if (atomic_load(&r->s->ends))
-        return nr_err_set(&r->c->err, NR_ESTOPPING, "The platform is stopping.");
+    int e = given_up(r);
+
+    if (e < 0)
+        return e;
     if (r->enough_ms > 0 && nr_mono_ms() > r->enough_ms)
         return ENOUGH;
     if (r->generates)
@@ -271,6 +293,8 @@ static void replay_free(struct replay *r)
     policy_unref(r->p);
     for (unsigned i = 0; i < r->line_count; i++)
         free(r->line[i]);
+    for (unsigned i = 0; i < r->function_count; i++)
+        free(r->function[i]);
     json_decref(r->differences);
     json_decref(r->warnings);
     free(r->decision);
@@ -288,20 +312,55 @@ static void on_done(struct nr_db_job *job)
         (void)nr_err_set(&r->c->err, job->status, "%s", nr_err_text(job->status));
     call_done(s, r->c);
     replay_free(r);
+    s->replaying = false;
     scaler_later_done(s);
+}
+
+static void note_function(struct replay *r, const char *name)
+{
+    size_t n = strlen(name) + 3;
+    char *quoted = nr_alloc(n);
+
+    (void)snprintf(quoted, n, "\"%s\"", name);
+    r->function[r->function_count++] = quoted;
 }
 
 static void note_functions(struct replay *r)
 {
     if (r->p->function)
-        r->function[r->function_count++] = r->p->function;
-    for (unsigned i = 0; i < r->p->condition_count; i++)
-        if (r->p->conditions[i].kind == CONDITION_METRIC && r->p->conditions[i].metric.function)
-            r->function[r->function_count++] = r->p->conditions[i].metric.function;
+        note_function(r, r->p->function);
+    for (unsigned i = 0; i < r->p->condition_count; i++) {
+        const struct metric_ref *m = &r->p->conditions[i].metric;
+
+        if (r->p->conditions[i].kind != CONDITION_METRIC)
+            continue;
+        if (m->function)
+            note_function(r, m->function);
+        r->custom = r->custom || m->id == METRICS;
+    }
+}
+
+/* There is a replay already. A check is answered without one. */
+static int answer_without(struct scale_call *c, const struct replay_ask *ask)
+{
+    if (ask->kind != REPLAY_CHECK) {
+        json_decref(ask->warnings);
+        return nr_err_set(&c->err, NR_EQUOTA,
+                          "Another replay is under way, and there is one at a time: ask again when "
+                          "it has ended.");
+    }
+    (void)json_array_append_new(
+        ask->warnings,
+        json_pack("{ssss}", "path", "rules", "why",
+                  "They were not tried against what was recorded, since a replay is under way."));
+    return call_reply(c, json_pack("{sssoso}", "policy", ask->p->name, "warnings", ask->warnings,
+                                   "document", policy_write(ask->p)));
 }
 
 int replay_later(struct scaler *s, struct scale_call *c, const struct replay_ask *ask)
 {
+    if (s->replaying)
+        return answer_without(c, ask);
     struct replay *r = nr_alloc(sizeof(*r));
     int64_t now_ms = tick_now(s);
 
@@ -328,6 +387,7 @@ int replay_later(struct scaler *s, struct scale_call *c, const struct replay_ask
     journal_flush(s->journal, now_ms, true);
     store_settle(s->store);
     s->later++;
+    s->replaying = true;
     store_later(s->store, &r->job);
     return 1;
 }

@@ -18,7 +18,8 @@ struct replay_ask {
     json_t *warnings;              /* given; REPLAY_CHECK: those that are known already */
 };
 
-/* c is done when the replay is: the decisions of p between c->since_ms and c->upto_ms. 1, or an error. */
+/* c is done when the replay is: the decisions of p between c->since_ms and c->upto_ms. 1; 0 when c
+ * is answered already (REPLAY_CHECK while another replay is under way); or an error, then NR_EQUOTA. */
 int replay_later(struct scaler *s, struct scale_call *c, const struct replay_ask *ask);
 
 #endif

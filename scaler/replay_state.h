@@ -25,8 +25,9 @@ struct replay {
     enum replay_kind kind;
     bool edited, heard, generates;
     int64_t since_ms, upto_ms, key_ms, last_ms, due_ms;
-    const char *function[POLICY_CONDITIONS_MAX + 1]; /* in p */
+    char *function[POLICY_CONDITIONS_MAX + 1]; /* in quotes, as a sample's text has them */
     unsigned function_count;
+    bool custom; /* metrics of other producers count */
 
     struct windows *windows;
     struct sample_room room;

@@ -2,6 +2,8 @@
  *
  * Policies keep every version; `states` is what a policy remembers (timers, the last record), so that a restart neither forgets a cooldown nor
  * takes a wish back. The journal is in blocks of some seconds each (journal.h).
+ *
+ * Two threads read: one may have a replay, the other is free for short questions, some of which the scaler's thread waits for.
  */
 #include "scaler/store.h"
 
