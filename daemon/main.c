@@ -270,6 +270,31 @@ static int open_all(struct daemon *d, struct nr_err *err)
     return r < 0 ? r : 0;
 }
 
+static void on_undone(void *arg)
+{
+    struct daemon *d = arg;
+
+    uv_stop(&d->loop.uv);
+}
+
+static void on_undrained(void *arg)
+{
+    struct daemon *d = arg;
+
+    invoker_close(d->invoker, on_undone, d);
+}
+
+/* A start that fails leaves nothing on the host: what the invoker has made goes again. */
+static void undo(struct daemon *d)
+{
+    if (d->invoker) {
+        part_end_images(d);
+        invoker_drain(d->invoker, REMOVE_MS, on_undrained, d);
+        (void)uv_run(&d->loop.uv, UV_RUN_DEFAULT);
+    }
+    place_drop_run(d);
+}
+
 int main(int argc, char **argv)
 {
     static struct daemon d;
@@ -303,7 +328,7 @@ int main(int argc, char **argv)
     place_size_node(&d);
     if (open_all(&d, &err) < 0) {
         fprintf(stderr, "naraed: %s\n", err.text[0] ? err.text : nr_err_text(err.code));
-        place_drop_run(&d);
+        undo(&d);
         return 1;
     }
     if (!scaling_is_all(&d) && geteuid() == 0 && !place_on_loopback(d.options.listen))

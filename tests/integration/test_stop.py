@@ -78,3 +78,13 @@ def test_the_folder_that_nobody_named_goes_with_the_process(tmp_path):
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_start_that_fails_late_takes_back_what_it_made(tmp_path):
+    own = Platform(tmp_path)
+    own.data.mkdir(exist_ok=True)
+    (own.data / "scaling.db").write_bytes(b"this is no database at all " * 200)
+    own.spawn()
+    assert own.wait() == 1, own.said()
+    assert "capability=\"network egress\"" in own.said() and "scaling.db" in own.said()
+    assert rules_of(own) == []
