@@ -75,6 +75,10 @@ static json_t *warnings_of(struct scaler *s, const struct policy *p)
         warn_channel(s, list, "webhook", p->webhook);
     if (p->target == TARGET_NODES && p->webhook == NULL)
         warn(list, "webhook", "Nobody is told of what this policy wishes.");
+    if (p->version)
+        warn(list, "target.version",
+             "The policy holds for all versions of the function together, not for %s alone.",
+             p->version);
     if (rival)
         warn(list, "target", "The policy '%s' scales the same, and is enforced.", rival->name);
     return list;

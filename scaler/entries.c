@@ -14,6 +14,7 @@ const char *policy_target_words(enum policy_target t)
     return targets[t];
 }
 
+/* No account's name begins with a colon, so what is no function's has a key that no function can have. */
 char *entry_key_of(const struct policy *p)
 {
     struct nr_buf b;
@@ -22,7 +23,7 @@ char *entry_key_of(const struct policy *p)
     if (p->target == TARGET_FUNCTION)
         nr_buf_printf(&b, "%s/%s", p->account, p->function);
     else
-        nr_buf_printf(&b, "%s/%s", targets[p->target],
+        nr_buf_printf(&b, ":%s/%s", targets[p->target],
                       p->target == TARGET_STEMS ? p->stems : p->name);
     char *key = nr_buf_detach(&b, NULL);
 

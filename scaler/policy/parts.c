@@ -40,7 +40,7 @@ static void function_read(struct reader *r, json_t *value, void *at)
         *(const char **)at = text;
 }
 
-/* "PUBLISHED", "LATEST", "0.0.3". */
+/* "PUBLISHED", "LATEST": there for documents that say it, for a policy holds for all versions together. One alone cannot be scaled. */
 static void version_read(struct reader *r, json_t *value, void *at)
 {
     const char *text = text_read(r, value, 32);
@@ -48,15 +48,16 @@ static void version_read(struct reader *r, json_t *value, void *at)
 
     if (text == NULL)
         return;
-    if (strcmp(text, "PUBLISHED") == 0 || strcmp(text, "LATEST") == 0 ||
-        (text[0] >= '0' && text[0] <= '9' && text[strspn(text, "0123456789.")] == '\0')) {
+    if (strcmp(text, "PUBLISHED") == 0 || strcmp(text, "LATEST") == 0) {
         *(const char **)at = text;
         return;
     }
     nearest_begin(&n, nr_str_of(text));
     nearest_try(&n, "PUBLISHED");
     nearest_try(&n, "LATEST");
-    problem(r, value, n.best, "it must be PUBLISHED, LATEST or a number such as \"0.0.3\"");
+    problem(r, value, n.best,
+            "a policy holds for all versions of a function together: leave it out, or write "
+            "PUBLISHED or LATEST");
 }
 
 /* "python:3". */

@@ -114,7 +114,7 @@ struct policy {
     int64_t number;                 /* version of the document, 1 and up; set by the store */
     enum policy_target target;
     const char *account, *function; /* TARGET_FUNCTION; function "name" or "package/name" */
-    const char *version; /* "PUBLISHED", "LATEST", a number; NULL: all of them together */
+    const char *version; /* "PUBLISHED", "LATEST", NULL: all of them together, whatever it says */
     const char *stems;   /* TARGET_STEMS: the kind */
     const char *webhook; /* TARGET_NODES, alerts: name of a channel; NULL: none */
     enum policy_mode mode;

@@ -90,6 +90,28 @@ static void test_versions_of_a_policy(void **state)
     assert_int_equal(code_of(ask(r, &r->admin, SCALE_DELETE, "p")), NR_ENOENT);
 }
 
+/* A policy is for all versions of a function: where a document names one, that is said. */
+static void test_a_named_version_is_warned_of(void **state)
+{
+    struct rig *r = *state;
+    struct rig_reply reply =
+        put(r, &r->admin, "v",
+            "{\"policy\":\"v\",\"target\":{\"account\":\"guest\",\"function\":\"f\","
+            "\"version\":\"PUBLISHED\"},\"bounds\":{\"max\":2}}");
+    const json_t *warnings = json_object_get(reply.json, "warnings");
+
+    assert_int_equal(reply.code, 0);
+    assert_int_equal(json_array_size(warnings), 1);
+    assert_string_equal(nr_json_string(json_array_get(warnings, 0), "path"), "target.version");
+    assert_non_null(strstr(nr_json_string(json_array_get(warnings, 0), "why"), "all versions"));
+    rig_reply_fini(&reply);
+    reply = put(r, &r->admin, "w",
+                "{\"policy\":\"w\",\"target\":{\"account\":\"guest\",\"function\":\"g\","
+                "\"version\":\"0.0.3\"},\"bounds\":{\"max\":2}}");
+    assert_int_equal(reply.code, NR_EINVAL);
+    rig_reply_fini(&reply);
+}
+
 static void test_mistakes_are_named(void **state)
 {
     struct rig *r = *state;
@@ -193,6 +215,32 @@ static void test_load_becomes_a_wish_that_is_explained(void **state)
     reply = ask(r, &r->guest, SCALE_EVALUATE, "p");
     assert_int_equal(number(reply.json, "to"), 5);
     rig_reply_fini(&reply);
+}
+
+/* Accounts may be called as the other kinds of targets are: neither is the other's rival, and each has its own wish. */
+static void test_accounts_called_like_targets(void **state)
+{
+    struct rig *r = *state;
+
+    put_good(r, "cells",
+             "{\"policy\":\"cells\",\"target\":{\"stems\":\"f\"},\"bounds\":{\"min\":2}}");
+    put_good(r, "a",
+             "{\"policy\":\"a\",\"target\":{\"account\":\"stems\",\"function\":\"f\"},"
+             "\"bounds\":{\"min\":3}}");
+    put_good(
+        r, "n",
+        "{\"policy\":\"n\",\"target\":{\"nodes\":true},\"webhook\":\"w\",\"bounds\":{\"min\":4}}");
+    put_good(r, "b",
+             "{\"policy\":\"b\",\"target\":{\"account\":\"nodes\",\"function\":\"n\"},"
+             "\"bounds\":{\"min\":5}}");
+    until_wished(r, (struct expected){"f", 2, NULL, 0, 0});
+    until_wished(r, (struct expected){"stems//f", 3, NULL, 0, 0});
+    until_wished(r, (struct expected){"nodes//n", 5, NULL, 0, 0});
+    assert_int_equal(code_of(ask(r, &r->admin, SCALE_DELETE, "cells")), 0);
+    until_wished(r, (struct expected){"f", -1, NULL, 0, 0});
+    assert_int_equal(rig_wish_for(r, "stems//f")->desired, 3);
+    scaler_forget_account(r->scaler, "stems");
+    assert_int_equal(code_of(ask(r, &r->admin, SCALE_SHOW, "n")), 0);
 }
 
 /* A wish is taken back when nobody enforces it any more: dry_run, another target, deleted. */
@@ -524,6 +572,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_versions_of_a_policy),
         CASE(test_mistakes_are_named),
+        CASE(test_a_named_version_is_warned_of),
+        CASE(test_accounts_called_like_targets),
         CASE(test_who_may),
         CASE(test_load_becomes_a_wish_that_is_explained),
         CASE(test_wishes_are_taken_back),
