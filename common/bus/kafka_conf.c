@@ -41,10 +41,11 @@ static const struct pair for_producer[] = {
     {NULL, NULL},
 };
 
+/* librdkafka waits a second when the queue of a partition is full: the queue is bounded by its bytes, and has room for many seconds of samples. */
 static const struct pair for_reader[] = {
     {"enable.auto.commit", "false"},        {"auto.offset.reset", "earliest"},
     {"fetch.message.max.bytes", "1100000"}, {"fetch.max.bytes", "4194304"},
-    {"queued.max.messages.kbytes", "4096"}, {"queued.min.messages", "1000"},
+    {"queued.max.messages.kbytes", "8192"}, {"queued.min.messages", "100000"},
     {"fetch.error.backoff.ms", "200"},      {NULL, NULL},
 };
 

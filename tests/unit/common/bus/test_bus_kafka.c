@@ -396,6 +396,31 @@ static void test_since(void **state)
     bus_close(b, 2000);
 }
 
+/* A reader that is far behind in one partition reads on without pausing: 40,000 messages of a key within moments, not some thousand a second. */
+static void test_far_behind(void **state)
+{
+    enum { MANY = 40000, BYTES = 400 };
+    static char sample[BYTES];
+    struct kafka_rig *g = *state;
+    struct bus *b = rig_open(&g->rig);
+    struct seen s = {0};
+
+    memset(sample, 'x', BYTES);
+    for (unsigned i = 0; i < MANY; i++) {
+        if (i % (BUS_QUEUE_MESSAGES / 2) == 0)
+            rig_wait_settled(&g->rig, b);
+        assert_true(bus_publish(b, BUS_METRICS, NR_STR("k1"), (struct nr_str){sample, BYTES}));
+    }
+    rig_wait_settled(&g->rig, b);
+    uint64_t began_ms = nr_mono_ms();
+
+    rig_read(&g->rig, b, &s, 1u << BUS_METRICS, BUS_ALL);
+    rig_wait_count(&g->rig, &s, MANY);
+    assert_true(nr_mono_ms() - began_ms < 10000);
+    rig_unread(&g->rig, b, &s);
+    bus_close(b, 2000);
+}
+
 struct lag_of {
     struct bus *bus;
     struct nr_str topic, group;
@@ -448,6 +473,7 @@ static int run_real(void)
         REAL(case_group_has_one_owner),
         REAL(case_nul_and_empty),
         REAL(test_since),
+        REAL(test_far_behind),
         REAL(test_lag_is),
     };
 
