@@ -10,9 +10,9 @@
  */
 #include "gateway/internal.h"
 
-#include "common/base/json.h"
 #include "common/base/json_walk.h"
 #include "common/bus/bus.h"
+#include "gateway/event_about.h"
 
 enum {
     LOOK_MS = 2000,  /* is the key still good; has the client read */
@@ -91,28 +91,19 @@ void events_stop_all(struct gateway *g)
     }
 }
 
-/* A text member of the message, as it was written. */
-static struct nr_str member(struct nr_str value, const char *key)
+/* Does any stream follow this topic? */
+static bool is_followed(const struct event_ear *ear)
 {
-    struct nr_str text = {NULL, 0};
-
-    if (nr_json_scan_key(value, key, &text) != NR_JSON_OBJECT || text.n < 2 || text.p[0] != '"')
-        return (struct nr_str){NULL, 0};
-    return nr_json_unquoted(text);
+    NR_LIST_EACH(&ear->g->event_streams, it)
+        if (nr_container_of(it, struct event_stream, link)->topic == ear->topic)
+            return true;
+    return false;
 }
 
-/* A decision says in "target" whom it is about, a sample and an event say it themselves. */
-static bool is_for(const struct event_stream *s, struct nr_str value)
+static bool is_for(const struct event_stream *s, const struct event_about *about)
 {
-    const struct nr_str wanted = {s->function, s->function_n};
-    struct nr_str target = {NULL, 0};
-
-    if (topics[s->topic].topic == BUS_DECISIONS &&
-        nr_json_scan_key(value, "target", &target) == NR_JSON_OBJECT)
-        value = target;
-    if (!s->all && !nr_str_eqz(member(value, "account"), s->q->account->name))
-        return false;
-    return wanted.n == 0 || nr_str_eq(member(value, "function"), wanted);
+    return event_about_fits(about, s->all ? NULL : s->q->account->name,
+                            (struct nr_str){s->function, s->function_n});
 }
 
 /* True: the client has taken enough to be told more. */
@@ -143,26 +134,34 @@ static void tell(struct event_stream *s, struct nr_str line)
     s->quiet = 0;
 }
 
+static void write_line(struct nr_buf *line, struct nr_str message)
+{
+    nr_buf_adds(line, "data: ");
+    nr_json_layout(line, message, false);
+    nr_buf_adds(line, "\n\n");
+}
+
 static void on_message(struct bus_reader *r, const struct bus_message *m)
 {
     struct event_ear *ear = nr_container_of(r, struct event_ear, reader);
-    struct nr_link *streams = &ear->g->event_streams;
-    struct nr_buf text;
+    struct event_about about;
+    struct nr_buf line;
 
-    if (nr_list_empty(streams) || m->value.p == NULL || m->value.n > MESSAGE_MAX_BYTES ||
-        nr_json_scan(m->value) != NR_JSON_OBJECT)
+    if (!is_followed(ear) || m->value.p == NULL || m->value.n > MESSAGE_MAX_BYTES ||
+        !event_about_read(m->value, topics[ear->topic].topic == BUS_DECISIONS, &about))
         return;
-    nr_buf_init(&text, MESSAGE_MAX_BYTES + 64);
-    nr_buf_adds(&text, "data: ");
-    nr_json_layout(&text, m->value, false);
-    nr_buf_adds(&text, "\n\n");
-    NR_LIST_EACH(streams, it) {
+    nr_buf_init(&line, MESSAGE_MAX_BYTES + 64);
+    NR_LIST_EACH(&ear->g->event_streams, it) {
         struct event_stream *s = nr_container_of(it, struct event_stream, link);
 
-        if (s->topic == ear->topic && !text.failed && is_for(s, m->value))
-            tell(s, nr_buf_str(&text));
+        if (s->topic != ear->topic || !is_for(s, &about))
+            continue;
+        if (nr_buf_str(&line).n == 0) /* the first that is told */
+            write_line(&line, m->value);
+        if (!line.failed)
+            tell(s, nr_buf_str(&line));
     }
-    nr_buf_fini(&text);
+    nr_buf_fini(&line);
 }
 
 static void on_look(struct nr_deadline *d)
