@@ -239,7 +239,10 @@ char *cli_function_path(const struct cli *c, const char *tail);
 
 /* ---- when.c ------------------------------------------------------------------------------------------------------------- */
 
-/* "90s", "10m", "2h", "1d" ago; milliseconds since 1970; or a time as logs have it. False: it is none. */
+enum { CLI_TIME_BYTES = 32 };
+/* "2026-01-31 12:00:00", in the time of this place, as every verb prints it. */
+void cli_time_text(int64_t ms, char out[CLI_TIME_BYTES]);
+/* "90s", "10m", "2h", "1d" ago; milliseconds since 1970; a time as logs have it (with a Z: UTC) or as verbs print it. False: it is none. */
 bool cli_when(const char *text, int64_t *ret_ms);
 /* The same of an option that may be given; absent: *ret_ms stays as it is. 0, or said what is wrong. */
 int cli_option_when(const struct cli *c, enum cli_option option, int64_t *ret_ms);

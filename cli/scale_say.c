@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "cli/scale.h"
-#include "common/base/clock.h"
 
 #define WORDS_BYTES 512
 
@@ -58,24 +57,48 @@ static void add_labels(const json_t *in, char *out, size_t n)
         (void)snprintf(out + at, n - at, "}");
 }
 
+/* ", holds: > 3", ", holds since 3 s of 5m: > 3", ", unknown: not told for 31 s": what the value means for the rule. */
+static void add_meaning(const json_t *in, char *out, size_t n)
+{
+    const json_t *holds = json_object_get(in, "holds_ms"), *age = json_object_get(in, "age_ms");
+    bool held = json_is_true(json_object_get(in, "held"));
+    char bound[96], since[96] = "";
+
+    add_bound(in, bound, sizeof(bound));
+    out[0] = '\0';
+    if (json_is_true(json_object_get(in, "unknown")) && json_is_number(age))
+        (void)snprintf(out, n, ", unknown: not told for %.0f s", json_number_value(age) / 1000);
+    else if (json_is_null(json_object_get(in, "value")))
+        (void)snprintf(out, n, ", unknown%s%s", bound[0] ? ": " : "", bound);
+    else if (bound[0]) {
+        if (!held && json_is_number(holds))
+            (void)snprintf(since, sizeof(since), " since %.0f s of %.40s",
+                           json_number_value(holds) / 1000, text_of(in, "for"));
+        (void)snprintf(out, n, ", %s%s: %s", held || since[0] ? "holds" : "does not hold", since,
+                       bound);
+    }
+}
+
 static void say_input(const json_t *in, const char *title)
 {
     const json_t *value = json_object_get(in, "value"), *age = json_object_get(in, "age_ms");
-    long long samples = json_integer_value(json_object_get(in, "samples"));
-    bool held = json_is_true(json_object_get(in, "held"));
-    char window[32], seen[WORDS_BYTES], bound[96], labels[256];
+    long long samples = json_integer_value(json_object_get(in, "samples")),
+              among = json_integer_value(json_object_get(in, "containers"));
+    char window[32], seen[WORDS_BYTES], labels[256], meaning[256], shared[48] = "";
 
     window_text(json_object_get(in, "window"), window);
-    add_bound(in, bound, sizeof(bound));
+    add_meaning(in, meaning, sizeof(meaning));
     add_labels(in, labels, sizeof(labels));
+    if (among > 0)
+        (void)snprintf(shared, sizeof(shared), " with %lld container%s", among,
+                       among > 1 ? "s" : "");
     if (!json_is_number(value))
         (void)snprintf(seen, sizeof(seen), "never told");
     else
-        (void)snprintf(seen, sizeof(seen), "%.6g (%lld samples, the newest %.1f s old)",
-                       json_number_value(value), samples, json_number_value(age) / 1000);
-    scale_line("  %-9s %s%s, %s of %s: %s%s%s", title, text_of(in, "metric"), labels,
-               text_of(in, "aggregate"), window, seen,
-               bound[0] ? held ? ", holds: " : ", does not hold: " : "", bound);
+        (void)snprintf(seen, sizeof(seen), "%.6g%s (%lld samples, the newest %.1f s old)",
+                       json_number_value(value), shared, samples, json_number_value(age) / 1000);
+    scale_line("  %-9s %s%s, %s of %s: %s%s", title, text_of(in, "metric"), labels,
+               text_of(in, "aggregate"), window, seen, meaning);
 }
 
 static void say_vote(const json_t *vote, const char *title)
@@ -112,6 +135,9 @@ static void say_clamp(const json_t *clamp, const char *title)
 {
     const char *by = text_of(clamp, "by"), *why = text_of(clamp, "why"), *words = by;
 
+    if (json_is_integer(json_object_get(clamp, "from")) &&
+        json_equal(json_object_get(clamp, "from"), json_object_get(clamp, "to")))
+        return;
     for (size_t i = 0; i < nr_countof(clamps); i++)
         if (strcmp(clamps[i].by, by) == 0)
             words = clamps[i].words;
@@ -142,18 +168,45 @@ static void say_forecast(const json_t *d)
         json_is_true(json_object_get(f, "shadow")) ? ": not trusted yet, it raises nothing" : "");
 }
 
+/* What holds it up, and of all that which makes the number. */
 static void say_floors(const json_t *d)
 {
-    static const char *const names[] = {"schedule", "forecast"};
+    static const struct {
+        const char *name, *words;
+    } kinds[] = {{"schedule", "the schedule"},
+                 {"forecast", "the forecast"},
+                 {"min_warm", "bounds.min_warm"},
+                 {"min", "bounds.min"}};
     const json_t *floors = json_object_get(d, "floors");
+    const char *by = text_of(d, "made_by"), *title = "raised";
 
-    for (size_t i = 0; i < nr_countof(names); i++) {
-        const json_t *floor = json_object_get(floors, names[i]);
+    for (size_t i = 0; i < nr_countof(kinds); i++) {
+        const json_t *floor = json_object_get(floors, kinds[i].name);
 
-        if (json_is_integer(floor) && json_integer_value(floor) >= 0)
-            scale_line("  %-9s at least %lld by the %s", "raised",
-                       (long long)json_integer_value(floor), names[i]);
+        if (!json_is_integer(floor) || json_integer_value(floor) < 0)
+            continue;
+        scale_line("  %-9s at least %lld by %s%s", title, (long long)json_integer_value(floor),
+                   kinds[i].words,
+                   strcmp(by, kinds[i].name) == 0 ? ", which makes the number" : "");
+        title = "";
     }
+}
+
+/* What makes the number when it is neither a vote nor a floor. */
+static void say_maker(const json_t *d)
+{
+    static const struct {
+        const char *by, *words;
+    } makers[] = {{"missing_metrics", "what the policy says of missing metrics (missing_metrics)"},
+                  {"prewarm", "a rule that keeps some ready"},
+                  {"calls", "one for the calls that are there"},
+                  {"freeze", "a rule has frozen it: it stays as it is"},
+                  {"keeping", "what was wanted last stays"},
+                  {"quiet", "nobody voted for so long that nothing is wanted any more"}};
+
+    for (size_t i = 0; i < nr_countof(makers); i++)
+        if (strcmp(makers[i].by, text_of(d, "made_by")) == 0)
+            scale_line("  %-9s %s", "because", makers[i].words);
 }
 
 /* The rules that are told to channels, as they begin to hold. */
@@ -187,12 +240,12 @@ static void say_result(const json_t *d)
 /* A policy that was taken back, with all that it asked for. */
 static bool say_release(const json_t *d)
 {
-    char time[25];
+    char time[CLI_TIME_BYTES];
 
     if (strcmp(text_of(d, "kind"), "release") != 0)
         return false;
-    nr_wall_text(json_integer_value(json_object_get(d, "t")), time);
-    scale_line("%.19s  nothing is asked for any more: %s", time, text_of(d, "why"));
+    cli_time_text(json_integer_value(json_object_get(d, "t")), time);
+    scale_line("%s  nothing is asked for any more: %s", time, text_of(d, "why"));
     return true;
 }
 
@@ -204,11 +257,11 @@ void scale_say_decision(const json_t *d)
               to = json_integer_value(json_object_get(d, "to"));
     const char *mode = text_of(d, "mode");
     bool nobody = json_array_size(json_object_get(d, "votes")) == 0;
-    char time[25], change[64];
+    char time[CLI_TIME_BYTES], change[64];
 
-    nr_wall_text(json_integer_value(json_object_get(d, "t")), time);
+    cli_time_text(json_integer_value(json_object_get(d, "t")), time);
     (void)snprintf(change, sizeof(change), from == to ? "stays at %lld" : "%lld -> %lld", from, to);
-    scale_line("%.19s  %s  %s, version %lld%s", time, change, text_of(d, "policy"),
+    scale_line("%s  %s  %s, version %lld%s", time, change, text_of(d, "policy"),
                (long long)json_integer_value(json_object_get(d, "number")),
                strcmp(mode, "enforce") == 0   ? ""
                : strcmp(mode, "dry_run") == 0 ? " (dry run: nothing is done)"
@@ -219,6 +272,7 @@ void scale_say_decision(const json_t *d)
         scale_line("  %-9s nobody", "voted");
     say_forecast(d);
     say_floors(d);
+    say_maker(d);
     say_each(json_object_get(d, "clamps"), "clamped", say_clamp);
     say_fired(d);
     say_result(d);

@@ -5,7 +5,8 @@
 
 #include "cli/scale.h"
 #include "cli/verbs.h"
-#include "common/base/clock.h"
+
+#define EXPLAIN_MAX 200 /* that the platform tells at a time */
 
 /* ---- explain, dry-run ------------------------------------------------------------------------------------------------------ */
 
@@ -29,12 +30,25 @@ static int span_query(const struct cli *c, char *out, size_t n)
     return 0;
 }
 
-/* The newest comes last, where the eye is. */
+static int64_t explain_limit(const struct cli *c)
+{
+    return c->number[OPT_LIMIT] < 0 ? 10 : c->number[OPT_LIMIT];
+}
+
+/* The newest comes last, where the eye is. One more than are shown was asked for: it says that there are others. */
 static void say_decisions(const struct cli *c, const json_t *answer)
 {
     const json_t *list = json_object_get(answer, "decisions");
-    size_t n = json_array_size(list);
+    size_t n = json_array_size(list), most = (size_t)explain_limit(c);
+    bool more = most > 0 && n > most;
 
+    if (more) {
+        n = most;
+        (void)fprintf(stderr,
+                      "the newest %zu; there are earlier ones: -n shows more, --upto WHEN those "
+                      "until then\n",
+                      n);
+    }
     if (n == 0)
         (void)fprintf(stderr,
                       c->text[OPT_ALL] ? "nothing was decided in that time\n"
@@ -49,6 +63,14 @@ static void say_decisions(const struct cli *c, const json_t *answer)
     }
 }
 
+/* 0: as many as the platform gives; JSON is what was asked for and no more. */
+static int64_t explain_asked(const struct cli *c)
+{
+    int64_t most = explain_limit(c);
+
+    return most == 0 || cli_json(c) || most >= EXPLAIN_MAX ? most : most + 1;
+}
+
 int verb_scale_explain(struct cli *c)
 {
     char span[96], query[192];
@@ -56,8 +78,7 @@ int verb_scale_explain(struct cli *c)
 
     if (e != 0)
         return e;
-    (void)snprintf(query, sizeof(query), "/explain?%s&limit=%" PRId64 "%s", span,
-                   c->number[OPT_LIMIT] < 0 ? 10 : c->number[OPT_LIMIT],
+    (void)snprintf(query, sizeof(query), "/explain?%s&limit=%" PRId64 "%s", span, explain_asked(c),
                    c->text[OPT_ALL] ? "&all=true" : "");
     nr_auto_free char *path = scale_policy_path(c->argv[0], query);
     nr_auto_json json_t *answer = NULL;
@@ -146,12 +167,12 @@ static void add_move(const json_t *j, char *out, size_t n)
 static void say_difference(const json_t *one)
 {
     const char *why = nr_json_string(one, "why");
-    char time[25], recorded[64], replayed[64];
+    char time[CLI_TIME_BYTES], recorded[64], replayed[64];
 
-    nr_wall_text(json_integer_value(json_object_get(one, "t")), time);
+    cli_time_text(json_integer_value(json_object_get(one, "t")), time);
     add_move(json_object_get(one, "recorded"), recorded, sizeof(recorded));
     add_move(json_object_get(one, "replayed"), replayed, sizeof(replayed));
-    scale_line("  %.19s  recorded %s, replayed %s%s%s", time, recorded, replayed, why ? ": " : "",
+    scale_line("  %s  recorded %s, replayed %s%s%s", time, recorded, replayed, why ? ": " : "",
                why ? why : "");
 }
 
@@ -160,11 +181,11 @@ static void say_replay(const struct cli *c, const json_t *answer)
     const json_t *differences = json_object_get(answer, "differences");
     long long more = json_integer_value(json_object_get(answer, "more"));
     const char *why = nr_json_string(answer, "why");
-    char since[25], upto[25];
+    char since[CLI_TIME_BYTES], upto[CLI_TIME_BYTES];
 
-    nr_wall_text(json_integer_value(json_object_get(answer, "since_ms")), since);
-    nr_wall_text(json_integer_value(json_object_get(answer, "upto_ms")), upto);
-    scale_line("%s from %.19s to %.19s: %lld samples, %lld evaluations", c->argv[0], since, upto,
+    cli_time_text(json_integer_value(json_object_get(answer, "since_ms")), since);
+    cli_time_text(json_integer_value(json_object_get(answer, "upto_ms")), upto);
+    scale_line("%s from %s to %s: %lld samples, %lld evaluations", c->argv[0], since, upto,
                (long long)json_integer_value(json_object_get(answer, "samples")),
                (long long)json_integer_value(json_object_get(answer, "evaluations")));
     if (!json_is_true(json_object_get(answer, "exact")))

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "cli/cli.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
 
@@ -58,12 +59,10 @@ static void add_age(double ms, struct nr_buf *out)
 
 static void add_time(int64_t ms, struct nr_buf *out)
 {
-    time_t s = (time_t)(ms / 1000);
-    struct tm tm;
-    char text[32];
+    char text[CLI_TIME_BYTES];
 
-    if (localtime_r(&s, &tm) && strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm))
-        nr_buf_adds(out, text);
+    cli_time_text(ms, text);
+    nr_buf_adds(out, text);
 }
 
 static void add_plain(const json_t *value, struct nr_buf *out)

@@ -57,6 +57,9 @@ static void decision_begin(struct work *w)
     d->policy = w->p;
     d->input_count = d->vote_count = d->clamp_count = 0;
     d->floor_forecast = d->floor_schedule = -1;
+    d->floor_min = w->p->min > 0 ? w->p->min : -1;
+    d->floor_min_warm = w->p->min_warm > 0 ? w->p->min_warm : -1;
+    d->made_by = MADE_BY_KEEPING;
     d->forecast = (struct forecast_view){.known = false};
     d->forecast_shadow = false;
     d->from = d->to = w->from;

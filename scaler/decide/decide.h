@@ -19,6 +19,8 @@ void decide_state_free(struct decide_state *s);
 /* Across restarts, for replays and from one version of a policy to the next: JSON (made) and back. What fits the policy is taken; NULL: it is no such JSON. */
 json_t *decide_state_write(const struct decide_state *s);
 struct decide_state *decide_state_read(const struct policy *p, const json_t *j);
+/* What it remembers of a time later than now_ms, when a clock was ahead, is of now; what lasts until a time lasts no longer than its rule says. */
+void decide_state_back(struct decide_state *s, int64_t now_ms);
 
 struct decide_input {
     int64_t now_ms; /* wall clock */
@@ -32,7 +34,11 @@ struct decide_input {
 struct decision_input {
     const struct condition *condition; /* lent by the policy */
     struct window_value got;
-    bool held; /* the condition held, its `for` included */
+    bool held;    /* the condition held, its `for` included */
+    bool unknown; /* never told, or not for longer than the policy waits for what is missing */
+    int64_t
+        holds_ms; /* of one with `for`: so long it has been the case; -1: it is not, or needs not last */
+    int64_t divided_by; /* the containers among which it was shared out; 0: it was not */
 };
 struct decision_vote {
     const struct rule *rule; /* lent by the policy */
@@ -59,6 +65,21 @@ struct decision_clamp {
     char why[DECISION_WHY_BYTES];
 };
 
+/* What made the number that limits then clamped. */
+enum decision_maker {
+    MADE_BY_RULES,
+    MADE_BY_MISSING, /* what is done about missing metrics */
+    MADE_BY_SCHEDULE,
+    MADE_BY_FORECAST,
+    MADE_BY_MIN_WARM,
+    MADE_BY_MIN,
+    MADE_BY_PREWARM, /* a rule's floor */
+    MADE_BY_CALLS,   /* that are there */
+    MADE_BY_FREEZE,
+    MADE_BY_KEEPING, /* nobody voted: what was voted last stays */
+    MADE_BY_QUIET    /* nobody voted for so long that it has decayed */
+};
+
 struct decision {
     int64_t t_ms;
     const struct policy *policy; /* lent */
@@ -67,6 +88,8 @@ struct decision {
     struct decision_vote votes[POLICY_RULES_MAX + POLICY_SCHEDULES_MAX];
     unsigned vote_count;
     int64_t floor_forecast, floor_schedule; /* -1: none */
+    int64_t floor_min, floor_min_warm;      /* the policy's bounds; -1: none */
+    enum decision_maker made_by;
     struct forecast_view forecast;
     bool forecast_shadow; /* it raised nothing: not trusted, or not allowed to */
     struct decision_clamp clamps[DECISION_CLAMPS_MAX];
@@ -86,10 +109,10 @@ struct decision {
 void decide(const struct policy *p, const struct decide_input *in, struct decide_state *s,
             struct decision *ret);
 /* The record, as it goes to the bus, the store and `explain`:
- * {"v":1,"kind":"decision","t","policy","number","target":{...},"mode","inputs":[{"metric","labels","aggregate","window","op","than","value","samples","age_ms","held"}],
- *  "votes":[{"rule","action","desired","why"}],"forecast":{"p50","p90","confidence","class","shadow"} or null,"floors":{"forecast","schedule"},
+ * {"v":1,"kind":"decision","t","policy","number","target":{...},"mode","inputs":[{"metric","labels","aggregate","window","op","than","value","samples","age_ms","held","unknown","for","holds_ms","containers"}],
+ *  "votes":[{"rule","action","desired","why"}],"forecast":{"p50","p90","confidence","class","shadow"} or null,"floors":{"forecast","schedule","min","min_warm"},"made_by",
  *  "clamps":[{"by","from","to","why"}],"fired":[rules that fire and did not before],"from","to","min_warm","maximum","on_demand","took_us"};
- * null stands for a number that there is not. */
+ * null stands for a number that there is not; "for" and "holds_ms" are there where a condition has to last, "containers" where a value was shared out among them. */
 void decision_write(const struct decision *d, struct nr_buf *out);
 /* A clamp's word in the record. */
 const char *clamp_text(enum clamp_kind k);

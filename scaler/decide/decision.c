@@ -11,6 +11,15 @@ static const char *const clamp_words[] = {
     [CLAMP_MISSING] = "missing_metrics", [CLAMP_YOUNG] = "young",
 };
 
+static const char *const maker_words[] = {
+    [MADE_BY_RULES] = "rules",       [MADE_BY_MISSING] = "missing_metrics",
+    [MADE_BY_SCHEDULE] = "schedule", [MADE_BY_FORECAST] = "forecast",
+    [MADE_BY_MIN_WARM] = "min_warm", [MADE_BY_MIN] = "min",
+    [MADE_BY_PREWARM] = "prewarm",   [MADE_BY_CALLS] = "calls",
+    [MADE_BY_FREEZE] = "freeze",     [MADE_BY_KEEPING] = "keeping",
+    [MADE_BY_QUIET] = "quiet",
+};
+
 const char *clamp_text(enum clamp_kind k)
 {
     return clamp_words[k];
@@ -83,6 +92,21 @@ static void add_labels(struct nr_buf *out, const struct metric_ref *m)
         nr_buf_addc(out, '}');
 }
 
+/* What only some inputs have: a time that they must hold for, containers among which they are shared. */
+static void add_lasting(struct nr_buf *out, const struct decision_input *i)
+{
+    char lasts[24];
+
+    if (i->condition->for_ms > 0) {
+        duration_write(i->condition->for_ms, lasts);
+        nr_buf_printf(out, ",\"for\":\"%s\"", lasts);
+    }
+    if (i->holds_ms >= 0)
+        nr_buf_printf(out, ",\"holds_ms\":%lld", (long long)i->holds_ms);
+    if (i->divided_by > 0)
+        nr_buf_printf(out, ",\"containers\":%lld", (long long)i->divided_by);
+}
+
 static void add_input(struct nr_buf *out, const struct decision_input *i)
 {
     const struct condition *c = i->condition;
@@ -114,7 +138,10 @@ static void add_input(struct nr_buf *out, const struct decision_input *i)
         nr_buf_adds(out, "null");
     else
         nr_buf_addi(out, i->got.age_ms);
-    nr_buf_printf(out, ",\"held\":%s}", i->held ? "true" : "false");
+    nr_buf_printf(out, ",\"held\":%s,\"unknown\":%s", i->held ? "true" : "false",
+                  i->unknown ? "true" : "false");
+    add_lasting(out, i);
+    nr_buf_addc(out, '}');
 }
 
 static void add_vote(struct nr_buf *out, const struct decision_vote *v)
@@ -202,7 +229,11 @@ void decision_write(const struct decision *d, struct nr_buf *out)
     add_floor(out, "forecast", d->floor_forecast);
     nr_buf_addc(out, ',');
     add_floor(out, "schedule", d->floor_schedule);
-    nr_buf_adds(out, "},\"clamps\":[");
+    nr_buf_addc(out, ',');
+    add_floor(out, "min", d->floor_min);
+    nr_buf_addc(out, ',');
+    add_floor(out, "min_warm", d->floor_min_warm);
+    nr_buf_printf(out, "},\"made_by\":\"%s\",\"clamps\":[", maker_words[d->made_by]);
     for (unsigned i = 0; i < d->clamp_count; i++) {
         nr_buf_adds(out, i ? "," : "");
         add_clamp(out, &d->clamps[i]);
@@ -224,7 +255,8 @@ static bool inputs_equal(const struct decision *a, const struct decision *b)
 
         if (x->condition - a->policy->conditions != y->condition - b->policy->conditions ||
             x->got.value != y->got.value || x->got.samples != y->got.samples ||
-            x->got.age_ms != y->got.age_ms || x->held != y->held)
+            x->got.age_ms != y->got.age_ms || x->held != y->held || x->unknown != y->unknown ||
+            x->holds_ms != y->holds_ms || x->divided_by != y->divided_by)
             return false;
     }
     return true;
@@ -254,7 +286,9 @@ static bool forecasts_equal(const struct decision *a, const struct decision *b)
     return a->forecast.known == b->forecast.known && a->forecast.p50 == b->forecast.p50 &&
            a->forecast.p90 == b->forecast.p90 && a->forecast.confidence == b->forecast.confidence &&
            a->forecast.class == b->forecast.class && a->forecast_shadow == b->forecast_shadow &&
-           a->floor_forecast == b->floor_forecast && a->floor_schedule == b->floor_schedule;
+           a->floor_forecast == b->floor_forecast && a->floor_schedule == b->floor_schedule &&
+           a->floor_min == b->floor_min && a->floor_min_warm == b->floor_min_warm &&
+           a->made_by == b->made_by;
 }
 
 bool decision_equal(const struct decision *a, const struct decision *b)

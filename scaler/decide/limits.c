@@ -11,7 +11,7 @@ void clamp_note(struct work *w, enum clamp_kind kind, int64_t from, int64_t to, 
     struct decision *d = w->d;
     va_list ap;
 
-    if (d->clamp_count == DECISION_CLAMPS_MAX)
+    if (from == to || d->clamp_count == DECISION_CLAMPS_MAX)
         return;
 
     struct decision_clamp *c = &d->clamps[d->clamp_count++];
@@ -22,6 +22,19 @@ void clamp_note(struct work *w, enum clamp_kind kind, int64_t from, int64_t to, 
     va_start(ap, fmt);
     (void)vsnprintf(c->why, sizeof c->why, fmt, ap);
     va_end(ap);
+}
+
+int64_t bounds_min(const struct work *w)
+{
+    return w->max >= 0 && w->min > w->max ? w->max : w->min;
+}
+
+/* Nothing that makes steps smaller or later keeps it below the minimum. */
+static int64_t at_least_min(const struct work *w, int64_t to)
+{
+    int64_t min = bounds_min(w);
+
+    return to < min ? min : to;
 }
 
 static struct number_text seconds(int64_t ms)
@@ -63,6 +76,7 @@ static int64_t stabilized(struct work *w, int64_t to)
         best = w->m->high.value[0] < w->from ? w->m->high.value[0] : w->from;
     else if (to > w->from)
         best = w->m->low.value[0] > w->from ? w->m->low.value[0] : w->from;
+    best = at_least_min(w, best);
     if (best != to)
         clamp_note(w, CLAMP_STABILIZE, to, best, "it was %s in the last %s s",
                    to < w->from ? "higher" : "lower",
@@ -90,6 +104,7 @@ static int64_t stepped(struct work *w, int64_t to)
     base = memory_extreme(w->m, w->in->now_ms, l->per_ms, !up);
     bound = up ? base + allowed(l, base) : base - allowed(l, base);
     bound = up ? (bound > w->from ? bound : w->from) : (bound < w->from ? bound : w->from);
+    bound = at_least_min(w, bound);
     if (up ? to <= bound : to >= bound)
         return to;
     clamp_note(w, up ? CLAMP_STEP_UP : CLAMP_STEP_DOWN, to, bound, "from %lld at most %lld in %s s",
@@ -99,9 +114,8 @@ static int64_t stepped(struct work *w, int64_t to)
 
 static int64_t bounded(struct work *w, int64_t to)
 {
-    int64_t min = w->max >= 0 && w->min > w->max ? w->max : w->min, is = to;
+    int64_t is = at_least_min(w, to);
 
-    is = is < min ? min : is;
     is = w->max >= 0 && is > w->max ? w->max : is;
     if (is != to)
         clamp_note(w, CLAMP_BOUNDS, to, is, is < to ? "at most %lld" : "at least %lld",
@@ -136,7 +150,7 @@ static int64_t fits_memory(struct work *w, int64_t to)
 
 int64_t limits_clamp(struct work *w)
 {
-    int64_t to = w->wanted;
+    int64_t to = at_least_min(w, w->wanted);
 
     to = young(w, to);
     to = blocked(w, to);

@@ -5,6 +5,8 @@
  */
 #include "scaler/decide/state.h"
 
+#include "common/base/mem.h"
+
 static void schedule_times(struct work *w, unsigned i)
 {
     const struct timetable *t = w->p->schedules[i].when;
@@ -136,6 +138,7 @@ static void rules_merge(struct work *w)
     int64_t best = highest_vote(w), missing = missing_vote(w);
 
     w->voted = best >= 0 || missing >= 0;
+    w->d->made_by = missing > best ? MADE_BY_MISSING : MADE_BY_RULES;
     if (missing >= 0 && missing > best) {
         clamp_note(w, CLAMP_MISSING, best < 0 ? w->m->level : best, missing,
                    "a metric was not told for %s s",
@@ -154,6 +157,29 @@ static void stay_frozen(struct work *w)
         if (w->vote[i] >= 0 && !forbidden(w, i))
             vote = higher(vote, w->vote[i]);
     w->wanted = vote < 0 ? w->from : vote;
+    w->d->made_by = vote < 0 ? MADE_BY_FREEZE : MADE_BY_RULES;
+}
+
+/* The first of all that want the most; a rule that votes before floors, floors before what is merely left as it is. */
+static enum decision_maker maker(const struct work *w, bool calls)
+{
+    const struct decision *d = w->d;
+    int64_t most = higher(w->wanted, bounds_min(w));
+    const struct {
+        int64_t wants;
+        enum decision_maker by;
+    } all[] = {{w->voted ? w->rules : -1, d->made_by},
+               {d->floor_schedule, MADE_BY_SCHEDULE},
+               {d->floor_forecast, MADE_BY_FORECAST},
+               {d->floor_min_warm, MADE_BY_MIN_WARM},
+               {bounds_min(w) > 0 ? bounds_min(w) : -1, MADE_BY_MIN},
+               {w->warm > 0 ? w->warm : -1, MADE_BY_PREWARM},
+               {calls && w->rules < 1 ? 1 : -1, MADE_BY_CALLS}};
+
+    for (unsigned i = 0; i < nr_countof(all); i++)
+        if (all[i].wants == most)
+            return all[i].by;
+    return most > 0 ? MADE_BY_KEEPING : MADE_BY_QUIET;
 }
 
 void votes_merge(struct work *w)
@@ -167,6 +193,7 @@ void votes_merge(struct work *w)
     w->wanted =
         higher(higher(w->rules, w->warm), higher(w->d->floor_forecast, w->d->floor_schedule));
     w->wanted = calls ? higher(w->wanted, 1) : w->wanted;
+    w->d->made_by = maker(w, calls);
     if (w->frozen)
         stay_frozen(w);
 }

@@ -89,6 +89,9 @@ void floors_raise(struct work *w);
 void votes_merge(struct work *w);
 /* From w->from towards w->wanted as far as limits allow. */
 int64_t limits_clamp(struct work *w);
+/* The bounds' minimum, and that of the schedules of the moment, within the maximum. */
+int64_t bounds_min(const struct work *w);
+/* What limits nothing (`from` is `to`) is no clamp. */
 void clamp_note(struct work *w, enum clamp_kind kind, int64_t from, int64_t to, const char *fmt,
                 ...) __attribute__((format(printf, 5, 6)));
 

@@ -26,11 +26,17 @@ static bool compares(const struct condition *c, double v)
     return false;
 }
 
+/* Calls in flight of its own function, for each container. */
+static bool own_share(const struct condition *c)
+{
+    return c->metric.id == METRIC_INFLIGHT_PER_INSTANCE && c->metric.function == NULL;
+}
+
 /* Its own function's containers that were decided and are on their way count as well. */
 static struct window_value ask(const struct work *w, const struct condition *c)
 {
     struct metric_ref inflight = c->metric;
-    bool own = c->metric.id == METRIC_INFLIGHT_PER_INSTANCE && c->metric.function == NULL;
+    bool own = own_share(c);
     struct window_value v;
 
     inflight.id = own ? METRIC_INFLIGHT : c->metric.id;
@@ -50,7 +56,9 @@ static enum truth metric_truth(struct work *w, const struct condition *c,
     w->value[c - w->p->conditions] = v.value;
     if (d->input_count < DECISION_INPUTS_MAX) {
         *ret = &d->inputs[d->input_count++];
-        **ret = (struct decision_input){c, v, false};
+        **ret = (struct decision_input){.condition = c, .got = v, .holds_ms = -1};
+        if (own_share(c))
+            (*ret)->divided_by = w->capacity > 1 ? w->capacity : 1;
     }
     if (v.age_ms == INT64_MAX || v.age_ms > w->p->missing_after_ms)
         return UNKNOWN;
@@ -88,9 +96,15 @@ static enum truth judge(struct work *w, const struct condition *c)
         else if (part == UNKNOWN && is == (c->kind == CONDITION_ALL ? TRUE : FALSE))
             is = UNKNOWN;
     }
+    bool now = is == TRUE;
+
     is = lasting(w, c, is);
-    if (input)
+    if (input) {
         input->held = is == TRUE;
+        input->unknown = is == UNKNOWN;
+        if (now && c->for_ms > 0)
+            input->holds_ms = w->in->now_ms - w->m->since_ms[c - w->p->conditions];
+    }
     return is;
 }
 

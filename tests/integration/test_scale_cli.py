@@ -124,8 +124,10 @@ def kept(admin, platform):
 
 
 def test_a_decision_in_words(admin, guest, kept):
-    assert re.search(r"(?m)^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d  (\d -> 1|stays at 1)  cli-kept, version \d+$", kept), kept
+    assert re.search(r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  (\d -> 1|stays at 1)  cli-kept, version \d+$", kept), kept
     assert re.search(r"(?m)^  seen      inflight, avg of 10s: ", kept) and re.search(r"(?m)^  result    1 kept.*at most 3", kept), kept
+    assert re.search(r"(?m)^  raised    at least 1 by bounds\.min, which makes the number$", kept), "the floor is named"
+    assert not re.search(r"clamped   (\d+) to \1:", kept), kept
     assert re.search(r"cli-kept, version \d", ok(guest, "scale", "explain", "cli-kept", "--since", "10m")), "an account reads of its own"
     status, _, err = admin.pipe("scale", "explain", "cli-kept", "--since", "2020-01-01T00:00:00Z", "--upto", "2020-01-02T00:00:00Z")
     assert status == 0 and "--all also shows" in err
@@ -151,7 +153,7 @@ def test_a_replay_prints_the_difference(admin, kept):
     file(admin, "edited.json", long("cli-kept", "cli-kept", bounds={"min": 3, "max": 3}))
     other = ok(admin, "scale", "replay", "cli-kept", "edited.json", "--since", "5m")
     assert re.search(r"(?m)^most at a time +1 +3 +\+2$", other) and "where it differs:" in other, other
-    assert re.search(r"(?m)^  \S+  recorded (1|nothing), replayed 3", other), other
+    assert re.search(r"(?m)^  \S+ \S+  recorded (1|nothing), replayed 3", other), other
     assert json.loads(ok(admin, "scale", "replay", "cli-kept", "--since", "5m", "-o", "json"))["policy"] == "cli-kept"
 
 

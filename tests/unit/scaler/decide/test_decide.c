@@ -633,7 +633,8 @@ static void test_node_gone(void **state)
         sim_run(s, 10);
         assert_int_equal(sim_decide(s), 6);
     }
-    assert_true(sim_clamped(s, CLAMP_MISSING));
+    assert_int_equal(s->d.made_by, MADE_BY_MISSING);
+    assert_false(sim_clamped(s, CLAMP_MISSING)); /* 6 to 6 is no clamp */
     sim_free(s);
 }
 
@@ -727,10 +728,27 @@ static void test_bounds(void **state)
     sim_run(s, 30);
     assert_int_equal(sim_decide(s), 3);
     assert_int_equal(s->d.min_warm, 3);
+    assert_int_equal(s->d.floor_min, 2);
+    assert_int_equal(s->d.floor_min_warm, 3);
+    assert_int_equal(s->d.made_by, MADE_BY_MIN_WARM);
     s->inflight = 50;
     sim_run(s, 10);
     assert_int_equal(sim_decide(s), 5);
     assert_true(sim_clamped(s, CLAMP_BOUNDS));
+    assert_int_equal(s->d.made_by, MADE_BY_RULES);
+    sim_free(s);
+}
+
+/* What the minimum keeps is the minimum's, and waits for nothing: no clamp is told of it. */
+static void test_minimum_alone(void **state)
+{
+    struct sim *s = sim_make(HEAD "'bounds':{'min':2,'max':5},'rules':[" BUSY "]}");
+
+    sim_evaluate(s, 60, 10, true);
+    assert_int_equal(s->d.to, 2);
+    assert_int_equal(s->d.clamp_count, 0);
+    assert_int_equal(s->d.made_by, MADE_BY_MIN);
+    assert_int_equal(s->d.floor_min_warm, -1);
     sim_free(s);
 }
 
@@ -861,21 +879,37 @@ static void test_other_targets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_track),         cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_track_whole),   cmocka_unit_test(test_track_totals),
-        cmocka_unit_test(test_add_remove),    cmocka_unit_test(test_add_to_demand),
-        cmocka_unit_test(test_prewarm),       cmocka_unit_test(test_alert),
-        cmocka_unit_test(test_operators),     cmocka_unit_test(test_nesting),
-        cmocka_unit_test(test_for),           cmocka_unit_test(test_highest),
-        cmocka_unit_test(test_stabilize),     cmocka_unit_test(test_stabilize_up),
-        cmocka_unit_test(test_freeze),        cmocka_unit_test(test_block_down),
-        cmocka_unit_test(test_decay),         cmocka_unit_test(test_cooldown),
-        cmocka_unit_test(test_zero),          cmocka_unit_test(test_pending),
-        cmocka_unit_test(test_missing),       cmocka_unit_test(test_node_gone),
-        cmocka_unit_test(test_young),         cmocka_unit_test(test_steps),
-        cmocka_unit_test(test_clamp_order),   cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_schedules),     cmocka_unit_test(test_schedule_alone),
-        cmocka_unit_test(test_forecast),      cmocka_unit_test(test_modes),
+        cmocka_unit_test(test_track),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_track_whole),
+        cmocka_unit_test(test_track_totals),
+        cmocka_unit_test(test_add_remove),
+        cmocka_unit_test(test_add_to_demand),
+        cmocka_unit_test(test_prewarm),
+        cmocka_unit_test(test_alert),
+        cmocka_unit_test(test_operators),
+        cmocka_unit_test(test_nesting),
+        cmocka_unit_test(test_for),
+        cmocka_unit_test(test_highest),
+        cmocka_unit_test(test_stabilize),
+        cmocka_unit_test(test_stabilize_up),
+        cmocka_unit_test(test_freeze),
+        cmocka_unit_test(test_block_down),
+        cmocka_unit_test(test_decay),
+        cmocka_unit_test(test_cooldown),
+        cmocka_unit_test(test_zero),
+        cmocka_unit_test(test_pending),
+        cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_node_gone),
+        cmocka_unit_test(test_young),
+        cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_clamp_order),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_minimum_alone),
+        cmocka_unit_test(test_schedules),
+        cmocka_unit_test(test_schedule_alone),
+        cmocka_unit_test(test_forecast),
+        cmocka_unit_test(test_modes),
         cmocka_unit_test(test_other_targets),
     };
 

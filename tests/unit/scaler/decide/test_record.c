@@ -73,12 +73,18 @@ static void test_record(void **state)
         {"inputs.0.samples", "10"},
         {"inputs.0.age_ms", "0"},
         {"inputs.0.held", "true"},
+        {"inputs.0.unknown", "false"},
+        {"inputs.0.for", "absent"},
+        {"inputs.0.holds_ms", "absent"},
+        {"inputs.0.containers", "1"},
         {"inputs.1.labels.topic", "raw"},
         {"inputs.1.op", ">"},
         {"inputs.1.than", "500"},
         {"inputs.1.value", "null"},
         {"inputs.1.age_ms", "null"},
         {"inputs.1.held", "false"},
+        {"inputs.1.unknown", "true"},
+        {"inputs.1.containers", "absent"},
         {"inputs.2.op", "outside"},
         {"inputs.2.than.1", "0.25"},
         {"votes.0.rule", "busy"},
@@ -92,6 +98,9 @@ static void test_record(void **state)
         {"forecast.shadow", "true"},
         {"floors.forecast", "null"},
         {"floors.schedule", "null"},
+        {"floors.min", "null"},
+        {"floors.min_warm", "null"},
+        {"made_by", "freeze"},
         {"clamps.0.by", "freeze"},
         {"clamps.0.from", "9"},
         {"clamps.0.to", "1"},
@@ -123,6 +132,47 @@ static void test_record(void **state)
     sim_free(s);
 }
 
+/* A condition that is the case and has to last says so; one that nobody tells of any more is unknown. */
+static void test_waiting(void **state)
+{
+    struct sim *s = sim_make(
+        HEAD
+        "'bounds':{'min':1,'max':9,'min_warm':2},'missing_metrics':{'after':'20s','do':'hold'},"
+        "'rules':[{'id':'long','when':{'metric':'inflight','aggregate':'avg','window':'5s','op':'>',"
+        "'value':2,'for':'5m'},'do':{'action':'add','count':1}}]}");
+    static const char *const rows[][2] = {
+        {"inputs.0.held", "false"},
+        {"inputs.0.unknown", "false"},
+        {"inputs.0.for", "5m"},
+        {"floors.min", "1"},
+        {"inputs.0.holds_ms", "3000"},
+        {"floors.min_warm", "2"},
+        {"to", "2"},
+        {"inputs.0.containers", "absent"},
+        {"made_by", "min_warm"},
+    };
+    json_t *j;
+
+    s->inflight = 6;
+    s->instances = 1;
+    sim_run(s, 10);
+    (void)sim_decide(s);
+    sim_run(s, 3);
+    (void)sim_decide(s);
+    j = record_of(&s->d);
+    for (unsigned i = 0; i < nr_countof(rows); i++)
+        assert_string_equal(text(j, rows[i][0]), rows[i][1]);
+    json_decref(j);
+    s->tells = s->lives = false;
+    sim_run(s, 30);
+    (void)sim_decide(s);
+    j = record_of(&s->d);
+    assert_string_equal(text(j, "inputs.0.unknown"), "true");
+    assert_string_equal(text(j, "inputs.0.holds_ms"), "absent");
+    json_decref(j);
+    sim_free(s);
+}
+
 static void test_equal(void **state)
 {
     struct sim *s = sim_make(HEAD RULES "}");
@@ -148,6 +198,10 @@ static void test_equal(void **state)
     DIFFERS(votes[0].why[0], '?');
     DIFFERS(clamp_count, s->d.clamp_count + 1);
     DIFFERS(floor_schedule, 3);
+    DIFFERS(floor_min, 3);
+    DIFFERS(made_by, MADE_BY_CALLS);
+    DIFFERS(inputs[0].unknown, true);
+    DIFFERS(inputs[0].holds_ms, 1);
     DIFFERS(forecast.p90, 3);
     DIFFERS(alerts, 8);
     sim_free(s);
@@ -231,9 +285,8 @@ static void test_hostile_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_record),
-        cmocka_unit_test(test_equal),
-        cmocka_unit_test(test_edited),
+        cmocka_unit_test(test_record),         cmocka_unit_test(test_waiting),
+        cmocka_unit_test(test_equal),          cmocka_unit_test(test_edited),
         cmocka_unit_test(test_hostile_memory),
     };
 
