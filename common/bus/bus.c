@@ -51,6 +51,15 @@ bool bus_owns(const struct bus_reader *r, struct nr_str key)
     return f && (r->group == NULL || f->bus->kind->owns(r, key));
 }
 
+int64_t bus_heard_ms(const struct bus_reader *r, struct nr_str key)
+{
+    const struct bus_feed *f = r->impl;
+
+    if (!f)
+        return 0;
+    return r->group && f->bus->kind->heard_ms ? f->bus->kind->heard_ms(r, key) : INT64_MAX;
+}
+
 int64_t bus_lag(struct bus *b, struct nr_str topic, struct nr_str group)
 {
     return b->kind->lag(b, topic, group);

@@ -81,6 +81,11 @@ void bus_unread(struct bus *b, struct bus_reader *r, void (*gone)(struct bus_rea
  * owns from its beginning. */
 bool bus_owns(const struct bus_reader *r, struct nr_str key);
 
+/* Wall clock here: all of BUS_METRICS that was published with this key until then has been given to the reader, as far as the broker knows. 0: it is still
+ * behind what was there when it began; INT64_MAX: nothing is ever behind (in this process, or a reader without a group, which is not watched). Over Kafka it
+ * goes on about once a second, and stands still while the key's partition is behind or not to be had. The reader's loop. */
+int64_t bus_heard_ms(const struct bus_reader *r, struct nr_str key);
+
 /* Messages of `topic` (any topic of the broker) that the consumer group has not confirmed yet are looked at every 2 s while somebody asks; -1: not
  * known (no broker, no such topic or group, not yet). Asked again within 60 s, or it is not looked at any more. At most 64 pairs. Any thread. */
 int64_t bus_lag(struct bus *b, struct nr_str topic, struct nr_str group);

@@ -19,6 +19,8 @@ static struct bus_note *pop(struct bus_feed *f)
     f->head++;
     f->count--;
     f->bytes -= bus_size(n->key_n, n->value_n);
+    if (f->taken && n->topic == BUS_METRICS)
+        f->taken[n->partition] = n->next;
     (void)pthread_cond_signal(&f->room);
     return n;
 }
@@ -40,8 +42,10 @@ static void hand_over(struct bus_feed *f, struct bus_note *n)
         .at_ms = n->at_ms,
     };
 
-    nr_count(&f->bus->received[n->topic], 1);
-    f->reader->on_message(f->reader, &m);
+    if (!n->silent) {
+        nr_count(&f->bus->received[n->topic], 1);
+        f->reader->on_message(f->reader, &m);
+    }
     bus_note_settle(n, false);
     bus_note_free(n);
 }

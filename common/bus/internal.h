@@ -15,6 +15,7 @@ struct bus_kind {
     int (*read)(struct bus *b, struct bus_reader *r, struct nr_err *err);
     void (*unread)(struct bus *b, struct bus_reader *r, void (*gone)(struct bus_reader *r));
     bool (*owns)(const struct bus_reader *r, struct nr_str key);
+    int64_t (*heard_ms)(const struct bus_reader *r, struct nr_str key); /* NULL: INT64_MAX */
     int64_t (*lag)(struct bus *b, struct nr_str topic, struct nr_str group);
     bool (*connected)(struct bus *b);
     void (*metrics)(struct bus *b, struct nr_buf *out);
@@ -41,6 +42,10 @@ struct bus_note {
     size_t key_n, value_n;
     enum bus_topic topic;
     bool empty; /* the key holds nothing any more */
+    /* One that came from a broker: its place in its partition is before `next`. */
+    int32_t partition;
+    int64_t next;
+    bool silent; /* no message: only that its partition goes no further than `next` */
     char bytes[];
 };
 
@@ -71,6 +76,8 @@ struct bus_feed {
     size_t size, head, count, bytes; /* size: a power of two */
     size_t count_max, bytes_max;
     bool posted, closed, tell_owned;
+    int64_t *
+        taken; /* kept; of each partition of the metrics: `next` of what was taken last; NULL: not noted */
     void (*gone)(struct bus_reader *r);
     void (*freed)(
         struct bus_feed

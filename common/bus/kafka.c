@@ -164,6 +164,7 @@ static const struct bus_kind kafka_kind = {
     .read = kafka_read,
     .unread = kafka_unread,
     .owns = kafka_owns,
+    .heard_ms = kafka_heard_ms,
     .lag = kafka_lag,
     .connected = kafka_connected,
     .metrics = kafka_metrics,

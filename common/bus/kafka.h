@@ -112,7 +112,13 @@ int64_t kafka_lag(struct bus *b, struct nr_str topic, struct nr_str group);
 /* Looks at every pair that is asked for; blocking. */
 void kafka_lag_look(struct kafka *k);
 
-/* ---- kafka_read.c, kafka_group.c ---- */
+/* ---- kafka_read.c, kafka_group.c, kafka_heard.c ---- */
+
+/* How far a partition of the metrics was heard: its end at a moment is asked for, and when the reader has taken what was before it, it has heard up to then. */
+struct kafka_heard {
+    int64_t end, asked_ms; /* 0: nothing is waited for */
+    int64_t heard_ms;
+};
 
 struct kafka_reader {
     struct bus_feed feed;
@@ -127,6 +133,10 @@ struct kafka_reader {
     pthread_mutex_t owned_lock;
     unsigned char owned[KAFKA_PARTITIONS_MAX / 8];
     uint64_t alive_ms, doubt_until_ms;
+    uint64_t ask_at_ms; /* its thread's, and the next */
+    int ask_next;
+    struct kafka_heard heard[KAFKA_PARTITIONS_MAX];
+    int64_t taken[KAFKA_PARTITIONS_MAX]; /* by the loop; see bus_feed */
 };
 
 int kafka_read(struct bus *b, struct bus_reader *r, struct nr_err *err);
@@ -135,5 +145,8 @@ void kafka_reader_free(struct kafka_reader *kr);
 /* The thread of a member. */
 void kafka_member(void *arg);
 bool kafka_owns(const struct bus_reader *r, struct nr_str key);
+/* Asks for the ends of all partitions, about once a second; the member's thread, seconds at most. */
+void kafka_ask_ends(struct kafka_reader *kr, rd_kafka_t *rk);
+int64_t kafka_heard_ms(const struct bus_reader *r, struct nr_str key);
 
 #endif

@@ -43,10 +43,15 @@ static const struct pair for_producer[] = {
 
 /* librdkafka waits a second when the queue of a partition is full: the queue is bounded by its bytes, and has room for many seconds of samples. */
 static const struct pair for_reader[] = {
-    {"enable.auto.commit", "false"},        {"auto.offset.reset", "earliest"},
-    {"fetch.message.max.bytes", "1100000"}, {"fetch.max.bytes", "4194304"},
-    {"queued.max.messages.kbytes", "8192"}, {"queued.min.messages", "100000"},
-    {"fetch.error.backoff.ms", "200"},      {NULL, NULL},
+    {"enable.auto.commit", "false"},
+    {"auto.offset.reset", "earliest"},
+    {"fetch.message.max.bytes", "1100000"},
+    {"fetch.max.bytes", "4194304"},
+    {"queued.max.messages.kbytes", "8192"},
+    {"queued.min.messages", "100000"},
+    {"fetch.error.backoff.ms", "200"},
+    {"enable.partition.eof", "true"}, /* kafka_heard.c */
+    {NULL, NULL},
 };
 
 static const struct pair for_member[] = {

@@ -128,6 +128,7 @@ void kafka_member(void *arg)
             if (m)
                 k->rdk.message_destroy(m);
             live(kr);
+            kafka_ask_ends(kr, rk);
         }
         leave(kr, rk);
     }

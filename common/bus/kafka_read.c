@@ -158,17 +158,22 @@ static enum bus_topic topic_of(const struct follow *f, const rd_kafka_message_t 
     return (enum bus_topic)t;
 }
 
-static void hand_over(struct follow *f, const rd_kafka_message_t *m)
+/* silent: m says that its partition ends here for now. */
+static void hand_over(struct follow *f, const rd_kafka_message_t *m, bool silent)
 {
     rd_kafka_timestamp_type_t kind;
-    struct nr_str value = {m->payload, m->len};
-    struct bus_note *n = bus_note_make(NULL, topic_of(f, m), (struct nr_str){m->key, m->key_len},
-                                       value, f->k->rdk.message_timestamp(m, &kind));
+    struct nr_str none = {NULL, 0}, key = {m->key, m->key_len}, value = {m->payload, m->len};
+    struct bus_note *n =
+        bus_note_make(NULL, topic_of(f, m), silent ? none : key, silent ? none : value,
+                      silent ? 0 : f->k->rdk.message_timestamp(m, &kind));
 
     if (!n) {
         kafka_say(f->k, "no memory for a message of %zu bytes: a reader misses it", m->len);
         return;
     }
+    n->partition = m->partition;
+    n->next = m->offset + (silent ? 0 : 1);
+    n->silent = silent;
     while (!f->kr->ending && !bus_feed_push_wait(&f->kr->feed, n, POLL_MS))
         ;
     bus_note_free(n);
@@ -181,8 +186,10 @@ static void take_batch(struct follow *f)
 
     for (ssize_t i = 0; i < n; i++) {
         if (batch[i]->err == RD_KAFKA_RESP_ERR_NO_ERROR)
-            hand_over(f, batch[i]);
-        else if (batch[i]->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
+            hand_over(f, batch[i], false);
+        else if (batch[i]->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+            hand_over(f, batch[i], true);
+        else
             kafka_say(f->k, "reading %s: %s", f->k->rdk.topic_name(batch[i]->rkt),
                       f->k->rdk.err2str(batch[i]->err));
         f->k->rdk.message_destroy(batch[i]);
@@ -272,6 +279,7 @@ int kafka_read(struct bus *b, struct bus_reader *r, struct nr_err *err)
     kr->feed.freed = on_freed;
     kr->feed.count_max = FEED_MESSAGES;
     kr->feed.bytes_max = FEED_BYTES;
+    kr->feed.taken = kr->taken;
     kr->k = kafka_of(b);
     kr->held = 1;
     kr->topics = r->topics;

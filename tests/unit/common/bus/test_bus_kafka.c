@@ -421,6 +421,59 @@ static void test_far_behind(void **state)
     bus_close(b, 2000);
 }
 
+struct heard_of {
+    const struct bus_reader *reader;
+    int64_t since_ms;
+};
+
+static bool is_heard(void *arg)
+{
+    const struct heard_of *h = arg;
+
+    return bus_heard_ms(h->reader, NR_STR("k1")) >= h->since_ms;
+}
+
+static void note_early(struct seen *s, const struct bus_message *m)
+{
+    (void)m;
+    s->out_of_order |= s->count < 3000 && bus_heard_ms(&s->reader, NR_STR("k1")) != 0;
+}
+
+/* A member knows until when it has heard a key: nothing before it has caught up with what was there, then it goes on by itself, also in partitions in which
+ * nothing comes; what it names it has given to its reader. */
+static void test_heard(void **state)
+{
+    struct kafka_rig *g = *state;
+    struct bus *b = rig_open(&g->rig);
+    struct seen s = {.hook = note_early};
+    struct heard_of h = {&s.reader, 1};
+
+    rig_wait(&g->rig, is_connected, b, "connected");
+    for (unsigned i = 0; i < 3000; i++)
+        assert_true(rig_publish(b, BUS_METRICS, 1, i + 1));
+    rig_wait_settled(&g->rig, b);
+    h.since_ms = nr_wall_ms();
+    s.reader.group = "scaler";
+    rig_read(&g->rig, b, &s, 1u << BUS_METRICS, BUS_ALL);
+    assert_int_equal(bus_heard_ms(&s.reader, NR_STR("k1")), 0);
+    rig_wait(&g->rig, is_heard, &h, "it has caught up");
+    assert_int_equal(s.count, 3000);
+    assert_false(s.out_of_order);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(rig_publish(b, BUS_METRICS, 1, i + 4000));
+        rig_wait_settled(&g->rig, b);
+        h.since_ms = nr_wall_ms();
+        rig_wait(&g->rig, is_heard, &h, "it goes on");
+        assert_int_equal(s.count, 3001 + i);
+    }
+    h.since_ms = nr_wall_ms(); /* nothing comes any more */
+    rig_wait(&g->rig, is_heard, &h, "it goes on in silence");
+    assert_true(bus_heard_ms(&s.reader, NR_STR("k2")) > 0); /* where nothing ever came */
+    rig_unread(&g->rig, b, &s);
+    assert_int_equal(bus_heard_ms(&s.reader, NR_STR("k1")), 0);
+    bus_close(b, 2000);
+}
+
 struct lag_of {
     struct bus *bus;
     struct nr_str topic, group;
@@ -473,6 +526,7 @@ static int run_real(void)
         REAL(case_group_has_one_owner),
         REAL(case_nul_and_empty),
         REAL(test_since),
+        REAL(test_heard),
         REAL(test_far_behind),
         REAL(test_lag_is),
     };
@@ -498,6 +552,7 @@ int main(void)
         CASE(test_slow_broker),
         CASE(test_fatal_producer_is_replaced),
         CASE(test_close_while_away),
+        CASE(test_heard),
         CASE(test_brokers_are_judged),
         CASE(test_settings_are_judged),
     };
