@@ -251,6 +251,8 @@ int cli_option_when(const struct cli *c, enum cli_option option, int64_t *ret_ms
 
 /* Prints "narae: ..." to the error channel; returns CLI_NOT_DONE. */
 int cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* JSON (text) as it is, but for its numbers: each with the fewest digits that read back the same. */
+void cli_short_numbers(const char *json, struct nr_buf *out);
 void cli_print_json(const json_t *j);
 /* A line that a function made: as it is, but on a terminal nothing in it is obeyed (white space and control characters become harmless). */
 void cli_print_line(FILE *out, const char *line);

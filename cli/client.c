@@ -162,6 +162,9 @@ static const struct {
     {409, "resource already exists", "package", "`narae package update` changes what exists"},
     {409, "resource already exists", "trigger", "`narae trigger update` changes what exists"},
     {409, "resource already exists", "rule", "`narae rule update` changes what exists"},
+    {409, "scales the same", "scale",
+     "`narae scale mode OTHER off` (or dry_run) for one of them, then this again; `narae scale list` "
+     "shows whom each is for"},
     {409, NULL, "account create", "`narae account list` lists the names that are taken"},
     {409, NULL, NULL,
      "`narae functions` shows states, `narae history FUNCTION` how they came about"},

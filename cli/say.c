@@ -1,4 +1,5 @@
 /* What a person reads: errors, questions, lists, the one line of a change. */
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -32,13 +33,61 @@ void cli_print_line(FILE *out, const char *line)
     nr_buf_fini(&clean);
 }
 
+/* One that has a point or an exponent, with the fewest digits that read back the same; any other as it is. */
+static void add_short(const char *number, size_t n, struct nr_buf *out)
+{
+    char was[64], text[64];
+
+    (void)snprintf(was, sizeof(was), "%.*s", (int)n, number);
+    if (n >= sizeof(was) || strpbrk(was, ".eE") == NULL) {
+        nr_buf_add(out, number, n);
+        return;
+    }
+    for (int digits = 1; digits <= 17; digits++) {
+        (void)snprintf(text, sizeof(text), "%.*g", digits, strtod(was, NULL));
+        if (strtod(text, NULL) == strtod(was, NULL))
+            break;
+    }
+    if (strstr(text, "e+") && fabs(strtod(was, NULL)) < 1e15) /* a thousand is no 1e+03 */
+        (void)snprintf(text, sizeof(text), "%.0f", strtod(was, NULL));
+    nr_buf_adds(out, text);
+    if (strpbrk(text, ".e") == NULL)
+        nr_buf_adds(out, ".0");
+}
+
+void cli_short_numbers(const char *json, struct nr_buf *out)
+{
+    bool quoted = false;
+
+    while (*json) {
+        size_t n = quoted ? 0 : strspn(json, "+-.0123456789eE"); /* of true and false: an e */
+
+        if (n > 0 && strchr("-0123456789", *json)) {
+            add_short(json, n, out);
+            json += n;
+            continue;
+        }
+        if (quoted && *json == '\\')
+            nr_buf_addc(out, *json++);
+        else if (*json == '"')
+            quoted = !quoted;
+        nr_buf_addc(out, *json++);
+    }
+}
+
 void cli_print_json(const json_t *j)
 {
     nr_auto_free char *text = json_dumps(j, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_SORT_KEYS);
-    char *rest = text ? text : NULL, *line;
+    struct nr_buf short_text;
+
+    nr_buf_init(&short_text, SIZE_MAX);
+    cli_short_numbers(text ? text : "", &short_text);
+    nr_buf_addc(&short_text, '\0');
+    char *rest = short_text.p, *line;
 
     while ((line = strsep(&rest, "\n")) != NULL)
         cli_print_line(stdout, line);
+    nr_buf_fini(&short_text);
 }
 
 int cli_confirm(struct cli *c, const char *fmt, ...)

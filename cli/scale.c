@@ -112,16 +112,20 @@ static void say_problem(const json_t *problem)
                near ? "; nearest: " : "", near ? nearest : "");
 }
 
-void scale_warn(const json_t *answer)
+void scale_warn(const json_t *answer, const char *what)
 {
-    json_t *one;
-    size_t i;
+    const json_t *list = json_object_get(answer, "warnings");
 
-    json_array_foreach(json_object_get(answer, "warnings"), i, one) {
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *one = json_array_get(list, i);
         const char *path = nr_json_string(one, "path"), *why = nr_json_string(one, "why");
+        size_t before = 0;
 
-        error_line("warning: %s%s%s", path ? path : "", path && path[0] ? ": " : "",
-                   why ? why : "?");
+        while (before < i && !json_equal(json_array_get(list, before), one))
+            before++;
+        if (before == i)
+            error_line("warning: %s: %s%s%s", what, path ? path : "", path && path[0] ? ": " : "",
+                       why ? why : "?");
     }
 }
 
@@ -153,7 +157,8 @@ int scale_send(struct cli *c, const char *method, const char *path, const json_t
 
 /* ---- apply, check, mode ------------------------------------------------------------------------------------------------ */
 
-static int applied(const struct cli *c, const json_t *answer, const char *name)
+/* what: the file that it was in, or the policy. */
+static int applied(const struct cli *c, const json_t *answer, const char *name, const char *what)
 {
     const char *mode = nr_json_string(answer, "mode");
     long long number = json_integer_value(json_object_get(answer, "number"));
@@ -164,7 +169,7 @@ static int applied(const struct cli *c, const json_t *answer, const char *name)
         scale_line("%s is as it was: version %lld (%s)", name, number, mode ? mode : "?");
     else
         scale_line("applied %s: version %lld (%s)", name, number, mode ? mode : "?");
-    scale_warn(answer);
+    scale_warn(answer, what);
     return CLI_DONE;
 }
 
@@ -176,9 +181,10 @@ static int apply_one(struct cli *c, const char *file)
     if (document == NULL)
         return CLI_NOT_DONE;
     nr_auto_free char *path = scale_policy_path(name, "");
-    int e = scale_send(c, "PUT", path, document, strcmp(file, "-") == 0 ? name : file, &answer);
+    const char *what = strcmp(file, "-") == 0 ? name : file;
+    int e = scale_send(c, "PUT", path, document, what, &answer);
 
-    return e ? e : applied(c, answer, name);
+    return e ? e : applied(c, answer, name, what);
 }
 
 static int check_one(struct cli *c, const char *file)
@@ -190,8 +196,8 @@ static int check_one(struct cli *c, const char *file)
         return CLI_NOT_DONE;
     if (json_object_get(document, "policy") == NULL)
         json_object_set_new(document, "policy", json_string(name));
-    int e = scale_send(c, "POST", "/narae/v1/scaling/check", document,
-                       strcmp(file, "-") == 0 ? name : file, &answer);
+    const char *what = strcmp(file, "-") == 0 ? name : file;
+    int e = scale_send(c, "POST", "/narae/v1/scaling/check", document, what, &answer);
 
     if (e != 0)
         return e;
@@ -199,7 +205,7 @@ static int check_one(struct cli *c, const char *file)
         cli_print_json(answer);
     else
         scale_line("%s is right; nothing was changed", name);
-    scale_warn(answer);
+    scale_warn(answer, what);
     return CLI_DONE;
 }
 
@@ -249,7 +255,7 @@ int verb_scale_mode(struct cli *c)
         return cli_fail("the platform did not say what is in %s", c->argv[0]);
     json_object_set_new(document, "mode", json_string(modes[i]));
     e = scale_send(c, "PUT", path, document, c->argv[0], &answer);
-    return e ? e : applied(c, answer, c->argv[0]);
+    return e ? e : applied(c, answer, c->argv[0], c->argv[0]);
 }
 
 /* ---- list, show, versions, delete ---------------------------------------------------------------------------------------- */

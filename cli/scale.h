@@ -10,8 +10,8 @@ json_t *scale_document(const struct cli *c, const char *file, char **ret_name);
 /* Sends a document to be judged; *ret (made; may be NULL) is the answer. 0, or the exit status after every mistake of `what` was printed. */
 int scale_send(struct cli *c, const char *method, const char *path, const json_t *document,
                const char *what, json_t **ret);
-/* The warnings in an answer, on the error channel. */
-void scale_warn(const json_t *answer);
+/* The warnings in an answer, on the error channel: each once, with the file or the policy that it is about. */
+void scale_warn(const json_t *answer, const char *what);
 /* "/narae/v1/scaling/policies/NAME" and the tail (made). */
 char *scale_policy_path(const char *name, const char *tail);
 /* A line of the output; what the platform said is made harmless on a terminal. */

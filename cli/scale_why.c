@@ -32,7 +32,7 @@ static int span_query(const struct cli *c, char *out, size_t n)
 
 static int64_t explain_limit(const struct cli *c)
 {
-    return c->number[OPT_LIMIT] < 0 ? 10 : c->number[OPT_LIMIT];
+    return c->number[OPT_LIMIT] < 0 ? 30 : c->number[OPT_LIMIT];
 }
 
 /* The newest comes last, where the eye is. One more than are shown was asked for: it says that there are others. */
@@ -40,14 +40,14 @@ static void say_decisions(const struct cli *c, const json_t *answer)
 {
     const json_t *list = json_object_get(answer, "decisions");
     size_t n = json_array_size(list), most = (size_t)explain_limit(c);
-    bool more = most > 0 && n > most;
+    bool more = n >= EXPLAIN_MAX || (most > 0 && n > most);
 
     if (more) {
-        n = most;
+        n = most > 0 && most < n ? most : n;
         (void)fprintf(stderr,
-                      "the newest %zu; there are earlier ones: -n shows more, --upto WHEN those "
-                      "until then\n",
-                      n);
+                      "the newest %zu; there %s earlier ones: -n shows more (200 at most), "
+                      "--upto WHEN those until then\n",
+                      n, n < EXPLAIN_MAX ? "are" : "may be");
     }
     if (n == 0)
         (void)fprintf(stderr,
@@ -280,6 +280,7 @@ int verb_scale_forecasts(struct cli *c)
 static const struct column status_fields[] = {
     {"scaler", "scaler", CELL_TEXT, 0},
     {"decides", "decides", CELL_YES, 0},
+    {"last heard", "heard_ms", CELL_TIME, 0},
     {"bus", "bus", CELL_STATE, 0},
     {"node", "node", CELL_TEXT, 0},
     {"policies", "policies", CELL_NUMBER, 0},

@@ -106,7 +106,23 @@ def test_a_warning_is_no_refusal(admin):
     document["rules"][0]["notify"] = ["nobody"]
     file(admin, "w.json", document)
     status, out, err = admin.pipe("scale", "check", "w.json")
-    assert status == 0 and "is right" in out and re.search(r"(?m)^warning: rules\[0\]\.notify\[0\]: .*nobody", err), err
+    assert status == 0 and "is right" in out and re.search(r"(?m)^warning: w\.json: rules\[0\]\.notify\[0\]: .*nobody", err), err
+    assert len(set(err.splitlines())) == len(err.splitlines()), "each once"
+
+
+def test_numbers_come_back_as_they_were_written(admin):
+    file(admin, "cli-numbers.json", json.dumps(short("f", target_inflight=0.7)))
+    ok(admin, "scale", "apply", "cli-numbers.json", "--mode", "off")
+    assert re.search(r'(?m)^ *"target_inflight": 0\.7,?$', ok(admin, "scale", "show", "cli-numbers"))
+
+
+def test_two_policies_for_one_function(admin):
+    file(admin, "cli-one.json", short("twice"))
+    file(admin, "cli-two.json", short("twice"))
+    ok(admin, "scale", "apply", "cli-one.json")
+    assert "narae scale mode OTHER off" in refused(admin, "scale", "apply", "cli-two.json")
+    ok(admin, "scale", "apply", "cli-two.json", "--mode", "off")
+    assert "narae scale mode OTHER off" in refused(admin, "scale", "mode", "cli-two", "enforce")
 
 
 # ---- decisions
@@ -140,6 +156,9 @@ def test_a_decision_in_words(admin, guest, kept):
 def test_what_would_be_decided_now(admin, guest, kept):
     assert re.search(r"cli-kept, version \d", ok(admin, "scale", "dry-run", "cli-kept"))
     assert "cli-kept" in ok(guest, "scale", "dry-run", "cli-kept")
+    status, out, err = admin.pipe("scale", "explain", "cli-kept", "--all", "-n", "1")
+    assert status == 0 and out.count("version ") == 1, (out, err)
+    within(60, "more was decided than is shown", lambda: "there are earlier ones" in admin.pipe("scale", "explain", "cli-kept", "--all", "-n", "1")[2])
     file(admin, "edited.json", long("cli-kept", "cli-kept", bounds={"min": 2, "max": 3}))
     assert re.search(r"(?m)^  result    2 kept", ok(admin, "scale", "dry-run", "edited.json"))
     assert "result    2 kept" in given(admin, (admin.folder / "edited.json").read_text(), "scale", "dry-run", "-").stdout

@@ -149,6 +149,34 @@ static void whom_a_policy_is_for(void **state)
     }
 }
 
+/* Numbers of a document come back as they were written, whatever a text has that looks like one. */
+static void numbers(void **state)
+{
+    static const char *const rows[][2] = {
+        {"0.69999999999999996", "0.7"},
+        {"{\"a\": -0.10000000000000001, \"b\": [1.0, 1000.0, 12]}",
+         "{\"a\": -0.1, \"b\": [1.0, 1000.0, 12]}"},
+        {"[true, false, null, 1e-05, 1.0000000000000001e-05, 1e+300]",
+         "[true, false, null, 1e-05, 1e-05, 1e+300]"},
+        {"\"0.69999999999999996 \\\" 0.69999999999999996\"",
+         "\"0.69999999999999996 \\\" 0.69999999999999996\""},
+        {"[0.33333333333333331, 123456789012345678, 1234567.5]",
+         "[0.3333333333333333, 123456789012345678, 1234567.5]"},
+        {"", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < nr_countof(rows); i++) {
+        struct nr_buf b;
+
+        nr_buf_init(&b, 1024);
+        cli_short_numbers(rows[i][0], &b);
+        nr_buf_addc(&b, '\0');
+        assert_string_equal(b.p, rows[i][1]);
+        nr_buf_fini(&b);
+    }
+}
+
 static void times(void **state)
 {
     static const char *const bad[] = {
@@ -180,6 +208,7 @@ int main(void)
         cmocka_unit_test(strange_records),
         cmocka_unit_test(whom_a_policy_is_for),
         cmocka_unit_test(times),
+        cmocka_unit_test(numbers),
         cmocka_unit_test(a_policy_that_was_taken_back),
     };
 
