@@ -2,6 +2,7 @@
  */
 #include "common/base/clock.h"
 #include "common/base/json.h"
+#include "scaler/alive.h"
 #include "scaler/internal.h"
 #include "scaler/replay.h"
 
@@ -264,6 +265,9 @@ int call_status(struct scaler *s, struct scale_call *c)
                   "evaluations", count_of(&s->n.evaluations), "changes", count_of(&s->n.changes));
 
     (void)json_object_set_new(j, "node", json_string(s->c.node ? s->c.node : ""));
+    if (s->heard_any)
+        (void)json_object_set_new(j, "heard_ms",
+                                  json_integer(tick_now(s) - (int64_t)(alive_age_s(s) * 1000)));
     (void)json_object_set_new(j, "since_ms", json_integer(s->began_ms));
     (void)json_object_set_new(j, "samples", json_integer(count_of(&s->n.samples)));
     (void)json_object_set_new(j, "bad_samples", json_integer(count_of(&s->n.bad_samples)));

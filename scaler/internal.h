@@ -117,6 +117,10 @@ struct scaler {
     unsigned later;    /* calls that a reading thread has */
     bool replaying;    /* one of them is a replay: there is one at a time */
     bool connected;
+    /* alive.c: monotonic; when we last said that we decide, when somebody last showed it. */
+    int64_t said_ms;
+    _Atomic int64_t heard_ms;
+    bool heard_any;
     void (*stopped)(void *arg);
     void *stopped_arg;
     struct nr_mail stop, over, quit;

@@ -1,6 +1,6 @@
 /* The scaler's own figures for /metrics. */
 #include "common/base/metric.h"
-#include "scaler/internal.h"
+#include "scaler/alive.h"
 
 void scaler_metrics(struct scaler *s, struct nr_buf *out)
 {
@@ -32,6 +32,9 @@ void scaler_metrics(struct scaler *s, struct nr_buf *out)
                       (double)atomic_load(rows[i].value));
     nr_metric_one(out, "narae_scaler_evaluation_seconds_total", "counter",
                   "Time that evaluations took.", (double)atomic_load(&s->n.evaluate_us) / 1e6);
+    nr_metric_one(out, "narae_scaler_heard_seconds", "gauge",
+                  "Since a scaler that decides was last heard of, wherever it is.",
+                  alive_age_s(s));
     nr_metric_one(out, "narae_scaler_store_dropped_total", "counter",
                   "Records that the store had no room for.", (double)store.dropped);
     nr_metric_one(out, "narae_scaler_store_failed_total", "counter",

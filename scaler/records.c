@@ -1,4 +1,4 @@
-/* What was decided goes out: published with what the policy remembers, so that whoever takes over goes on from there; stored; told to channels.
+/* What was decided goes out: published with what the policy remembers, so that whoever takes over goes on from there; stored; told to channels (tell.c).
  * And it comes in, from here or elsewhere: what is enforced becomes a wish, what others decided is stored too.
  *
  * Obeyed is only what fits: a decision of the very version of a policy that is enforced here, a plan for a function that no policy
@@ -6,7 +6,9 @@
  */
 #include "common/base/clock.h"
 #include "common/base/json.h"
+#include "scaler/alive.h"
 #include "scaler/internal.h"
+#include "scaler/tell.h"
 
 /* ---- out ---------------------------------------------------------------------------------------------------- */
 
@@ -37,8 +39,14 @@ static void store_record(struct scaler *s, const char *name, const char *account
                "ittit", t_ms, nr_str_of(name), nr_str_of(account), number, text);
 }
 
-/* With the state behind it: {"state":{...}, */
-static void publish_with_state(struct scaler *s, const struct entry *e)
+/* A platform tells its own channels what it decides; others need not. */
+static const char *told_of(const struct scaler *s)
+{
+    return s->c.platform ? "\"told\":true," : "";
+}
+
+/* With the state before it: {"state":{...},"changed":true, */
+static void publish_with_state(struct scaler *s, const struct entry *e, bool changed)
 {
     json_t *state = decide_state_write(e->state);
     nr_auto_free char *text = state ? nr_json_text(state, NULL) : NULL;
@@ -48,51 +56,10 @@ static void publish_with_state(struct scaler *s, const struct entry *e)
     nr_buf_init(&more, BUS_MESSAGE_MAX_BYTES);
     if (text)
         nr_buf_printf(&more, "\"state\":%s,", text);
+    nr_buf_printf(&more, "\"changed\":%s,%s", changed ? "true" : "false", told_of(s));
     nr_buf_addc(&more, '\0');
     publish(s, e->key, more.failed ? "" : more.p, nr_str_of(e->record));
     nr_buf_fini(&more);
-}
-
-static void tell_rule(struct scaler *s, const struct entry *e, const struct rule *r)
-{
-    struct nr_buf b;
-
-    nr_buf_init(&b, RECORD_MAX_BYTES * 2);
-    nr_buf_adds(&b, "{\"kind\":\"alert\",\"policy\":");
-    nr_buf_json(&b, nr_str_of(e->name));
-    nr_buf_adds(&b, ",\"rule\":");
-    nr_buf_json(&b, nr_str_of(r->id));
-    nr_buf_printf(&b, ",\"node\":\"%s\",\"decision\":%s}", s->c.node ? s->c.node : "", e->record);
-    for (unsigned i = 0; !b.failed && i < POLICY_NOTIFY_MAX && r->notify[i]; i++)
-        (void)channel_tell(s->channels, r->notify[i], nr_buf_str(&b));
-    nr_buf_fini(&b);
-}
-
-static void tell_node_wish(struct scaler *s, const struct entry *e, const struct decision *d)
-{
-    struct nr_buf b;
-
-    nr_buf_init(&b, RECORD_MAX_BYTES * 2);
-    nr_buf_adds(&b, "{\"kind\":\"node_wish\",\"policy\":");
-    nr_buf_json(&b, nr_str_of(e->name));
-    nr_buf_printf(&b, ",\"from\":%lld,\"to\":%lld,\"decision\":%s}", (long long)d->from,
-                  (long long)d->to, e->record);
-    if (!b.failed)
-        (void)channel_tell(s->channels, e->policy->webhook, nr_buf_str(&b));
-    nr_buf_fini(&b);
-}
-
-static void tell_channels(struct scaler *s, const struct entry *e, const struct decision *d)
-{
-    const struct policy *p = e->policy;
-
-    if (p->mode != POLICY_ENFORCE)
-        return;
-    for (unsigned i = 0; i < p->rule_count; i++)
-        if (d->alerts & UINT64_C(1) << i)
-            tell_rule(s, e, &p->rules[i]);
-    if (p->target == TARGET_NODES && p->webhook && d->changed)
-        tell_node_wish(s, e, d);
 }
 
 static void note_outcome(struct entry *e, int64_t t_ms, int64_t desired, int64_t min_warm,
@@ -129,17 +96,20 @@ void record_decision(struct scaler *s, struct entry *e, const struct decision *d
     e->told_ms = d->t_ms;
     note_outcome(e, d->t_ms, d->to, d->min_warm, d->maximum, d->on_demand);
     (void)atomic_fetch_add(&s->n.changes, 1);
-    publish_with_state(s, e);
+    publish_with_state(s, e, d->changed);
     store_record(s, e->name, e->policy->account, e->policy->number, d->t_ms, nr_str_of(e->record));
     tick_remember(s, e, false);
-    tell_channels(s, e, d);
+    tell_decided(s, e, d->alerts, d->changed, d->from, d->to);
 }
 
 void record_again(struct scaler *s, struct entry *e)
 {
+    char more[48];
+
     e->told_ms = tick_now(s);
+    (void)snprintf(more, sizeof(more), "\"again\":true,%s", told_of(s));
     if (e->record && e->policy->mode == POLICY_ENFORCE)
-        publish(s, e->key, "\"again\":true,", nr_str_of(e->record));
+        publish(s, e->key, more, nr_str_of(e->record));
 }
 
 void record_release(struct scaler *s, struct entry *e, const char *why)
@@ -206,8 +176,19 @@ static void hold_decision(struct scaler *s, const struct entry *e, const json_t 
         wish_hold(s, nr_str_of(e->key), number_of(j, "t", 0), &w);
 }
 
+/* The record (made) without what is said of it on its way. */
+static char *record_of(json_t *j)
+{
+    static const char *const way[] = {"state", "again", "changed", "told"};
+    nr_auto_json json_t *record = json_copy(j);
+
+    for (size_t i = 0; i < nr_countof(way); i++)
+        (void)json_object_del(record, way[i]);
+    return nr_json_text(record, NULL);
+}
+
 /* What another process has decided is known here too. */
-static void take_over(struct scaler *s, struct entry *e, const json_t *j, struct nr_str text)
+static void take_over(struct scaler *s, struct entry *e, json_t *j)
 {
     json_t *state = json_object_get(j, "state");
     struct decide_state *d = state ? decide_state_read(e->policy, state) : NULL;
@@ -220,11 +201,11 @@ static void take_over(struct scaler *s, struct entry *e, const json_t *j, struct
                  number_of(j, "maximum", -1), !json_is_false(json_object_get(j, "on_demand")));
     if (!s->c.decides || !json_is_true(json_object_get(j, "again"))) {
         free(e->record);
-        e->record = nr_strndup(text.p, text.n);
+        e->record = record_of(j);
     }
 }
 
-static void hear_decision(struct scaler *s, const json_t *j, struct nr_str text, bool ours)
+static void hear_decision(struct scaler *s, json_t *j, bool ours)
 {
     const char *name = nr_json_string(j, "policy");
     struct entry *e = name ? entry_find(s, nr_str_of(name)) : NULL;
@@ -233,9 +214,12 @@ static void hear_decision(struct scaler *s, const json_t *j, struct nr_str text,
     if (e == NULL || e->policy->number != number_of(j, "number", -1))
         return;
     if (!ours && t_ms > e->decided_ms) {
-        take_over(s, e, j, text);
-        if (!json_is_true(json_object_get(j, "again")))
-            store_record(s, e->name, e->policy->account, e->policy->number, t_ms, text);
+        take_over(s, e, j);
+        if (e->record && !json_is_true(json_object_get(j, "again")))
+            store_record(s, e->name, e->policy->account, e->policy->number, t_ms,
+                         nr_str_of(e->record));
+        tick_remember(s, e, false); /* what is heard again after a crash is known */
+        tell_heard(s, e, j);
     }
     if (e->policy->mode == POLICY_ENFORCE)
         hold_decision(s, e, j);
@@ -273,8 +257,9 @@ void record_heard(struct scaler *s, const struct bus_message *m)
     if (kind == NULL || by == NULL)
         return;
     (void)atomic_fetch_add(&s->n.heard, 1);
+    alive_heard(s, number_of(j, "t", 0));
     if (strcmp(kind, "decision") == 0)
-        hear_decision(s, j, text, strcmp(by, s->id) == 0);
+        hear_decision(s, j, strcmp(by, s->id) == 0);
     else if (strcmp(kind, "release") == 0)
         hear_release(s, j, m->key);
     else if (strcmp(kind, "plan") == 0)
@@ -287,7 +272,7 @@ void record_recall(struct scaler *s, struct entry *e, const struct bus_message *
 
     if (j == NULL || number_of(j, "number", -1) != e->policy->number)
         return;
-    take_over(s, e, j, m->value);
+    take_over(s, e, j);
     if (e->policy->mode == POLICY_ENFORCE)
         hold_decision(s, e, j);
 }

@@ -5,6 +5,7 @@
  */
 #include "common/base/clock.h"
 #include "common/base/json.h"
+#include "scaler/alive.h"
 #include "scaler/internal.h"
 
 enum {
@@ -261,6 +262,7 @@ static void each_second(struct scaler *s, int64_t now_ms)
     scaler_hear_when_learned(s, now_ms);
     take_lags(s, now_ms);
     watch_bus(s);
+    alive_say(s);
     journal_flush(s->journal, now_ms, false);
     if (now_ms - s->keyed_ms >= KEY_MS)
         remember_all(s, now_ms);

@@ -455,6 +455,51 @@ static void test_a_replay_gives_the_same_decisions(void **state)
     rig_reply_fini(&reply);
 }
 
+static bool has_rooms(struct rig *r, const void *arg)
+{
+    static const char rooms[] = "{\"metric\":\"rooms\",\"value\":%d,\"labels\":{\"account\":"
+                                "\"guest\",\"function\":\"sensor\"}}";
+    static int64_t second;
+    const int *count = arg;
+    char text[160];
+
+    if (nr_wall_ms() / 1000 != second) {
+        second = nr_wall_ms() / 1000;
+        (void)snprintf(text, sizeof(text), rooms, *count);
+        assert_true(bus_publish(r->bus, BUS_METRICS, NR_STR("metric/rooms"), nr_str_of(text)));
+        rig_sample(r, "f", 1, 1);
+    }
+    const struct rig_wish *w = rig_wish_for(r, "guest//f");
+
+    return w && w->desired == *count;
+}
+
+/* What another function tells is in the record as well, and the same is decided of it again. */
+static void test_a_replay_knows_what_other_functions_tell(void **state)
+{
+    static const char rooms[] =
+        "{\"policy\":\"p\",\"target\":{\"account\":\"guest\",\"function\":\"f\"},\"evaluate_every\":\"1s\","
+        "\"bounds\":{\"min\":1,\"max\":8},\"rules\":[{\"id\":\"rooms\",\"when\":{\"metric\":\"rooms\","
+        "\"aggregate\":\"last\",\"window\":\"30s\"},\"do\":{\"action\":\"track\",\"target\":1}}]}";
+    struct rig *r = *state;
+    int count = 5;
+
+    put_good(r, "p", rooms);
+    rig_until(r, has_rooms, &count);
+    struct rig_reply reply = ask(r, &r->admin, SCALE_REPLAY, "p");
+
+    assert_true(json_is_true(json_object_get(reply.json, "exact")));
+    assert_true(json_is_true(json_object_get(reply.json, "same")));
+    assert_int_equal(number(json_object_get(reply.json, "replayed"), "desired_max"), 5);
+    rig_reply_fini(&reply);
+    reply = rig_call(r, &r->admin,
+                     (struct scale_call){.op = SCALE_EXPLAIN, .name = NR_STR("p"), .all = true});
+    const json_t *newest = json_array_get(json_object_get(reply.json, "decisions"), 0);
+
+    assert_int_equal(number(json_array_get(json_object_get(newest, "inputs"), 0), "value"), 5);
+    rig_reply_fini(&reply);
+}
+
 static void test_a_replay_of_an_edited_rule_tells_the_difference(void **state)
 {
     static const char half[] =
@@ -583,6 +628,7 @@ int main(void)
         CASE(test_another_scaler_takes_over),
         CASE(test_an_account_that_is_gone_leaves_nothing),
         CASE(test_a_replay_gives_the_same_decisions),
+        CASE(test_a_replay_knows_what_other_functions_tell),
         CASE(test_a_replay_of_an_edited_rule_tells_the_difference),
         CASE(test_a_check_tells_of_rules_that_sleep),
         CASE(test_channels),
