@@ -186,7 +186,7 @@ def test_custom_metrics_are_on_the_bus(monitored):
 
 
 def test_custom_metrics_scale(monitored):
-    """A rule waits for a value of one account's function: another account that tells the same name moves nothing."""
+    """A rule waits for a value of one account's function, or of its own account: another that tells the same name moves nothing."""
     admin = monitored.admin_auth
     key = monitored.request("POST", "/narae/v1/accounts", {"name": "m-intruder"}, auth=admin).json["key"]
     body = {"exec": {"kind": "python:3", "code": TELLS}}
@@ -195,8 +195,9 @@ def test_custom_metrics_scale(monitored):
     rule = {"id": "cows", "do": {"action": "set", "count": 2},
             "when": {"metric": "cows_waiting", "labels": {"account": "guest", "function": "f5"}, "aggregate": "max",
                      "window": "1m", "op": ">", "value": 5}}
+    own = {**rule, "id": "own", "when": {name: value for name, value in rule["when"].items() if name != "labels"}}
     policy = {"policy": "herd", "target": {"account": "guest", "function": "herd"}, "evaluate_every": "1s",
-              "bounds": {"min": 0, "max": 3, "on_demand": False}, "rules": [rule], "missing_metrics": {"do": "hold"},
+              "bounds": {"min": 0, "max": 3, "on_demand": False}, "rules": [rule, own], "missing_metrics": {"do": "hold"},
               "limits": {"up": {"stabilize": "0s"}}}
     reply = monitored.request("PUT", "/narae/v1/scaling/policies/herd", policy, auth=admin)
     assert reply.status in (200, 201), reply
@@ -217,7 +218,7 @@ def test_custom_metrics_scale(monitored):
     monitored.calls += 2
     within(30, "seven cows wait: there are two containers", lambda: herd() == 2)
     told = monitored.request("GET", "/narae/v1/scaling/policies/herd/explain?limit=100", auth=admin).json["decisions"]
-    assert [one["value"] for one in told[-1]["inputs"]] == [7] and told[-1]["to"] == 2, told
+    assert [one["value"] for one in told[-1]["inputs"]] == [7, 7] and told[-1]["to"] == 2, told
     assert monitored.request("DELETE", "/narae/v1/scaling/policies/herd", auth=admin).status in (200, 204)
     assert monitored.request("DELETE", "actions/herd").status == 200
     within(30, "they are gone", lambda: herd() == 0)
