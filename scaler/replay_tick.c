@@ -103,6 +103,7 @@ static void evaluate(struct replay *r, struct decide_input *in)
     struct nr_buf text;
 
     in->windows = r->windows;
+    windows_heard(r->windows, in->heard_ms);
     windows_now(r->windows, r->p->account, r->p->function, in->now_ms, &in->now);
     decide(r->p, in, r->state, d);
     d->took_us = 0;
@@ -143,7 +144,11 @@ void replay_tick(struct replay *r, const struct journal_record *rec)
     }
     f.known = known != 0;
     f.class = (enum arrival_class) class;
-    struct decide_input in = {.now_ms = rec->t_ms, .began_ms = began, .forecast = f};
+    const json_t *heard = json_array_get(j, 8); /* in records of an earlier form it is not */
+    struct decide_input in = {.now_ms = rec->t_ms,
+                              .began_ms = began,
+                              .heard_ms = heard ? json_integer_value(heard) : INT64_MAX,
+                              .forecast = f};
 
     evaluate(r, &in);
 }
@@ -158,7 +163,8 @@ void replay_generate(struct replay *r, int64_t t_ms)
         r->due_ms = (t_ms / every + 1) * every;
     for (; r->due_ms <= t_ms; r->due_ms += every) {
         struct decide_input in = {.now_ms = r->due_ms,
-                                  .began_ms = r->key_ms - POLICY_WINDOW_MAX_MS};
+                                  .began_ms = r->key_ms - POLICY_WINDOW_MAX_MS,
+                                  .heard_ms = INT64_MAX};
 
         evaluate(r, &in);
     }

@@ -4,9 +4,15 @@
  */
 #include "scaler/decide/walk.h"
 
-bool source_present(const struct source *s, int64_t now_ms)
+static int64_t earlier(int64_t a, int64_t b)
 {
-    return s->t_ms > now_ms - LIVE_MS && s->t_ms > s->node->t_ms - PRESENT_MS;
+    return a < b ? a : b;
+}
+
+bool source_present(const struct windows *w, const struct source *s, int64_t now_ms)
+{
+    return s->t_ms > earlier(now_ms, w->heard_ms) - LIVE_MS &&
+           s->t_ms > earlier(s->node->t_ms, w->heard_ms) - PRESENT_MS;
 }
 
 /* The newest second that all nodes have told of which are not far behind the first of them; INT64_MAX: there is no node. */
@@ -43,7 +49,9 @@ static int64_t end_of(const struct windows *w, const struct thing *t, int64_t no
             newest = s->second > newest ? s->second : newest;
         end = newest == INT64_MIN ? end : newest;
     }
-    return end < now_ms / 1000 ? end : now_ms / 1000;
+    if (t != &w->nodes)
+        end = earlier(end, w->heard_ms / 1000);
+    return earlier(end, now_ms / 1000);
 }
 
 static struct window_value value_of(struct tally *all, const struct metric_ref *m, enum aggregate a,
@@ -163,7 +171,9 @@ static int64_t age(const struct windows *w, const struct thing *t, int64_t now_m
 {
     int64_t newest = t ? t->t_ms : 0;
 
-    newest = w->nodes.t_ms > newest ? w->nodes.t_ms : newest;
+    int64_t nodes = t == &w->nodes ? w->nodes.t_ms : earlier(w->nodes.t_ms, w->heard_ms);
+
+    newest = nodes > newest ? nodes : newest;
     if (newest == 0)
         return INT64_MAX;
     return now_ms > newest ? now_ms - newest : 0;
@@ -191,7 +201,7 @@ static struct window_value ask_per_instance(struct windows *w, const struct thin
     double containers = 0;
 
     for (const struct source *s = t ? t->sources : NULL; s; s = s->next)
-        if (source_present(s, now_ms))
+        if (source_present(w, s, now_ms))
             containers += s->now[NOW_INSTANCES] + s->now[NOW_STARTING];
     v.value /= containers > 1 ? containers : 1;
     return v;
@@ -357,7 +367,7 @@ void windows_now(struct windows *w, const char *account, const char *function, i
             ret->node_free_mb = (ret->node_free_mb < 0 ? 0 : ret->node_free_mb) + whole(n->now[0]);
     }
     for (const struct source *s = t ? t->sources : NULL; s; s = s->next) {
-        if (!source_present(s, now_ms))
+        if (!source_present(w, s, now_ms))
             continue;
         ret->known = true;
         ret->instances += whole(s->now[NOW_INSTANCES]);

@@ -29,6 +29,7 @@ struct decide_input {
     struct forecast_view forecast; /* .known false: there is none */
     int64_t
         began_ms; /* since when samples are known: nothing goes down before the longest window of its rules has passed twice */
+    int64_t heard_ms; /* what the windows were told by windows_heard(), for the record */
 };
 
 struct decision_input {

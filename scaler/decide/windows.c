@@ -25,6 +25,7 @@ struct windows *windows_make(size_t max_bytes)
 
     w->budget.max = max_bytes;
     w->clock_ms = INT64_MIN;
+    w->heard_ms = INT64_MAX;
     nr_map_init(&w->functions);
     nr_map_init(&w->wants);
     nr_map_init(&w->names);
@@ -171,6 +172,11 @@ static void add_function(struct windows *w, const struct sample *s)
 void windows_clock(struct windows *w, int64_t now_ms)
 {
     w->clock_ms = now_ms;
+}
+
+void windows_heard(struct windows *w, int64_t heard_ms)
+{
+    w->heard_ms = heard_ms;
 }
 
 void windows_add(struct windows *w, const struct sample *s)

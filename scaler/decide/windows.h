@@ -20,6 +20,9 @@ void windows_free(struct windows *w);
  * as recorded when they are replayed; never told, every time is believed. */
 void windows_clock(struct windows *w, int64_t now_ms);
 void windows_add(struct windows *w, const struct sample *s);
+/* Until when all that nodes told of functions has come; INT64_MAX, as at first: whatever they told. Nothing is made of what may still be on its way: windows
+ * of functions end there and are as old as that, and containers are as they were then. To be told before each function is asked for. */
+void windows_heard(struct windows *w, int64_t heard_ms);
 /* The lag of a topic's group as the broker tells it: a sample of trigger_lag. */
 void windows_add_lag(struct windows *w, const char *topic, const char *group, double lag,
                      int64_t now_ms);

@@ -82,6 +82,7 @@ struct named {
 struct windows {
     struct budget budget;
     int64_t clock_ms; /* as windows_clock() told it, INT64_MIN: it did not */
+    int64_t heard_ms; /* as windows_heard() told it */
     struct nr_map functions, wants, names;
     struct nr_link idle, asked, want_list;
     struct thing nodes;
@@ -118,8 +119,8 @@ void wants_forget(struct windows *w, const char *account);
 void wants_drop(struct windows *w);
 void wants_free(struct windows *w);
 
-/* A function's, or the nodes', is present: its node told of it when it last told anything, and lives. */
-bool source_present(const struct source *s, int64_t now_ms);
+/* A function's is present: its node told of it when it last told anything, and lives. */
+bool source_present(const struct windows *w, const struct source *s, int64_t now_ms);
 /* Rounded up to what a ring is made for. */
 void window_seconds(int64_t window_ms, uint16_t *ret_fine, uint16_t *ret_coarse);
 

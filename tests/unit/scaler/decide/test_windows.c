@@ -474,6 +474,38 @@ static void test_forgotten(void **state)
     sim_free(s);
 }
 
+/* What nodes tell of functions is late, what they tell of themselves is not: that is no 0, it is not known yet, and gets old. */
+static void test_behind(void **state)
+{
+    struct window_now now;
+    struct sim *s = sim_make(ANY);
+    int64_t heard_ms;
+
+    s->inflight = 5;
+    s->instances = 3;
+    (void)sim_value(s, "inflight", AGGREGATE_AVG, 10);
+    sim_run(s, 30);
+    heard_ms = s->now_ms;
+    s->tells = false;
+    sim_run(s, 60);
+    windows_heard(s->windows, heard_ms);
+    close_to(sim_value(s, "inflight", AGGREGATE_AVG, 10), 5);
+    close_to(sim_value(s, "inflight_per_instance", AGGREGATE_AVG, 10), 5.0 / 3);
+    assert_int_equal(sim_ask(s, "inflight", AGGREGATE_AVG, 10).age_ms, 60000);
+    assert_int_equal(sim_ask(s, "node_memory_free_mb", AGGREGATE_LAST, 10).age_ms, 0);
+    windows_now(s->windows, "acme", "parse", s->now_ms, &now);
+    assert_int_equal(now.instances, 3);
+    assert_int_equal(now.nodes, 1);
+    windows_heard(s->windows, heard_ms + 20000); /* by then there was nothing of it */
+    close_to(sim_value(s, "inflight", AGGREGATE_AVG, 10), 0);
+    assert_int_equal(sim_ask(s, "inflight", AGGREGATE_AVG, 10).age_ms, 40000);
+    windows_now(s->windows, "acme", "parse", s->now_ms, &now);
+    assert_int_equal(now.instances, 0);
+    windows_heard(s->windows, INT64_MAX);
+    assert_int_equal(sim_ask(s, "inflight", AGGREGATE_AVG, 10).age_ms, 0);
+    sim_free(s);
+}
+
 /* A longer window of the same metric keeps what is known. */
 static void test_longer(void **state)
 {
@@ -500,7 +532,7 @@ int main(void)
         cmocka_unit_test(test_error_ratio), cmocka_unit_test(test_producers),
         cmocka_unit_test(test_accounts),    cmocka_unit_test(test_lag),
         cmocka_unit_test(test_bounds),      cmocka_unit_test(test_forgotten),
-        cmocka_unit_test(test_longer),
+        cmocka_unit_test(test_longer),      cmocka_unit_test(test_behind),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
