@@ -117,7 +117,8 @@ static int wanted(struct scaler *s, const struct planned *p, int64_t minute)
 
 static void plan_one(struct scaler *s, struct planned *p, int64_t minute, int64_t now_ms)
 {
-    bool ours = s->c.decides && s->hearing && bus_owns(&s->hear, p->node.key);
+    bool ours = s->c.decides && s->hearing && bus_owns(&s->hear, p->node.key) &&
+                bus_heard_ms(&s->hear, p->node.key) > 0;
     bool trusted = forecast_confidence(p->forecast) >= FORECAST_TRUSTED;
     bool obey = s->c.predict == SCALER_PREDICT_ON && trusted && !entry_enforced(s, p->node.key);
     int desired = wanted(s, p, minute);

@@ -16,6 +16,7 @@ enum {
     TRIM_MS = 600000,
     DECISIONS_MAX = 1000000,
     COLD_START_MS = 5000, /* while none was measured */
+    HEARD_LATE_MS = 3000, /* so far behind, what was not heard of a function may still come */
 };
 
 int64_t tick_now(struct scaler *s)
@@ -43,13 +44,26 @@ static int64_t horizon_of(struct scaler *s, const struct policy *p, int64_t now_
     return start_ms + 2 * p->evaluate_every_ms;
 }
 
+/* Until when what concerns a key was heard; INT64_MAX while that is not far behind. */
+static int64_t heard_until(struct scaler *s, const char *key, int64_t now_ms)
+{
+    int64_t heard_ms = s->hearing ? bus_heard_ms(&s->hear, nr_str_of(key)) : 0;
+
+    return now_ms - heard_ms > HEARD_LATE_MS ? heard_ms : INT64_MAX;
+}
+
 void tick_input(struct scaler *s, const struct policy *p, int64_t now_ms, struct decide_input *ret)
 {
     nr_auto_free char *key = entry_key_of(p);
     struct planned *f = p->target == TARGET_FUNCTION ? plan_find(s, nr_str_of(key)) : NULL;
 
     *ret = (struct decide_input){
-        .now_ms = now_ms, .windows = s->windows, .began_ms = s->began_ms ? s->began_ms : now_ms};
+        .now_ms = now_ms,
+        .windows = s->windows,
+        .began_ms = s->began_ms ? s->began_ms : now_ms,
+        .heard_ms = heard_until(s, key, now_ms),
+    };
+    windows_heard(s->windows, ret->heard_ms);
     windows_now(s->windows, p->account, p->function, now_ms, &ret->now);
     if (f && p->predict.enabled)
         forecast_look(f->forecast, now_ms, horizon_of(s, p, now_ms), p->predict.quantile,
@@ -137,8 +151,9 @@ static void note_tick(struct scaler *s, const struct entry *e, const struct deci
 {
     const struct forecast_view *f = &in->forecast;
     nr_auto_json json_t *j =
-        json_pack("[sIIbfffi]", e->name, (json_int_t)e->policy->number, (json_int_t)in->began_ms,
-                  (int)f->known, f->p50, f->p90, f->confidence, (int)f->class);
+        json_pack("[sIIbfffiI]", e->name, (json_int_t)e->policy->number, (json_int_t)in->began_ms,
+                  (int)f->known, f->p50, f->p90, f->confidence, (int)f->class,
+                  (json_int_t)in->heard_ms);
     nr_auto_free char *text = j ? nr_json_text(j, NULL) : NULL;
 
     if (text)
@@ -163,10 +178,11 @@ static void evaluate(struct scaler *s, struct entry *e, int64_t now_ms)
         record_again(s, e);
 }
 
-/* Is it ours to decide? Who takes over has the journal begin with what it knows. */
+/* Is it ours to decide? Not before all is heard that was there when we began. Who takes over has the journal begin with what it knows. */
 static bool is_ours(struct scaler *s, struct entry *e)
 {
-    bool mine = s->c.decides && s->hearing && bus_owns(&s->hear, nr_str_of(e->key));
+    bool mine = s->c.decides && s->hearing && bus_owns(&s->hear, nr_str_of(e->key)) &&
+                bus_heard_ms(&s->hear, nr_str_of(e->key)) > 0;
 
     if (mine && !e->mine) {
         e->mine = true;
