@@ -30,6 +30,8 @@ int entity_list(struct cli *c, const char *collection, const struct column *colu
 /* uses.c: who needs this function (lent, "name" or "package/name"): ", which the rule r and the sequence s use" is added to out; nothing is when nobody does, or when
  * it cannot be found out. */
 void uses_of_function(struct cli *c, const char *function, struct nr_buf *out);
+/* ", which the policies a and b use": whose rules, or whose wishes, are told to that channel. */
+void uses_of_channel(struct cli *c, const char *channel, struct nr_buf *out);
 /* "a", "b", "c" as "a, b and c"; of more than five the rest is counted. */
 void uses_add_names(const json_t *names, struct nr_buf *out);
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "cli/entities.h"
 #include "cli/scale.h"
 #include "cli/verbs.h"
 
@@ -277,11 +278,39 @@ int verb_scale_forecasts(struct cli *c)
                         "nothing is foreseen yet: functions are learned as they are called");
 }
 
+static bool is_away(const json_t *status)
+{
+    const char *bus = nr_json_string(status, "bus");
+
+    return bus && strcmp(bus, "away") == 0;
+}
+
+/* Without the bus it hears no samples, and nobody hears what it decides. */
+static void write_decides(const json_t *status, struct nr_buf *out)
+{
+    bool decides = json_is_true(json_object_get(status, "decides"));
+
+    nr_buf_adds(out, !decides ? "-" : is_away(status) ? "cut off: the broker is away" : "yes");
+}
+
+static void write_bus(const json_t *status, struct nr_buf *out)
+{
+    const char *brokers = nr_json_string(status, "brokers");
+
+    if (brokers == NULL) {
+        nr_buf_adds(out, is_away(status) ? "away" : "in this process");
+        return;
+    }
+    nr_buf_adds(out, "Kafka ");
+    text_add_clean(nr_str_of(brokers), out);
+    nr_buf_adds(out, is_away(status) ? ", away" : "");
+}
+
 static const struct column status_fields[] = {
     {"scaler", "scaler", CELL_TEXT, 0},
-    {"decides", "decides", CELL_YES, 0},
+    {"decides", NULL, CELL_TEXT, 16, .write = write_decides},
     {"last heard", "heard_ms", CELL_TIME, 0},
-    {"bus", "bus", CELL_STATE, 0},
+    {"bus", NULL, CELL_TEXT, 16, .write = write_bus},
     {"node", "node", CELL_TEXT, 0},
     {"policies", "policies", CELL_NUMBER, 0},
     {"functions", "functions", CELL_NUMBER, 0},
@@ -320,7 +349,14 @@ static int set_channel(struct cli *c, const char *word)
     if (strcmp(equals + 1, "none") != 0)
         return body ? cli_do(c, "PUT", path, body, "%s is told at %s", name, equals + 1)
                     : cli_fail("%s is no UTF-8", word);
-    int e = cli_confirm(c, "delete the channel %s", name);
+    struct nr_buf users;
+
+    nr_buf_init(&users, 4096);
+    uses_of_channel(c, name, &users);
+    if (users.n && c->text[OPT_YES])
+        (void)fprintf(stderr, "narae: deleting the channel %s%.*s\n", name, (int)users.n, users.p);
+    int e = cli_confirm(c, "delete the channel %s%.*s", name, (int)users.n, users.n ? users.p : "");
+    nr_buf_fini(&users);
     return e ? e : cli_do(c, "DELETE", path, NULL, "deleted the channel %s", name);
 }
 

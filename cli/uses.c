@@ -1,4 +1,4 @@
-/* Who uses a function: rules that run it, sequences that have it as a component, APIs that lead to it. Asked before it is deleted, so that nobody finds out
+/* Who uses a function: rules that run it, sequences that have it as a component, APIs that lead to it, policies that scale it; and who uses a channel. Asked before it is deleted, so that nobody finds out
  * afterwards. What the platform does not tell in a moment is left out.
  */
 #include "cli/entities.h"
@@ -136,26 +136,87 @@ static void find_apis(struct cli *c, const char *function, json_t *found)
     }
 }
 
-static const struct {
+/* Those of others may be seen by an administrator, but are not about this function. */
+static void find_policies(struct cli *c, const char *function, json_t *found)
+{
+    nr_auto_json json_t *answer = ask(c, "/narae/v1/scaling/policies?limit=200"),
+                        *names = ask(c, "/api/v1/namespaces");
+    const char *own = json_string_value(json_array_get(names, 0));
+    json_t *row;
+    size_t i;
+
+    json_array_foreach(json_object_get(answer, "policies"), i, row) {
+        const json_t *target = json_object_get(row, "target");
+        const char *account = nr_json_string(target, "account"),
+                   *name = nr_json_string(target, "function");
+
+        if (account && name && own && strcmp(account, own) == 0 && strcmp(name, function) == 0)
+            json_array_append(found, json_object_get(row, "policy"));
+    }
+}
+
+static bool tells(const json_t *document, const char *channel)
+{
+    const char *webhook = nr_json_string(document, "webhook");
+    json_t *rule, *name;
+    size_t i, n;
+
+    if (webhook && strcmp(webhook, channel) == 0)
+        return true;
+    json_array_foreach(json_object_get(document, "rules"), i, rule) {
+        json_array_foreach(json_object_get(rule, "notify"), n, name) {
+            if (json_is_string(name) && strcmp(json_string_value(name), channel) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+static void find_tellers(struct cli *c, const char *channel, json_t *found)
+{
+    nr_auto_json json_t *answer = ask(c, "/narae/v1/scaling/policies?limit=200");
+    json_t *row;
+    size_t i;
+
+    json_array_foreach(json_object_get(answer, "policies"), i, row) {
+        const char *name = nr_json_string(row, "policy");
+
+        if (name == NULL)
+            continue;
+        nr_auto_free char *path = cli_path("/narae/v1/scaling/policies/%s", name);
+        nr_auto_json json_t *policy = ask(c, path);
+
+        if (tells(json_object_get(policy, "document"), channel))
+            json_array_append_new(found, json_string(name));
+    }
+}
+
+struct user {
     const char *one, *several;
     void (*find)(struct cli *c, const char *function, json_t *found);
-} users[] = {
+};
+
+static const struct user users_of_functions[] = {
     {"the rule ", "the rules ", find_rules},
     {"the sequence ", "the sequences ", find_sequences},
     {"the API ", "the APIs ", find_apis},
+    {"the policy ", "the policies ", find_policies},
 };
 
-void uses_of_function(struct cli *c, const char *function, struct nr_buf *out)
+static const struct user users_of_channels[] = {{"the policy ", "the policies ", find_tellers}};
+
+static void add_uses(struct cli *c, const struct user *users, size_t n, const char *name,
+                     struct nr_buf *out)
 {
     bool quiet = c->quiet;
     int status = c->status;
     size_t count = 0;
 
     c->quiet = true;
-    for (size_t i = 0; i < nr_countof(users); i++) {
+    for (size_t i = 0; i < n; i++) {
         nr_auto_json json_t *found = json_array();
 
-        users[i].find(c, function, found);
+        users[i].find(c, name, found);
         if (json_array_size(found) == 0)
             continue;
         nr_buf_adds(out, count == 0 ? ", which " : ", ");
@@ -167,4 +228,14 @@ void uses_of_function(struct cli *c, const char *function, struct nr_buf *out)
         nr_buf_adds(out, count > 1 ? " use" : " uses");
     c->quiet = quiet;
     c->status = status;
+}
+
+void uses_of_function(struct cli *c, const char *function, struct nr_buf *out)
+{
+    add_uses(c, users_of_functions, nr_countof(users_of_functions), function, out);
+}
+
+void uses_of_channel(struct cli *c, const char *channel, struct nr_buf *out)
+{
+    add_uses(c, users_of_channels, nr_countof(users_of_channels), channel, out);
 }

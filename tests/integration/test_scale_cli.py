@@ -193,8 +193,24 @@ def test_channels(admin):
     assert ok(admin, "scale", "channels", "cli-ops=http://127.0.0.1:9/x") == "cli-ops is told at http://127.0.0.1:9/x\n"
     assert re.search(r"CHANNEL +URL[^\n]*\n(.*\n)*cli-ops +http://127\.0\.0\.1:9/x", ok(admin, "scale", "channels"))
     assert "http:// or https://" in refused(admin, "scale", "channels", "cli-ops=file:///etc/passwd")
-    assert "deleted the channel cli-ops" in ok(admin, "scale", "channels", "cli-ops=none", "--yes")
+    document = long("cli-told", "f")
+    document["rules"][0]["notify"] = ["cli-ops"]
+    file(admin, "told.json", document)
+    ok(admin, "scale", "apply", "told.json", "--mode", "off")
+    status, out, err = admin.pipe("scale", "channels", "cli-ops=none", "--yes")
+    assert status == 0 and "deleted the channel cli-ops" in out and "cli-ops, which the policy cli-told uses" in err, (out, err)
     assert "narae scale channels" in refused(admin, "scale", "channels", "cli-ops=none", "--yes")
+
+
+def test_who_scales_a_function_that_is_deleted(admin, guest, platform):
+    platform.put("cli-scaled", ECHO["native"], "native")
+    file(admin, "cli-scales.json", short("cli-scaled"))
+    file(admin, "cli-other.json", short("cli-scaled", account="farm"))
+    ok(admin, "scale", "apply", "cli-scales.json", "cli-other.json", "--mode", "off")
+    status, out, err = guest.pipe("delete", "cli-scaled")
+    assert status == 1 and "cli-scaled with all versions, which the policy cli-scales uses?" in err, err
+    status, out, err = guest.pipe("delete", "cli-scaled", "--yes")
+    assert status == 0 and "deleting cli-scaled, which the policy cli-scales uses" in err, err
 
 
 def test_forecasts_and_status(admin, guest, platform):
@@ -205,7 +221,7 @@ def test_forecasts_and_status(admin, guest, platform):
     assert "cli-foreseen" in ok(admin, "scale", "forecasts", "--account", "guest", "-n", "0")
     assert "(HTTP 403)" in refused(guest, "scale", "forecasts", "--account", "farm")
     status = ok(admin, "scale", "status")
-    assert re.search(r"(?m)^scaler +here$", status) and re.search(r"(?m)^decides +yes$", status)
+    assert re.search(r"(?m)^scaler +here$", status) and re.search(r"(?m)^decides +yes$", status) and re.search(r"(?m)^bus +in this process$", status)
     platform.request("DELETE", "actions/cli-foreseen")
 
 
