@@ -44,7 +44,7 @@ void custom_read(struct controller *c, const struct activation *a)
 {
     struct nr_str rest = nr_buf_str(&a->logs), line;
     struct sample_room room = {.used = 0};
-    struct sample s;
+    struct sample s = {0};
     unsigned values = 0;
 
     if (rest.n > LOOK_MAX_BYTES)
@@ -57,8 +57,10 @@ void custom_read(struct controller *c, const struct activation *a)
         if (!is_value(text))
             continue;
         values++;
-        bool good = sample_read(text, nr_wall_ms(), &room, &s, NULL) == 0 && s.metric.p;
+        int64_t now_ms = nr_wall_ms();
+        bool good = sample_read(text, now_ms, &room, &s, NULL) == 0 && s.metric.p;
 
+        s.t_ms = now_ms; /* a line is of now, whatever it says */
         c->on_metric(c->on_metric_arg, a, good ? &s : NULL);
     }
 }

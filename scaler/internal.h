@@ -23,6 +23,9 @@ enum {
     RECORD_MAX_BYTES = 256 << 10,
     WINDOWS_MAX_BYTES = 256 << 20,
     HISTORY_MS = 3600000, /* the longest window: so much is heard again after a start */
+    AHEAD_MS = 60000, /* another host's clock may be ahead by so much; what is later is not heard */
+    PLAN_DESIRED_MAX = 32,
+    PLAN_KEEP_MS = 60000, /* of what is beyond desired */
     AGAIN_MS = 60000,     /* what holds is told again, in case that it was dropped on its way */
     KEY_MS = 300000,      /* the journal has all states again */
     SURPLUS_KEEP_MS =
@@ -35,7 +38,7 @@ struct entry {
     struct policy *policy; /* shared */
     char *by;              /* who set this version */
     int64_t updated_ms;
-    char *key; /* of its target, as the bus has it: "acme/parse", "stems/python:3", "nodes/NAME" */
+    char *key; /* of its target, on the bus too: "acme/parse", ":stems/python:3", ":nodes/NAME" */
     struct decide_state *state;
     int64_t due_ms;
     bool mine;  /* it was ours to decide when we last looked */
@@ -43,6 +46,7 @@ struct entry {
     /* What was decided last, here or elsewhere. */
     bool decided;
     int64_t decided_ms, desired, min_warm, maximum;
+    int64_t sequence; /* of the newest decision: what orders them, whatever clocks say */
     bool on_demand;
     char *record; /* as it was published; NULL: nothing yet */
     int64_t told_ms;
@@ -54,7 +58,8 @@ struct planned {
     char *key, *account;
     const char *function; /* in key */
     struct forecast *forecast;
-    int64_t minute; /* that is being counted */
+    int64_t minute;       /* that is being counted */
+    int64_t heard_minute; /* of its newest sample */
     uint64_t calls;
     uint32_t inflight;
     int64_t instance_mb;
@@ -71,6 +76,7 @@ struct held {
     struct nr_map_node node;
     char *key;
     int64_t t_ms;
+    int64_t ends_ms; /* monotonic: it holds until then; 0: until another comes */
     int desired, maximum;
     int64_t keep_alive_ms;
     bool ahead_only, dirty, stems;
@@ -83,7 +89,7 @@ struct lag {
 
 struct scaler_counts {
     _Atomic uint64_t samples, bad_samples, evaluations, changes, heard, wishes, late_ticks, plans,
-        policies, functions, evaluate_us;
+        policies, functions, evaluate_us, clock_steps, refused;
 };
 
 struct scaler {
@@ -136,6 +142,8 @@ struct entry *entry_find(struct scaler *s, struct nr_str name);
 struct entry *entry_put(struct scaler *s, struct policy *p, const char *by, int64_t updated_ms);
 /* Takes its wish back and frees e. */
 void entry_remove(struct scaler *s, struct entry *e);
+/* Do they scale the same? */
+bool entry_same_target(const struct policy *a, const struct policy *b);
 /* Another one that is not off and scales the same; NULL: none. */
 struct entry *entry_rival(struct scaler *s, const struct policy *p);
 /* Is something enforced for this key? */
@@ -157,7 +165,7 @@ json_t *policy_target_json(const struct policy *p);
 
 void tick_start(struct scaler *s);
 void tick_stop(struct scaler *s);
-/* Wall clock, which does not go back here. */
+/* Wall clock, which does not go back here but in a step of some seconds, which tick.c sees to. */
 int64_t tick_now(struct scaler *s);
 /* What a policy sees now. */
 void tick_input(struct scaler *s, const struct policy *p, int64_t now_ms, struct decide_input *ret);
@@ -182,7 +190,14 @@ void record_heard(struct scaler *s, const struct bus_message *m);
 
 /* ---- wishes.c: the last wish of each key, to the platform. -------------------------------------------------- */
 
-void wish_hold(struct scaler *s, struct nr_str key, int64_t t_ms, const struct scaler_wish *w);
+/* Not when it is older than the one that holds, unless it is known to come behind it, whatever its time. for_ms: it holds for so long unless it is
+ * told again; 0: until another comes. */
+void wish_hold(struct scaler *s, struct nr_str key, int64_t t_ms, bool behind, int64_t for_ms,
+               const struct scaler_wish *w);
+/* What was not told again in time goes. */
+void wishes_expire(struct scaler *s);
+/* The clock was set back: none is of a time to come. */
+void wishes_back(struct scaler *s, int64_t now_ms);
 /* `apply` has come. */
 void wishes_apply(struct nr_deadline *d);
 void wishes_forget(struct scaler *s, const char *account);
@@ -191,6 +206,8 @@ void wishes_free(struct scaler *s);
 /* ---- plans.c: forecasts of all functions. --------------------------------------------------------------------- */
 
 void plan_sample(struct scaler *s, const struct sample *m);
+/* The clock was set back: none is of a time to come. */
+void plans_back(struct scaler *s, int64_t now_ms);
 /* Once a minute. */
 void plan_minute(struct scaler *s, int64_t now_ms);
 struct planned *plan_find(struct scaler *s, struct nr_str key);

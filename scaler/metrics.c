@@ -23,6 +23,10 @@ void scaler_metrics(struct scaler *s, struct nr_buf *out)
          &s->n.wishes},
         {"narae_scaler_late_evaluations_total", "counter",
          "Evaluations that came a whole interval too late.", &s->n.late_ticks},
+        {"narae_scaler_clock_steps_total", "counter", "Times that the clock was set back.",
+         &s->n.clock_steps},
+        {"narae_scaler_refused_total", "counter",
+         "Decisions, plans and releases of others that were of a time to come.", &s->n.refused},
     };
     struct store_stats store = store_stats(s->store);
     struct channels_stats channels = channels_stats(s->channels);
@@ -33,8 +37,7 @@ void scaler_metrics(struct scaler *s, struct nr_buf *out)
     nr_metric_one(out, "narae_scaler_evaluation_seconds_total", "counter",
                   "Time that evaluations took.", (double)atomic_load(&s->n.evaluate_us) / 1e6);
     nr_metric_one(out, "narae_scaler_heard_seconds", "gauge",
-                  "Since a scaler that decides was last heard of, wherever it is.",
-                  alive_age_s(s));
+                  "Since a scaler that decides was last heard of, wherever it is.", alive_age_s(s));
     nr_metric_one(out, "narae_scaler_store_dropped_total", "counter",
                   "Records that the store had no room for.", (double)store.dropped);
     nr_metric_one(out, "narae_scaler_store_failed_total", "counter",

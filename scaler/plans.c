@@ -8,11 +8,14 @@
 
 enum {
     MINUTE_MS = 60000,
-    SAVE_AT_ONCE = 500, /* a minute */
-    SAVE_MOST = 3500,   /* at a stop: what the store's queue takes */
-    DESIRED_MAX = 32,
-    KEEP_MS = 60000, /* of what is beyond desired */
+    SAVE_AT_ONCE = 500,    /* a minute */
+    SAVE_MOST = 3500,      /* at a stop: what the store's queue takes */
+    CALLS_MAX = 100000000, /* in a second, whatever a sample says */
+    MB_MAX = 1 << 24,
     STALE_MINUTES = 1440,
+    CROWDED_STALE_MINUTES = 60, /* where there are too many */
+    CROWD = PLANNED_MAX - PLANNED_MAX / 10,
+    DROP_AT_ONCE = 1000,
     POPULATION_MINUTES = 10, /* between two times that it is saved */
 };
 
@@ -50,6 +53,8 @@ static struct planned *make(struct scaler *s, struct nr_str key, size_t account_
                           .instance_mb = -1,
                           .desired = -1,
                           .keep_alive_ms = -1};
+    p->heard_minute = tick_now(s) / MINUTE_MS;
+    forecast_back(p->forecast, p->heard_minute + 1);
     p->function = p->key + account_bytes + 1;
     forecast_account(p->forecast, p->account);
     p->node.key = nr_str_of(p->key);
@@ -70,6 +75,12 @@ static void settle(struct planned *p)
     p->was_warm = false;
 }
 
+/* Anybody may write to the topic: a number that no function can have is cut to one that fits. */
+static double at_most(double value, double most)
+{
+    return value > most ? most : value > 0 ? value : 0;
+}
+
 void plan_sample(struct scaler *s, const struct sample *m)
 {
     char room[SAMPLE_ENTITY_MAX_BYTES * 3 + 4];
@@ -77,7 +88,7 @@ void plan_sample(struct scaler *s, const struct sample *m)
                      (int)m->function.n, m->function.p);
     int64_t minute = m->t_ms / MINUTE_MS;
 
-    if (n <= 0 || n >= (int)sizeof(room))
+    if (n <= 0 || n >= (int)sizeof(room) || m->t_ms > tick_now(s) + AHEAD_MS)
         return;
     struct planned *p = plan_find(s, (struct nr_str){room, (size_t)n});
 
@@ -91,11 +102,12 @@ void plan_sample(struct scaler *s, const struct sample *m)
         settle(p);
         p->minute = minute;
     }
-    p->calls += (uint64_t)m->value[METRIC_ARRIVALS];
+    p->heard_minute = minute > p->heard_minute ? minute : p->heard_minute;
+    p->calls += (uint64_t)at_most(m->value[METRIC_ARRIVALS], CALLS_MAX);
     if (m->value[METRIC_INFLIGHT_MAX] > p->inflight)
-        p->inflight = (uint32_t)m->value[METRIC_INFLIGHT_MAX];
+        p->inflight = (uint32_t)at_most(m->value[METRIC_INFLIGHT_MAX], CALLS_MAX);
     if (m->has & UINT64_C(1) << METRIC_INSTANCE_MB && m->value[METRIC_INSTANCE_MB] > 0)
-        p->instance_mb = (int64_t)m->value[METRIC_INSTANCE_MB];
+        p->instance_mb = (int64_t)at_most(m->value[METRIC_INSTANCE_MB], MB_MAX);
 }
 
 /* ---- once a minute ------------------------------------------------------------------------------------------ */
@@ -110,7 +122,7 @@ static int wanted(struct scaler *s, const struct planned *p, int64_t minute)
         return 0;
     forecast_look(p->forecast, minute * MINUTE_MS, MINUTE_MS, 0.9, &view);
     return !view.known || view.p50 <= 1           ? 1
-           : view.p50 >= DESIRED_MAX              ? DESIRED_MAX
+           : view.p50 >= PLAN_DESIRED_MAX         ? PLAN_DESIRED_MAX
            : view.p50 > (double)(int64_t)view.p50 ? (int)view.p50 + 1
                                                   : (int)view.p50;
 }
@@ -122,7 +134,7 @@ static void plan_one(struct scaler *s, struct planned *p, int64_t minute, int64_
     bool trusted = forecast_confidence(p->forecast) >= FORECAST_TRUSTED;
     bool obey = s->c.predict == SCALER_PREDICT_ON && trusted && !entry_enforced(s, p->node.key);
     int desired = wanted(s, p, minute);
-    int64_t keep_ms = KEEP_MS;
+    int64_t keep_ms = PLAN_KEEP_MS;
 
     p->was_warm = desired > 0;
     if (!ours)
@@ -135,7 +147,7 @@ static void plan_one(struct scaler *s, struct planned *p, int64_t minute, int64_
         return;
     }
     if (p->desired == desired && p->keep_alive_ms == keep_ms && p->told == obey &&
-        (!obey || now_ms - p->told_ms < AGAIN_MS))
+        (!obey || now_ms - p->told_ms < AGAIN_MS / 2))
         return;
     p->desired = desired;
     p->keep_alive_ms = keep_ms;
@@ -146,14 +158,53 @@ static void plan_one(struct scaler *s, struct planned *p, int64_t minute, int64_
 
 static bool is_stale(const struct scaler *s, const struct planned *p, int64_t minute)
 {
-    return s->planned.count >= PLANNED_MAX && minute - p->minute > STALE_MINUTES && !p->told;
+    int64_t quiet = minute - p->heard_minute;
+
+    return !p->told && (quiet > STALE_MINUTES ||
+                        (quiet > CROWDED_STALE_MINUTES && s->planned.count >= PLANNED_MAX &&
+                         forecast_confidence(p->forecast) < FORECAST_TRUSTED));
+}
+
+/* There must be room for functions that are called: those that are not for long go, many at a time. */
+static void drop_stale(struct scaler *s, int64_t minute)
+{
+    struct planned *stale[DROP_AT_ONCE];
+    struct nr_map_node *n = NULL;
+    unsigned count = 0;
+    size_t at = 0;
+
+    if (s->planned.count < CROWD)
+        return;
+    while (count < DROP_AT_ONCE && (n = nr_map_next(&s->planned, &at, n)) != NULL) {
+        struct planned *p = nr_container_of(n, struct planned, node);
+
+        if (is_stale(s, p, minute))
+            stale[count++] = p;
+    }
+    while (count > 0)
+        drop(s, stale[--count]);
+}
+
+void plans_back(struct scaler *s, int64_t now_ms)
+{
+    struct nr_map_node *n = NULL;
+    int64_t minute = now_ms / MINUTE_MS;
+    size_t at = 0;
+
+    while ((n = nr_map_next(&s->planned, &at, n)) != NULL) {
+        struct planned *p = nr_container_of(n, struct planned, node);
+
+        p->minute = p->minute > minute ? minute : p->minute;
+        p->heard_minute = p->heard_minute > minute ? minute : p->heard_minute;
+        p->told_ms = p->told_ms > now_ms ? 0 : p->told_ms;
+        forecast_back(p->forecast, minute);
+    }
 }
 
 void plan_minute(struct scaler *s, int64_t now_ms)
 {
     int64_t minute = now_ms / MINUTE_MS;
     struct nr_map_node *n = NULL;
-    struct planned *stale = NULL;
     size_t at = 0;
 
     s->planned_minute = minute;
@@ -166,11 +217,8 @@ void plan_minute(struct scaler *s, int64_t now_ms)
         }
         if (s->c.predict != SCALER_PREDICT_OFF)
             plan_one(s, p, minute, now_ms);
-        if (stale == NULL && is_stale(s, p, minute))
-            stale = p;
     }
-    if (stale)
-        drop(s, stale);
+    drop_stale(s, minute);
     plans_save(s, false);
 }
 

@@ -18,6 +18,18 @@ static const char unable[] = "the scaler's thread could not be started";
 
 /* ---- the bus ------------------------------------------------------------------------------------------------ */
 
+/* Only what the platform tells of itself says since when it is known; anybody's values do not, nor a time that a message gives itself. */
+static void note_began(struct scaler *s, const struct sample *sample, const struct bus_message *m)
+{
+    int64_t t_ms = sample->t_ms > m->at_ms ? sample->t_ms : m->at_ms;
+
+    t_ms = t_ms > s->now_ms ? s->now_ms : t_ms;
+    if (t_ms < s->opened_ms - HISTORY_MS)
+        t_ms = s->opened_ms - HISTORY_MS;
+    if (s->began_ms == 0 || t_ms < s->began_ms)
+        s->began_ms = t_ms;
+}
+
 static void hear_metric(struct scaler *s, const struct bus_message *m)
 {
     struct sample sample;
@@ -28,8 +40,8 @@ static void hear_metric(struct scaler *s, const struct bus_message *m)
         return;
     }
     (void)atomic_fetch_add(&s->n.samples, 1);
-    if (s->began_ms == 0 || sample.t_ms < s->began_ms)
-        s->began_ms = sample.t_ms;
+    if (sample.metric.p == NULL)
+        note_began(s, &sample, m);
     windows_clock(s->windows, now_ms);
     windows_add(s->windows, &sample);
     journal_add(s->journal, JOURNAL_SAMPLE, now_ms, m->value);

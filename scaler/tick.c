@@ -1,7 +1,8 @@
 /* Evaluations: each policy at multiples of its evaluate_every, wall clock; once a second the lags of topics, the journal's blocks; once a minute the
  * forecasts and what is kept too long. Who owns a policy's key decides; the others remember what they hear.
  *
- * The wall clock may be set back: here it stands still then.
+ * The wall clock may be set back. By a little it stands still here; by more than some seconds the new time is believed, and nothing is left of a time to
+ * come: windows begin anew (which protects from going down until they are known again), timers end now, what is decided is told again.
  */
 #include "common/base/clock.h"
 #include "common/base/json.h"
@@ -17,6 +18,7 @@ enum {
     DECISIONS_MAX = 1000000,
     COLD_START_MS = 5000, /* while none was measured */
     HEARD_LATE_MS = 3000, /* so far behind, what was not heard of a function may still come */
+    STAND_STILL_MS = 5000,
 };
 
 int64_t tick_now(struct scaler *s)
@@ -150,10 +152,9 @@ static void take_lags(struct scaler *s, int64_t now_ms)
 static void note_tick(struct scaler *s, const struct entry *e, const struct decide_input *in)
 {
     const struct forecast_view *f = &in->forecast;
-    nr_auto_json json_t *j =
-        json_pack("[sIIbfffiI]", e->name, (json_int_t)e->policy->number, (json_int_t)in->began_ms,
-                  (int)f->known, f->p50, f->p90, f->confidence, (int)f->class,
-                  (json_int_t)in->heard_ms);
+    nr_auto_json json_t *j = json_pack("[sIIbfffiI]", e->name, (json_int_t)e->policy->number,
+                                       (json_int_t)in->began_ms, (int)f->known, f->p50, f->p90,
+                                       f->confidence, (int)f->class, (json_int_t)in->heard_ms);
     nr_auto_free char *text = j ? nr_json_text(j, NULL) : NULL;
 
     if (text)
@@ -186,6 +187,7 @@ static bool is_ours(struct scaler *s, struct entry *e)
 
     if (mine && !e->mine) {
         e->mine = true;
+        decide_state_back(e->state, tick_now(s)); /* who decided before may have been ahead */
         tick_remember(s, e, true);
     }
     e->mine = mine;
@@ -279,6 +281,7 @@ static void each_second(struct scaler *s, int64_t now_ms)
     take_lags(s, now_ms);
     watch_bus(s);
     alive_say(s);
+    wishes_expire(s);
     journal_flush(s->journal, now_ms, false);
     if (now_ms - s->keyed_ms >= KEY_MS)
         remember_all(s, now_ms);
@@ -288,12 +291,51 @@ static void each_second(struct scaler *s, int64_t now_ms)
         plan_minute(s, now_ms);
 }
 
+static void entry_back(struct scaler *s, struct entry *e, int64_t now_ms)
+{
+    decide_state_back(e->state, now_ms);
+    e->due_ms = 0;
+    e->told_ms = 0;
+    if (e->decided_ms > now_ms)
+        e->decided = false;
+    e->decided_ms = e->decided_ms > now_ms ? now_ms : e->decided_ms;
+    (void)windows_want(s->windows, e->policy, now_ms);
+    tick_remember(s, e, true);
+}
+
+static void set_back(struct scaler *s, int64_t now_ms)
+{
+    int64_t *times[] = {&s->opened_ms, &s->learned_ms, &s->saved_ms, &s->trimmed_ms, &s->keyed_ms};
+
+    nr_log(s->c.log, NR_LOG_WARN, "scaler", "the clock was set back by %lld s: windows begin anew",
+           (long long)((s->now_ms - now_ms) / 1000));
+    (void)atomic_fetch_add(&s->n.clock_steps, 1);
+    journal_flush(s->journal, s->now_ms, true);
+    s->now_ms = now_ms;
+    s->began_ms = 0;
+    s->second = now_ms / SECOND_MS;
+    s->planned_minute = (now_ms - PLAN_AFTER_MS) / MINUTE_MS;
+    for (size_t i = 0; i < nr_countof(times); i++)
+        *times[i] = *times[i] > now_ms ? now_ms : *times[i];
+    windows_free(s->windows);
+    s->windows = windows_make(WINDOWS_MAX_BYTES);
+    wishes_back(s, now_ms);
+    plans_back(s, now_ms);
+    journal_key(s->journal, now_ms);
+    journal_add(s->journal, JOURNAL_BEGIN, now_ms, (struct nr_str){"", 0});
+    for (size_t i = 0; i < s->count; i++)
+        entry_back(s, s->entries[i], now_ms);
+}
+
 static void on_tick(struct nr_deadline *d)
 {
     struct scaler *s = nr_container_of(d, struct scaler, tick);
-    int64_t now_ms = tick_now(s), next_ms;
+    int64_t now_ms = nr_wall_ms(), next_ms;
 
     (void)nr_loop_enter(&s->loop);
+    if (s->now_ms - now_ms > STAND_STILL_MS)
+        set_back(s, now_ms);
+    now_ms = tick_now(s);
     if (now_ms / SECOND_MS > s->second)
         each_second(s, now_ms);
     evaluate_due(s, now_ms);

@@ -1,5 +1,5 @@
 /* The last wish of each key, and the way of it to the platform's loop. What comes from before the start comes in a hurry, and only the last of it is
- * obeyed; a wish that is older than the one that holds is not.
+ * obeyed; a wish that is older than the one that holds is not. What is told for a time only, a plan, goes when it is not told again.
  */
 #include "common/base/clock.h"
 #include "scaler/internal.h"
@@ -23,7 +23,7 @@ static void on_wish(struct nr_mail *m)
     free(l);
 }
 
-/* "stems/python:3", "acme/name" or "acme/package/name". */
+/* ":stems/python:3", "acme/name" or "acme/package/name". */
 static void send_wish(struct scaler *s, const struct held *h)
 {
     size_t n = strlen(h->key) + 1;
@@ -101,13 +101,15 @@ static struct held *held_for(struct scaler *s, struct nr_str key)
     return h;
 }
 
-void wish_hold(struct scaler *s, struct nr_str key, int64_t t_ms, const struct scaler_wish *w)
+void wish_hold(struct scaler *s, struct nr_str key, int64_t t_ms, bool behind, int64_t for_ms,
+               const struct scaler_wish *w)
 {
     struct held *h = key.n > 0 ? held_for(s, key) : NULL;
 
-    if (h == NULL || t_ms < h->t_ms)
+    if (h == NULL || (t_ms < h->t_ms && !behind))
         return;
-    h->t_ms = t_ms;
+    h->t_ms = t_ms > h->t_ms ? t_ms : h->t_ms;
+    h->ends_ms = for_ms > 0 ? (int64_t)nr_mono_ms() + for_ms : 0;
     h->stems = w->stem_kind != NULL;
     h->desired = w->desired;
     h->maximum = w->maximum;
@@ -118,6 +120,38 @@ void wish_hold(struct scaler *s, struct nr_str key, int64_t t_ms, const struct s
         nr_deadline_set(&s->loop, &s->apply, HISTORY_WAIT_MS);
     else if (t_ms >= s->opened_ms)
         nr_deadline_set(&s->loop, &s->apply, 0);
+}
+
+void wishes_expire(struct scaler *s)
+{
+    struct nr_map_node *n = NULL;
+    int64_t now_ms = (int64_t)nr_mono_ms();
+    size_t at = 0;
+
+    while ((n = nr_map_next(&s->held, &at, n)) != NULL) {
+        struct held *h = nr_container_of(n, struct held, node);
+
+        if (h->ends_ms == 0 || h->ends_ms > now_ms)
+            continue;
+        h->ends_ms = 0;
+        h->desired = h->maximum = -1;
+        h->keep_alive_ms = -1;
+        h->ahead_only = false;
+        h->dirty = true;
+        nr_deadline_set(&s->loop, &s->apply, 0);
+    }
+}
+
+void wishes_back(struct scaler *s, int64_t now_ms)
+{
+    struct nr_map_node *n = NULL;
+    size_t at = 0;
+
+    while ((n = nr_map_next(&s->held, &at, n)) != NULL) {
+        struct held *h = nr_container_of(n, struct held, node);
+
+        h->t_ms = h->t_ms > now_ms ? now_ms : h->t_ms;
+    }
 }
 
 void wishes_forget(struct scaler *s, const char *account)

@@ -66,6 +66,40 @@ void decide_state_free(struct decide_state *s)
     free(s);
 }
 
+static void not_after(int64_t *t_ms, int64_t most_ms)
+{
+    *t_ms = *t_ms > most_ms ? most_ms : *t_ms;
+}
+
+void decide_state_back(struct decide_state *s, int64_t now_ms)
+{
+    struct memory *m = &s->now;
+    int64_t *times[] = {&m->now_ms, &m->first_ms, &m->voted_ms, &m->raised_ms};
+    int64_t block_ms = 0;
+
+    for (unsigned i = 0; i < nr_countof(times); i++)
+        not_after(times[i], now_ms);
+    for (unsigned i = 0; i < m->high.n; i++)
+        not_after(&m->high.t_ms[i], now_ms);
+    for (unsigned i = 0; i < m->low.n; i++)
+        not_after(&m->low.t_ms[i], now_ms);
+    for (unsigned i = 0; i < m->change_count; i++)
+        not_after(&m->change[i].t_ms, now_ms);
+    for (unsigned i = 0; i < s->policy->condition_count; i++)
+        not_after(&m->since_ms[i], now_ms);
+    for (unsigned i = 0; i < s->policy->rule_count; i++) {
+        const struct rule *r = &s->policy->rules[i];
+
+        not_after(&m->rule[i].cool_ms[UP], now_ms + r->cooldown_ms);
+        not_after(&m->rule[i].cool_ms[DOWN], now_ms + r->cooldown_ms);
+        block_ms = r->block_down_for_ms > block_ms ? r->block_down_for_ms : block_ms;
+    }
+    not_after(&m->block_ms, now_ms + block_ms);
+    for (unsigned i = 0; i < POLICY_SCHEDULES_MAX; i++)
+        s->schedule[i].last_ms = INT64_MAX;
+    s->before = s->now;
+}
+
 static void forget_old(struct sliding *s, int64_t before_ms)
 {
     unsigned old = 0;

@@ -99,6 +99,12 @@ void forecast_minute(struct forecast *f, int64_t minute, uint64_t calls, uint32_
     one_minute(f, minute, calls, calls > 0 && inflight == 0 ? 1 : inflight, was_warm);
 }
 
+void forecast_back(struct forecast *f, int64_t minute)
+{
+    if (f->heard >= minute && minute > 0)
+        jump(f, minute);
+}
+
 double forecast_chance(const struct forecast *f, int64_t minute)
 {
     if (f->called < 0 || minute <= f->heard)

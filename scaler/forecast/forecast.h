@@ -48,6 +48,9 @@ struct forecast *forecast_load(struct forecast_population *p, const json_t *j);
 void forecast_minute(struct forecast *f, int64_t minute, uint64_t calls, uint32_t inflight,
                      bool was_warm);
 
+/* The clock was set back: what is told next is of `minute` or later, whatever was told before. */
+void forecast_back(struct forecast *f, int64_t minute);
+
 /* Should a container be kept ready in `minute`, at a price of memory? The price is the same for all functions: the chance of a call that a warm minute
  * must be worth, 0 < price < 1; instance_mb weighs it (-1: all alike). */
 bool forecast_warm(const struct forecast *f, int64_t minute, double price, int64_t instance_mb);

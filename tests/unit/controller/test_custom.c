@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "common/base/clock.h"
 #include "controller/internal.h"
 
 #define STAMP "2026-01-02T03:04:05.123456789Z "
@@ -24,6 +25,7 @@ static void on_metric(void *arg, const struct activation *a, const struct sample
         return;
     }
     h->good++;
+    assert_true(s->t_ms > nr_wall_ms() - 60000); /* of now, whatever the line says */
     if (strlen(h->names) < 200)
         (void)snprintf(h->names + strlen(h->names), 56, "%.*s=%g ", (int)s->metric.n, s->metric.p,
                        s->metric_value);
@@ -87,6 +89,15 @@ static void test_lines(void **state)
     }
 }
 
+static void test_a_line_is_of_now(void **state)
+{
+    char log[256];
+
+    (void)snprintf(log, sizeof(log), STAMP "stdout: {\"metric\":\"a\",\"value\":1,\"t\":%lld}\n",
+                   (long long)nr_wall_ms() - 3600000);
+    assert_int_equal(hear(log).good, 1);
+}
+
 /* A flood of values, one very long line, and a value behind a very long log. */
 static void test_ceilings(void **state)
 {
@@ -122,6 +133,7 @@ static void test_ceilings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_lines),
+                                       cmocka_unit_test(test_a_line_is_of_now),
                                        cmocka_unit_test(test_ceilings)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
