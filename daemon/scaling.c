@@ -187,6 +187,7 @@ int part_open_scaler(struct daemon *d, struct nr_err *err)
         return 0;
     const struct scaler_config c = {.loop = &d->loop,
                                     .bus = d->bus,
+                                    .brokers = d->options.kafka,
                                     .data_dir = d->options.data,
                                     .node = d->host,
                                     .decides = alone || strcmp(d->options.scaler, "here") == 0,

@@ -34,6 +34,7 @@ enum scaler_predict { SCALER_PREDICT_OFF, SCALER_PREDICT_SHADOW, SCALER_PREDICT_
 struct scaler_config {
     struct nr_loop *loop; /* of the platform: wishes and `done`s come on it */
     struct bus *bus;      /* kept */
+    const char *brokers;  /* kept; of the bus; NULL: it is in this process */
     const char *data_dir; /* lent; scaling.db */
     const char *node;     /* lent; this host's name, in records */
     bool

@@ -276,6 +276,8 @@ int call_status(struct scaler *s, struct scale_call *c)
     (void)json_object_set_new(j, "windows_bytes",
                               json_integer((json_int_t)windows_bytes(s->windows)));
     (void)json_object_set_new(j, "bus", json_string(bus.connected ? "connected" : "away"));
+    if (s->c.brokers)
+        (void)json_object_set_new(j, "brokers", json_string(s->c.brokers));
     (void)json_object_set_new(j, "dropped",
                               json_pack("{sIsIsI}", "decisions",
                                         (json_int_t)bus.dropped[BUS_DECISIONS], "metrics",
