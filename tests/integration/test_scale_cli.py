@@ -7,6 +7,7 @@ import pytest
 
 from conftest import ROOT, SLOW, within
 from functions import ECHO
+from kafka import unused_address
 from terminal import plain, width
 from test_cli_surface import NARAE, People
 from test_scale_api import SCALING, SETTINGS, long, short
@@ -249,6 +250,17 @@ def test_tables_fit_the_terminal(admin):
         for words in (("scale", "list"), ("scale", "versions", "cli-narrow"), ("scale", "status")):
             status, seen = admin.seen(*words, columns=columns)
             assert status == 0 and [line for line in seen.splitlines() if width(line) > columns] == [], seen
+
+
+def test_a_broker_that_is_away_is_said(new_platform, tmp_path):
+    away = unused_address()
+    platform = new_platform(f"--kafka={away}").start()
+    admin = People(platform, tmp_path, platform.admin_auth)
+    status = ok(admin, "scale", "status")
+    assert re.search(rf"(?m)^bus +Kafka {re.escape(away)}, away$", status), status
+    assert re.search(r"(?m)^decides +cut off: the broker is away$", status), status
+    raw = json.loads(ok(admin, "scale", "status", "-o", "json"))
+    assert raw["brokers"] == away and raw["bus"] == "away"
 
 
 def test_a_platform_without_a_scaler(new_platform, tmp_path):
