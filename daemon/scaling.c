@@ -158,6 +158,26 @@ static void on_wish(void *arg, const struct scaler_wish *w)
         know(d->scaling, w);
 }
 
+/* The function manager knows it; an account that is suspended has its functions all the same. */
+static enum scaler_known on_known(void *arg, const char *account, const char *function)
+{
+    struct daemon *d = arg;
+    struct account *there = NULL;
+    struct nr_str rest = nr_str_of(function), package;
+
+    if (fnmanager_account(d->fnmanager, nr_str_of(account), &there, NULL) == NR_ENOENT)
+        return SCALER_NO_ACCOUNT;
+    account_unref(there);
+    (void)nr_str_split(&rest, '/', &package);
+    if (rest.p == NULL) {
+        rest = package;
+        package = NR_STR("");
+    }
+    return fnmanager_has_function(d->fnmanager, nr_str_of(account), package, rest) == NR_ENOENT
+               ? SCALER_NO_FUNCTION
+               : SCALER_KNOWN;
+}
+
 /* ---- opening and closing ------------------------------------------------------------------------------------- */
 
 static enum scaler_predict predict_of(const char *word)
@@ -174,6 +194,7 @@ bool scaling_is_all(const struct daemon *d)
 
 int part_open_scaler(struct daemon *d, struct nr_err *err)
 {
+    static const char *const stem_kinds[] = {"python:3", "nodejs:18", "native", NULL};
     bool alone = scaling_is_all(d);
 
     if (alone && d->options.kafka == NULL)
@@ -197,6 +218,8 @@ int part_open_scaler(struct daemon *d, struct nr_err *err)
                                     .retention_s = d->options.scaling_days * 86400,
                                     .history_max_bytes = d->options.scaling_mb << 20,
                                     .wish = alone ? NULL : on_wish,
+                                    .known = alone ? NULL : on_known,
+                                    .stem_kinds = alone ? NULL : stem_kinds,
                                     .arg = d,
                                     .log = &d->log};
 

@@ -139,6 +139,16 @@ int fnmanager_account(struct fnmanager *m, struct nr_str name, struct account **
     return account_names_find(&m->accounts.names, name, ret, err);
 }
 
+int fnmanager_has_function(struct fnmanager *m, struct nr_str account, struct nr_str package,
+                           struct nr_str name)
+{
+    struct fn_row row = {0};
+    int r = metadata_load(m->db, (struct fn_key){account, package, name}, &row);
+
+    fn_row_fini(&row);
+    return r;
+}
+
 int fnmanager_seal(struct fnmanager *m, struct nr_str text, struct nr_str about, char **ret,
                    size_t *ret_bytes, struct nr_err *err)
 {

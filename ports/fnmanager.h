@@ -97,6 +97,11 @@ bool fnmanager_still_good(struct fnmanager *m, const struct account *account);
 int fnmanager_account(struct fnmanager *m, struct nr_str name, struct account **ret,
                       struct nr_err *err);
 
+/* 0 when there is such a function now (package "": in none), whatever state it is in; NR_ENOENT when not; another error when that cannot be told.
+ * Blocking, one read; any thread. */
+int fnmanager_has_function(struct fnmanager *m, struct nr_str account, struct nr_str package,
+                           struct nr_str name);
+
 /* The first byte of a sealed text; no JSON begins with it. */
 #define FNMANAGER_SEAL_BEGINS '\1'
 /* Seals a text (lent) that no copy of the data may give away, of at most 1 MB. `about` (lent) says what it belongs to; it opens for nothing else.

@@ -31,6 +31,9 @@ struct scaler_wish {
 
 enum scaler_predict { SCALER_PREDICT_OFF, SCALER_PREDICT_SHADOW, SCALER_PREDICT_ON };
 
+/* What a policy's function is, now. */
+enum scaler_known { SCALER_KNOWN, SCALER_NO_FUNCTION, SCALER_NO_ACCOUNT };
+
 struct scaler_config {
     struct nr_loop *loop; /* of the platform: wishes and `done`s come on it */
     struct bus *bus;      /* kept */
@@ -47,6 +50,11 @@ struct scaler_config {
     int64_t retention_s, history_max_bytes; /* of decisions and recorded samples */
     void (*wish)(void *arg,
                  const struct scaler_wish *w); /* on `loop`; lent for the call; NULL: nobody */
+    /* Is there this function ("name" or "package/name"; texts lent), so far as it can be told? For warnings. On the scaler's thread, which waits
+     * for it: at most one read. NULL: nobody can tell. */
+    enum scaler_known (*known)(void *arg, const char *account, const char *function);
+    const char *const
+        *stem_kinds; /* kept; of which there are stem cells, ends with NULL; NULL: whatever a policy names */
     void *arg;
     struct nr_log *log;
 };

@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/json.h"
 #include "ports/function.h"
+#include "scaler/doubts.h"
 #include "scaler/internal.h"
 #include "scaler/replay.h"
 
@@ -81,6 +82,7 @@ static json_t *warnings_of(struct scaler *s, const struct policy *p)
              p->version);
     if (rival)
         warn(list, "target", "The policy '%s' scales the same, and is enforced.", rival->name);
+    doubts_add(s, p, list);
     return list;
 }
 
@@ -125,6 +127,8 @@ static int judge_put(struct scaler *s, struct scale_call *c, const struct policy
         return nr_err_set(&c->err, NR_EINVAL,
                           "The document is called '%s', and the path '%.*s': which one is meant?",
                           p->name, (int)c->name.n, c->name.p);
+    if (doubts_stems(s, c, p) < 0)
+        return NR_EINVAL;
     if (rival)
         return refuse_rival(c, p, rival);
     if (s->count >= POLICIES_MAX && entry_find(s, c->name) == NULL)
@@ -309,8 +313,10 @@ int call_check(struct scaler *s, struct scale_call *c)
 {
     struct policy *p = call_read(c, c->body, NULL);
 
-    if (p == NULL)
+    if (p == NULL || doubts_stems(s, c, p) < 0) {
+        policy_unref(p);
         return NR_EINVAL;
+    }
     json_t *warnings = warnings_of(s, p);
     struct entry *rival = p->mode == POLICY_ENFORCE ? entry_rival(s, p) : NULL;
     const struct entry *known = entry_find(s, nr_str_of(p->name));

@@ -80,15 +80,25 @@ struct entry *entry_find(struct scaler *s, struct nr_str name)
     return there ? s->entries[at] : NULL;
 }
 
+/* There is one set of nodes, whoever wishes for how many. */
+bool entry_same_target(const struct policy *a, const struct policy *b)
+{
+    if (a->target != b->target)
+        return false;
+    if (a->target == TARGET_NODES)
+        return true;
+    return a->target == TARGET_STEMS
+               ? strcmp(a->stems, b->stems) == 0
+               : strcmp(a->account, b->account) == 0 && strcmp(a->function, b->function) == 0;
+}
+
 struct entry *entry_rival(struct scaler *s, const struct policy *p)
 {
-    nr_auto_free char *key = entry_key_of(p);
-
     for (size_t i = 0; i < s->count; i++) {
         struct entry *e = s->entries[i];
 
         if (e->policy->mode == POLICY_ENFORCE && strcmp(e->name, p->name) != 0 &&
-            strcmp(e->key, key) == 0)
+            entry_same_target(e->policy, p))
             return e;
     }
     return NULL;

@@ -11,6 +11,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/json.h"
+#include "scaler/doubts.h"
 #include "scaler/model.h"
 #include "scaler/replay_state.h"
 
@@ -359,6 +360,11 @@ static int answer_without(struct scale_call *c, const struct replay_ask *ask)
 
 int replay_later(struct scaler *s, struct scale_call *c, const struct replay_ask *ask)
 {
+    const bool other = ask->recorded && !entry_same_target(ask->p, ask->recorded);
+    const struct policy *recorded = other ? NULL : ask->recorded;
+
+    if (other && ask->kind != REPLAY_CHECK)
+        return doubts_other(c, ask->p, ask->recorded);
     if (s->replaying)
         return answer_without(c, ask);
     struct replay *r = nr_alloc(sizeof(*r));
@@ -369,16 +375,16 @@ int replay_later(struct scaler *s, struct scale_call *c, const struct replay_ask
                          .c = c,
                          .kind = ask->kind,
                          .p = policy_ref(ask->p),
-                         .name = ask->recorded ? nr_strdup(ask->recorded->name) : NULL,
+                         .name = recorded ? nr_strdup(recorded->name) : NULL,
                          .warnings = ask->warnings,
-                         .edited = ask->p != ask->recorded,
+                         .edited = ask->p != recorded,
                          .heard = !s->c.decides,
                          .since_ms = c->since_ms,
                          .upto_ms = c->upto_ms < now_ms ? c->upto_ms : now_ms,
                          .differ_was = -2,
                          .differences = json_array(),
                          .decision = nr_alloc(sizeof(struct decision))};
-    r->generates = r->heard || (r->edited && ask->recorded == NULL);
+    r->generates = r->heard || (r->edited && recorded == NULL);
     if (r->since_ms == 0 || r->kind == REPLAY_CHECK)
         r->since_ms = now_ms - DAY_MS;
     if (r->kind == REPLAY_CHECK)
