@@ -12,7 +12,7 @@ import pytest
 
 from conftest import BUILD, SLOW, Platform, within
 from kafka import Broker
-from test_scaling import SLEEPS, ask, decisions, row
+from test_scaling import SLEEPS, Hook, ask, decisions, row
 
 PREFIX = "plat"
 ROOMS = {"id": "rooms", "when": {"metric": "rooms_wanted", "aggregate": "last", "window": "30s"}, "do": {"action": "track", "target": 1}}
@@ -184,3 +184,34 @@ def test_the_platform_is_killed(broker, platform_of, scalers):
     within(90, "what holds now is known", lambda: row(p, "roomy").get("desired") == 6)
     within(90, "and obeyed without a call", are(p, 6))
     scaler.stop()
+
+
+def test_alerts_reach_the_channels_once(broker, platform_of, scalers):
+    """Two scalers decide, the platform has the channels; it is stopped and hears the last hour again."""
+    p, hook = platform_of, Hook()
+    both = [scalers(), scalers()]
+    alert = {"id": "crowded", "when": {**ROOMS["when"], "op": ">", "value": 50}, "do": {"action": "alert"}, "notify": ["ops"]}
+    try:
+        ask(p, "PUT", "/channels/ops", {"url": hook.url})
+        ask(p, "PUT", "/policies/alarmed", {"policy": "alarmed", "target": {"account": "guest", "function": "alarmed"}, "evaluate_every": "1s",
+                                            "bounds": {"min": 0, "max": 1}, "rules": [alert]})
+        within(60, "a scaler decides", lambda: decisions(p, "alarmed"))
+        assert hook.told == []
+        want(broker, 60)
+        told = within(60, "the channel is told", lambda: hook.told)[0]
+        assert told["kind"] == "alert" and told["rule"] == "crowded" and told["decision"]["by"] == decisions(p, "alarmed")[0]["by"]
+        assert "state" not in told["decision"]
+        assert ask(p, "GET", "/status")["heard_ms"] > 0 and p.metric("narae_scaler_heard_seconds") < 100 * SLOW
+        p.stop()
+        p.start()
+        now_ms = int(time.time() * 1000)
+        broker.write(f"{PREFIX}.decisions", [json.dumps({"v": 1, "kind": "alive", "by": "the last of all", "t": now_ms})])
+        within(60, "all that was said before is heard", lambda: ask(p, "GET", "/status").get("heard_ms", 0) >= now_ms - 5)
+        assert ask(p, "GET", "/channels")["channels"][0]["told"] == 0
+    finally:
+        for scaler in both:
+            scaler.stop()
+        ask(p, "DELETE", "/policies/alarmed", status=None)
+        ask(p, "DELETE", "/channels/ops", status=None)
+        hook.close()
+    assert len([t for t in hook.told if t["kind"] == "alert"]) == 1
