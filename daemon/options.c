@@ -136,7 +136,8 @@ const struct nr_option daemon_options[] = {
     {"scaling-days", NR_OPT_INT, AT(scaling_days), "14", 0, 3650, "days",
      .help = "decisions and recorded samples older than this go; 0: by bytes only"},
     {"scaling-mb", NR_OPT_INT, AT(scaling_mb), "512", 1, 1 << 20, "MB",
-     .help = "recorded samples, compressed, from which decisions are replayed"},
+     .help =
+         "recorded samples, compressed, from which decisions are replayed; the decisions themselves may have a quarter of it"},
     {"version", NR_OPT_BOOL, AT(version), "false", .help = "print the version and end"},
     {"help-markdown", NR_OPT_BOOL, AT(help_markdown), "false",
      .help = "print this table for docs/configuration.md"},

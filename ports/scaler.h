@@ -47,7 +47,8 @@ struct scaler_config {
     enum scaler_predict
         predict; /* for functions without a policy: off, shadow (recorded, not obeyed), on (obeyed once a function's forecast is trusted) */
     double memory_price; /* forecast.h: the chance of a call that a warm minute must be worth */
-    int64_t retention_s, history_max_bytes; /* of decisions and recorded samples */
+    int64_t retention_s,
+        history_max_bytes; /* of decisions and recorded samples; decisions have a quarter of these bytes beside them */
     void (*wish)(void *arg,
                  const struct scaler_wish *w); /* on `loop`; lent for the call; NULL: nobody */
     /* Is there this function ("name" or "package/name"; texts lent), so far as it can be told? For warnings. On the scaler's thread, which waits

@@ -160,7 +160,18 @@ static struct decide_state *carry(struct decide_state *old, const struct policy 
     return s ? s : decide_state_make(p);
 }
 
-struct entry *entry_put(struct scaler *s, struct policy *p, const char *by, int64_t updated_ms)
+/* What was decided and remembered was for something else. */
+static void begin_anew(struct entry *e)
+{
+    decide_state_free(e->state);
+    e->state = NULL;
+    free(e->record);
+    e->record = NULL;
+    e->desired = e->maximum = -1;
+}
+
+/* As entry_put(), but that nothing is remembered yet. */
+static struct entry *set(struct scaler *s, struct policy *p, const char *by, int64_t updated_ms)
 {
     struct entry *e = entry_find(s, nr_str_of(p->name));
     nr_auto_free char *key = entry_key_of(p);
@@ -172,6 +183,8 @@ struct entry *entry_put(struct scaler *s, struct policy *p, const char *by, int6
         record_release(s, e,
                        p->mode == POLICY_ENFORCE ? "it scales something else now"
                                                  : policy_mode_text(p->mode));
+    if (e->key && strcmp(e->key, key) != 0)
+        begin_anew(e);
     e->state = carry(e->state, p);
     policy_unref(e->policy);
     e->policy = p;
@@ -182,9 +195,21 @@ struct entry *entry_put(struct scaler *s, struct policy *p, const char *by, int6
     e->updated_ms = updated_ms;
     e->due_ms = 0;
     e->decided = false; /* the first evaluation of a version is told, whatever it changes */
-    e->fresh = windows_want(s->windows, p, tick_now(s));
+    e->fresh = windows_want(s->windows, p, tick_now(s)) || e->fresh;
+    return e;
+}
+
+static void begin(struct scaler *s, struct entry *e)
+{
     tick_remember(s, e, true);
     e->fresh = false;
+}
+
+struct entry *entry_put(struct scaler *s, struct policy *p, const char *by, int64_t updated_ms)
+{
+    struct entry *e = set(s, p, by, updated_ms);
+
+    begin(s, e);
     return e;
 }
 
@@ -228,7 +253,7 @@ static int load_policy(void *arg, sqlite3_stmt *st)
         return 0;
     }
     p->number = sqlite3_column_int64(st, 1);
-    (void)entry_put(s, p, who, sqlite3_column_int64(st, 2));
+    (void)set(s, p, who, sqlite3_column_int64(st, 2));
     return 0;
 }
 
@@ -248,7 +273,7 @@ static int take_state(void *arg, sqlite3_stmt *st)
     return 0;
 }
 
-/* What e remembered before a restart, as far as it still fits, and its wish, which held all the time. */
+/* What this very version of e remembered before a restart, and its wish, which held all the time. */
 static void recall(struct scaler *s, struct entry *e)
 {
     struct recalled r = {0};
@@ -256,8 +281,9 @@ static void recall(struct scaler *s, struct entry *e)
     nr_buf_init(&r.state, RECORD_MAX_BYTES);
     nr_buf_init(&r.record, RECORD_MAX_BYTES);
     (void)store_read(s->store, take_state, &r,
-                     "SELECT t, state, record FROM states WHERE name = ?1", "t",
-                     nr_str_of(e->name));
+                     "SELECT t, state, record FROM states WHERE name = ?1 AND number = ?2 AND "
+                     "ifnull(key, ?3) = ?3",
+                     "tit", nr_str_of(e->name), e->policy->number, nr_str_of(e->key));
     nr_auto_json json_t *j = r.state.n > 0 ? nr_json_parse(nr_buf_str(&r.state), NULL) : NULL;
     struct decide_state *state = j ? decide_state_read(e->policy, j) : NULL;
 
@@ -275,6 +301,37 @@ static void recall(struct scaler *s, struct entry *e)
     nr_buf_fini(&r.record);
 }
 
+/* A policy that was deleted while nobody listened here: who has its name next begins anew. */
+static void forget_unknown(struct scaler *s)
+{
+    nr_auto_json json_t *names = json_array();
+
+    for (size_t i = 0; i < s->count; i++)
+        (void)json_array_append_new(names, json_string(s->entries[i]->name));
+    nr_auto_free char *text = nr_json_text(names, NULL);
+
+    if (text)
+        store_post(s->store,
+                   "DELETE FROM states WHERE name NOT IN (SELECT value FROM json_each(?1))", "t",
+                   nr_str_of(text));
+}
+
+void entry_forget(struct scaler *s, struct nr_str name)
+{
+    store_post(s->store, "DELETE FROM states WHERE name = ?1", "t", name);
+}
+
+void entries_recall(struct scaler *s)
+{
+    s->recalled = true;
+    if (!s->c.platform)
+        forget_unknown(s);
+    for (size_t i = 0; i < s->count; i++) {
+        recall(s, s->entries[i]);
+        begin(s, s->entries[i]);
+    }
+}
+
 void entries_load(struct scaler *s)
 {
     if (!s->c.platform)
@@ -284,8 +341,7 @@ void entries_load(struct scaler *s)
         "SELECT p.name, p.number, v.updated, v.by, v.document FROM policies p JOIN versions v "
         "ON v.name = p.name AND v.number = p.number ORDER BY p.name",
         "");
-    for (size_t i = 0; i < s->count; i++)
-        recall(s, s->entries[i]);
+    entries_recall(s);
 }
 
 /* ---- to and from others ------------------------------------------------------------------------------------- */
@@ -328,6 +384,8 @@ void entry_learn(struct scaler *s, const struct bus_message *m)
     if (m->value.p == NULL) {
         if (e)
             entry_remove(s, e);
+        if (s->recalled)
+            entry_forget(s, m->key);
         return;
     }
     nr_auto_json json_t *j =
@@ -340,10 +398,9 @@ void entry_learn(struct scaler *s, const struct bus_message *m)
         policy_read(document, name, &p, &problem, 1, &n, &err) < 0)
         return;
     const char *by = nr_json_string(j, "by");
-    bool fresh = e == NULL;
 
     p->number = number;
-    e = entry_put(s, p, by ? by : "", json_integer_value(json_object_get(j, "updated_ms")));
-    if (fresh)
-        recall(s, e);
+    e = set(s, p, by ? by : "", json_integer_value(json_object_get(j, "updated_ms")));
+    if (s->recalled) /* else when all are known: there may be newer versions of it */
+        begin(s, e);
 }

@@ -105,6 +105,7 @@ struct scaler {
     struct bus_reader hear, learn;
     unsigned readers; /* that are reading */
     bool hearing, marked;
+    bool recalled;      /* what policies remembered before a restart */
     int64_t learned_ms; /* the last policy, or mark, came */
     int64_t began_ms;   /* samples are known since then; 0: none yet */
     int64_t opened_ms, now_ms;
@@ -114,6 +115,7 @@ struct scaler {
     struct lag lags[LAGS_MAX];
     struct nr_map held; /* struct held */
     struct nr_map planned;
+    size_t save_at; /* in planned: those from here on are saved next */
     struct forecast_population *population;
     int64_t planned_minute, saved_ms, trimmed_ms, keyed_ms, second;
     struct nr_deadline tick, apply;
@@ -149,6 +151,10 @@ struct entry *entry_rival(struct scaler *s, const struct policy *p);
 /* Is something enforced for this key? */
 bool entry_enforced(struct scaler *s, struct nr_str key);
 void entries_load(struct scaler *s);
+/* All policies are known: what they remembered before a restart is recalled, and remembered from now on. */
+void entries_recall(struct scaler *s);
+/* What a policy remembered goes, later. */
+void entry_forget(struct scaler *s, struct nr_str name);
 void entries_free(struct scaler *s);
 /* What all others are told of a policy; NULL document: that it is gone. */
 void entry_publish(struct scaler *s, const struct entry *e);
@@ -171,7 +177,8 @@ int64_t tick_now(struct scaler *s);
 void tick_input(struct scaler *s, const struct policy *p, int64_t now_ms, struct decide_input *ret);
 /* Whose lag m means: the consumer group that it names, or the one that is called like the function. */
 const char *tick_group_of(const struct policy *p, const struct metric_ref *m);
-/* What it remembers is written into the journal and the store. begins: it goes on from something else than it decided itself. */
+/* What it remembers is written into the journal and the store, once all is recalled. begins: it goes on from something else than it decided
+ * itself. */
 void tick_remember(struct scaler *s, struct entry *e, bool begins);
 
 /* ---- records.c: what was decided goes out, and comes in. ---------------------------------------------------- */

@@ -13,10 +13,12 @@ struct journal;
 enum journal_kind {
     JOURNAL_BEGIN = 'B',  /* samples are known from here on: nothing is carried over from before */
     JOURNAL_SAMPLE = 'S', /* a message of the topic metrics */
-    JOURNAL_LAG = 'L',    /* [topic, group, lag] */
-    JOURNAL_TICK = 'T',   /* [policy, number, began, forecast...]: one evaluation */
-    JOURNAL_STATE = 'C',  /* {"policy","number","state"}: what a policy remembers now */
-    JOURNAL_GAP = 'G'     /* something that was processed is not here */
+    JOURNAL_PAST =
+        'P', /* a sample from before the begin, heard again: it fills windows, and was counted before */
+    JOURNAL_LAG = 'L',   /* [topic, group, lag] */
+    JOURNAL_TICK = 'T',  /* [policy, number, began, forecast...]: one evaluation */
+    JOURNAL_STATE = 'C', /* {"policy","number","state"}: what a policy remembers now */
+    JOURNAL_GAP = 'G'    /* something that was processed is not here */
 };
 
 struct journal_record {

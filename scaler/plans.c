@@ -254,14 +254,21 @@ void plans_save(struct scaler *s, bool all)
 {
     int most = all ? SAVE_MOST : SAVE_AT_ONCE;
     struct nr_map_node *n = NULL;
-    size_t at = 0;
+    unsigned ends = 0;
 
     if (s->planned.count > 0 && (all || s->planned_minute % POPULATION_MINUTES == 0))
         save_population(s);
-    while (most > 0 && (n = nr_map_next(&s->planned, &at, n)) != NULL) {
+    /* From where the last time ended, and once around: each has its turn. */
+    while (most > 0 && ends < 2) {
+        n = nr_map_next(&s->planned, &s->save_at, n);
+        if (n == NULL) {
+            s->save_at = 0;
+            ends++;
+            continue;
+        }
         struct planned *p = nr_container_of(n, struct planned, node);
 
-        if (all)
+        if (all && (p->calls > 0 || p->was_warm))
             settle(p);
         if (!p->dirty)
             continue;

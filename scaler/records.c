@@ -41,7 +41,8 @@ static void store_record(struct scaler *s, const char *name, const char *account
                          int64_t t_ms, struct nr_str text)
 {
     store_post(s->store,
-               "INSERT INTO decisions(t, name, account, number, record) VALUES(?1, ?2, ?3, ?4, ?5)",
+               "INSERT INTO decisions(t, name, account, number, record, bytes) "
+               "VALUES(?1, ?2, ?3, ?4, ?5, length(CAST(?5 AS BLOB)) + 100)",
                "ittit", t_ms, nr_str_of(name), nr_str_of(account), number, text);
 }
 

@@ -136,28 +136,34 @@ static bool is_relevant(const struct replay *r, struct nr_str text)
     return false;
 }
 
-static void on_sample(struct replay *r, const struct journal_record *rec)
+static void count_sample(struct replay *r, int64_t t_ms, struct sample *s)
 {
     const struct policy *p = r->p;
+
+    r->samples += counts(r, t_ms);
+    if (p->target != TARGET_FUNCTION || !nr_str_eqz(s->function, p->function) ||
+        !nr_str_eqz(s->account, p->account))
+        return;
+    move_models(r, t_ms);
+    model_sample(&r->was, s);
+    model_sample(&r->is, s);
+    if (r->edited && r->counting) {
+        double starting = r->is.ready_ms > 0 ? (double)(r->is.desired - r->is.warm) : 0;
+
+        s->value[METRIC_INSTANCES] = (double)r->is.warm;
+        s->value[METRIC_INSTANCES_BUSY] = (double)r->is.busy;
+        s->value[METRIC_STARTING] = starting < 0 ? 0 : starting;
+    }
+}
+
+static void on_sample(struct replay *r, const struct journal_record *rec)
+{
     struct sample s;
 
     if (!is_relevant(r, rec->text) || sample_read(rec->text, rec->t_ms, &r->room, &s, NULL) < 0)
         return;
-    r->samples += counts(r, rec->t_ms);
-    if (p->target == TARGET_FUNCTION && nr_str_eqz(s.function, p->function) &&
-        nr_str_eqz(s.account, p->account)) {
-        move_models(r, rec->t_ms);
-        model_sample(&r->was, &s);
-        model_sample(&r->is, &s);
-        if (r->edited && r->counting) {
-            s.value[METRIC_INSTANCES] = (double)r->is.warm;
-            s.value[METRIC_INSTANCES_BUSY] = (double)r->is.busy;
-            s.value[METRIC_STARTING] =
-                r->is.ready_ms > 0 ? (double)(r->is.desired - r->is.warm) : 0;
-            if (s.value[METRIC_STARTING] < 0)
-                s.value[METRIC_STARTING] = 0;
-        }
-    }
+    if (rec->kind == JOURNAL_SAMPLE)
+        count_sample(r, rec->t_ms, &s);
     windows_clock(r->windows, rec->t_ms);
     windows_add(r->windows, &s);
 }
@@ -222,6 +228,7 @@ static int on_record(void *arg, const struct journal_record *rec)
     r->last_ms = rec->t_ms;
     switch (rec->kind) {
     case JOURNAL_BEGIN: on_begin(r, rec->t_ms); break;
+    case JOURNAL_PAST:
     case JOURNAL_SAMPLE: on_sample(r, rec); break;
     case JOURNAL_LAG: on_lag(r, rec); break;
     case JOURNAL_STATE: on_state(r, rec); break;

@@ -44,7 +44,8 @@ static void hear_metric(struct scaler *s, const struct bus_message *m)
         note_began(s, &sample, m);
     windows_clock(s->windows, now_ms);
     windows_add(s->windows, &sample);
-    journal_add(s->journal, JOURNAL_SAMPLE, now_ms, m->value);
+    journal_add(s->journal, m->at_ms < s->opened_ms ? JOURNAL_PAST : JOURNAL_SAMPLE, now_ms,
+                m->value);
     if (sample.function.n > 0)
         plan_sample(s, &sample);
 }
@@ -132,6 +133,8 @@ void scaler_hear_when_learned(struct scaler *s, int64_t now_ms)
     if (now_ms - s->learned_ms < QUIET_MS)
         return;
     mark_policies(s, false);
+    if (!s->recalled)
+        entries_recall(s);
     if (start_hearing(s, &err) < 0)
         nr_log(s->c.log, NR_LOG_ERROR, "scaler", "%s", err.text);
 }

@@ -32,6 +32,10 @@ static const char *const steps[] = {
     "CREATE TABLE forecasts(name TEXT PRIMARY KEY, account TEXT NOT NULL, t INTEGER NOT NULL, state TEXT NOT NULL) "
     "WITHOUT ROWID;"
     "CREATE TABLE channels(name TEXT PRIMARY KEY, url TEXT NOT NULL, updated INTEGER NOT NULL) WITHOUT ROWID;",
+    "ALTER TABLE states ADD COLUMN key TEXT;"
+    "ALTER TABLE decisions ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE decisions SET bytes = length(CAST(record AS BLOB)) + 100;"
+    "CREATE INDEX decisions_bytes ON decisions(id, bytes);",
     NULL};
 
 struct store {
@@ -242,6 +246,18 @@ int store_rows(sqlite3 *db, int (*row)(void *arg, sqlite3_stmt *st), void *arg, 
     va_end(args);
     bind_all(st, v, n);
     return step_all(st, row, arg);
+}
+
+/* The sum is made from the index alone. */
+void store_trim_decisions(struct store *s, int64_t now_ms, int64_t age_s, int64_t max_bytes)
+{
+    if (age_s > 0)
+        store_post(s, "DELETE FROM decisions WHERE t < ?1", "i", now_ms - age_s * 1000);
+    if (max_bytes > 0)
+        store_post(s,
+                   "DELETE FROM decisions WHERE id <= (SELECT max(id) FROM (SELECT id, sum(bytes) "
+                   "OVER (ORDER BY id DESC) AS total FROM decisions) WHERE total > ?1)",
+                   "i", max_bytes);
 }
 
 struct store_stats store_stats(struct store *s)

@@ -31,6 +31,8 @@ void store_later(struct store *s, struct nr_db_job *job);
 /* As store_read(), inside of run(). */
 int store_rows(sqlite3 *db, int (*row)(void *arg, sqlite3_stmt *st), void *arg, const char *sql,
                const char *kinds, ...);
+/* Decisions older than age_s, and the oldest beyond max_bytes (with 100 for each), go, later; 0: no bound. */
+void store_trim_decisions(struct store *s, int64_t now_ms, int64_t age_s, int64_t max_bytes);
 struct store_stats store_stats(struct store *s);
 /* Everything that was posted is written; then as nr_db_stop(). NULL is fine. */
 void store_stop(struct store *s);

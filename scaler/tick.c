@@ -15,7 +15,7 @@ enum {
     MINUTE_MS = 60000,
     PLAN_AFTER_MS = 2000, /* the last samples of a minute come after its end */
     TRIM_MS = 600000,
-    DECISIONS_MAX = 1000000,
+    DECISIONS_SHARE = 4,  /* decisions may have a quarter of that */
     COLD_START_MS = 5000, /* while none was measured */
     HEARD_LATE_MS = 3000, /* so far behind, what was not heard of a function may still come */
     STAND_STILL_MS = 5000,
@@ -217,15 +217,17 @@ static void note_state(struct scaler *s, const struct entry *e, json_t *state, b
 
 void tick_remember(struct scaler *s, struct entry *e, bool begins)
 {
+    if (!s->recalled)
+        return;
     nr_auto_json json_t *state = decide_state_write(e->state);
     nr_auto_free char *text = state ? nr_json_text(state, NULL) : NULL;
 
     note_state(s, e, state, begins);
-    store_post(
-        s->store,
-        "INSERT OR REPLACE INTO states(name, number, t, state, record) VALUES(?1, ?2, ?3, ?4, ?5)",
-        "tiitt", nr_str_of(e->name), e->policy->number, e->decided_ms, nr_str_of(text),
-        nr_str_of(e->record));
+    store_post(s->store,
+               "INSERT OR REPLACE INTO states(name, number, t, state, record, key) "
+               "VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+               "tiittt", nr_str_of(e->name), e->policy->number, e->decided_ms, nr_str_of(text),
+               nr_str_of(e->record), nr_str_of(e->key));
 }
 
 /* ---- the clock ---------------------------------------------------------------------------------------------- */
@@ -257,11 +259,8 @@ static void trim(struct scaler *s, int64_t now_ms)
 {
     s->trimmed_ms = now_ms;
     journal_trim(s->journal, now_ms, s->c.retention_s, s->c.history_max_bytes);
-    if (s->c.retention_s > 0)
-        store_post(s->store, "DELETE FROM decisions WHERE t < ?1", "i",
-                   now_ms - s->c.retention_s * 1000);
-    store_post(s->store, "DELETE FROM decisions WHERE id <= (SELECT max(id) FROM decisions) - ?1",
-               "i", (int64_t)DECISIONS_MAX);
+    store_trim_decisions(s->store, now_ms, s->c.retention_s,
+                         s->c.history_max_bytes / DECISIONS_SHARE);
 }
 
 /* A broker that was away may have missed policies: they are told again when it is back. */

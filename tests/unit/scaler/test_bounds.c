@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
+#include "scaler/store.h"
 
 #define TRACK(name, function)                                                                      \
     "{\"policy\":\"" name "\",\"target\":{\"account\":\"guest\",\"function\":\"" function "\"},"   \
@@ -152,6 +153,187 @@ static void test_a_replay_reads_samples_of_its_functions_only(void **state)
     rig_reply_fini(&reply);
 }
 
+/* ---- what policies remember --------------------------------------------------------------------------------- */
+
+struct expected {
+    const char *what, *function;
+    int desired;
+};
+
+/* Tells a sample a second of as many calls in flight as containers are expected. */
+static bool is_wished_so(struct rig *r, const void *arg)
+{
+    const struct expected *x = arg;
+    const struct rig_wish *w = rig_wish_for(r, x->what);
+    static int64_t second;
+
+    if (x->function && nr_wall_ms() / 1000 != second) {
+        second = nr_wall_ms() / 1000;
+        rig_sample(r, x->function, x->desired, 1);
+    }
+    return w && w->desired == x->desired;
+}
+
+static void until_wished(struct rig *r, struct expected x)
+{
+    rig_until(r, is_wished_so, &x);
+}
+
+static void assert_only_wished(const struct rig *r, const char *what, int desired)
+{
+    for (unsigned i = 0; i < r->wishes; i++)
+        if (strcmp(r->wish[i].what, what) == 0)
+            assert_int_equal(r->wish[i].desired, desired);
+}
+
+static int64_t evaluations(struct rig *r)
+{
+    struct rig_reply reply = ask(r, SCALE_STATUS, "", "");
+    int64_t n = number(reply.json, "evaluations");
+
+    rig_reply_fini(&reply);
+    return n;
+}
+
+static bool has_evaluated(struct rig *r, const void *arg)
+{
+    return evaluations(r) >= *(const int64_t *)arg;
+}
+
+/* Some more evaluations. */
+static void pass_evaluations(struct rig *r)
+{
+    int64_t n = evaluations(r) + 3;
+
+    rig_until(r, has_evaluated, &n);
+}
+
+static void test_a_policy_that_scales_something_else_begins_anew(void **state)
+{
+    struct rig *r = *state;
+
+    put(r, "p", TRACK("p", "f"));
+    until_wished(r, (struct expected){"guest//f", "f", 5});
+    put(r, "p", TRACK("p", "g"));
+    until_wished(r, (struct expected){"guest//g", NULL, 1});
+    pass_evaluations(r);
+    assert_only_wished(r, "guest//g", 1);
+    until_wished(r, (struct expected){"guest//f", NULL, -1});
+}
+
+/* Closed and opened again so that the one on its own is there first, and decides. */
+static void reopen_both(struct rig *r, struct scaler **own)
+{
+    struct scaler *none = r->scaler;
+    int64_t some = 1;
+
+    if (*own)
+        rig_close(r, *own);
+    if (none)
+        rig_close(r, none);
+    r->wishes = 0;
+    r->scaler = *own = rig_open(r, "own", false, true);
+    for (bool heard = false; !heard;) {
+        rig_sample(r, "h", 1, 1);
+        rig_pass(r, 50);
+        heard = has_heard(r, &some);
+    }
+    r->scaler = rig_open(r, "data", true, true);
+}
+
+/* Evaluations of the one on its own. */
+static void pass_own(struct rig *r, struct scaler *own)
+{
+    struct scaler *platform = r->scaler;
+
+    r->scaler = own;
+    pass_evaluations(r);
+    r->scaler = platform;
+}
+
+static void test_a_scaler_of_its_own_forgets_policies_that_are_gone(void **state)
+{
+    struct rig *r = *state;
+    struct scaler *own = NULL;
+
+    reopen_both(r, &own);
+    put(r, "p", TRACK("p", "f"));
+    until_wished(r, (struct expected){"guest//f", "f", 5});
+    reopen_both(r, &own); /* what it remembers outlives a restart */
+    pass_own(r, own);
+    assert_only_wished(r, "guest//f", 5);
+    assert_int_equal(evaluations(r), 0);
+    struct rig_reply reply = ask(r, SCALE_DELETE, "p", ""); /* while it listens */
+
+    rig_reply_fini(&reply);
+    put(r, "p", TRACK("p", "f"));
+    until_wished(r, (struct expected){"guest//f", NULL, 1});
+    until_wished(r, (struct expected){"guest//f", "f", 4});
+    rig_close(r, own); /* and while it does not */
+    own = NULL;
+    reply = ask(r, SCALE_DELETE, "p", "");
+    rig_reply_fini(&reply);
+    put(r, "p", TRACK("p", "g"));
+    reopen_both(r, &own);
+    pass_own(r, own);
+    struct scaler *platform = r->scaler;
+
+    r->scaler = own;
+    reply = ask(r, SCALE_LIST, "", "");
+    r->scaler = platform;
+    assert_int_equal(number(json_array_get(json_object_get(reply.json, "policies"), 0), "desired"),
+                     1);
+    rig_reply_fini(&reply);
+    rig_close(r, own);
+}
+
+/* ---- decisions ---------------------------------------------------------------------------------------------- */
+
+static int count_row(void *arg, sqlite3_stmt *st)
+{
+    int64_t *n = arg;
+
+    n[0]++;
+    n[1] = sqlite3_column_int64(st, 0);
+    return 0;
+}
+
+static void add_decisions(struct store *s, unsigned n, int64_t t_ms, const char *record)
+{
+    for (unsigned i = 0; i < n; i++)
+        store_post(s,
+                   "INSERT INTO decisions(t, name, number, record, bytes) "
+                   "VALUES(?1, 'p', 1, ?2, length(CAST(?2 AS BLOB)) + 100)",
+                   "it", t_ms + i, nr_str_of(record));
+}
+
+static void test_decisions_have_an_end(void **state)
+{
+    struct rig *r = *state;
+    struct store *s = NULL;
+    struct nr_err err = {0};
+    int64_t n[2] = {0};
+
+    assert_int_equal(store_open(r->folder, &s, &err), 0);
+    add_decisions(s, 100, 1000, "0123456789");
+    store_trim_decisions(s, 2000, 0, 0); /* no bound */
+    store_settle(s);
+    assert_int_equal(store_read(s, count_row, n, "SELECT t FROM decisions ORDER BY t", ""), 0);
+    assert_int_equal(n[0], 100);
+    store_trim_decisions(s, 2000, 0, 110 * 30); /* the newest 30 stay */
+    store_settle(s);
+    n[0] = 0;
+    assert_int_equal(store_read(s, count_row, n, "SELECT t FROM decisions ORDER BY t DESC", ""), 0);
+    assert_int_equal(n[0], 30);
+    assert_int_equal(n[1], 1070);
+    store_trim_decisions(s, 2090, 1, 0); /* older than a second */
+    store_settle(s);
+    n[0] = 0;
+    assert_int_equal(store_read(s, count_row, n, "SELECT t FROM decisions ORDER BY t DESC", ""), 0);
+    assert_int_equal(n[0], 10);
+    store_close(s);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 
 int main(void)
@@ -160,6 +342,9 @@ int main(void)
         CASE(test_one_replay_at_a_time),
         CASE(test_a_replay_nobody_waits_for_is_given_up),
         CASE(test_a_replay_reads_samples_of_its_functions_only),
+        CASE(test_a_policy_that_scales_something_else_begins_anew),
+        CASE(test_a_scaler_of_its_own_forgets_policies_that_are_gone),
+        CASE(test_decisions_have_an_end),
     };
 
     cmocka_set_test_filter(getenv("NARAE_TEST_FILTER"));
