@@ -1,6 +1,7 @@
 /* A list under a lock, and a thread that posts one message after the other. The list is also in scaling.db.
  *
- * A message that cannot be delivered is tried three times within some seconds, then counted; a 4xx is not tried again. Nothing waits for it.
+ * A message that cannot be delivered is tried three times, then counted; a 4xx is not tried again. Nothing waits for it: each channel has messages of its
+ * own, in order, and one that could not be told rests, longer each time, while the others have their turn.
  */
 #include "scaler/channels.h"
 
@@ -13,18 +14,32 @@
 #include "common/base/mem.h"
 #include "common/net/fetch.h"
 
-enum { WAITING_MAX = 256, TRIES = 3, TIMEOUT_MS = 5000, CONNECT_MS = 2000, PAUSE_MS = 500 };
+enum {
+    WAITING_MAX = 32, /* of one channel */
+    WAITING_MAX_BYTES = 2 << 20,
+    TRIES = 3,
+    TIMEOUT_MS = 5000,
+    CONNECT_MS = 2000,
+    PAUSE_MS = 500,
+    QUIET_MS = 3600000,
+    PAUSES_MOST = 6 /* doublings: half a minute */
+};
 
 struct channel {
     char *name, *url;
     int64_t updated_ms;
     uint64_t told, failed;
     char last_error[480];
+    struct nr_link waiting;
+    unsigned waiting_count, failures; /* in a row */
+    size_t waiting_bytes;
+    uint64_t next_ms; /* monotonic: not before */
 };
 
 struct telling {
     struct nr_link link;
     char *name, *url;
+    unsigned tries;
     size_t n;
     char text[];
 };
@@ -36,18 +51,16 @@ struct channels {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     _Atomic bool stop;
-    struct nr_link waiting;
-    unsigned waiting_count;
-    struct channel list[CHANNELS_MAX];
-    size_t count;
+    struct channel *list[CHANNELS_MAX];
+    size_t count, turn; /* turn: of whom it is next */
     struct channels_stats stats;
 };
 
 static struct channel *find(struct channels *c, struct nr_str name)
 {
     for (size_t i = 0; i < c->count; i++)
-        if (nr_str_eqz(name, c->list[i].name))
-            return &c->list[i];
+        if (nr_str_eqz(name, c->list[i]->name))
+            return c->list[i];
     return NULL;
 }
 
@@ -77,59 +90,6 @@ static int post(struct nr_fetch *f, struct channels *c, const struct telling *t,
     return nr_err_set(err, NR_EUNAVAIL, "it answered with %d", r.status);
 }
 
-/* Until then, or until we are to stop. Under the lock. */
-static void pause_for(struct channels *c, unsigned ms)
-{
-    struct timespec until;
-
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    while (!atomic_load(&c->stop) && pthread_cond_timedwait(&c->wake, &c->lock, &until) == 0)
-        ;
-}
-
-static void note_end(struct channels *c, const struct telling *t, int code,
-                     const struct nr_err *err)
-{
-    struct channel *ch = find(c, nr_str_of(t->name));
-
-    *(code == 0 ? &c->stats.told : &c->stats.failed) += 1;
-    if (code < 0)
-        nr_log(c->log, NR_LOG_WARN, "scaler", "channel %s could not be told: %s", t->name,
-               err->text);
-    if (ch == NULL)
-        return;
-    *(code == 0 ? &ch->told : &ch->failed) += 1;
-    (void)snprintf(ch->last_error, sizeof(ch->last_error), "%s", code < 0 ? err->text : "");
-}
-
-static void tell(struct channels *c, struct nr_fetch *f, struct telling *t)
-{
-    struct nr_err err = {0};
-    bool again = true;
-    int code = NR_ECANCELED;
-
-    for (unsigned i = 0; i < TRIES && again && !atomic_load(&c->stop); i++) {
-        err = (struct nr_err){0};
-        if (i > 0) {
-            (void)pthread_mutex_lock(&c->lock);
-            pause_for(c, PAUSE_MS << i);
-            (void)pthread_mutex_unlock(&c->lock);
-        }
-        code = post(f, c, t, &again, &err);
-        if (code == 0)
-            break;
-    }
-    (void)pthread_mutex_lock(&c->lock);
-    note_end(c, t, code, &err);
-    (void)pthread_mutex_unlock(&c->lock);
-}
-
 static void telling_free(struct telling *t)
 {
     free(t->name);
@@ -137,26 +97,83 @@ static void telling_free(struct telling *t)
     free(t);
 }
 
+/* The first message of the next channel that may be told; NULL: none before *ret (monotonic). Under the lock. */
+static struct telling *next(struct channels *c, struct timespec *ret)
+{
+    uint64_t now_ms = nr_mono_ms(), least_ms = now_ms + QUIET_MS;
+
+    for (size_t i = 0; i < c->count; i++) {
+        size_t at = (c->turn + i) % c->count;
+        struct channel *ch = c->list[at];
+
+        if (nr_list_empty(&ch->waiting))
+            continue;
+        if (ch->next_ms > now_ms) {
+            least_ms = ch->next_ms < least_ms ? ch->next_ms : least_ms;
+            continue;
+        }
+        struct telling *t = nr_container_of(nr_list_pop(&ch->waiting), struct telling, link);
+
+        ch->waiting_count--;
+        ch->waiting_bytes -= t->n;
+        c->turn = at + 1;
+        return t;
+    }
+    *ret = (struct timespec){.tv_sec = (time_t)(least_ms / 1000),
+                             .tv_nsec = (long)(least_ms % 1000) * 1000000};
+    return NULL;
+}
+
+/* t (given) was told, or waits again, or is given up. Under the lock. */
+static void settle(struct channels *c, struct telling *t, int code, bool again,
+                   const struct nr_err *err)
+{
+    struct channel *ch = find(c, nr_str_of(t->name));
+
+    if (ch)
+        ch->failures = code == 0 || !again          ? 0
+                       : ch->failures < PAUSES_MOST ? ch->failures + 1
+                                                    : PAUSES_MOST;
+    if (ch && ch->failures > 0)
+        ch->next_ms = nr_mono_ms() + ((uint64_t)PAUSE_MS << ch->failures);
+    if (ch && code < 0 && again && ++t->tries < TRIES) {
+        nr_list_push(&ch->waiting, &t->link);
+        ch->waiting_count++;
+        ch->waiting_bytes += t->n;
+        return;
+    }
+    *(code == 0 ? &c->stats.told : &c->stats.failed) += 1;
+    if (code < 0)
+        nr_log(c->log, NR_LOG_WARN, "scaler", "channel %s could not be told: %s", t->name,
+               err->text);
+    if (ch) {
+        *(code == 0 ? &ch->told : &ch->failed) += 1;
+        (void)snprintf(ch->last_error, sizeof(ch->last_error), "%s", code < 0 ? err->text : "");
+    }
+    telling_free(t);
+}
+
 static void *run(void *arg)
 {
     struct channels *c = arg;
     struct nr_fetch *f = nr_fetch_make(NULL);
+    struct timespec until = {0};
 
     (void)pthread_mutex_lock(&c->lock);
     while (!atomic_load(&c->stop)) {
-        struct nr_link *l = nr_list_pop(&c->waiting);
+        struct telling *t = next(c, &until);
+        struct nr_err err = {0};
+        bool again = true;
 
-        if (l == NULL) {
-            (void)pthread_cond_wait(&c->wake, &c->lock);
+        if (t == NULL) {
+            (void)pthread_cond_timedwait(&c->wake, &c->lock, &until);
             continue;
         }
-        c->waiting_count--;
         (void)pthread_mutex_unlock(&c->lock);
-        struct telling *t = nr_container_of(l, struct telling, link);
+        int code = post(f, c, t, &again, &err);
 
-        tell(c, f, t);
-        telling_free(t);
         (void)pthread_mutex_lock(&c->lock);
+        settle(c, t, code, again, &err);
     }
     (void)pthread_mutex_unlock(&c->lock);
     nr_fetch_free(f);
@@ -165,27 +182,49 @@ static void *run(void *arg)
 
 /* ---- opening and closing ------------------------------------------------------------------------------------ */
 
+/* name, url: given. */
+static struct channel *channel_make(char *name, char *url, int64_t updated_ms)
+{
+    struct channel *ch = nr_alloc(sizeof(*ch));
+
+    *ch = (struct channel){.name = name, .url = url, .updated_ms = updated_ms};
+    nr_list_init(&ch->waiting);
+    return ch;
+}
+
+static void channel_free(struct channel *ch)
+{
+    struct nr_link *l;
+
+    while ((l = nr_list_pop(&ch->waiting)) != NULL)
+        telling_free(nr_container_of(l, struct telling, link));
+    free(ch->name);
+    free(ch->url);
+    free(ch);
+}
+
 static int load_one(void *arg, sqlite3_stmt *st)
 {
     struct channels *c = arg;
     struct nr_str name = nr_db_column(st, 0), url = nr_db_column(st, 1);
 
     if (c->count < CHANNELS_MAX)
-        c->list[c->count++] = (struct channel){.name = nr_strndup(name.p, name.n),
-                                               .url = nr_strndup(url.p, url.n),
-                                               .updated_ms = sqlite3_column_int64(st, 2)};
+        c->list[c->count++] = channel_make(nr_strndup(name.p, name.n), nr_strndup(url.p, url.n),
+                                           sqlite3_column_int64(st, 2));
     return 0;
 }
 
 struct channels *channels_open(struct store *s, struct nr_log *log)
 {
     struct channels *c = nr_alloc(sizeof(*c));
+    pthread_condattr_t a;
 
     c->store = s;
     c->log = log;
-    nr_list_init(&c->waiting);
     (void)pthread_mutex_init(&c->lock, NULL);
-    (void)pthread_cond_init(&c->wake, NULL);
+    nr_check(pthread_condattr_init(&a) == 0 && pthread_condattr_setclock(&a, CLOCK_MONOTONIC) == 0);
+    nr_check(pthread_cond_init(&c->wake, &a) == 0);
+    (void)pthread_condattr_destroy(&a);
     (void)store_read(s, load_one, c, "SELECT name, url, updated FROM channels ORDER BY name", "");
     nr_check(pthread_create(&c->thread, NULL, run, c) == 0);
     return c;
@@ -193,8 +232,6 @@ struct channels *channels_open(struct store *s, struct nr_log *log)
 
 void channels_close(struct channels *c)
 {
-    struct nr_link *l;
-
     if (c == NULL)
         return;
     (void)pthread_mutex_lock(&c->lock);
@@ -202,12 +239,8 @@ void channels_close(struct channels *c)
     (void)pthread_cond_broadcast(&c->wake);
     (void)pthread_mutex_unlock(&c->lock);
     (void)pthread_join(c->thread, NULL);
-    while ((l = nr_list_pop(&c->waiting)) != NULL)
-        telling_free(nr_container_of(l, struct telling, link));
-    for (size_t i = 0; i < c->count; i++) {
-        free(c->list[i].name);
-        free(c->list[i].url);
-    }
+    for (size_t i = 0; i < c->count; i++)
+        channel_free(c->list[i]);
     (void)pthread_cond_destroy(&c->wake);
     (void)pthread_mutex_destroy(&c->lock);
     free(c);
@@ -238,14 +271,14 @@ static void set(struct channels *c, struct nr_str name, struct nr_str url, int64
 {
     struct channel *ch = find(c, name);
 
-    if (ch == NULL) {
-        ch = &c->list[c->count++];
-        *ch = (struct channel){.name = nr_strndup(name.p, name.n)};
-    }
+    if (ch == NULL)
+        ch = c->list[c->count++] = channel_make(nr_strndup(name.p, name.n), NULL, now_ms);
     free(ch->url);
     ch->url = nr_strndup(url.p, url.n);
     ch->updated_ms = now_ms;
     ch->last_error[0] = '\0';
+    ch->failures = 0; /* it may be another place, and is tried at once */
+    ch->next_ms = 0;
 }
 
 int channel_put(struct channels *c, struct nr_str name, struct nr_str url, int64_t now_ms,
@@ -281,13 +314,13 @@ int channel_delete(struct channels *c, struct nr_str name, struct nr_err *err)
     (void)pthread_mutex_lock(&c->lock);
     struct channel *ch = find(c, name);
 
-    if (ch) {
-        free(ch->name);
-        free(ch->url);
-        memmove(ch, ch + 1, (size_t)(c->list + c->count - ch - 1) * sizeof(*ch));
-        c->count--;
-        r = 0;
-    }
+    for (size_t i = 0; ch && r < 0 && i < c->count; i++)
+        if (c->list[i] == ch) {
+            memmove(c->list + i, c->list + i + 1, (--c->count - i) * sizeof(struct channel *));
+            r = 0;
+        }
+    if (ch)
+        channel_free(ch);
     (void)pthread_mutex_unlock(&c->lock);
     if (r < 0)
         return nr_err_set(err, r, "There is no channel '%.*s'.", (int)(name.n < 128 ? name.n : 128),
@@ -310,7 +343,7 @@ void channels_write(struct channels *c, struct nr_buf *out)
     (void)pthread_mutex_lock(&c->lock);
     nr_buf_adds(out, "{\"channels\":[");
     for (size_t i = 0; i < c->count; i++) {
-        const struct channel *ch = &c->list[i];
+        const struct channel *ch = c->list[i];
 
         nr_buf_adds(out, i > 0 ? ",{\"channel\":" : "{\"channel\":");
         nr_buf_json(out, nr_str_of(ch->name));
@@ -336,14 +369,16 @@ bool channel_tell(struct channels *c, const char *name, struct nr_str text)
     if (t == NULL)
         return false;
     (void)pthread_mutex_lock(&c->lock);
-    const struct channel *ch = find(c, nr_str_of(name));
-    bool goes = ch && c->waiting_count < WAITING_MAX;
+    struct channel *ch = find(c, nr_str_of(name));
+    bool goes =
+        ch && ch->waiting_count < WAITING_MAX && ch->waiting_bytes + text.n <= WAITING_MAX_BYTES;
 
     if (goes) {
         *t = (struct telling){.name = nr_strdup(ch->name), .url = nr_strdup(ch->url), .n = text.n};
         memcpy(t->text, text.p, text.n);
-        nr_list_add(&c->waiting, &t->link);
-        c->waiting_count++;
+        nr_list_add(&ch->waiting, &t->link);
+        ch->waiting_count++;
+        ch->waiting_bytes += text.n;
         (void)pthread_cond_signal(&c->wake);
     } else {
         c->stats.dropped++;

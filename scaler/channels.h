@@ -1,5 +1,6 @@
 /* Channels: names of webhooks that alerts and node wishes are told to. Only the administrator says where they lead, so no policy can make the
- * platform call an address of its own choice. One thread tells; who does not answer in 5 s, three times, is not told, and others wait meanwhile.
+ * platform call an address of its own choice. One thread tells, a message of each channel in turn; who does not answer in 5 s rests while the others are told,
+ * and after three times that message is given up.
  */
 #ifndef NR_SCALER_CHANNELS_H
 #define NR_SCALER_CHANNELS_H
@@ -26,7 +27,7 @@ int channel_delete(struct channels *c, struct nr_str name, struct nr_err *err);
 bool channel_known(struct channels *c, const char *name);
 /* {"channels":[{"channel","url","updated_ms","told","failed","last_error"}]} */
 void channels_write(struct channels *c, struct nr_buf *out);
-/* text (JSON, lent) is posted to the channel's URL, later; false: there is no such channel, or 256 wait. */
+/* text (JSON, lent) is posted to the channel's URL, later; false: there is no such channel, or 32 wait for it already, or 2 MB. */
 bool channel_tell(struct channels *c, const char *name, struct nr_str text);
 struct channels_stats channels_stats(struct channels *c);
 /* What is under way is given up. NULL is fine. Blocking, at most some seconds. */

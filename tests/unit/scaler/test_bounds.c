@@ -2,15 +2,20 @@
  */
 #include "tests/unit/scaler/rig.h"
 
+#include <netinet/in.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "common/base/clock.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
+#include "scaler/channels.h"
 #include "scaler/store.h"
 
 #define TRACK(name, function)                                                                      \
@@ -334,6 +339,94 @@ static void test_decisions_have_an_end(void **state)
     store_close(s);
 }
 
+/* ---- channels ----------------------------------------------------------------------------------------------- */
+
+enum { TELLINGS = 5 };
+
+/* Answers one request after the other until its socket is shut. */
+static void *serve(void *arg)
+{
+    static const char answer[] =
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    int at, *listening = arg;
+    char request[4096];
+
+    while ((at = accept(*listening, NULL, NULL)) >= 0) {
+        if (read(at, request, sizeof(request)) > 0)
+            (void)!write(at, answer, sizeof(answer) - 1);
+        (void)close(at);
+    }
+    return NULL;
+}
+
+/* A socket of 127.0.0.1 and its port. */
+static int listen_here(unsigned *ret_port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof(a);
+    int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(s, (struct sockaddr *)&a, n), 0);
+    assert_int_equal(listen(s, 8), 0);
+    assert_int_equal(getsockname(s, (struct sockaddr *)&a, &n), 0);
+    *ret_port = ntohs(a.sin_port);
+    return s;
+}
+
+static bool is_told(struct rig *r, const void *arg)
+{
+    struct channels *c = *(struct channels *const *)arg;
+
+    (void)r;
+    return channels_stats(c).told >= TELLINGS;
+}
+
+static void set_channel(struct channels *c, const char *name, unsigned port)
+{
+    struct nr_err err = {0};
+    char url[64];
+    int n = snprintf(url, sizeof(url), "http://127.0.0.1:%u/", port);
+
+    assert_int_equal(channel_put(c, nr_str_of(name), (struct nr_str){url, (size_t)n}, 1, &err), 0);
+}
+
+/* What is for the dead one is tried three times, seconds apart; the others are told meanwhile. */
+static void test_a_dead_channel_holds_up_no_other(void **state)
+{
+    struct rig *r = *state;
+    struct store *s = NULL;
+    struct nr_err err = {0};
+    unsigned port, none;
+    pthread_t server;
+    int listening = listen_here(&port), gone = listen_here(&none);
+
+    (void)close(gone); /* nobody answers there now */
+    assert_int_equal(pthread_create(&server, NULL, serve, &listening), 0);
+    assert_int_equal(store_open(r->folder, &s, &err), 0);
+    struct channels *c = channels_open(s, &r->log);
+
+    r->log.level = NR_LOG_ERROR;
+    set_channel(c, "dead", none);
+    set_channel(c, "good", port);
+    for (unsigned i = 0; i < TELLINGS; i++)
+        assert_true(channel_tell(c, "dead", NR_STR("{}")));
+    for (unsigned i = 0; i < TELLINGS; i++)
+        assert_true(channel_tell(c, "good", NR_STR("{}")));
+    rig_until(r, is_told, &c);
+    assert_int_equal(channels_stats(c).failed, 0);
+    unsigned more = 0;
+
+    while (channel_tell(c, "dead", NR_STR("{}")))
+        more++;
+    assert_in_range(more, 1, 40); /* it has room for so many, and others for theirs */
+    assert_true(channel_tell(c, "good", NR_STR("{}")));
+    channels_close(c);
+    store_close(s);
+    (void)shutdown(listening, SHUT_RDWR);
+    (void)pthread_join(server, NULL);
+    (void)close(listening);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 
 int main(void)
@@ -345,6 +438,7 @@ int main(void)
         CASE(test_a_policy_that_scales_something_else_begins_anew),
         CASE(test_a_scaler_of_its_own_forgets_policies_that_are_gone),
         CASE(test_decisions_have_an_end),
+        CASE(test_a_dead_channel_holds_up_no_other),
     };
 
     cmocka_set_test_filter(getenv("NARAE_TEST_FILTER"));
