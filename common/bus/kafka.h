@@ -59,6 +59,7 @@ struct kafka {
     bool left; /* closed, but threads run */
     struct kafka_lag lags[KAFKA_LAGS_MAX];
     unsigned lags_n;
+    rd_kafka_t *lag_client; /* the watching thread's; NULL until a lag is asked for */
 };
 
 static inline struct kafka *kafka_of(struct bus *b)
@@ -109,8 +110,9 @@ void kafka_produce_free(struct kafka *k);
 /* The thread that watches the broker. */
 void kafka_watch(void *arg);
 int64_t kafka_lag(struct bus *b, struct nr_str topic, struct nr_str group);
-/* Looks at every pair that is asked for; blocking. */
+/* Looks at every pair that is asked for; blocking, without a lock. */
 void kafka_lag_look(struct kafka *k);
+void kafka_lag_end(struct kafka *k);
 
 /* ---- kafka_read.c, kafka_group.c, kafka_heard.c ---- */
 

@@ -37,13 +37,13 @@ int64_t kafka_lag(struct bus *b, struct nr_str topic, struct nr_str group)
 
 static int count_partitions(struct kafka *k, const char *topic)
 {
-    rd_kafka_topic_t *t = k->rdk.topic_new(k->producer, topic, NULL);
+    rd_kafka_topic_t *t = k->rdk.topic_new(k->lag_client, topic, NULL);
     const struct rd_kafka_metadata *m = NULL;
     int n = -1;
 
     if (!t)
         return -1;
-    if (k->rdk.metadata(k->producer, 0, t, &m, ASK_MS) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (k->rdk.metadata(k->lag_client, 0, t, &m, ASK_MS) == RD_KAFKA_RESP_ERR_NO_ERROR) {
         if (m->topic_cnt == 1 && m->topics[0].err == RD_KAFKA_RESP_ERR_NO_ERROR)
             n = m->topics[0].partition_cnt;
         k->rdk.metadata_destroy(m);
@@ -60,7 +60,7 @@ static rd_kafka_topic_partition_list_t *edges(struct kafka *k, const char *topic
 
     for (int i = 0; i < partitions; i++)
         k->rdk.topic_partition_list_add(list, topic, i)->offset = edge;
-    bool good = k->rdk.offsets_for_times(k->producer, list, ASK_MS) == RD_KAFKA_RESP_ERR_NO_ERROR;
+    bool good = k->rdk.offsets_for_times(k->lag_client, list, ASK_MS) == RD_KAFKA_RESP_ERR_NO_ERROR;
 
     for (int i = 0; good && i < list->cnt; i++)
         good = list->elems[i].err == RD_KAFKA_RESP_ERR_NO_ERROR && list->elems[i].offset >= 0;
@@ -108,13 +108,13 @@ static bool ask_confirmed(struct kafka *k, const struct kafka_lag *l, int64_t *c
     }
     rd_kafka_ListConsumerGroupOffsets_t *question =
         k->rdk.ListConsumerGroupOffsets_new(l->group, list);
-    rd_kafka_queue_t *answers = k->rdk.queue_new(k->producer);
+    rd_kafka_queue_t *answers = k->rdk.queue_new(k->lag_client);
     rd_kafka_AdminOptions_t *options =
-        k->rdk.AdminOptions_new(k->producer, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
+        k->rdk.AdminOptions_new(k->lag_client, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
     char why[128];
 
     (void)k->rdk.AdminOptions_set_request_timeout(options, ASK_MS, why, sizeof(why));
-    k->rdk.ListConsumerGroupOffsets(k->producer, &question, 1, options, answers);
+    k->rdk.ListConsumerGroupOffsets(k->lag_client, &question, 1, options, answers);
     rd_kafka_event_t *e = k->rdk.queue_poll(answers, ASK_MS + 1000);
     bool any = e && !k->rdk.event_error(e) && read_confirmed(k, e, l->topic, confirmed, partitions);
 
@@ -189,10 +189,31 @@ static void put(struct kafka *k, unsigned i, int64_t lag)
     (void)pthread_mutex_unlock(&k->lock);
 }
 
+/* Its own, made when the first pair is asked for: what takes long here holds up no producer. */
+static bool open_client(struct kafka *k)
+{
+    struct nr_err err = {0};
+
+    if (!k->lag_client &&
+        !(k->lag_client = kafka_client(k, KAFKA_READER, NULL, &k->self, NULL, &err)))
+        kafka_say(k, "%s", err.text);
+    return k->lag_client;
+}
+
+void kafka_lag_end(struct kafka *k)
+{
+    if (k->lag_client)
+        k->rdk.destroy_flags(k->lag_client, 0);
+    k->lag_client = NULL;
+}
+
 void kafka_lag_look(struct kafka *k)
 {
     struct kafka_lag l;
 
+    if (!next_pair(k, 0, &l) || !open_client(k))
+        return;
+    (void)k->rdk.poll(k->lag_client, 0); /* errors of the client */
     for (unsigned i = 0; next_pair(k, i, &l); i++)
         put(k, i, k->connected ? look_at(k, &l) : -1);
 }

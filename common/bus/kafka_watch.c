@@ -173,9 +173,10 @@ void kafka_watch(void *arg)
         if (atomic_exchange(&k->look_soon, false) || nr_mono_ms() >= next_ms)
             next_ms = look(k, ask_ms) ? nr_mono_ms() + LOOK_EVERY_MS : 0;
         ask_ms = k->connected || ask_ms * 2 > ASK_MS ? ASK_MS : ask_ms * 2;
+        (void)pthread_rwlock_unlock(&k->producer_lock);
         if (!k->stop)
             kafka_lag_look(k);
-        (void)pthread_rwlock_unlock(&k->producer_lock);
         kafka_wait(k, TICK_MS);
     }
+    kafka_lag_end(k);
 }

@@ -259,6 +259,18 @@ static bool is_replaced(void *arg)
     return !((struct kafka *)arg)->fatal;
 }
 
+static bool lags_begin(void *arg)
+{
+    struct kafka *k = arg;
+
+    (void)pthread_mutex_lock(&k->lock);
+    bool begun = k->lags[0].looks > 0;
+
+    k->lags[0].looks = begun ? 0 : k->lags[0].looks;
+    (void)pthread_mutex_unlock(&k->lock);
+    return begun;
+}
+
 /* A producer that the broker has fenced is replaced: what waited in it counts as dropped, what comes next goes through. */
 static void test_fatal_producer_is_replaced(void **state)
 {
@@ -278,6 +290,32 @@ static void test_fatal_producer_is_replaced(void **state)
 
     assert_int_equal(s.delivered[BUS_EVENTS] + s.dropped[BUS_EVENTS], 2);
     assert_true(s.delivered[BUS_EVENTS] >= 1);
+    bus_close(b, 2000);
+}
+
+/* Nor does the replacement wait for lags that a slow broker is asked for. */
+static void test_lags_hold_up_nothing(void **state)
+{
+    enum { PAIRS = 40 };
+    struct kafka_rig *g = *state;
+    struct bus *b = rig_open(&g->rig);
+    struct kafka *k = kafka_of(b);
+    char topic[96], group[16];
+
+    rig_wait(&g->rig, is_connected, b, "connected");
+    (void)g->mock.mock_broker_set_rtt(g->mock.cluster, 1, 2000);
+    (void)snprintf(topic, sizeof(topic), "%s.metrics", g->prefix);
+    for (unsigned i = 0; i < PAIRS; i++) {
+        (void)snprintf(group, sizeof(group), "g%u", i);
+        assert_int_equal(bus_lag(b, nr_str_of(topic), nr_str_of(group)), -1);
+    }
+    rig_wait(&g->rig, lags_begin, k, "the first of many is looked at");
+    (void)g->mock.test_fatal_error(k->producer, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH, "fenced");
+    k->fatal = true;
+    rig_wait(&g->rig, is_replaced, k, "another producer");
+    (void)g->mock.mock_broker_set_rtt(g->mock.cluster, 1, 0);
+    assert_true(rig_publish(b, BUS_EVENTS, 1, 2));
+    rig_wait_settled(&g->rig, b);
     bus_close(b, 2000);
 }
 
@@ -551,6 +589,7 @@ int main(void)
         CASE(test_topic_is_refused),
         CASE(test_slow_broker),
         CASE(test_fatal_producer_is_replaced),
+        CASE(test_lags_hold_up_nothing),
         CASE(test_close_while_away),
         CASE(test_heard),
         CASE(test_brokers_are_judged),
