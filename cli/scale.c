@@ -35,6 +35,19 @@ static char *name_of(const struct cli *c, const char *file, const json_t *docume
     return base[0] ? nr_strdup(base) : NULL;
 }
 
+/* The second one would be sent alone, and the first be lost without a word. */
+static bool says_twice(const char *file, struct nr_str text)
+{
+    json_error_t e;
+    nr_auto_json json_t *strict = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &e);
+    bool twice = strict == NULL && json_error_code(&e) == json_error_duplicate_key;
+
+    if (twice)
+        (void)cli_fail("%s: a member is written twice, the second time in line %d: %s", file,
+                       e.line, e.text);
+    return twice;
+}
+
 json_t *scale_document(const struct cli *c, const char *file, char **ret_name)
 {
     struct nr_err err = {0};
@@ -51,6 +64,8 @@ json_t *scale_document(const struct cli *c, const char *file, char **ret_name)
                        file, j ? "" : ": ", j ? "" : err.text);
         return NULL;
     }
+    if (says_twice(file, (struct nr_str){text, n}))
+        return NULL;
     *ret_name = name_of(c, file, j);
     if (*ret_name == NULL) {
         (void)cli_fail("the policy on the standard input says not what it is called: give "

@@ -63,9 +63,10 @@ static bool number_of(const json_t *value, double *ret)
 
 static void value_read(struct reader *r, json_t *value, void *at)
 {
-    const struct field number = {"value", FIELD_NUMBER, 0, -1e15, 1e15};
+    struct field number = {"value", FIELD_NUMBER, 0, 0, 0};
     struct condition *c = at;
 
+    metric_range(&c->metric, c->aggregate, &number.min, &number.max);
     if (!takes_pair(c->op) && json_is_array(value))
         problem(r, value, NULL, "a pair is for between and outside");
     else if (!takes_pair(c->op))
@@ -75,6 +76,9 @@ static void value_read(struct reader *r, json_t *value, void *at)
         problem(r, value, NULL, "\"%s\" takes a pair of numbers: [low, high]", compare_text(c->op));
     else if (c->value > c->value2)
         problem(r, value, NULL, "the low one comes first");
+    else if (c->value < number.min || c->value2 > number.max)
+        problem(r, value, NULL, "%s is never outside of %.15g to %.15g", c->metric.name, number.min,
+                number.max);
 }
 
 static void judge_metric(struct reader *r, json_t *value, uint32_t given, struct condition *c)

@@ -131,6 +131,21 @@ void labels_read(struct reader *r, json_t *value, void *at)
     }
 }
 
+void metric_range(const struct metric_ref *m, enum aggregate a, double *ret_low, double *ret_high)
+{
+    bool adds = a == AGGREGATE_SUM || a == AGGREGATE_RATE;
+
+    *ret_low =
+        m->id == METRICS || m->id == METRIC_NODE_MEMORY_FREE_MB || a == AGGREGATE_RATE ? -1e15 : 0;
+    *ret_high = 1e15;
+    if (m->id == METRIC_ERROR_RATIO && !adds)
+        *ret_high = 1;
+    if ((m->id == METRIC_MEMORY_PERCENT || m->id == METRIC_NODE_MEMORY_PERCENT ||
+         m->id == METRIC_NODE_CPU_PERCENT) &&
+        !adds)
+        *ret_high = 100;
+}
+
 void metric_judge(struct reader *r, const struct metric_ref *m, const json_t *labels)
 {
     bool of_none = r->p->target != TARGET_FUNCTION;

@@ -1,4 +1,4 @@
-/* The smaller parts of a document: whom it scales, within which bounds, how fast, by which timetable, and what it does when metrics are missing.
+/* The smaller parts of a document: whom it scales, within which bounds, by which timetable, and what it does when metrics are missing.
  */
 #include "scaler/policy/reader.h"
 
@@ -165,54 +165,56 @@ json_t *bounds_write(const struct policy *p, const void *at)
 
 /* ---- schedule ---- */
 
-enum { S_CRON, S_TIMEZONE, S_FOR };
+enum { S_CRON, S_TIMEZONE, S_FOR, S_MIN_WARM, S_MIN, S_MAX };
 static const struct field schedule_fields[] = {
     [S_CRON] = {"cron", FIELD_TEXT, offsetof(struct schedule, cron), .max = 256},
     [S_TIMEZONE] = {"timezone", FIELD_TEXT, offsetof(struct schedule, timezone), .max = 64},
     [S_FOR] = {"for", FIELD_DURATION, offsetof(struct schedule, for_ms), 1000,
                31 * INT64_C(86400000)},
-    {"min_warm", FIELD_COUNT, offsetof(struct schedule, min_warm), 0, POLICY_COUNT_MAX},
-    {"min", FIELD_COUNT, offsetof(struct schedule, min), 0, POLICY_COUNT_MAX},
-    {"max", FIELD_COUNT, offsetof(struct schedule, max), 0, POLICY_COUNT_MAX},
+    [S_MIN_WARM] = {"min_warm", FIELD_COUNT, offsetof(struct schedule, min_warm), 0,
+                    POLICY_COUNT_MAX},
+    [S_MIN] = {"min", FIELD_COUNT, offsetof(struct schedule, min), 0, POLICY_COUNT_MAX},
+    [S_MAX] = {"max", FIELD_COUNT, offsetof(struct schedule, max), 0, POLICY_COUNT_MAX},
     {NULL}};
 
+/* A zone that there is none of does not hide what is wrong with the cron. */
 static void schedule_times(struct reader *r, const json_t *value, struct schedule *s)
 {
     char near[80] = "";
     struct nr_err err = {0};
     struct zone *zone = NULL;
+    const char *timezone = s->timezone;
 
     if (zone_open(s->timezone, &zone, &err) < 0) {
         zone_nearest(s->timezone, near, sizeof(near));
         problem_at(r, "timezone", json_object_get(value, "timezone"), near, "%s",
                    near[0] ? "there is no such time zone" : err.text);
-        return;
+        timezone = "UTC";
     }
     zone_free(zone);
-    if (timetable_make(s->cron, s->timezone, &s->when, &err) < 0)
+    if (s->cron && timetable_make(s->cron, timezone, &s->when, &err) < 0)
         problem_at(r, "cron", json_object_get(value, "cron"), NULL, "%s", err.text);
 }
 
 static void schedule_read(struct reader *r, json_t *value, struct schedule *s)
 {
-    size_t before = r->count;
+    const uint32_t changes = BIT(S_MIN_WARM) | BIT(S_MIN) | BIT(S_MAX);
     uint32_t given;
     int64_t max;
 
     *s = (struct schedule){.min_warm = -1, .min = -1, .max = -1, .timezone = "UTC"};
     given = object_read(r, value, schedule_fields, s);
-    if (r->count > before)
+    if (!json_is_object(value))
         return;
     for (unsigned i = S_CRON; i <= S_FOR; i++)
         if (i != S_TIMEZONE && !(given & BIT(i)))
             problem_at(r, schedule_fields[i].name, NULL, NULL, "it is missing");
-    if (s->min_warm < 0 && s->min < 0 && s->max < 0)
+    if (!(given & changes))
         problem(r, value, NULL, "it changes nothing: one of min_warm, min and max is needed");
     max = s->max >= 0 ? s->max : r->p->max;
     judge_below(r, value, "min", s->min, max);
     judge_below(r, value, "min_warm", s->min_warm, max);
-    if (s->cron)
-        schedule_times(r, value, s);
+    schedule_times(r, value, s);
 }
 
 void schedules_read(struct reader *r, json_t *value, void *at)
@@ -244,106 +246,6 @@ json_t *schedules_write(const struct policy *p, const void *at)
         (void)json_array_append_new(list,
                                     object_write(p, schedule_fields, &p->schedules[i], UINT32_MAX));
     return list;
-}
-
-/* ---- limits ---- */
-
-enum { L_COUNT, L_PERCENT };
-static const struct field step_fields[] = {
-    [L_COUNT] = {"max_count", FIELD_COUNT, offsetof(struct step_limit, max_count), 1,
-                 POLICY_COUNT_MAX},
-    [L_PERCENT] = {"max_percent", FIELD_NUMBER, offsetof(struct step_limit, max_percent), 1, 10000},
-    {"per", FIELD_DURATION, offsetof(struct step_limit, per_ms), 1000, 3600000},
-    {"stabilize", FIELD_DURATION, offsetof(struct step_limit, stabilize_ms), 0, 3600000},
-    {NULL}};
-
-static void up_read(struct reader *r, json_t *value, void *at)
-{
-    (void)object_read(r, value, step_fields, at);
-}
-
-/* Who names a bound of his own wants no other. */
-static void down_read(struct reader *r, json_t *value, void *at)
-{
-    struct step_limit *l = at;
-
-    if (json_object_get(value, "max_count") || json_object_get(value, "max_percent"))
-        l->max_percent = -1;
-    (void)object_read(r, value, step_fields, l);
-}
-
-static json_t *step_write(const struct policy *p, const void *at)
-{
-    return object_write(p, step_fields, at, UINT32_MAX);
-}
-
-static const struct field limits_fields[] = {
-    {"up", FIELD_PART, offsetof(struct policy, up), .read = up_read, .write = step_write},
-    {"down", FIELD_PART, offsetof(struct policy, down), .read = down_read, .write = step_write},
-    {NULL}};
-
-void limits_default(struct policy *p)
-{
-    p->up = (struct step_limit){-1, 10000, 0, -1};
-    p->down = (struct step_limit){-1, 60000, 300000, 50};
-}
-
-static void judge_rate(struct reader *r, const json_t *down, const char *member, double fall,
-                       double rise, const struct policy *p)
-{
-    double near = rise * (double)p->down.per_ms / (double)p->up.per_ms;
-    char text[32], per[24];
-
-    if (fall < 0 || rise < 0 || fall <= near)
-        return;
-    duration_write(p->up.per_ms, per);
-    (void)snprintf(text, sizeof(text), "%.15g", floor(near));
-    problem_at(r, member, json_object_get(down, member), near >= 1 ? text : NULL,
-               "down goes faster than up, where it is %.15g per %s", rise, per);
-}
-
-static void judge_limits(struct reader *r, const json_t *value, const struct policy *p)
-{
-    const json_t *down = json_object_get(value, "down");
-    size_t was = path_member(r, "down");
-    char near[24];
-
-    judge_rate(r, down, "max_count", (double)p->down.max_count, (double)p->up.max_count, p);
-    judge_rate(r, down, "max_percent", p->down.max_percent, p->up.max_percent, p);
-    if (p->down.stabilize_ms < p->up.stabilize_ms) {
-        duration_write(p->up.stabilize_ms, near);
-        problem_at(r, "stabilize", json_object_get(down, "stabilize"), near,
-                   "down goes faster than up, which waits for %s", near);
-    }
-    path_back(r, was);
-}
-
-/* Where nobody said how fast it goes down, it goes down no faster than up. */
-static void slow_down(struct policy *p, const json_t *down)
-{
-    double rise = p->up.max_percent * (double)p->down.per_ms / (double)p->up.per_ms;
-    bool given = json_object_get(down, "max_count") || json_object_get(down, "max_percent");
-
-    if (!given && p->up.max_percent >= 0 && rise < p->down.max_percent)
-        p->down.max_percent = rise;
-    if (!json_object_get(down, "stabilize") && p->down.stabilize_ms < p->up.stabilize_ms)
-        p->down.stabilize_ms = p->up.stabilize_ms;
-}
-
-void limits_read(struct reader *r, json_t *value, void *at)
-{
-    size_t before = r->count;
-
-    (void)object_read(r, value, limits_fields, at);
-    if (r->count > before)
-        return;
-    slow_down(at, json_object_get(value, "down"));
-    judge_limits(r, value, at);
-}
-
-json_t *limits_write(const struct policy *p, const void *at)
-{
-    return object_write(p, limits_fields, p, UINT32_MAX);
 }
 
 /* ---- missing_metrics ---- */

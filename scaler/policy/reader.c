@@ -158,8 +158,7 @@ static void read_text(struct reader *r, json_t *value, const struct field *f, vo
 {
     const char *text = text_read(r, value, (size_t)f->max);
 
-    if (text)
-        *(const char **)at = text;
+    *(const char **)at = text ? text : *(const char **)at;
 }
 
 static void read_duration(struct reader *r, json_t *value, const struct field *f, void *at)
@@ -186,8 +185,8 @@ static void read_duration(struct reader *r, json_t *value, const struct field *f
         *(int64_t *)at = ms;
 }
 
-/* The number that somebody wrote in quotes, maybe with its unit. */
-static bool in_quotes(const json_t *value, char near[32])
+/* The number that somebody wrote in quotes, maybe with its unit. share: a percentage is written as one. */
+static bool in_quotes(const json_t *value, bool share, char near[32])
 {
     const char *text = json_string_value(value);
     char *end = NULL;
@@ -196,7 +195,7 @@ static bool in_quotes(const json_t *value, char near[32])
     if (text == NULL || end == text || !isfinite(v) ||
         end[strspn(end, " %abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")] != '\0')
         return false;
-    (void)snprintf(near, 32, "%.15g", v);
+    (void)snprintf(near, 32, "%.15g", share && strchr(end, '%') ? v / 100 : v);
     return true;
 }
 
@@ -205,7 +204,8 @@ static bool read_finite(struct reader *r, json_t *value, const struct field *f, 
     char near[32] = "";
 
     if (!json_is_number(value)) {
-        bool quoted = in_quotes(value, near);
+        bool share = f->kind == FIELD_NUMBER && (f->max <= 1 || r->is_short);
+        bool quoted = in_quotes(value, share, near);
 
         problem(r, value, quoted ? near : NULL, "it must be a number%s",
                 quoted ? ", without quotes and unit" : "");
@@ -214,7 +214,10 @@ static bool read_finite(struct reader *r, json_t *value, const struct field *f, 
     *ret = json_number_value(value);
     if (isfinite(*ret) && *ret >= f->min && *ret <= f->max)
         return true;
-    (void)snprintf(near, sizeof(near), "%.15g", *ret < f->min ? f->min : f->max);
+    bool percent = f->max <= 1 && *ret >= 5 && *ret / 100 >= f->min && *ret / 100 <= f->max;
+
+    (void)snprintf(near, sizeof(near), "%.15g",
+                   percent ? *ret / 100 : fmin(fmax(*ret, f->min), f->max));
     problem(r, value, near, "it must be %.15g to %.15g", f->min, f->max);
     return false;
 }

@@ -98,6 +98,8 @@ const struct condition *condition_first(const struct condition *all, unsigned at
 void metric_read(struct reader *r, json_t *value, void *at);
 void labels_read(struct reader *r, json_t *value, void *at);
 json_t *labels_write(const struct metric_ref *m);
+/* What its values can be, so aggregated: a percentage is no share, and nothing of ours is below 0. */
+void metric_range(const struct metric_ref *m, enum aggregate a, double *ret_low, double *ret_high);
 /* Once both were read: has the metric what it needs? */
 void metric_judge(struct reader *r, const struct metric_ref *m, const json_t *labels);
 

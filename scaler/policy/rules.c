@@ -196,6 +196,23 @@ static void judge_track(struct reader *r, const json_t *value, const struct rule
     path_back(r, was);
 }
 
+/* A target that the metric cannot have: 70 of a share. */
+static void judge_target(struct reader *r, const json_t *value, const struct rule *rule)
+{
+    const struct condition *c = condition_first(r->conditions, rule->when);
+    const json_t *target = json_object_get(json_object_get(value, "do"), "target");
+    double low, high, near;
+    size_t was = path_member(r, "do");
+    char text[32];
+
+    metric_range(&c->metric, c->aggregate, &low, &high);
+    near = high <= 1 && rule->target <= 100 ? rule->target / 100 : high;
+    (void)snprintf(text, sizeof(text), "%.15g", near);
+    if (rule->target > high)
+        problem_at(r, "target", target, text, "%s is %.15g to %.15g", c->metric.name, low, high);
+    path_back(r, was);
+}
+
 static void rule_read(struct reader *r, json_t *value, struct rule *rule)
 {
     size_t before = r->count;
@@ -209,6 +226,9 @@ static void rule_read(struct reader *r, json_t *value, struct rule *rule)
     for (unsigned i = RULE_ID; i <= RULE_WHEN; i++)
         if (i != RULE_PRIORITY && !(given & BIT(i)))
             problem_at(r, rule_fields[i].name, NULL, NULL, "it is missing");
+    if (r->count == before && rule->action == ACTION_TRACK &&
+        is_of_each(condition_first(r->conditions, rule->when)->metric.id))
+        judge_target(r, value, rule);
     if (r->count == before && rule->action == ACTION_TRACK &&
         is_of_each(condition_first(r->conditions, rule->when)->metric.id))
         judge_track(r, value, rule);

@@ -220,12 +220,37 @@ static const struct {
     {WITH("\"bounds\":{\"max\":3},\"schedule\":[{\"cron\":\"0 6 * * *\",\"for\":\"1h\","
           "\"min_warm\":4}]"),
      "schedule[0].min_warm", "4", "more than max", "3"},
+    /* values that a metric never has */
+    {WHEN("\"metric\":\"error_ratio\",\"op\":\">\",\"value\":50"), "rules[0].when.value", "50",
+     "0 to 1", "0.5"},
+    {WHEN("\"metric\":\"error_ratio\",\"op\":\">\",\"value\":\"50%\""), "rules[0].when.value",
+     "\"50%\"", "without quotes", "0.5"},
+    {WHEN("\"metric\":\"memory_percent\",\"op\":\">\",\"value\":900"), "rules[0].when.value", "900",
+     "0 to 100", "100"},
+    {WHEN("\"metric\":\"invocations\",\"op\":\"<\",\"value\":-1"), "rules[0].when.value", "-1",
+     "it must be 0", "0"},
+    {WHEN("\"metric\":\"node_cpu_percent\",\"op\":\"outside\",\"value\":[10,101]"),
+     "rules[0].when.value", "[10,101]", "never outside of 0 to 100", ""},
+    {RULE("\"id\":\"r\",\"when\":{\"metric\":\"error_ratio\"},\"do\":{\"action\":\"track\","
+          "\"target\":20}"),
+     "rules[0].do.target", "20", "error_ratio is 0 to 1", "0.2"},
+    {"{\"policy\":\"p\",\"account\":\"a\",\"function\":\"f\",\"target_inflight\":\"70%\"}",
+     "target_inflight", "\"70%\"", "without quotes", "0.7"},
+    /* a member twice, on every level */
+    {WITH("\"bounds\":{\"max\":1,\"max\":2}"), "", "", "written twice", ""},
+    {RULE("\"id\":\"r\",\"id\":\"r\",\"when\":{" BUSY "},\"do\":{\"action\":\"freeze\"}"), "", "",
+     "written twice", ""},
+    {WHEN("\"all\":[{" BUSY ",\"value\":2}]"), "", "", "written twice", ""},
+    {WHEN("\"metric\":\"own\",\"labels\":{\"a\":\"1\",\"a\":\"2\"},\"op\":\">\",\"value\":1"), "",
+     "", "written twice", ""},
+    {"{\"policy\":\"p\",\"target\":{\"account\":\"a\",\"account\":\"b\",\"function\":\"f\"}}", "",
+     "", "written twice", ""},
     /* the forecast */
     {WITH("\"predict\":{\"model\":\"arima\"}"), "predict.model", "\"arima\"", "one of auto", ""},
     {WITH("\"predict\":{\"seasons\":[\"24h\",24]}"), "predict.seasons[1]", "24", "needs its unit",
      "1m"},
     {WITH("\"predict\":{\"horizon\":\"never\"}"), "predict.horizon", "\"never\"", "such as", ""},
-    {WITH("\"predict\":{\"quantile\":90}"), "predict.quantile", "90", "0.5 to 0.999", "0.999"},
+    {WITH("\"predict\":{\"quantile\":90}"), "predict.quantile", "90", "0.5 to 0.999", "0.9"},
     {WITH("\"predict\":{\"may\":[\"prewarn\"]}"), "predict.may[0]", "\"prewarn\"", "prewarm",
      "prewarm"},
     /* limits */
@@ -235,6 +260,12 @@ static const struct {
     {WITH("\"limits\":{\"up\":{\"max_percent\":20,\"per\":\"60s\"},\"down\":{\"max_percent\":50,"
           "\"per\":\"60s\"}}"),
      "limits.down.max_percent", "50", "down goes faster than up", "20"},
+    {WITH("\"limits\":{\"up\":{\"max_count\":1,\"per\":\"1m\"},\"down\":{\"max_percent\":10,"
+          "\"per\":\"1s\"}}"),
+     "limits.down.per", "\"1s\"", "faster than up, where it is 1 per 1m, however many", "1m"},
+    {WITH("\"bounds\":{\"max\":10},\"limits\":{\"up\":{\"max_percent\":20,\"per\":\"1m\"},"
+          "\"down\":{\"max_count\":3,\"per\":\"1m\"}}"),
+     "limits.down.per", "\"1m\"", "faster than up, where it is 20 % per 1m", "90s"},
     {WITH("\"limits\":{\"up\":{\"stabilize\":\"60s\"},\"down\":{\"stabilize\":\"10s\"}}"),
      "limits.down.stabilize", "\"10s\"", "down goes faster", "1m"},
     {WITH("\"limits\":{\"up\":{\"max_count\":0}}"), "limits.up.max_count", "0", "1 to 100000", "1"},
@@ -284,6 +315,56 @@ static void test_bad(void **state)
     for (size_t i = 0; i < nr_countof(bad); i++)
         wrong += !judge(i);
     assert_int_equal(wrong, 0);
+}
+
+/* One entry's mistakes do not hide each other. */
+static void test_schedules_mistakes(void **state)
+{
+    static const char *const paths[] = {"schedule[0].for", "schedule[0].min",
+                                        "schedule[0].timezone", "schedule[0].cron"};
+    struct policy_problem found[8];
+    struct policy *p = NULL;
+    size_t count;
+
+    (void)state;
+    assert_int_equal(
+        policy_read(nr_str_of(WITH("\"schedule\":[{\"cron\":\"0 25 * * *\",\"timezone\":\"Europe/"
+                                   "Berln\",\"for\":\"soon\",\"min\":\"x\"}]")),
+                    NULL, &p, found, 8, &count, NULL),
+        NR_EINVAL);
+    assert_int_equal(count, nr_countof(paths));
+    for (size_t i = 0; i < count; i++)
+        assert_string_equal(found[i].path, paths[i]);
+}
+
+/* Where only up is slow, and nobody said how down goes, down is as slow; what depends on how many there are is taken. */
+static void test_slow_ups(void **state)
+{
+    static const struct {
+        const char *limits;
+        int64_t down_per_ms;
+    } good[] = {
+        {"{\"up\":{\"max_count\":1,\"per\":\"5m\"}}", 300000},
+        {"{\"up\":{\"max_count\":8,\"per\":\"10s\"}}", 60000},
+        {"{\"up\":{\"max_count\":4,\"per\":\"1m\"},\"down\":{\"max_percent\":50,\"per\":\"30s\"}}",
+         30000},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < nr_countof(good); i++) {
+        struct policy *p = NULL;
+        struct nr_err err = {0};
+        struct nr_buf b;
+        size_t count;
+
+        nr_buf_init(&b, 4096);
+        nr_buf_printf(&b, "{" TARGET ",\"limits\":%s}", good[i].limits);
+        if (policy_read(nr_buf_str(&b), NULL, &p, NULL, 0, &count, &err) != 0)
+            fail_msg("%s", err.text);
+        assert_int_equal(p->down.per_ms, good[i].down_per_ms);
+        policy_unref(p);
+        nr_buf_fini(&b);
+    }
 }
 
 /* A person sees all that is wrong, and the first of it as a sentence. */
@@ -481,9 +562,14 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad),      cmocka_unit_test(test_several),
-        cmocka_unit_test(test_ceilings), cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_cut),      cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_several),
+        cmocka_unit_test(test_schedules_mistakes),
+        cmocka_unit_test(test_slow_ups),
+        cmocka_unit_test(test_ceilings),
+        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_no_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
