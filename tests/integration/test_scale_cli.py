@@ -100,6 +100,10 @@ def test_every_mistake_of_every_file_is_told(admin):
         assert re.search(r'(?m)^  rules\[0\]\.when\.metric \("inflght"\): .*; nearest: inflight$', err), err
         assert re.search(r"(?m)^  bounds.*9", err), err
     assert "telemetry.json" in refused(admin, "scale", "apply", "telemetry.json")
+    file(admin, "twice.json", '{"policy": "cli-twice", "mode": "off", "mode": "dry_run"}')
+    assert "written twice" in refused(admin, "scale", "check", "twice.json")
+    file(admin, "stems.json", {"policy": "cli-stems", "target": {"stems": "python3"}})
+    assert "nearest: python:3" in refused(admin, "scale", "check", "stems.json")
 
 
 def test_a_warning_is_no_refusal(admin):
@@ -108,6 +112,8 @@ def test_a_warning_is_no_refusal(admin):
     file(admin, "w.json", document)
     status, out, err = admin.pipe("scale", "check", "w.json")
     assert status == 0 and "is right" in out and re.search(r"(?m)^warning: w\.json: rules\[0\]\.notify\[0\]: .*nobody", err), err
+    file(admin, "none.json", long("cli-none", "cli-nosuch"))
+    assert re.search(r"target\.function: .* has no function 'cli-nosuch' yet", admin.pipe("scale", "check", "none.json")[2])
     assert len(set(err.splitlines())) == len(err.splitlines()), "each once"
 
 
