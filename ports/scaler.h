@@ -54,8 +54,8 @@ struct scaler_config {
     /* Is there this function ("name" or "package/name"; texts lent), so far as it can be told? For warnings. On the scaler's thread, which waits
      * for it: at most one read. NULL: nobody can tell. */
     enum scaler_known (*known)(void *arg, const char *account, const char *function);
-    const char *const
-        *stem_kinds; /* kept; of which there are stem cells, ends with NULL; NULL: whatever a policy names */
+    const char *const *
+        stem_kinds; /* kept; of which there are stem cells, ends with NULL; NULL: whatever a policy names */
     void *arg;
     struct nr_log *log;
 };
