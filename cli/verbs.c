@@ -7,7 +7,8 @@
     OPT_KIND, OPT_MAIN, OPT_MEMORY, OPT_TIMEOUT, OPT_NETWORK, OPT_EXEC, OPT_IMAGE, OPT_SEQUENCE,   \
         OPT_LOGSIZE, OPT_CONCURRENCY, OPT_CPUS, OPT_CPU_SHARE, OPT_GPU, OPT_GPU_MEMORY,            \
         OPT_GPU_PERCENTAGE, OPT_PARAM, OPT_SECRET, OPT_PARAM_FILE, OPT_ANNOTATION,                 \
-        OPT_ANNOTATION_FILE, OPT_DEL_ANNOTATION, OPT_WEB, OPT_WEB_SECURE, OPT_NAME, OPT_DOCKER, OPT_NATIVE
+        OPT_ANNOTATION_FILE, OPT_DEL_ANNOTATION, OPT_WEB, OPT_WEB_SECURE, OPT_NAME, OPT_DOCKER,    \
+        OPT_NATIVE
 #define FUNCTION                                                                                   \
     {                                                                                              \
         WORD_FUNCTION                                                                              \
