@@ -3,6 +3,7 @@ not there. The faults that only librdkafka's own brokers can have on demand are 
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import time
@@ -63,7 +64,8 @@ def calls(platform, name, count):
 def test_contract_over_a_real_broker(broker):
     done = contract(broker)
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "[  PASSED  ] 11 test(s)." in done.stdout, done.stdout[-3000:]
+    ran = int(re.search(r"Running (\d+) test", done.stdout)[1])
+    assert ran >= 13 and f"[  PASSED  ] {ran} test(s)." in done.stdout, done.stdout[-3000:]
 
 
 def test_lag_of_a_group(broker):
