@@ -224,13 +224,13 @@ kafka_tool() {
     export NARAE_KAFKA_JARS
 }
 
-# The first python3 that has pytest; apt's belongs to /usr/bin/python3.
+# python_with_pytest [MODULE]: the first python3 that has pytest, and that module; apt's belong to /usr/bin/python3.
 python_with_pytest() {
     local p
     for p in /usr/bin/python3 python3; do
-        "$p" -c 'import pytest' 2> /dev/null && echo "$p" && return
+        "$p" -c "import pytest${1:+, $1}" 2> /dev/null && echo "$p" && return
     done
-    die "no python3 here has pytest"
+    die "no python3 here has pytest${1:+ and $1}"
 }
 
 # meson_setup DIR OPTION...: configures once, and again only when the options changed.

@@ -4,8 +4,8 @@ environment: NARAE_BUILD   folder of naraed and narae (default: build/ of the tr
              NARAE_DOCKER  socket of the Engine (default: /var/run/docker.sock)
              NARAE_SLOW    1: an instrumented build; every bound on time is four times as long
 
-`platform` is one for the whole run; a test that stops, breaks or limits its own takes
-`start_platform`. Both are stopped with SIGTERM and must then exit with 0 and leave no container.
+`platform` is one for the whole run (with `-n`, for a worker's part of it: see lanes.py); a test that stops, breaks or limits
+its own takes `start_platform`. Both are stopped with SIGTERM and must then exit with 0 and leave no container.
 """
 import base64
 import http.client
@@ -22,6 +22,7 @@ import urllib.parse
 
 import pytest
 import world
+from lanes import pytest_collection_modifyitems, pytest_configure, pytest_xdist_make_scheduler  # noqa: F401 (pytest's hooks)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("NARAE_BUILD", ROOT / "build"))
@@ -167,7 +168,7 @@ class Platform:
                 self.process.wait()
             for container in self.containers() if self.label else []:
                 engine(f"/containers/{container}?force=1", "DELETE", self.docker)
-            if self.label and os.geteuid() == 0:
+            if self.label and self.process and os.geteuid() == 0:  # else it was stopped and has done so itself
                 world.forget_network(self.label.split("=")[1][:8])
             shutil.rmtree(self.folder, ignore_errors=True)
 

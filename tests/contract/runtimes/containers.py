@@ -1,5 +1,6 @@
 """Function containers as the invoker makes them, through the Engine's API: hardened, without a network, the agent and
 the socket's folder mounted read-only."""
+import functools
 import http.client
 import json
 import os
@@ -42,8 +43,9 @@ def engine(method, path, body=None):
     return json.loads(text) if text.startswith((b"{", b"[")) else text
 
 
+@functools.cache
 def image_of(family):
-    """The runtime's image, built when it is not there; NARAE_IMAGE_PYTHON and its like name another one."""
+    """The runtime's image, built when it is not there; NARAE_IMAGE_PYTHON and its like name another one. Looked for once."""
     if other := os.environ.get("NARAE_IMAGE_" + family.upper()):
         return other
     name = subprocess.check_output([ROOT / "scripts/image-name", family], text=True).strip()

@@ -1,7 +1,9 @@
 """Flavours: every way to run a function, with the one function that all cases use."""
+import functools
 import io
 import os
 import pathlib
+import shlex
 import subprocess
 import tarfile
 import zipfile
@@ -33,9 +35,10 @@ def tar_gz(files):
 
 
 def program(source, *flags):
-    """A static program: the image has no compiler and need not have its libraries."""
+    """A static program: the image has no compiler and need not have its libraries. NARAE_CC is the compiler for images of another
+    architecture."""
     out = pathlib.Path(os.environ.get("TMPDIR", "/tmp")) / ("narae-program-%d" % os.getpid())
-    subprocess.run(["cc", "-O2", "-static", *flags, "-I", ROOT / "runtimes/native", "-x", "c", "-", "-o", out],
+    subprocess.run([*shlex.split(os.environ.get("NARAE_CC", "cc")), "-O2", "-static", *flags, "-I", ROOT / "runtimes/native", "-x", "c", "-", "-o", out],
                    input=source, check=True)
     code = out.read_bytes()
     out.unlink()
@@ -47,6 +50,16 @@ def compiled(mode, cache={}):
     if mode not in cache:
         cache[mode] = program((FUNCTIONS / "every.c").read_bytes(), "-D" + mode.upper())
     return cache[mode]
+
+
+@functools.cache
+def own_image(server):
+    """python's image without our profile: a stranger's, for the relay. Built once in a run."""
+    name = "narae/contract-%s:1%s" % (server, os.environ.get("NARAE_ARCH", ""))
+    subprocess.run(["docker", "build", "-q", "-t", name, "-f", "-", FUNCTIONS],
+                   input="FROM %s\nRUN rm -r /narae\nCOPY %s.py /server.py\n" % (image_of("python"), server),
+                   text=True, check=True, stdout=subprocess.DEVNULL, env=dict(os.environ, DOCKER_BUILDKIT="0"))
+    return name
 
 
 class Flavour:
@@ -66,17 +79,7 @@ class Flavour:
         self.server = more.get("server", "server")
 
     def image(self):
-        return self.own_image() if self.command else image_of(self.family)
-
-    def own_image(self):
-        """python's image without our profile: a stranger's, for the relay."""
-        name = "narae/contract-%s:1" % self.server
-        subprocess.run(["docker", "build", "-q", "-t", name, "-f", "-", FUNCTIONS],
-                       input="FROM %s\nRUN rm -r /narae\nCOPY %s.py /server.py\n" % (image_of("python"), self.server),
-                       text=True,
-                       check=True, stdout=subprocess.DEVNULL,
-                       env=dict(os.environ, DOCKER_BUILDKIT="0"))
-        return name
+        return own_image(self.server) if self.command else image_of(self.family)
 
     def start(self, **more):
         return Container(self.image(), command=self.command, **more)
