@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "common/base/clock.h"
+#include "common/data/schema_versions.h"
 
 #define RELOAD_ROWS 256
 #define RELOAD_MAX_BYTES (8 << 20)
@@ -28,6 +29,8 @@ static const char *const schema[] = {
     "CREATE INDEX calls_by_start ON calls(account, start_ms, seq, state, name, package);",
     NULL,
 };
+
+NR_SCHEMA_CHECK(schema, NR_SCHEMA_CALLS);
 
 int journal_step(sqlite3_stmt *s)
 {

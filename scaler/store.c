@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "common/base/mem.h"
+#include "common/data/schema_versions.h"
 
 enum { VALUES_MAX = 10, QUEUED_MAX = 4096, PATH_BYTES = 4096 };
 static const size_t QUEUED_MAX_BYTES = 64 << 20;
@@ -37,6 +38,7 @@ static const char *const steps[] = {
     "UPDATE decisions SET bytes = length(CAST(record AS BLOB)) + 100;"
     "CREATE INDEX decisions_bytes ON decisions(id, bytes);",
     NULL};
+NR_SCHEMA_CHECK(steps, NR_SCHEMA_SCALING);
 
 struct store {
     struct nr_db *db;

@@ -6,6 +6,8 @@
 
 #include <stddef.h>
 
+#include "common/data/schema_versions.h"
+
 static const char step_1[] =
     "CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
     "INSERT INTO counters VALUES('revision', 0);"
@@ -215,3 +217,4 @@ static const char step_account_ids[] =
 const char *const schema_steps[] = {step_1,       step_2,           step_3,      step_4,
                                     step_5,       step_accounts,    step_images, step_entities,
                                     step_garbage, step_account_ids, NULL};
+NR_SCHEMA_CHECK(schema_steps, NR_SCHEMA_META);
