@@ -39,8 +39,9 @@ struct daemon {
     uv_signal_t term, intr, hup;
     char host[256]; /* this host's name, in samples and records */
     char run[DAEMON_PATH_BYTES], agent[DAEMON_PATH_BYTES], installation[17];
-    int lock_fd, open_parts, argc;
+    int lock_fd, argc;
     bool stopping, left_some;
+    bool failed; /* to start */
     struct nr_deadline tell;    /* while it stops: what it still waits for */
     struct nr_link forgettings; /* accounts that are leaving */
     char **argv;
@@ -72,7 +73,6 @@ bool place_on_loopback(const char *listen);
 
 /* ---- parts.c: the components, opened in one order and wired through their ports. ---- */
 
-int part_open_loop(struct daemon *d, struct nr_err *err);
 /* Metrics and decisions: in this process, or over the broker of --kafka. */
 int part_open_bus(struct daemon *d, struct nr_err *err);
 int part_open_fnmanager(struct daemon *d, struct nr_err *err);

@@ -28,24 +28,26 @@
 #define REMOVE_MS 60000
 #define TELL_MS 5000
 
-/* In this order; a stop goes the other way. */
+/* In this order, once there is a loop; a stop goes the other way. */
 static int (*const opens[])(struct daemon *d, struct nr_err *err) = {
-    place_lock_data,     place_name_installation, place_find_run,       place_find_agent,
-    place_try_listen,    place_open_tls,          place_read_devices,   place_read_gpus,
-    place_read_api_host, part_open_loop,          part_open_bus,        part_open_fnmanager,
-    part_open_invoker,   part_open_preenv,        part_open_controller, part_open_sampler,
-    part_open_scaler,    part_open_gateway,       part_tell_api_host,
+    place_lock_data,     place_name_installation, place_find_run,      place_find_agent,
+    place_try_listen,    place_open_tls,          place_read_devices,  place_read_gpus,
+    place_read_api_host, part_open_bus,           part_open_fnmanager, part_open_invoker,
+    part_open_preenv,    part_open_controller,    part_open_sampler,   part_open_scaler,
+    part_open_gateway,   part_tell_api_host,
 };
 
 /* Of a process that is a scaler only. */
 static int (*const scaler_opens[])(struct daemon *d, struct nr_err *err) = {
     place_lock_data,
-    part_open_loop,
     part_open_bus,
     part_open_scaler,
 };
 
-/* ---- stop: gateway refuses, controller drains, invoker removes, everything closes ---------------------------------- */
+/* ---- stop: gateway refuses, controller drains, invoker removes, everything closes ----------------------------------
+ *
+ * A start that fails stops as well, at once: a part that never opened has nothing to do.
+ */
 
 static void on_invoker_closed(void *arg)
 {
@@ -63,15 +65,19 @@ static void on_gateway_closed(void *arg)
 
     d->gateway = NULL;
     part_end_images(d);
-    invoker_close(d->invoker, on_invoker_closed, d);
+    if (d->invoker)
+        invoker_close(d->invoker, on_invoker_closed, d);
+    else
+        on_invoker_closed(d);
 }
 
 static void on_containers_gone(void *arg)
 {
     struct daemon *d = arg;
 
-    d->left_some = invoker_left(d->invoker) > 0;
-    sampler_tell(d->sampler, NULL, NULL);
+    d->left_some = d->invoker && invoker_left(d->invoker) > 0;
+    if (d->sampler)
+        sampler_tell(d->sampler, NULL, NULL);
     nr_deadline_cancel(&d->tell);
     gateway_close(d->gateway, on_gateway_closed, d);
 }
@@ -81,10 +87,18 @@ static void on_scaler_stopped(void *arg)
 {
     struct daemon *d = arg;
 
-    if (scaling_is_all(d))
-        on_invoker_closed(d);
-    else
+    if (d->invoker)
         invoker_drain(d->invoker, REMOVE_MS, on_containers_gone, d);
+    else
+        on_containers_gone(d);
+}
+
+static void stop_scaler(struct daemon *d)
+{
+    if (d->scaler)
+        scaler_stop(d->scaler, on_scaler_stopped, d);
+    else
+        on_scaler_stopped(d);
 }
 
 static void on_calls_done(void *arg)
@@ -93,10 +107,7 @@ static void on_calls_done(void *arg)
 
     nr_log(&d->log, NR_LOG_INFO, "daemon", "no call runs any more; containers are being %s",
            d->options.keep_containers ? "left to the next start or removed" : "removed");
-    if (d->scaler)
-        scaler_stop(d->scaler, on_scaler_stopped, d);
-    else
-        on_scaler_stopped(d);
+    stop_scaler(d);
 }
 
 /* Again and again until the containers are gone: a stop that takes its time says why. */
@@ -128,7 +139,7 @@ static void on_stop(uv_signal_t *s, int signum)
     d->stopping = true;
     if (scaling_is_all(d)) {
         nr_log(&d->log, NR_LOG_INFO, "daemon", "signal %d: stopping", signum);
-        scaler_stop(d->scaler, on_scaler_stopped, d);
+        stop_scaler(d);
         return;
     }
     nr_log(
@@ -209,7 +220,6 @@ static void watch_signals(struct daemon *d)
         (void)uv_signal_start(watch[i].handle, watch[i].cb, watch[i].signum);
         uv_unref((uv_handle_t *)watch[i].handle);
     }
-    hold_signals(SIG_UNBLOCK);
 }
 
 static void serve(struct daemon *d)
@@ -217,7 +227,7 @@ static void serve(struct daemon *d)
     const char *listen = d->options.listen;
     const char *port = strrchr(listen, ':');
 
-    watch_signals(d);
+    hold_signals(SIG_UNBLOCK);
     if (scaling_is_all(d)) {
         fputs("scaling\n", stderr);
         (void)uv_run(&d->loop.uv, UV_RUN_DEFAULT);
@@ -244,7 +254,9 @@ static int close_all(struct daemon *d)
     bus_close(d->bus, BUS_FLUSH_MAX_MS);
     int busy = nr_loop_fini(&d->loop);
     scaling_free(d);
-    if (busy == 0 && !d->left_some && !scaling_is_all(d))
+    if (d->failed)
+        place_drop_run(d);
+    else if (busy == 0 && !d->left_some && !scaling_is_all(d))
         place_leave_run(d);
     nr_tls_close(d->tls);
     nr_options_fini(d->sets);
@@ -254,10 +266,10 @@ static int close_all(struct daemon *d)
     if (busy)
         nr_log(&d->log, NR_LOG_ERROR, "daemon", "the loop did not close cleanly: %s",
                uv_strerror(busy));
-    if (busy == 0)
+    if (busy == 0 && !d->failed)
         nr_log(&d->log, NR_LOG_INFO, "daemon", "stopped%s",
                d->left_some ? "; containers are left: the next start removes or adopts them" : "");
-    return busy || d->left_some ? 1 : 0;
+    return busy || d->left_some || d->failed ? 1 : 0;
 }
 
 static int open_all(struct daemon *d, struct nr_err *err)
@@ -270,29 +282,15 @@ static int open_all(struct daemon *d, struct nr_err *err)
     return r < 0 ? r : 0;
 }
 
-static void on_undone(void *arg)
+/* A start that fails leaves nothing on the host and no thread behind: what was opened is stopped and closed. */
+static int give_up(struct daemon *d, const struct nr_err *why)
 {
-    struct daemon *d = arg;
-
-    uv_stop(&d->loop.uv);
-}
-
-static void on_undrained(void *arg)
-{
-    struct daemon *d = arg;
-
-    invoker_close(d->invoker, on_undone, d);
-}
-
-/* A start that fails leaves nothing on the host: what the invoker has made goes again. */
-static void undo(struct daemon *d)
-{
-    if (d->invoker) {
-        part_end_images(d);
-        invoker_drain(d->invoker, REMOVE_MS, on_undrained, d);
-        (void)uv_run(&d->loop.uv, UV_RUN_DEFAULT);
-    }
-    place_drop_run(d);
+    fprintf(stderr, "naraed: %s\n", why->text[0] ? why->text : nr_err_text(why->code));
+    d->failed = d->stopping = true;
+    preenv_tester_stop(d->tester);
+    stop_scaler(d);
+    (void)uv_run(&d->loop.uv, UV_RUN_DEFAULT);
+    return close_all(d);
 }
 
 int main(int argc, char **argv)
@@ -326,11 +324,13 @@ int main(int argc, char **argv)
                             .level = nr_log_level_of(d.options.log_level)};
     hold_signals(SIG_BLOCK);
     place_size_node(&d);
-    if (open_all(&d, &err) < 0) {
-        fprintf(stderr, "naraed: %s\n", err.text[0] ? err.text : nr_err_text(err.code));
-        undo(&d);
+    if (nr_loop_init(&d.loop, &err) < 0) {
+        fprintf(stderr, "naraed: %s\n", err.text);
         return 1;
     }
+    watch_signals(&d);
+    if (open_all(&d, &err) < 0)
+        return give_up(&d, &err);
     if (!scaling_is_all(&d) && geteuid() == 0 && !place_on_loopback(d.options.listen))
         nr_log(
             &d.log, NR_LOG_WARN, "daemon",

@@ -290,11 +290,6 @@ int part_open_gateway(struct daemon *d, struct nr_err *err)
     return r;
 }
 
-int part_open_loop(struct daemon *d, struct nr_err *err)
-{
-    return nr_loop_init(&d->loop, err);
-}
-
 int part_open_bus(struct daemon *d, struct nr_err *err)
 {
     const struct bus_config c = {.brokers = d->options.kafka,
