@@ -62,7 +62,8 @@ const struct nr_option daemon_options[] = {
     {"inflight-mb", NR_OPT_INT, AT(inflight_mb), "256", 64, 65536, "MB",
      .help = "request bodies in memory at the same time"},
     {"import-max-mb", NR_OPT_INT, AT(import_max_mb), "4096", 1, 1 << 24, "MB",
-     .help = "archives of accounts that are imported, one and all that come in at a time"},
+     .help =
+         "the largest archive of an account that can be imported; all that come in at a time: four times as much"},
     {"failed-logins", NR_OPT_INT, AT(failed_logins), "20", 1, 100000, "a minute",
      .help = "of one address before it gets 429"},
     {"runtime", NR_OPT_STRING, AT(runtime), "auto",

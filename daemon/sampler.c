@@ -1,7 +1,7 @@
 /* One second after another: the loop gathers the rows, a work thread writes them as samples and publishes them, the loop gives the spans back.
  *
- * While the work of one second lasts nothing is gathered; the next span is as much longer. The node's sample is the last of its second: who has it has
- * them all.
+ * While the work of one second lasts nothing is gathered; the next span is as much longer. The node's sample is published as the last of its second; over
+ * the partitions of a broker it may still be read before others.
  */
 #include "daemon/sampler.h"
 

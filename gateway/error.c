@@ -171,6 +171,16 @@ void reply_write(struct gateway_request *q)
     nr_http_reply(&q->http, q->status, head, q->body);
 }
 
+void reply_stream(struct gateway_request *q, const char *media_type)
+{
+    q->status = 200;
+    q->state = G_STREAM;
+    q->streamed = true;
+    q->media_type = media_type;
+    request_head(q, "Cache-Control: no-store\r\n");
+    reply_write(q);
+}
+
 bool reply_is_large(const struct gateway_request *q)
 {
     bool kept = q->asks && q->body.p &&

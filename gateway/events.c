@@ -251,12 +251,7 @@ static void begin(struct gateway_request *q, struct event_stream *s)
     s->look.fire = on_look;
     nr_list_add(&q->g->event_streams, &s->link);
     nr_deadline_set(q->http.loop, &s->look, LOOK_MS);
-    q->status = 200;
-    q->state = G_STREAM;
-    q->streamed = true;
-    q->media_type = "text/event-stream";
-    request_head(q, "Cache-Control: no-store\r\n");
-    reply_write(q);
+    reply_stream(q, "text/event-stream");
     (void)nr_http_reply_part(&q->http, NR_STR(": from now on\n\n"));
 }
 

@@ -56,6 +56,7 @@ int gateway_open(const struct gateway_config *c, struct gateway **ret, struct nr
     nr_list_init(&g->log_streams);
     nr_list_init(&g->progress_streams);
     nr_list_init(&g->event_streams);
+    nr_list_init(&g->spooling);
     http_config(c, &http);
     r = nr_http_open(c->loop, &http, &gateway_hooks, g, &g->http, err);
     if (r == 0)

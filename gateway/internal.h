@@ -130,7 +130,8 @@ struct gateway_request {
     char transaction[TRANSACTION_MAX_BYTES + 1];
     struct account *account;  /* shared */
     struct nr_str api_key;    /* "uuid:key", in the request's arena */
-    int64_t spooled_bytes;    /* of its body */
+    int64_t spooled_bytes;    /* of its body; 0: not in a file */
+    struct nr_link spooling;  /* in g->spooling while it is */
     bool body_here, streamed; /* streamed: it lasted as long as its client wanted */
 
     /* the reply; status 0: none yet */
@@ -190,7 +191,7 @@ struct gateway {
     struct api_tables *apis;
     struct function_series *functions; /* NULL: functions have no series of their own */
     struct custom_series *customs;
-    struct nr_link log_streams, progress_streams, event_streams;
+    struct nr_link log_streams, progress_streams, event_streams, spooling;
     struct event_ear *ears[EVENT_TOPICS]; /* NULL: nobody asked yet */
     uint64_t log_window;
     unsigned logged, not_logged; /* refusals of this second */
@@ -276,6 +277,8 @@ void transaction_take(struct nr_str given, char ret[TRANSACTION_MAX_BYTES + 1]);
 bool reply_is_large(const struct gateway_request *q);
 /* Writes the reply, of a large one (q->state is G_PARTS) or a stream (G_STREAM) only the beginning; the request may be gone when it returns. */
 void reply_write(struct gateway_request *q);
+/* Begins a 200 that lasts until its parts end (nr_http_reply_part()); media_type is lent by the program. */
+void reply_stream(struct gateway_request *q, const char *media_type);
 /* Writes on until the client has enough to take, or all is written. */
 void reply_parts(struct gateway_request *q);
 

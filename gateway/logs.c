@@ -239,12 +239,7 @@ static void begin(struct log_stream *s)
 {
     struct gateway_request *q = s->q;
 
-    q->status = 200;
-    q->state = G_STREAM;
-    q->streamed = true;
-    q->media_type = s->events ? "text/event-stream" : "text/plain; charset=utf-8";
-    request_head(q, "Cache-Control: no-store\r\n");
-    reply_write(q);
+    reply_stream(q, s->events ? "text/event-stream" : "text/plain; charset=utf-8");
     log_list_put_first(&s->list, nr_buf_str(&s->query.q.reply));
     if (s->query.left_out > 0)
         log_list_gap(&s->list, (uint64_t)s->query.left_out);

@@ -82,19 +82,6 @@ static void refuse(struct progress *s, const struct fn_call *call)
     request_tick(q);
 }
 
-static void begin(struct progress *s)
-{
-    struct gateway_request *q = s->q;
-
-    s->begun = true;
-    q->status = 200;
-    q->state = G_STREAM;
-    q->streamed = true;
-    q->media_type = "text/event-stream";
-    request_head(q, "Cache-Control: no-store\r\n");
-    reply_write(q);
-}
-
 static void write_answer(struct progress *s, const struct fn_call *call)
 {
     struct nr_str text = nr_buf_str(&call->reply);
@@ -116,8 +103,10 @@ static void on_answer(struct fn_call *call)
         refuse(s, call);
         return;
     }
-    if (!s->begun)
-        begin(s);
+    if (!s->begun) {
+        s->begun = true;
+        reply_stream(s->q, "text/event-stream");
+    }
     if (s->q->http.gone || s->stopping || call->err.code != 0) {
         finish(s);
         return;

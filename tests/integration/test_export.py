@@ -1,4 +1,5 @@
 """An account leaves as one archive and comes in elsewhere: the same answers, versions, aliases and settings; or not at all."""
+import contextlib
 import hashlib
 import io
 import json
@@ -237,23 +238,43 @@ def test_a_client_that_leaves_in_the_middle_of_a_large_archive(platform, admin):
     within(10, "the file is gone", lambda: not unnamed_files(platform))
 
 
+def test_who_sends_an_archive_slowly_holds_up_himself_only(start_platform):
+    own = start_platform("--import-max-mb=20")
+    admin = Admin(own)
+    slow, other = admin.create("x-slow"), admin.create("x-other")
+    with archive_announced(own, "x-slow", 15 << 20, slow):
+        within(10, "it is kept in a file", lambda: len(unnamed_files(own)) == 1)
+        assert b" 429 " in refused_early(own, "x-slow", 9 << 20, slow)
+        assert b" 403 " in refused_early(own, "x-other", 9 << 20, slow)
+        with archive_announced(own, "x-other", 15 << 20, other):
+            within(10, "another account's is as well", lambda: len(unnamed_files(own)) == 2)
+    within(10, "the files are gone", lambda: not unnamed_files(own))
+
+
 def test_archives_have_a_bound_together(start_platform):
     own = start_platform("--import-max-mb=20")
-    with socket.create_connection(("127.0.0.1", own.port), 60) as s:
-        s.sendall((f"POST {ACCOUNTS}/guest/import HTTP/1.1\r\nHost: x\r\nAuthorization: {own.basic(own.auth)}\r\n"
-                   f"Content-Length: {15 << 20}\r\n\r\n").encode())
-        within(10, "it is kept in a file", lambda: unnamed_files(own))
-        reply = refused_early(own, 9 << 20)
-        assert reply.startswith(b"HTTP/1.1 503") and b"Other archives are coming in" in reply
-    within(10, "the file is gone", lambda: not unnamed_files(own))
-    reply = refused_early(own, 21 << 20)
+    key = own.admin_auth
+    with contextlib.ExitStack() as held:
+        for i in range(4):
+            held.enter_context(archive_announced(own, f"x-{i}", 19 << 20, key))
+        within(10, "they are kept in files", lambda: len(unnamed_files(own)) == 4)
+        reply = refused_early(own, "x-4", 9 << 20, key)
+        assert reply.startswith(b"HTTP/1.1 503") and b"(79691776 bytes of 83886080)" in reply
+    within(10, "the files are gone", lambda: not unnamed_files(own))
+    reply = refused_early(own, "x-4", 21 << 20, key)
     assert reply.startswith(b"HTTP/1.1 413") and b"22020096 > 20971520 bytes" in reply
 
 
-def refused_early(own, length):
+@contextlib.contextmanager
+def archive_announced(own, account, length, key):
     with socket.create_connection(("127.0.0.1", own.port), 60) as s:
-        s.sendall((f"POST {ACCOUNTS}/guest/import HTTP/1.1\r\nHost: x\r\nAuthorization: {own.basic(own.auth)}\r\n"
+        s.sendall((f"POST {ACCOUNTS}/{account}/import HTTP/1.1\r\nHost: x\r\nAuthorization: {own.basic(key)}\r\n"
                    f"Content-Length: {length}\r\n\r\n").encode())
+        yield s
+
+
+def refused_early(own, account, length, key):
+    with archive_announced(own, account, length, key) as s:
         s.settimeout(30)
         return b"".join(iter(lambda: s.recv(65536), b""))
 
