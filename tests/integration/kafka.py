@@ -2,9 +2,10 @@
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import tempfile
+
+from ports import free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -57,6 +58,4 @@ class Broker:
 
 def unused_address():
     """Nobody listens there."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return "127.0.0.1:%d" % s.getsockname()[1]
+    return f"127.0.0.1:{free_port()}"
