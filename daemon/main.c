@@ -254,8 +254,8 @@ static int close_all(struct daemon *d)
     bus_close(d->bus, BUS_FLUSH_MAX_MS);
     int busy = nr_loop_fini(&d->loop);
     scaling_free(d);
-    if (d->failed)
-        place_drop_run(d);
+    if (d->failed && d->invoker == NULL)
+        place_drop_run(d); /* who was here before may have left containers that use it */
     else if (busy == 0 && !d->left_some && !scaling_is_all(d))
         place_leave_run(d);
     nr_tls_close(d->tls);

@@ -88,3 +88,13 @@ def test_a_start_that_fails_late_takes_back_what_it_made(tmp_path):
     assert own.wait() == 1, own.said()
     assert "capability=\"network egress\"" in own.said() and "scaling.db" in own.said()
     assert rules_of(own) == []
+
+
+def test_a_start_that_fails_late_leaves_no_folder_either(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "calls.db").write_bytes(b"this is no database at all " * 200)
+    done = subprocess.run([BUILD / "naraed", "--listen=127.0.0.1:0", f"--data={data}"], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=60 * SLOW, check=False)
+    assert done.returncode == 1 and "calls.db" in done.stderr
+    assert not pathlib.Path(f"/run/narae/{data.stat().st_ino & 0xffffffff:08x}").exists()
