@@ -11,8 +11,8 @@
 
 static const struct {
     const char *kind, *ending; /* how the kind begins; of its source as text */
-} endings[] = {
-    {"python", ".py"}, {"nodejs", ".js"}, {"blackbox", ".sh"}, {"native", ".sh"}, {"", ".txt"}};
+} endings[] = {{"python", ".py"},   {"nodejs", ".js"}, {"go", ".go"}, {"java", ".java"},
+               {"blackbox", ".sh"}, {"native", ".sh"}, {"", ".txt"}};
 
 char *cli_action_path(struct nr_str name, const char *query)
 {

@@ -1,8 +1,8 @@
 /* What a file or a folder is as a function: the kind is guessed from the ending, or from what a folder or an archive holds.
  *
- *   x.py x.js              source text
+ *   x.py x.js x.go x.java  source text; x.jar: java
  *   x.sh, an ELF, "#!"     native (blackbox with openwhisk/dockerskeleton)
- *   folder, x.zip          archive; __main__.py: python, package.json or index.js: nodejs, exec: native
+ *   folder, x.zip          archive; __main__.py: python, package.json or index.js: nodejs, go.mod or main.go: go, exec: native
  */
 #include <archive.h>
 #include <archive_entry.h>
@@ -22,6 +22,9 @@ static const struct {
 } signs[] = {{"__main__.py", "python:default"},
              {"package.json", "nodejs:default"},
              {"index.js", "nodejs:default"},
+             {"go.mod", "go:default"},
+             {"main.go", "go:default"},
+             {"META-INF/MANIFEST.MF", "java:default"},
              {"exec", "blackbox"}};
 
 static const struct {
@@ -29,6 +32,9 @@ static const struct {
     bool text;
 } endings[] = {{".py", "python:default", true},
                {".js", "nodejs:default", true},
+               {".go", "go:default", true},
+               {".java", "java:default", true},
+               {".jar", "java:default", false},
                {".sh", "blackbox", true},
                {".zip", NULL, false}};
 
@@ -190,9 +196,9 @@ static json_t *exec_of(const struct cli *c, const char *path, const char *kind, 
         json_decref(exec);
         nr_err_set(
             err, NR_EINVAL,
-            "%s: the kind cannot be guessed from the ending (.py, .js, .sh, .zip), nor from a "
-            "__main__.py, package.json, index.js or exec at the top of a folder or zip; add "
-            "such a file, or give --kind (python:3, nodejs:18, native)",
+            "%s: the kind cannot be guessed from the ending (.py, .js, .go, .java, .jar, .sh, .zip), nor from a "
+            "__main__.py, package.json, index.js, go.mod, main.go or exec at the top of a folder or zip; add "
+            "such a file, or give --kind (python:3, nodejs:18, go:1.19, java:17, native)",
             path);
         return NULL;
     }
@@ -229,7 +235,7 @@ json_t *cli_source_exec(const struct cli *c, const char *path, struct nr_err *er
             text = endings[i].text;
         }
     }
-    if (n > 3 && memcmp(bytes, "PK\3\4", 4) == 0)
+    if (n > 3 && memcmp(bytes, "PK\3\4", 4) == 0 && strcmp(ending, ".jar") != 0)
         kind = archive_kind(bytes, n);
     else if (kind == NULL && n > 3 &&
              (memcmp(bytes, "\177ELF", 4) == 0 || memcmp(bytes, "#!", 2) == 0))

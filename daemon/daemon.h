@@ -9,6 +9,7 @@
 #include "daemon/options.h"
 #include "ports/gateway.h"
 
+struct errands;
 struct preenv_tester;
 struct scaling;
 struct sampler;
@@ -25,6 +26,7 @@ struct daemon {
     struct fnmanager *fnmanager;
     struct invoker *invoker;
     struct preenv_tester *tester;
+    struct errands *errands;
     struct controller *controller;
     struct gateway *gateway;
     struct bus *bus;

@@ -23,6 +23,7 @@
 #include "daemon/scaling.h"
 #include "ports/gpus.h"
 #include "ports/grants.h"
+#include "ports/errand.h"
 #include "ports/preenv.h"
 
 #define REMOVE_MS 60000
@@ -150,6 +151,7 @@ static void on_stop(uv_signal_t *s, int signum)
     nr_deadline_set(&d->loop, &d->tell, TELL_MS);
     gateway_set_ready(d->gateway, false);
     preenv_tester_stop(d->tester);
+    errands_stop(d->errands);
     gateway_drain(d->gateway, on_door_closed, d);
     controller_drain(d->controller, (uint64_t)d->options.drain_s * 1000, on_calls_done, d);
 }
@@ -250,6 +252,7 @@ static int close_all(struct daemon *d)
     controller_close(d->controller);
     part_end_forgettings(d);
     preenv_tester_close(d->tester);
+    errands_close(d->errands);
     scaling_close(d);
     bus_close(d->bus, BUS_FLUSH_MAX_MS);
     int busy = nr_loop_fini(&d->loop);
@@ -288,6 +291,7 @@ static int give_up(struct daemon *d, const struct nr_err *why)
     fprintf(stderr, "naraed: %s\n", why->text[0] ? why->text : nr_err_text(why->code));
     d->failed = d->stopping = true;
     preenv_tester_stop(d->tester);
+    errands_stop(d->errands);
     stop_scaler(d);
     (void)uv_run(&d->loop.uv, UV_RUN_DEFAULT);
     return close_all(d);

@@ -8,6 +8,7 @@
 #include "daemon/runtime_images.h"
 #include "daemon/scaling.h"
 #include "daemon/sampler.h"
+#include "ports/errand.h"
 #include "ports/event.h"
 #include "ports/preenv.h"
 
@@ -15,6 +16,18 @@ static const struct runtime_kind kinds[] = {
     {"python:3", "python", NARAE_IMAGE_PYTHON, ".py", true, NULL},
     {"python:3.11", "python", NARAE_IMAGE_PYTHON, ".py", false, "python:3"},
     {"nodejs:18", "nodejs", NARAE_IMAGE_NODEJS, ".js", true, NULL},
+    {.kind = "go:1.19",
+     .family = "go",
+     .image = NARAE_IMAGE_NATIVE,
+     .extension = ".go",
+     .is_default = true,
+     .compiler = NARAE_IMAGE_GO},
+    {.kind = "java:17",
+     .family = "java",
+     .image = NARAE_IMAGE_JAVA,
+     .extension = ".java",
+     .is_default = true,
+     .compiler = NARAE_IMAGE_JAVAC},
     {NULL, NULL, NULL, NULL, false, NULL},
 };
 
@@ -133,6 +146,23 @@ void part_end_images(struct daemon *d)
     (void)pthread_mutex_unlock(&d->images_lock);
 }
 
+static void on_errand(void *arg, struct errand_call *c)
+{
+    struct daemon *d = arg;
+
+    if (d->errands) {
+        errands_call(d->errands, c);
+        return;
+    }
+    (void)nr_err_set(&c->err, NR_EUNAVAIL, "The platform is starting.");
+    c->done(c);
+}
+
+static void on_errand_end(void *arg, uint64_t revision)
+{
+    errands_forget(((struct daemon *)arg)->errands, revision);
+}
+
 static void on_registry_auth(void *arg, const char *account, const char *image, char **ret_auth)
 {
     struct daemon *d = arg;
@@ -157,6 +187,8 @@ int part_open_fnmanager(struct daemon *d, struct nr_err *err)
                                        .registries = d->options.registries,
                                        .label = part_label(d),
                                        .image = on_image,
+                                       .errand = on_errand,
+                                       .errand_end = on_errand_end,
                                        .devices = d->devices,
                                        .loop = &d->loop,
                                        .on_change = on_change,
@@ -227,6 +259,7 @@ int part_open_invoker(struct daemon *d, struct nr_err *err)
 
 int part_open_preenv(struct daemon *d, struct nr_err *err)
 {
+    d->errands = errands_open(&d->loop, d->invoker);
     d->tester = preenv_tester_open(&d->loop, d->invoker, &d->node);
     return fnmanager_preenv(d->fnmanager, d->tester, err);
 }

@@ -38,7 +38,8 @@
 static int op_resolve(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
     *ret_old = 0;
-    return function_resolve_names(m, place_names_of(call), call->number, &call->fn, &call->err);
+    return function_resolve_names(m, place_names_of(call), call->number,
+                                  call->patient ? call->account : NULL, &call->fn, &call->err);
 }
 
 static int op_resolve_alias(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)

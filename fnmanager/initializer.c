@@ -83,6 +83,7 @@ int fnmanager_open(const struct fnmanager_config *c, struct fnmanager **ret, str
     m->native_image = nr_strdup(c->native_image);
     m->registries = nr_strdup(c->registries ? c->registries : "public");
     images_init(&m->images);
+    compile_init(&m->compiling);
     r = open_parts(m, err);
     if (r == 0)
         r = account_delete_resume(m, err);
@@ -114,6 +115,7 @@ void fnmanager_close(struct fnmanager *m)
     pthread_mutex_destroy(&m->retrying);
     pthread_mutex_destroy(&m->composing);
     images_fini(&m->images);
+    compile_fini(&m->compiling);
     free(m);
 }
 

@@ -4,6 +4,7 @@
 #define NR_FNMANAGER_MANAGER_H
 
 #include "fnmanager/accounts/accounts.h"
+#include "fnmanager/compile/compile.h"
 #include "fnmanager/handler.h"
 #include "fnmanager/images/images.h"
 #include "fnmanager/accounts/secrets.h"
@@ -33,6 +34,7 @@ struct fnmanager {
     struct handler handler;
     struct preenv *preenv;
     struct images images;
+    struct compiling compiling;
     _Atomic uint64_t revision; /* the last one given out */
     pthread_mutex_t retrying;  /* who changes a function that others change at the same time */
     pthread_mutex_t

@@ -45,6 +45,7 @@ static const struct floor {
     {"python", 64, false},
     {"native", 64, false},
     {"nodejs", 256, true},
+    {"java", 64, false}, /* its JVM starts at the hand-over, when the memory is known */
 };
 
 struct stem_kind {

@@ -17,6 +17,7 @@
 
 struct fnmanager;
 struct grant_device;
+struct errand_call;
 struct image_call;
 
 /* A runtime that the platform offers. */
@@ -30,6 +31,8 @@ struct runtime_kind {
         *alias_of; /* NULL, or the kind that this one resolves to ("python:3.11" -> "python:3") */
     bool
         deprecated; /* its functions may be read and deleted, but neither changed nor called any more */
+    const char *
+        compiler; /* NULL: source runs as it is; else the image that compiles it, "narae/go:<hash>" */
 };
 
 /* What a change means for what runs. */
@@ -62,6 +65,9 @@ struct fnmanager_config {
         label; /* kept; "KEY=VALUE": functions with this annotation are `labelled`; NULL: none is */
     /* Begins a call of ports/image.h; any thread. NULL: own images are taken as they are named, and looked for by the first call. */
     void (*image)(void *arg, struct image_call *c);
+    /* Begins a call of ports/errand.h, and ends a revision's containers; any thread. NULL: nothing can be compiled. */
+    void (*errand)(void *arg, struct errand_call *c);
+    void (*errand_end)(void *arg, uint64_t revision);
     const struct grant_device
         *devices;         /* kept; those that may be granted, ends with a NULL name; NULL: none */
     struct nr_loop *loop; /* of on_change */

@@ -221,6 +221,7 @@ int account_remove(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     images_forget(&m->images, call->name);
     storage_bucket(call->name, bucket);
     storage_remove(&m->storage, bucket);
+    compile_forget(m, call->name);
     r = metadata_garbage_bucket(m->db, bucket);
     if (r == 0)
         r = accounts_remove(&m->accounts, m->db, call->name, handler_actor(call));

@@ -185,15 +185,39 @@ static int commit(struct fnmanager *m, struct fn_call *call, struct put *p)
     return r;
 }
 
+/* A compiler is waited for as a registry is: not on every thread. */
+static int later(const struct fnmanager *m, const struct fn_call *call, const struct put *p)
+{
+    return p->body.has_exec && p->body.has_code && !call->patient &&
+                   compile_is_needed(m, p->body.kind)
+               ? HANDLER_LATER
+               : 0;
+}
+
+/* What the new code needs to run is made before the function changes. */
+static int compile_code(struct fnmanager *m, struct fn_call *call, struct put *p)
+{
+    nr_auto_free char *path = storage_path(&m->storage, p->code.folder, p->code.file);
+    const struct compile_source s = {handler_key(call).account, p->row.kind,   p->row.main,
+                                     p->code.file,              path,          p->code.bytes,
+                                     p->code.sha256};
+
+    if (p->code.number == 0 || !compile_is_needed(m, p->row.kind))
+        return 0;
+    int r = compile_source(m, call->account, &s, &call->err);
+
+    return r == 0 ? handler_key_is_good(m, call) : r;
+}
+
 static int put_parsed(struct fnmanager *m, struct fn_call *call, struct put *p)
 {
     int r;
 
     if ((r = read_and_merge(m, call, p)) < 0 || (r = pin_image(m, call, p)) != 0 ||
-        (r = store_code(m, call, p)) < 0)
+        (r = later(m, call, p)) != 0 || (r = store_code(m, call, p)) < 0)
         return r;
     if ((r = code_check_sha256(&p->code, call->sha256, &call->err)) < 0 ||
-        (r = commit(m, call, p)) < 0)
+        (r = compile_code(m, call, p)) < 0 || (r = commit(m, call, p)) < 0)
         discard_code(m, p, r);
     return r;
 }

@@ -1,6 +1,7 @@
 /* Which version of which function is meant by a name, and may it run: the file's hash is checked before anybody may. */
 #include "fnmanager/functions/resolve.h"
 
+#include "fnmanager/compile/compile.h"
 #include "fnmanager/functions/lifecycle.h"
 #include "fnmanager/registry/metadata_aliases.h"
 #include "fnmanager/registry/metadata_names.h"
@@ -36,9 +37,24 @@ static int load(struct fnmanager *m, struct fn_key key, int64_t number, struct f
     return r < 0 ? nr_err_set(err, r, TEXT_INTERNAL) : 0;
 }
 
-int function_resolve_names(struct fnmanager *m, struct place_names names, int64_t number,
-                           struct function **ret, struct nr_err *err)
+/* What runs is what the compiler has made, where there is one. `who` NULL: it is not made here. */
+static int make_runnable(struct fnmanager *m, struct account *who, struct nr_str account,
+                         const struct fn_row *row, struct function *f, struct nr_err *err)
 {
+    int r;
+
+    if (lifecycle_may_run(row->state, NULL) != 0 || compile_apply(m, account, row, f) == 0)
+        return 0;
+    if (who == NULL)
+        return HANDLER_LATER;
+    r = compile_row(m, who, account, row, err);
+    return r == 0 ? compile_apply(m, account, row, f) : r;
+}
+
+int function_resolve_names(struct fnmanager *m, struct place_names names, int64_t number,
+                           struct account *who, struct function **ret, struct nr_err *err)
+{
+    struct function *f = NULL;
     struct fn_row row = {0};
     struct place place;
     int r = place_find(m, names, &place, err);
@@ -48,7 +64,13 @@ int function_resolve_names(struct fnmanager *m, struct place_names names, int64_
     if (r == 0 && lifecycle_may_run(row.state, NULL) == 0)
         r = storage_verify(&m->storage, &row, err);
     if (r == 0)
-        r = snapshot_make(m, &place, &row, ret, err);
+        r = snapshot_make(m, &place, &row, &f, err);
+    if (r == 0)
+        r = make_runnable(m, who, place.key.account, &row, f, err);
+    if (r == 0)
+        *ret = f;
+    else
+        function_unref(f);
     fn_row_fini(&row);
     place_fini(&place);
     return r;
@@ -57,7 +79,11 @@ int function_resolve_names(struct fnmanager *m, struct place_names names, int64_
 int function_resolve(struct fnmanager *m, struct fn_key key, int64_t number, struct function **ret,
                      struct nr_err *err)
 {
-    return function_resolve_names(m, place_names_own(key), number, ret, err);
+    int r = function_resolve_names(m, place_names_own(key), number, NULL, ret, err);
+
+    return r != HANDLER_LATER ? r
+                              : nr_err_set(err, NR_EUNAVAIL,
+                                           "The function is not compiled yet: call it once.");
 }
 
 int alias_resolve(struct fnmanager *m, struct place_names names, struct nr_str alias,

@@ -18,6 +18,8 @@ static const struct {
     {"kind", offsetof(struct profile, kind), sizeof(((struct profile *)NULL)->kind)},
     {"mode", offsetof(struct profile, mode), sizeof(((struct profile *)NULL)->mode)},
     {"exec", offsetof(struct profile, exec), sizeof(((struct profile *)NULL)->exec)},
+    {"heap_words", offsetof(struct profile, heap_words),
+     sizeof(((struct profile *)NULL)->heap_words)},
     {"node_control", offsetof(struct profile, node_control), 0},
     {"code_folder", offsetof(struct profile, code_folder), 0},
     {"forks", offsetof(struct profile, forks), 0},

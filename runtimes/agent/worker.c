@@ -56,11 +56,12 @@ static void bump(struct control_slot *line)
         __atomic_add_fetch(&line->activity, 1, __ATOMIC_SEQ_CST);
 }
 
-/* V8 ends itself when its heap is full; only its last words tell that from any other abort. */
+/* V8 and the JVM end themselves when their heap is full; only their last words tell that from any other abort. */
 static void note_heap(struct worker *w, const char *bytes, size_t length)
 {
-    static const char words[] = "heap out of memory";
-    if (w->agent->profile.node_control && memmem(bytes, length, words, sizeof words - 1))
+    const struct profile *p = &w->agent->profile;
+    const char *words = p->node_control ? "heap out of memory" : p->heap_words;
+    if (words[0] && memmem(bytes, length, words, strlen(words)))
         w->heap_full = true;
 }
 

@@ -56,6 +56,15 @@ def image_of(family):
     return name
 
 
+def has_image(family):
+    name = subprocess.check_output([ROOT / "scripts/image-name", family], text=True).strip()
+    try:
+        engine("GET", "/images/%s/json" % name)
+    except RuntimeError:
+        return False
+    return True
+
+
 def tmpfs(mode):
     return "rw,nosuid,nodev,%s,size=64m,nr_inodes=16k,uid=65534,gid=65534,mode=0755" % mode
 

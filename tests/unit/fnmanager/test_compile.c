@@ -1,0 +1,363 @@
+/* Kinds that are compiled, over a compiler that answers as it is told: when it is asked, what is kept of what it made, what its refusals become, and
+ * that a refused upload changes nothing.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/base/file.h"
+#include "common/base/json.h"
+#include "fnmanager/compile/compiled.h"
+#include "ports/errand.h"
+#include "ports/image.h"
+#include "tests/unit/fnmanager/rig.h"
+
+#define ELF "\177ELF executable"
+#define GO(code) "{\"exec\":{\"kind\":\"go:default\",\"code\":\"" code "\"}}"
+
+static const struct runtime_kind kinds[] = {
+    {.kind = "python:3",
+     .family = "python",
+     .image = "narae/python:1",
+     .extension = ".py",
+     .is_default = true},
+    {.kind = "go:1.19",
+     .family = "go",
+     .image = "narae/native:1",
+     .extension = ".go",
+     .is_default = true,
+     .compiler = "narae/go:1"},
+    {.kind = NULL},
+};
+
+/* The host with its compiler. */
+struct host {
+    struct rig rig; /* first: it is the argument of the ports */
+    const char *missing;
+    const char *made;    /* what it makes; in pieces of `piece` bytes */
+    const char *refused; /* or says */
+    int code;            /* or fails with */
+    int64_t claims;      /* bytes that it claims; 0: the truth */
+    size_t piece;
+    int compiles, ends;
+    char main[64], source[128];
+    struct account *who;
+};
+
+static void on_image(void *arg, struct image_call *c)
+{
+    struct host *h = arg;
+
+    if (h->missing && strcmp(h->missing, c->reference) == 0)
+        (void)nr_err_set(&c->err, NR_ENOENT, "not here");
+    else
+        c->found = json_object();
+    c->done(c);
+}
+
+static void give_piece(struct host *h, int64_t number, struct nr_buf *out)
+{
+    size_t n = strlen(h->made), at = (size_t)number * h->piece;
+    size_t some = at >= n ? 0 : n - at < h->piece ? n - at : h->piece;
+    char text[256];
+
+    text[nr_base64_encode(h->made + at, some, text)] = '\0';
+    nr_buf_printf(out, "{\"data\":\"%s\"}", text);
+}
+
+static void compile(struct host *h, struct errand_call *c, const json_t *in)
+{
+    nr_auto_free char *text = NULL;
+    size_t n = 0;
+
+    h->compiles++;
+    assert_int_equal(nr_file_read(c->fn->code_path, 4096, &text, &n, NULL), 0);
+    (void)snprintf(h->source, sizeof(h->source), "%s", text);
+    (void)snprintf(h->main, sizeof(h->main), "%s", nr_json_string(in, "main"));
+    assert_string_equal(c->fn->image, "narae/go:1");
+    assert_true(c->fn->trial && c->fn->network == FN_NET_NONE);
+    assert_ptr_equal(c->account, h->who);
+    if (h->refused)
+        nr_buf_printf(&c->result, "{\"refused\":\"%s\"}", h->refused);
+    else
+        nr_buf_printf(&c->result, "{\"bytes\":%lld}",
+                      (long long)(h->claims ? h->claims : (int64_t)strlen(h->made)));
+}
+
+static void on_errand(void *arg, struct errand_call *c)
+{
+    struct host *h = arg;
+    nr_auto_json json_t *in = nr_json_parse(c->input, NULL);
+    const json_t *piece = json_object_get(in, "piece");
+
+    nr_buf_init(&c->result, 4096);
+    if (h->code)
+        (void)nr_err_set(&c->err, h->code, "as told");
+    else if (piece)
+        give_piece(h, json_integer_value(piece), &c->result);
+    else
+        compile(h, c, in);
+    c->done(c);
+}
+
+static void on_errand_end(void *arg, uint64_t revision)
+{
+    assert_true(revision > 0);
+    ((struct host *)arg)->ends++;
+}
+
+static int begin(void **state)
+{
+    struct host *h = nr_alloc(sizeof(*h));
+
+    rig_begin(&h->rig);
+    rig_close(&h->rig);
+    h->rig.config.kinds = kinds;
+    h->rig.config.image = on_image;
+    h->rig.config.errand = on_errand;
+    h->rig.config.errand_end = on_errand_end;
+    h->made = ELF;
+    h->piece = 5;
+    rig_open(&h->rig);
+    h->who = h->rig.guest;
+    *state = h;
+    return 0;
+}
+
+static int end(void **state)
+{
+    struct host *h = *state;
+    char key[128];
+
+    (void)snprintf(key, sizeof(key), "%s.secret.key", h->rig.dir);
+    rig_end(&h->rig);
+    (void)unlink(key);
+    free(h);
+    return 0;
+}
+
+static struct function *resolve(struct host *h, const char *name)
+{
+    struct rig_reply r = rig_call(&h->rig, h->rig.guest, FN_RESOLVE, NULL, name, NULL, false);
+    struct function *f = r.fn;
+
+    if (f == NULL)
+        fail_msg("%s: %s", name, r.body);
+    free(r.body);
+    return f;
+}
+
+static void put(struct host *h, const char *name, const char *body, int status)
+{
+    free(rig_put(&h->rig, name, body, true, status));
+}
+
+static void check_refusal(struct host *h, const char *body, int status, const char *words)
+{
+    nr_auto_free char *text = rig_put(&h->rig, "f", body, true, status);
+
+    if (strstr(text, words) == NULL)
+        fail_msg("'%s' is not in: %s", words, text);
+}
+
+/* ---- cases ---------------------------------------------------------------------------------------------------- */
+
+static void test_source_is_compiled_once(void **state)
+{
+    struct host *h = *state;
+    nr_auto_free char *text = NULL;
+    size_t n = 0;
+
+    put(h, "f", "{\"exec\":{\"kind\":\"go:1.19\",\"code\":\"package main\",\"main\":\"Greet\"}}",
+        200);
+    assert_int_equal(h->compiles, 1);
+    assert_int_equal(h->ends, 1);
+    assert_string_equal(h->source, "package main");
+    assert_string_equal(h->main, "Greet");
+    struct function *f = resolve(h, "f");
+
+    assert_string_equal(f->kind, "go:1.19");
+    assert_string_equal(f->image, "narae/native:1");
+    assert_string_equal(f->exec, "loop");
+    assert_string_equal(f->file, "exec");
+    assert_int_equal(f->code_bytes, strlen(ELF));
+    assert_int_equal(nr_file_read(f->code_path, 4096, &text, &n, NULL), 0);
+    assert_string_equal(text, ELF);
+    function_unref(f);
+    put(h, "g", "{\"exec\":{\"kind\":\"go:1.19\",\"code\":\"package main\",\"main\":\"Greet\"}}",
+        200);
+    assert_int_equal(h->compiles, 1);
+    put(h, "g", GO("package main"), 200); /* another main */
+    put(h, "g", GO("package  main"), 200);
+    assert_int_equal(h->compiles, 3);
+}
+
+static void test_what_is_read_is_the_source(void **state)
+{
+    struct host *h = *state;
+
+    put(h, "f", GO("package main"), 200);
+    struct rig_reply r = rig_call(&h->rig, h->rig.guest, FN_ACTION_GET, NULL, "f", NULL, false);
+
+    assert_non_null(strstr(r.body, "\"code\":\"package main\""));
+    rig_reply_fini(&r);
+}
+
+static void test_another_account_has_its_own(void **state)
+{
+    struct host *h = *state;
+    struct rig_reply r;
+
+    put(h, "f", GO("package main"), 200);
+    h->who = h->rig.admin;
+    r = rig_call(&h->rig, h->rig.admin, FN_ACTION_PUT, NULL, "f", GO("package main"), false);
+    assert_int_equal(r.status, 200);
+    assert_int_equal(h->compiles, 2);
+    rig_reply_fini(&r);
+}
+
+static void test_a_refusal_changes_nothing(void **state)
+{
+    struct host *h = *state;
+    int files;
+
+    put(h, "f", GO("good"), 200);
+    files = rig_bucket_files(&h->rig);
+    h->refused = "code.go:1: bad";
+    check_refusal(h, GO("bad"), 400, "The code does not compile:\ncode.go:1: bad");
+    assert_int_equal(rig_bucket_files(&h->rig), files);
+    struct function *f = resolve(h, "f");
+
+    assert_string_equal(f->version, "0.0.1");
+    assert_int_equal(f->code_bytes, strlen(ELF));
+    function_unref(f);
+    put(h, "fresh", GO("bad"), 400);
+    put(h, "f", GO("good"), 200); /* known to be good */
+}
+
+static void test_failures_have_their_words(void **state)
+{
+    struct host *h = *state;
+
+    h->code = NR_ETIMEOUT;
+    check_refusal(h, GO("a"), 400, "exceeded its time limit of 120000 milliseconds");
+    h->code = NR_ENOMEM;
+    check_refusal(h, GO("a"), 400, "exceeded its memory limit of 1024 MB");
+    h->code = NR_EUNAVAIL;
+    check_refusal(h, GO("a"), 503, "cannot run now");
+    h->code = 0;
+    h->claims = COMPILED_FILE_MAX_BYTES + 1;
+    check_refusal(h, GO("a"), 413, "the limit is 67108864");
+    h->claims = 1 << 20;
+    check_refusal(h, GO("a"), 400, "did not come whole");
+    h->claims = -1;
+    check_refusal(h, GO("a"), 400, "The compiler made nothing");
+    h->claims = 0;
+    h->made = "#!/bin/sh";
+    check_refusal(h, GO("a"), 400, "is not what it should make");
+    assert_int_equal(h->ends, h->compiles + 3);
+}
+
+static void test_missing_images_say_what_to_do(void **state)
+{
+    struct host *h = *state;
+
+    h->missing = "narae/go:1";
+    check_refusal(h, GO("a"), 503,
+                  "its image narae/go:1 is missing. `scripts/images go` makes it.");
+    h->missing = "narae/native:1";
+    check_refusal(h, GO("a"), 503, "`scripts/images native` makes it.");
+    assert_int_equal(h->compiles, 0);
+}
+
+static void test_an_executable_needs_no_compiler(void **state)
+{
+    struct host *h = *state;
+
+    h->missing = "narae/go:1";
+    put(h, "f", GO("f0VMRgECAwQ="), 200);
+    struct function *f = resolve(h, "f");
+
+    assert_string_equal(f->file, "exec");
+    assert_string_equal(f->exec, "loop");
+    assert_null(strstr(f->code_path, "compiled"));
+    function_unref(f);
+    assert_int_equal(h->compiles, 0);
+}
+
+/* An account that was imported, a data folder without its cache. */
+static void test_what_is_gone_is_made_at_the_first_call(void **state)
+{
+    struct host *h = *state;
+    char path[128];
+    struct nr_err err = {0};
+
+    put(h, "f", GO("a"), 200);
+    (void)snprintf(path, sizeof(path), "%s/compiled", h->rig.dir);
+    assert_int_equal(nr_dir_remove(path, &err), 0);
+    struct function *f = resolve(h, "f");
+
+    assert_int_equal(h->compiles, 2);
+    assert_int_equal(f->code_bytes, strlen(ELF));
+    function_unref(f);
+    assert_int_equal(nr_dir_remove(path, &err), 0);
+    h->refused = "no more";
+    struct rig_reply r = rig_call(&h->rig, h->rig.guest, FN_RESOLVE, NULL, "f", NULL, false);
+
+    assert_int_equal(r.code, NR_EINVAL);
+    assert_null(r.fn);
+    rig_reply_fini(&r);
+}
+
+static bool is_kept(void *arg, const char *key)
+{
+    return strcmp(arg, key) == 0;
+}
+
+static void test_results_nobody_names_go(void **state)
+{
+    struct host *h = *state;
+    char folder[128];
+    const char *key[] = {"1111111111111111111111111111111111111111111111111111111111111111",
+                         "2222222222222222222222222222222222222222222222222222222222222222"};
+    struct compiled c = {.as_is = false, .file = "exec"}, found;
+
+    (void)snprintf(folder, sizeof(folder), "%s/some", h->rig.dir);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(compiled_keep(folder, key[i], NR_STR(ELF), &c, NULL), 0);
+    int64_t bytes = compiled_bytes(folder);
+
+    compiled_sweep(folder, 3600000, is_kept, (void *)(uintptr_t)key[1]); /* none is old enough */
+    assert_int_equal(compiled_bytes(folder), bytes);
+    compiled_sweep(folder, -1000, is_kept, (void *)(uintptr_t)key[1]);
+    assert_int_equal(compiled_bytes(folder), bytes / 2);
+    assert_int_equal(compiled_find(folder, key[0], &found), NR_ENOENT);
+    assert_int_equal(compiled_find(folder, key[1], &found), 0);
+    assert_int_equal(found.bytes, strlen(ELF));
+    assert_memory_equal(found.sha256, c.sha256, sizeof(c.sha256));
+    nr_auto_free char *path = compiled_path(folder, key[1]);
+
+    assert_int_equal(truncate(path, 3), 0); /* half of it is no result */
+    assert_int_equal(compiled_find(folder, key[1], &found), NR_ENOENT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_source_is_compiled_once, begin, end),
+        cmocka_unit_test_setup_teardown(test_what_is_read_is_the_source, begin, end),
+        cmocka_unit_test_setup_teardown(test_another_account_has_its_own, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_refusal_changes_nothing, begin, end),
+        cmocka_unit_test_setup_teardown(test_failures_have_their_words, begin, end),
+        cmocka_unit_test_setup_teardown(test_missing_images_say_what_to_do, begin, end),
+        cmocka_unit_test_setup_teardown(test_an_executable_needs_no_compiler, begin, end),
+        cmocka_unit_test_setup_teardown(test_what_is_gone_is_made_at_the_first_call, begin, end),
+        cmocka_unit_test_setup_teardown(test_results_nobody_names_go, begin, end),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
