@@ -61,7 +61,7 @@ static int open_source(const char *path, sqlite3 **ret, struct nr_err *err)
     return r == SQLITE_OK ? 0 : fail(*ret, r, path, err);
 }
 
-/* Opens a file that nobody writes, without a trace beside it. */
+/* Opens a file that nobody else has, without a lock or a trace beside it; what is in it is looked at when it is asked. */
 static int open_still(const char *path, sqlite3 **ret, struct nr_err *err)
 {
     char uri[3 * BACKUP_PATH_BYTES + 32];
@@ -69,7 +69,7 @@ static int open_still(const char *path, sqlite3 **ret, struct nr_err *err)
 
     for (const char *c = path; *c; c++) /* what a URI would read as its own */
         n += (size_t)snprintf(uri + n, sizeof(uri) - n, strchr("%?#", *c) ? "%%%02x" : "%c", *c);
-    (void)snprintf(uri + n, sizeof(uri) - n, "?immutable=1");
+    (void)snprintf(uri + n, sizeof(uri) - n, "?nolock=1");
     int r = sqlite3_open_v2(uri, ret, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
 
     return r == SQLITE_OK ? 0 : fail(*ret, r, path, err);
