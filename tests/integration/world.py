@@ -4,10 +4,13 @@ It has a public address (198.51.100.2), a private one (10.77.0.2), which only a 
 of both. Everything goes with close().
 """
 import contextlib
+import fcntl
 import os
+import pathlib
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 
 PUBLIC, PRIVATE, HERE = "198.51.100.2", "10.77.0.2", "198.51.100.1"
@@ -51,9 +54,11 @@ def run(*words, check=True):
 
 
 class World:
-    """Needs root. Names carry the process id: several worlds with the same addresses cannot be at once."""
+    """Needs root. Several with the same addresses cannot be at once: who opens one waits until the last is closed."""
 
     def __init__(self):
+        self.lock = pathlib.Path(tempfile.gettempdir(), "narae-outside.lock").open("w")
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
         self.name = f"outside-{os.getpid()}"
         self.link = f"o{os.getpid()}"
         self.server = None
@@ -83,6 +88,7 @@ class World:
         run("ip", "route", "del", PRIVATE + "/32", check=False)
         run("ip", "link", "del", self.link, check=False)
         run("ip", "netns", "del", self.name, check=False)
+        self.lock.close()
 
     def reaches(self, address, port=PORT):
         """Can this host itself reach it? The control of every test that says a function cannot."""
