@@ -131,7 +131,7 @@ static json_t *numbers_of(const struct cli *c, const struct column *known, size_
 
     for (int i = 1; i < c->argc; i++)
         if (!take_number(body, c->argv[i], known, count)) {
-            (void)cli_fail("%s: give KEY=NUMBER, KEY is %s, %s or %s\n  for example: %s",
+            (void)cli_fail(c, "%s: give KEY=NUMBER, KEY is %s, %s or %s\n  for example: %s",
                            c->argv[i], known[0].path, known[1].path, known[2].path,
                            c->verb->example);
             return NULL;
@@ -198,20 +198,20 @@ int verb_account_export(struct cli *c)
     struct cli_stream s = {.method = "GET", .path = path, .on_bytes = write_bytes, .arg = &w};
 
     if (snprintf(part, sizeof(part), "%s.XXXXXX", c->argv[1]) >= (int)sizeof(part))
-        return cli_fail("%s: the name is too long", c->argv[1]);
+        return cli_fail(c, "%s: the name is too long", c->argv[1]);
     w.fd = mkostemp(part, O_CLOEXEC);
     if (w.fd < 0)
-        return cli_fail("%s: %s", part, strerror(errno));
+        return cli_fail_why(c, WHY_FILE, "%s: %s", part, strerror(errno));
     int e = cli_stream(c, &s);
     if (w.failed)
-        e = cli_fail("%s: %s", part, strerror(w.failed));
+        e = cli_fail_why(c, WHY_FILE, "%s: %s", part, strerror(w.failed));
     else if (e < 0)
-        e = cli_fail("the connection broke; try again");
+        e = cli_fail_why(c, WHY_NO_ANSWER, "the connection broke\n  try again");
     if (e == 0 && fsync(w.fd) != 0)
-        e = cli_fail("%s: %s", part, strerror(errno));
+        e = cli_fail_why(c, WHY_FILE, "%s: %s", part, strerror(errno));
     (void)close(w.fd);
     if (e == 0 && rename(part, c->argv[1]) != 0)
-        e = cli_fail("%s: %s", c->argv[1], strerror(errno));
+        e = cli_fail_why(c, WHY_FILE, "%s: %s", c->argv[1], strerror(errno));
     if (e != 0)
         (void)unlink(part);
     else if (!cli_json(c))
@@ -235,8 +235,47 @@ static void print_imported(struct cli *c, const json_t *imported)
     printf(" of %s\n", c->argv[1]);
 }
 
+/* "hello", or of anything but functions "rule:on-reading". */
+static bool has_name(const json_t *names, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(names); i++)
+        if (strcmp(json_string_value(json_array_get(names, i)), name) == 0)
+            return true;
+    return false;
+}
+
+/* What became of each that did not come in as it was: it is not there, or it is and lacks what the reason names. */
+static int say_refused(struct cli *c, const json_t *answer)
+{
+    const json_t *imported = json_object_get(answer, "imported"),
+                 *refused = json_object_get(answer, "refused");
+    size_t n = json_array_size(refused), lacking = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const json_t *one = json_array_get(refused, i);
+        const char *function = nr_json_string(one, "function"),
+                   *name = function ? function : nr_json_string(one, "entity"),
+                   *why = nr_json_string(one, "error");
+        bool came = name && has_name(imported, name);
+
+        lacking += came;
+        cli_note(c, "%s: %s%s: %s", came ? "came in, but not whole" : "left out",
+                 function ? "the function " : "", name ? name : "?", why ? why : "?");
+    }
+    if (n == 0)
+        return CLI_DONE;
+    int e = cli_fail_why(c, WHY_PARTLY,
+                         "%zu came in whole, %zu not whole, %zu not at all\n"
+                         "  what is there already is left as it was: delete it, or give it another "
+                         "name, and import again",
+                         json_array_size(imported) - lacking, lacking, n - lacking);
+
+    cli_fail_set(c, "refused", json_incref((json_t *)(uintptr_t)refused));
+    return e;
+}
+
 /* The file as memory, for it may be larger than that; 0, or said why not. */
-static int map_file(const char *path, struct nr_str *ret)
+static int map_file(const struct cli *c, const char *path, struct nr_str *ret)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st = {0};
@@ -248,8 +287,8 @@ static int map_file(const char *path, struct nr_str *ret)
     if (fd >= 0)
         (void)close(fd);
     if (p == MAP_FAILED)
-        return cli_fail("%s cannot be read: %s", path,
-                        fd >= 0 && st.st_size == 0 ? "it is empty" : strerror(why));
+        return cli_fail_why(c, WHY_FILE, "%s cannot be read: %s", path,
+                            fd >= 0 && st.st_size == 0 ? "it is empty" : strerror(why));
     *ret = (struct nr_str){p, (size_t)st.st_size};
     return 0;
 }
@@ -259,7 +298,7 @@ int verb_account_import(struct cli *c)
     nr_auto_free char *path = cli_path("/narae/v1/accounts/%s/import", c->argv[0]);
     nr_auto_json json_t *answer = NULL;
     struct nr_str archive = {NULL, 0};
-    int e = map_file(c->argv[1], &archive);
+    int e = map_file(c, c->argv[1], &archive);
 
     if (e != 0)
         return e;
@@ -267,16 +306,9 @@ int verb_account_import(struct cli *c)
     (void)munmap((void *)(uintptr_t)archive.p, archive.n);
     if (e != 0)
         return e;
-    const json_t *refused = json_object_get(answer, "refused");
-
     if (cli_json(c))
         cli_print_json(answer);
     else
         print_imported(c, json_object_get(answer, "imported"));
-    for (size_t i = 0; i < json_array_size(refused); i++) {
-        nr_auto_free char *text = json_dumps(json_array_get(refused, i), JSON_SORT_KEYS);
-
-        (void)fprintf(stderr, "narae: left out: %s\n", text ? text : "?");
-    }
-    return json_array_size(refused) ? CLI_NOT_DONE : CLI_DONE;
+    return say_refused(c, answer);
 }

@@ -90,7 +90,7 @@ int verb_activations(struct cli *c)
     char name[3072] = "", path[4096];
 
     if (c->argc > 0 && !cli_path_name(c->argv[0], name, sizeof(name)))
-        return cli_fail("the name %s is too long", c->argv[0]);
+        return cli_fail(c, "the name %s is too long", c->argv[0]);
     (void)snprintf(path, sizeof(path), "%s%s%s", page, name[0] ? "&name=" : "", name);
     return cli_get_list(c, path, "activations", columns, nr_countof(columns),
                         name[0] ? "no function of that name was called; `narae functions` lists "
@@ -110,7 +110,7 @@ static char *latest(struct cli *c, const char *function)
     nr_auto_json json_t *list = NULL;
 
     if (function && !cli_path_name(function, name, sizeof(name))) {
-        (void)cli_fail("the name %s is too long", function);
+        (void)cli_fail(c, "the name %s is too long", function);
         return NULL;
     }
     (void)snprintf(path, sizeof(path), ACTIVATIONS "?limit=1&skip=0%s%s", function ? "&name=" : "",
@@ -119,11 +119,12 @@ static char *latest(struct cli *c, const char *function)
         return NULL;
     const char *id = nr_json_string(json_array_get(list, 0), "activationId");
     if (id == NULL && function)
-        (void)cli_fail("%s is not an activation id (32 hex digits), and no function of that "
-                       "name was called; `narae activations` lists the calls",
-                       function);
+        (void)cli_fail_why(c, WHY_NOT_FOUND,
+                           "%s is not an activation id (32 hex digits), and no function of that "
+                           "name was called; `narae activations` lists the calls",
+                           function);
     else if (id == NULL)
-        (void)cli_fail("nothing was invoked yet; try: narae invoke FUNCTION");
+        (void)cli_fail_why(c, WHY_NOT_FOUND, "nothing was invoked yet; try: narae invoke FUNCTION");
     return nr_strdup(id);
 }
 

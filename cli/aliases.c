@@ -113,7 +113,8 @@ int verb_alias_set(struct cli *c)
     bool named = json_object_size(body) > 0 || (equals == NULL && c->text[OPT_PROTECTED]);
 
     if (alias[0] == '\0' || !named)
-        return cli_fail("%s: give ALIAS=VERSION, or ALIAS=VERSION:PERCENT,VERSION:PERCENT\n"
+        return cli_fail(c,
+                        "%s: give ALIAS=VERSION, or ALIAS=VERSION:PERCENT,VERSION:PERCENT\n"
                         "  for example: %s",
                         c->argv[1], c->verb->example);
     if (c->text[OPT_PROTECTED])

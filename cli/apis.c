@@ -80,9 +80,10 @@ int verb_api_get(struct cli *c)
     if (e != 0)
         return e;
     if (json_array_size(apis) == 0)
-        return cli_fail("there is no API %s\n  `narae api list` lists what there is", c->argv[0]);
+        return cli_fail(c, "there is no API %s\n  `narae api list` lists what there is",
+                        c->argv[0]);
     if (json_array_size(apis) > 1 && !cli_json(c))
-        return cli_fail("%zu APIs have the name %s: say which by its base path",
+        return cli_fail(c, "%zu APIs have the name %s: say which by its base path",
                         json_array_size(apis), c->argv[0]);
     cli_print_json(cli_json(c) ? answer : json_object_get(value, "apidoc"));
     return 0;
@@ -140,11 +141,13 @@ static int created(const struct cli *c, const json_t *answer, const char *method
 static int send(struct cli *c, json_t *doc, const char *method, const char *path)
 {
     const char *type = c->text[OPT_RESPONSE_TYPE];
-    nr_auto_free char *to = cli_path(MANAGE "createApi?responsetype=%s", type ? type : "json");
+    nr_auto_free char *to =
+        cli_path(MANAGE "createApi?responsetype=%s&functions=%s", type ? type : "json",
+                 c->text[OPT_FORCE] ? "any" : "reachable");
     nr_auto_json json_t *body = json_pack("{s:o}", "apidoc", doc), *answer = NULL;
 
     if (body == NULL)
-        return cli_fail("a word is no UTF-8");
+        return cli_fail(c, "a word is no UTF-8");
     int e = cli_call(c, "POST", to, body, 0, &answer, NULL);
 
     return e ? e : created(c, answer, method, path);
@@ -159,24 +162,24 @@ static int create_of_file(struct cli *c)
 
     if (nr_file_read(strcmp(c->argv[0], "-") == 0 ? "/dev/stdin" : c->argv[0], DOCUMENT_MAX_BYTES,
                      &text, &n, &err) != 0)
-        return cli_fail("%s\n  for example: %s", err.text, c->verb->example);
+        return cli_fail_why(c, WHY_FILE, "%s\n  for example: %s", err.text, c->verb->example);
     nr_auto_json json_t *doc = nr_json_parse((struct nr_str){text, n}, &err);
 
     if (!json_is_object(doc))
-        return cli_fail("%s is no Swagger document in JSON%s%s", c->argv[0], doc ? "" : ": ",
-                        doc ? "" : err.text);
+        return cli_fail_why(c, WHY_FILE, "%s is no Swagger document in JSON%s%s", c->argv[0],
+                            doc ? "" : ": ", doc ? "" : err.text);
     return send(c, json_pack("{s:s,s:s%}", "namespace", "_", "swagger", text, n), "", "");
 }
 
 static const char *const methods[] = {"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"};
 
 /* "get" -> "GET"; NULL after saying what there is. */
-static const char *method_of(const char *word)
+static const char *method_of(const struct cli *c, const char *word)
 {
     for (size_t i = 0; i < nr_countof(methods); i++)
         if (strcasecmp(methods[i], word) == 0)
             return methods[i];
-    (void)cli_fail("%s: a method is get, post, put, delete, patch, head or options", word);
+    (void)cli_fail(c, "%s: a method is get, post, put, delete, patch, head or options", word);
     return NULL;
 }
 
@@ -187,12 +190,12 @@ int verb_api_create(struct cli *c)
     if (c->argc == 1)
         return create_of_file(c);
     if (c->argc != 4)
-        return cli_fail("narae %s %s\n  for example: %s", c->verb->name, c->verb->words,
+        return cli_fail(c, "narae %s %s\n  for example: %s", c->verb->name, c->verb->words,
                         c->verb->example);
-    if ((method = method_of(c->argv[2])) == NULL)
+    if ((method = method_of(c, c->argv[2])) == NULL)
         return CLI_NOT_DONE;
     if (c->argv[0][0] != '/' || c->argv[1][0] != '/')
-        return cli_fail("%s: base path and path begin with a slash\n  for example: %s",
+        return cli_fail(c, "%s: base path and path begin with a slash\n  for example: %s",
                         c->argv[c->argv[0][0] == '/'], c->verb->example);
     json_t *doc = operation(c, method);
 
@@ -204,7 +207,7 @@ int verb_api_create(struct cli *c)
 int verb_api_delete(struct cli *c)
 {
     const char *base = c->argv[0], *path = c->argc > 1 ? c->argv[1] : "",
-               *method = c->argc > 2 ? method_of(c->argv[2]) : "";
+               *method = c->argc > 2 ? method_of(c, c->argv[2]) : "";
     nr_auto_free char *to =
         path[0] && method && method[0]
             ? cli_path(MANAGE "deleteApi?basepath=%s&relpath=%s&operation=%s", base, path, method)

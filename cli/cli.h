@@ -6,15 +6,12 @@
 #ifndef NR_CLI_CLI_H
 #define NR_CLI_CLI_H
 
+#include "cli/fail.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/net/fetch.h"
-
-#define CLI_DONE 0
-#define CLI_NOT_DONE 1
-#define CLI_FUNCTION_FAILED 2
 
 /* The rows of the table of options; OPT_NONE ends a list. */
 enum cli_option {
@@ -98,6 +95,7 @@ enum cli_option {
     OPT_SAVE,
     OPT_SAVE_AS,
     OPT_EXIT,
+    OPT_FORCE,
     OPT_COUNT
 };
 
@@ -165,14 +163,17 @@ enum cli_form { FORM_TABLE, FORM_JSON, FORM_WIDE };
 struct cli {
     char *api_host; /* "http://127.0.0.1:3233" */
     char *auth;     /* "uuid:key", or NULL */
+    char *host_from,
+        *auth_from; /* made: "NARAE_AUTH", "/root/.wskprops": what said it; NULL: the preset, none */
     struct nr_fetch *fetch;
     struct terminal term;
     enum cli_form form;
     const struct cli_verb *verb;
-    bool as_wsk; /* the words of wsk were used */
-    bool update; /* they were `action update`: without a file its settings change */
-    bool quiet;  /* refusals are not printed: completion */
-    int status;  /* HTTP, of the latest answer; 0: none */
+    bool as_wsk;                 /* the words of wsk were used */
+    bool update;                 /* they were `action update`: without a file its settings change */
+    bool quiet;                  /* refusals are not printed: completion */
+    int status;                  /* HTTP, of the latest answer; 0: none */
+    struct cli_failure *failure; /* kept by main; NULL: -o json collects nothing */
     /* Of the command: the text of an option (lent), NULL when it was not given; of a number also its value. */
     const char *text[OPT_COUNT];
     int64_t number[OPT_COUNT];
@@ -200,10 +201,22 @@ int cli_take_names(struct cli *c);
 /* "_", or the namespace of c->space. */
 const char *cli_space(const struct cli *c);
 
-/* ---- client.c: address and key; one call and its answer ----------------------------------------------------------------- */
+/* ---- address.c ----------------------------------------------------------------------------------------------------------- */
 
-/* From flags, environment (NARAE_APIHOST, WHISK_APIHOST, __OW_API_HOST …) and ~/.wskprops. */
+/* Address and key, from flags, environment (NARAE_APIHOST, WHISK_APIHOST, __OW_API_HOST ...) and ~/.wskprops. */
 int cli_configure(struct cli *c, struct nr_err *err);
+/* "the key comes from NARAE_AUTH; __OW_API_KEY is set too, and counts only without that", of the key in use, into out (lent); "" without a key. */
+void cli_say_key(const struct cli *c, char *out, size_t n);
+
+/* ---- refusal.c ----------------------------------------------------------------------------------------------------------- */
+
+/* After an answer (lent; may be NULL) of this status of HTTP: what went wrong and what to do next. The exit status. */
+int cli_refused(const struct cli *c, int status, const json_t *answer);
+/* After none. */
+int cli_no_answer(const struct cli *c, const struct nr_err *err);
+
+/* ---- client.c: one call and its answer ----------------------------------------------------------------------------------- */
+
 /* Sends a call and parses the answer. *ret (made; may be NULL). Returns 0 for a 2xx; else prints what went wrong and what to do next, and
  * returns the exit status. *ret_status (may be NULL) is the HTTP status whatever it was. With `quiet_status` that status prints nothing. */
 int cli_call(struct cli *c, const char *method, const char *path, const json_t *body,
@@ -249,8 +262,6 @@ int cli_option_when(const struct cli *c, enum cli_option option, int64_t *ret_ms
 
 /* ---- say.c: what a person reads ------------------------------------------------------------------------------------------ */
 
-/* Prints "narae: ..." to the error channel; returns CLI_NOT_DONE. */
-int cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* JSON (text) as it is, but for its numbers: each with the fewest digits that read back the same. */
 void cli_short_numbers(const char *json, struct nr_buf *out);
 void cli_print_json(const json_t *j);
@@ -273,10 +284,14 @@ int cli_do(struct cli *c, const char *method, const char *path, const json_t *bo
 /* "?limit=30&skip=0" of --limit and --skip (made). */
 char *cli_page(const struct cli *c, const char *path);
 
-/* ---- options.c, verbs.c, nearest.c, help.c, man.c, complete.c ------------------------------------------------------------- */
+/* ---- options.c, arguments.c, verbs.c, find.c, nearest.c, help.c, man.c, complete.c ------------------------------------------------------------- */
 
+/* The form that -o asks for, wherever it stands in argv: known before anything else is read, so that whatever is wrong there is said in it. */
+enum cli_form cli_form_of(int argc, char **argv);
 /* Reads argv: options into c, words into `words` (lent, argc of them). Options may stand before, between and behind words. */
 int cli_read_options(struct cli *c, int argc, char **argv, char **words, int *ret_words);
+/* Refuses a --data that is no JSON object, unless it is the folder of a verb that has one. 0, or the exit status. */
+int cli_check_data(const struct cli *c);
 /* The row of an option by its name or letter; OPT_NONE. */
 enum cli_option cli_option_find(const char *name);
 bool cli_verb_takes(const struct cli_verb *verb, enum cli_option option);
@@ -288,6 +303,8 @@ size_t cli_verb_count(void);
 const struct cli_verb *cli_verb_find(int argc, char **argv, int *ret_took, bool *ret_wsk);
 /* True for the first word of verbs of two words: "alias". */
 bool cli_is_noun(const char *word);
+/* Says that the words, of which there is one at least, are no verb, and which may have been meant. The exit status. */
+int cli_no_verb(struct cli *c, int words, char **word);
 
 /* The candidate nearest to a mistyped word, or NULL when none is near. */
 struct cli_nearest {
@@ -327,7 +344,7 @@ int cli_save_code(const struct cli *c, const json_t *function);
 /* Of annotations in the command that are switches and are neither true nor false. */
 void cli_hint_annotations(const struct cli *c);
 /* The lines of a log that are nothing but the ids of activations are those of a sequence. */
-void cli_hint_sequence_logs(const json_t *lines);
+void cli_hint_sequence_logs(const struct cli *c, const json_t *lines);
 /* After a refusal: which of the components in --sequence are not there. */
 void cli_hint_components(struct cli *c);
 

@@ -65,7 +65,7 @@ int cli_copy_function(struct cli *c, const char *from, json_t *body)
     int e;
 
     if (path == NULL)
-        return cli_fail("%s: a function is named NAME, PACKAGE/NAME or /NAMESPACE/PACKAGE/NAME",
+        return cli_fail(c, "%s: a function is named NAME, PACKAGE/NAME or /NAMESPACE/PACKAGE/NAME",
                         from);
     if ((e = cli_call(c, "GET", path, NULL, 0, &old, NULL)) != 0)
         return e;
@@ -94,7 +94,7 @@ int cli_print_url(const struct cli *c, const json_t *function)
     char encoded[3072];
 
     if (!cli_path_name(name, encoded, sizeof(encoded)))
-        return cli_fail("the name %s is too long", name);
+        return cli_fail(c, "the name %s is too long", name);
     nr_auto_free char *base = cli_path("/%s/", own);
     bool web = json_is_true(cli_annotation(function, "web-export"));
 
@@ -122,13 +122,13 @@ static char *file_name(const struct cli *c, const char *kind, bool binary)
 }
 
 /* Nothing that is there is written over. */
-static int write_new(const char *path, const void *bytes, size_t n)
+static int write_new(const struct cli *c, const char *path, const void *bytes, size_t n)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     const char *p = bytes;
 
     if (fd < 0)
-        return cli_fail("%s: %s", path, strerror(errno));
+        return cli_fail_why(c, WHY_FILE, "%s: %s", path, strerror(errno));
     while (n > 0) {
         ssize_t wrote = write(fd, p, n);
 
@@ -140,7 +140,7 @@ static int write_new(const char *path, const void *bytes, size_t n)
         n -= (size_t)wrote;
     }
     if (close(fd) != 0 || n > 0)
-        return cli_fail("%s: it could not be written whole", path);
+        return cli_fail_why(c, WHY_FILE, "%s: it could not be written whole", path);
     return 0;
 }
 
@@ -151,16 +151,18 @@ int cli_save_code(const struct cli *c, const json_t *function)
     bool binary = json_is_true(json_object_get(exec, "binary"));
 
     if (code == NULL || kind == NULL)
-        return cli_fail("%s has no code that could be saved (%s)", c->argv[0], kind ? kind : "?");
+        return cli_fail_why(c, WHY_CONFLICT, "%s has no code that could be saved (%s)", c->argv[0],
+                            kind ? kind : "?");
     size_t n = strlen(code);
     nr_auto_free unsigned char *bytes = nr_alloc(n + 4);
     ssize_t got = binary ? nr_base64_decode((struct nr_str){code, n}, bytes) : (ssize_t)n;
 
     if (got < 0)
-        return cli_fail("what came as the code of %s is no base64", c->argv[0]);
+        return cli_fail_why(c, WHY_PLATFORM, "what came as the code of %s is no base64",
+                            c->argv[0]);
     nr_auto_free char *file =
         c->text[OPT_SAVE_AS] ? nr_strdup(c->text[OPT_SAVE_AS]) : file_name(c, kind, binary);
-    int e = write_new(file, binary ? (const void *)bytes : (const void *)code, (size_t)got);
+    int e = write_new(c, file, binary ? (const void *)bytes : (const void *)code, (size_t)got);
 
     if (e == 0)
         printf("wrote the code of %s to %s\n", c->argv[0], file);

@@ -208,5 +208,5 @@ void cli_suggest_function(struct cli *c)
             cli_nearest_try(&n, name);
     }
     if (n.best)
-        (void)fprintf(stderr, "  did you mean %s?\n", n.best);
+        cli_fail_next(c, "did you mean %s?", n.best);
 }

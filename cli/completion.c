@@ -71,5 +71,5 @@ int verb_completion(struct cli *c)
             (void)fputs(scripts[i].script, stdout);
             return CLI_DONE;
         }
-    return cli_fail("narae completion %s: bash, zsh and fish have one", c->argv[0]);
+    return cli_fail(c, "narae completion %s: bash, zsh and fish have one", c->argv[0]);
 }

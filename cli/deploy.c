@@ -74,9 +74,10 @@ static void add_web(json_t *list, const char *how)
 }
 
 /* What wsk makes of --web-secure: a secret, a number that is one, or the end of it. */
-static void add_web_secure(json_t *list, json_t *body, const char *how)
+static void add_web_secure(const struct cli *c, json_t *list, json_t *body)
 {
     static const char key[] = "require-whisk-auth";
+    const char *how = c->text[OPT_WEB_SECURE];
     uint64_t random = 0;
 
     if (strcmp(how, "false") == 0) {
@@ -93,8 +94,7 @@ static void add_web_secure(json_t *list, json_t *body, const char *how)
         ;
     random = (random >> 11) | 1; /* what every reader of JSON takes as it is */
     add_annotation(list, key, json_integer((json_int_t)random));
-    (void)fprintf(stderr, "narae: callers show X-Require-Whisk-Auth: %llu\n",
-                  (unsigned long long)random);
+    cli_note(c, "callers show X-Require-Whisk-Auth: %llu", (unsigned long long)random);
 }
 
 static void add_annotations(const struct cli *c, json_t *body)
@@ -110,7 +110,7 @@ static void add_annotations(const struct cli *c, json_t *body)
     if (c->text[OPT_WEB])
         add_web(list, c->text[OPT_WEB]);
     if (c->text[OPT_WEB_SECURE])
-        add_web_secure(list, body, c->text[OPT_WEB_SECURE]);
+        add_web_secure(c, list, body);
     json_object_foreach(c->annotations, key, value)
         add_annotation(list, key, json_incref(value));
     if (json_array_size(list))
@@ -196,7 +196,30 @@ static const char *name_of(const struct cli *c, char *room, size_t n)
     return room;
 }
 
-/* ---- what follows a deployment ---------------------------------------------------------------------------------------- */
+/* ---- what follows a deployment: two more calls, of which each may fail when the ones before are done ---------------------- */
+
+/* Behind a refusal: what is done all the same, what is not, and how to go on. */
+static void say_undone(const struct cli *c, const char *name, const char *deployed, int64_t version)
+{
+    const char *alias = c->text[OPT_ALIAS];
+
+    if (version) {
+        cli_fail_next(c, "done: %s %s is deployed and published as version %lld", name, deployed,
+                      (long long)version);
+        cli_fail_next(c,
+                      "not done: the alias %s is as it was; to go on: narae alias set %s %s=%lld",
+                      alias, name, alias, (long long)version);
+    } else {
+        cli_fail_next(c, "done: %s %s is deployed: calls without a version run it", name, deployed);
+        cli_fail_next(c, "not done: it is not published%s%s%s; to go on: narae publish %s%s",
+                      alias ? ", and the alias " : "", alias ? alias : "",
+                      alias ? " is as it was" : "", name, alias ? ", then narae alias set" : "");
+    }
+    cli_fail_set(
+        c, "done",
+        version ? json_pack("{s:s,s:I}", "deployed", deployed, "published", (json_int_t)version)
+                : json_pack("{s:s}", "deployed", deployed));
+}
 
 static int point_alias(struct cli *c, const char *name, int64_t version)
 {
@@ -210,7 +233,7 @@ static int point_alias(struct cli *c, const char *name, int64_t version)
     return e;
 }
 
-static int publish(struct cli *c, const char *name, json_t **ret)
+static int publish(struct cli *c, const char *name, const char *deployed, json_t **ret)
 {
     nr_auto_free char *path = cli_path("/narae/v1/functions/%s/versions", name);
     nr_auto_json json_t *body = json_object();
@@ -218,12 +241,21 @@ static int publish(struct cli *c, const char *name, json_t **ret)
     if (c->text[OPT_NOTE])
         json_object_set_new(body, "note", json_string(c->text[OPT_NOTE]));
     int e = cli_call(c, "POST", path, body, 0, ret, NULL);
-    if (e != 0)
-        return e;
-    int64_t version = json_integer_value(json_object_get(*ret, "version"));
-    if (!cli_json(c))
+    int64_t version = e ? 0 : json_integer_value(json_object_get(*ret, "version"));
+
+    if (e == 0 && !cli_json(c))
         printf("  published as version %lld\n", (long long)version);
-    return c->text[OPT_ALIAS] ? point_alias(c, name, version) : 0;
+    if (e == 0 && c->text[OPT_ALIAS])
+        e = point_alias(c, name, version);
+    if (e != 0)
+        say_undone(c, name, deployed, version);
+    return e;
+}
+
+/* Options that contradict each other are a mistake in the command; all else is about the file. */
+static enum cli_why why_of(const struct nr_err *err)
+{
+    return err->code == NR_EINVAL ? WHY_USAGE : WHY_FILE;
 }
 
 /* A name without a file is often an update of settings. */
@@ -247,18 +279,19 @@ static int deploy(struct cli *c)
     size_t base = strlen(ACTION);
 
     if (body == NULL)
-        return cli_fail("%s%s", err.text, hint_of_settings(c, &err));
+        return cli_fail_why(c, why_of(&err), "%s%s", err.text, hint_of_settings(c, &err));
     if (c->text[OPT_COPY] && (c->argc != 2 || c->text[OPT_IMAGE] || c->text[OPT_SEQUENCE]))
-        return cli_fail("--copy: narae deploy NEW OLD --copy, without --image or --sequence");
+        return cli_fail(c, "--copy: narae deploy NEW OLD --copy, without --image or --sequence");
     if (c->argc > 1 && !c->text[OPT_COPY] && strchr(c->argv[0], '.') &&
         access(c->argv[0], F_OK) == 0) {
-        return cli_fail("%s is a file as well: one file or folder becomes one function\n"
+        return cli_fail(c,
+                        "%s is a file as well: one file or folder becomes one function\n"
                         "  several files go into a folder; another name is given with --name",
                         c->argv[0]);
     }
     (void)snprintf(path, sizeof(path), ACTION);
     if (name[0] == '\0' || !cli_path_name(name, path + base, sizeof(path) - base - 32))
-        return cli_fail(name[0] ? "the name is too long" : "--name: a name is needed");
+        return cli_fail(c, name[0] ? "the name is too long" : "--name: a name is needed");
     (void)snprintf(path + strlen(path), 32, "?overwrite=%s",
                    c->text[OPT_NO_OVERWRITE] ? "false" : "true");
     cli_hint_annotations(c);
@@ -273,7 +306,7 @@ static int deploy(struct cli *c)
     const char *kind = nr_json_string(json_object_get(answer, "exec"), "kind");
     if (!cli_json(c))
         printf("deployed %s %s (%s)\n", name, nr_json_string(answer, "version"), kind ? kind : "?");
-    if (publishes && (e = publish(c, name, &version)) != 0)
+    if (publishes && (e = publish(c, name, nr_json_string(answer, "version"), &version)) != 0)
         return e;
     if (cli_json(c)) {
         json_object_del(json_object_get(answer, "exec"), "code");
@@ -289,6 +322,6 @@ int verb_deploy(struct cli *c)
     if (!c->text[OPT_WATCH])
         return deploy(c);
     if (is_bare(c))
-        return cli_fail("--watch: an image or a sequence is no file to watch");
+        return cli_fail(c, "--watch: an image or a sequence is no file to watch");
     return cli_watch(c, c->argv[c->argc - 1], deploy);
 }

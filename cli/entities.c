@@ -32,12 +32,12 @@ char *entity_full(const char *word)
     return full;
 }
 
-char *entity_path(const char *collection, const char *word, const char *query)
+char *entity_path(const struct cli *c, const char *collection, const char *word, const char *query)
 {
     const char *name = name_in(word);
 
     if (name == NULL) {
-        (void)cli_fail("%s: it is named NAME or /NAMESPACE/NAME, for these are in no package",
+        (void)cli_fail(c, "%s: it is named NAME or /NAMESPACE/NAME, for these are in no package",
                        word);
         return NULL;
     }
@@ -89,7 +89,7 @@ int entity_put(struct cli *c, const char *collection, const json_t *body, bool o
                json_t **ret)
 {
     nr_auto_free char *path =
-        entity_path(collection, c->argv[0], overwrite ? "?overwrite=true" : "?overwrite=false");
+        entity_path(c, collection, c->argv[0], overwrite ? "?overwrite=true" : "?overwrite=false");
     nr_auto_json json_t *answer = NULL;
 
     if (path == NULL)
@@ -110,7 +110,7 @@ int entity_put(struct cli *c, const char *collection, const json_t *body, bool o
 
 int entity_read(struct cli *c, const char *collection, json_t **ret)
 {
-    nr_auto_free char *path = entity_path(collection, c->argv[0], "");
+    nr_auto_free char *path = entity_path(c, collection, c->argv[0], "");
 
     return path ? cli_call(c, "GET", path, NULL, 0, ret, NULL) : CLI_NOT_DONE;
 }
@@ -127,7 +127,7 @@ int entity_get(struct cli *c, const char *collection)
 
 int entity_delete(struct cli *c, const char *collection, const char *query, const char *what)
 {
-    nr_auto_free char *path = entity_path(collection, c->argv[0], query);
+    nr_auto_free char *path = entity_path(c, collection, c->argv[0], query);
 
     if (path == NULL || cli_confirm(c, "delete %s", what) != 0)
         return CLI_NOT_DONE;

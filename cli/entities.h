@@ -5,7 +5,7 @@
 #include "cli/cli.h"
 
 /* Of "NAME" or "/NAMESPACE/NAME" in a collection ("packages"): the path of the API with `query` behind (made); NULL after saying that it is no such name. */
-char *entity_path(const char *collection, const char *word, const char *query);
+char *entity_path(const struct cli *c, const char *collection, const char *word, const char *query);
 /* "NAME" of either. */
 const char *entity_short(const char *word);
 /* "/_/NAME" (made) of "NAME"; what begins with a slash stays. */

@@ -34,7 +34,7 @@ static int functions_of(struct cli *c, const char *word)
     const char *package = slash ? slash + 1 : word[0] == '/' ? "" : word;
 
     if (strchr(package, '/'))
-        return cli_fail("%s: a package is named NAME or /NAMESPACE/NAME", word);
+        return cli_fail(c, "%s: a package is named NAME or /NAMESPACE/NAME", word);
     nr_auto_free char *path = package[0]
                                   ? cli_path("/api/v1/namespaces/%s/actions/%s/", space, package)
                                   : cli_path("/api/v1/namespaces/%s/actions", space);
@@ -66,8 +66,8 @@ int verb_functions(struct cli *c)
     cli_show_list(c, answer, "functions", columns, nr_countof(columns),
                   total ? "there are no more" : "no functions yet; deploy one: narae deploy FILE");
     if (shown && total > skip + (int64_t)shown && !cli_json(c))
-        (void)fprintf(stderr, "%lld more: --skip %lld\n", (long long)(total - skip - shown),
-                      (long long)(skip + (int64_t)shown));
+        cli_remark(c, "%lld more: --skip %lld", (long long)(total - skip - shown),
+                   (long long)(skip + (int64_t)shown));
     return 0;
 }
 
@@ -76,7 +76,7 @@ static int action_path(const struct cli *c, const char *query, char *out, size_t
     char name[3072];
 
     if (!cli_path_name(c->argv[0], name, sizeof(name)))
-        return cli_fail("the name %s is too long", c->argv[0]);
+        return cli_fail(c, "the name %s is too long", c->argv[0]);
     (void)snprintf(out, n, "/api/v1/namespaces/%s/actions/%s%s", cli_space(c), name, query);
     return 0;
 }
@@ -90,7 +90,7 @@ int verb_get(struct cli *c)
     int e = action_path(c, saves ? "" : "?code=false", path, sizeof(path));
 
     if (version && (saves || c->text[OPT_URL]))
-        return cli_fail("--save, --save-as and --url are of the function, without --version");
+        return cli_fail(c, "--save, --save-as and --url are of the function, without --version");
     if (e == 0)
         e = cli_call(c, "GET", version ? version : path, NULL, 0, &answer, NULL);
     if (e != 0)
@@ -116,7 +116,7 @@ int verb_delete(struct cli *c)
     if (e == 0 && !c->as_wsk && !number)
         uses_of_function(c, c->argv[0], &users);
     if (users.n && c->text[OPT_YES])
-        (void)fprintf(stderr, "narae: deleting %s%.*s\n", c->argv[0], (int)users.n, users.p);
+        cli_note(c, "deleting %s%.*s", c->argv[0], (int)users.n, users.p);
     if (e == 0 && !c->as_wsk)
         e = number ? cli_confirm(c, "delete %s, version %s", c->argv[0], number)
                    : cli_confirm(c, "delete %s with all versions%.*s", c->argv[0], (int)users.n,

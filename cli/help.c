@@ -116,6 +116,6 @@ int verb_help(struct cli *c)
     else if (verb && took == c->argc)
         cli_help_verb(stdout, &c->term, verb);
     else
-        return cli_fail("%s is no verb; narae --help lists them", c->argv[0]);
+        return cli_fail(c, "%s is no verb; narae --help lists them", c->argv[0]);
     return CLI_DONE;
 }

@@ -16,14 +16,14 @@ void cli_hint_annotations(const struct cli *c)
         if (value == NULL || json_is_boolean(value) || json_is_number(value))
             continue;
         text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-        (void)fprintf(stderr,
-                      "narae: the annotation %s is %s, which is neither true nor false and does "
-                      "nothing\n  write -a %s true%s\n",
-                      switches[i], text ? text : "?", switches[i], i == 0 ? ", or --web true" : "");
+        cli_note(c,
+                 "the annotation %s is %s, which is neither true nor false and does "
+                 "nothing\n  write -a %s true%s",
+                 switches[i], text ? text : "?", switches[i], i == 0 ? ", or --web true" : "");
     }
 }
 
-void cli_hint_sequence_logs(const json_t *lines)
+void cli_hint_sequence_logs(const struct cli *c, const json_t *lines)
 {
     json_t *line;
     size_t i;
@@ -35,8 +35,8 @@ void cli_hint_sequence_logs(const json_t *lines)
             return;
     }
     if (json_array_size(lines))
-        (void)fprintf(stderr, "narae: a sequence writes nothing itself: these are the activations "
-                              "of its parts, and `narae logs ID` prints what one wrote\n");
+        cli_note(c, "a sequence writes nothing itself: these are the activations of its parts, and "
+                    "`narae logs ID` prints what one wrote");
 }
 
 /* Without what stands behind a question mark. */
@@ -59,11 +59,11 @@ void cli_hint_components(struct cli *c)
         int found = 0;
 
         if (path == NULL)
-            (void)fprintf(stderr, "  %.*s is no name of a function\n", (int)one.n, one.p);
+            cli_fail_next(c, "%.*s is no name of a function", (int)one.n, one.p);
         else if (cli_call(c, "GET", path, NULL, 0, NULL, &found) != 0 && found == 404)
-            (void)fprintf(stderr, "  there is no function %.*s\n", (int)one.n, one.p);
+            cli_fail_next(c, "there is no function %.*s", (int)one.n, one.p);
         else if (found == 403)
-            (void)fprintf(stderr, "  %.*s is not shared with this account\n", (int)one.n, one.p);
+            cli_fail_next(c, "%.*s is not shared with this account", (int)one.n, one.p);
     }
     c->quiet = quiet;
     c->status = status;

@@ -74,8 +74,9 @@ static int tell_end(const struct cli *c, const json_t *here, const json_t *faile
         return CLI_DONE;
     nr_buf_init(&clean, 1 << 16);
     text_add_clean(nr_str_of(error ? error : "the pull failed"), &clean);
-    (void)cli_fail("%.*s\n  narae registry set HOST keeps credentials, if it wants some",
-                   (int)clean.n, clean.p);
+    (void)cli_fail_why(c, WHY_PLATFORM,
+                       "%.*s\n  narae registry set HOST keeps credentials, if it wants some",
+                       (int)clean.n, clean.p);
     nr_buf_fini(&clean);
     return CLI_NOT_DONE;
 }
@@ -102,7 +103,8 @@ static int wait_for_image(struct cli *c, const char *reference)
         else if ((here || failed) && (seen || looks >= LOOKS_TO_BEGIN))
             return tell_end(c, here, failed);
         else if (looks >= LOOKS_MAX)
-            return cli_fail("nothing is known of the pull; narae image list tells what came");
+            return cli_fail_why(c, WHY_PLATFORM,
+                                "nothing is known of the pull; narae image list tells what came");
         (void)nanosleep(&pause, NULL);
     }
 }
@@ -147,13 +149,14 @@ static char *password_of(const struct cli *c)
     char line[1024];
 
     if (c->text[OPT_USERNAME] == NULL || c->text[OPT_PASSWORD] == NULL) {
-        (void)cli_fail("--username and --password are needed\n  for example: %s", c->verb->example);
+        (void)cli_fail(c, "--username and --password are needed\n  for example: %s",
+                       c->verb->example);
         return NULL;
     }
     if (strcmp(c->text[OPT_PASSWORD], "-") != 0)
         return nr_strdup(c->text[OPT_PASSWORD]);
     if (fgets(line, sizeof(line), stdin) == NULL) {
-        (void)cli_fail("--password -: the standard input is empty");
+        (void)cli_fail(c, "--password -: the standard input is empty");
         return NULL;
     }
     line[strcspn(line, "\r\n")] = '\0';

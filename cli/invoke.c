@@ -74,18 +74,18 @@ static int accepted(struct cli *c, const json_t *answer)
     else
         printf("%s\n", id ? id : "");
     if (!c->text[OPT_ASYNC])
-        (void)fprintf(stderr, "narae: it still runs; its result: narae result %s\n", id ? id : "");
+        cli_note(c, "it still runs; its result: narae result %s", id ? id : "");
     return CLI_DONE;
 }
 
 /* The platform's own sentence, for which there is no status. */
-static void hint_of_image(const json_t *response)
+static void hint_of_image(const struct cli *c, const json_t *response)
 {
     const char *error = nr_json_string(json_object_get(response, "result"), "error");
 
     if (error && strncmp(error, "Failed to pull container image", 30) == 0)
-        (void)fprintf(stderr, "  `narae image pull REFERENCE` says why, `narae image list` what is "
-                              "here already\n");
+        cli_fail_next(c, "`narae image pull REFERENCE` says why, `narae image list` what is here "
+                         "already");
 }
 
 static int print_result(struct cli *c, const json_t *record)
@@ -98,10 +98,13 @@ static int print_result(struct cli *c, const json_t *record)
     cli_print_json(whole || response == NULL ? record : json_object_get(response, "result"));
     if (response == NULL || json_is_true(json_object_get(response, "success")))
         return CLI_DONE;
-    (void)fprintf(stderr, "narae: %s; what it wrote, if anything: narae logs %s\n",
-                  nr_json_string(response, "status"), nr_json_string(record, "activationId"));
-    hint_of_image(response);
-    return CLI_FUNCTION_FAILED;
+    int e =
+        cli_fail_why(c, WHY_FUNCTION, "%s; what it wrote, if anything: narae logs %s",
+                     nr_json_string(response, "status"), nr_json_string(record, "activationId"));
+
+    cli_fail_set(c, "activation_id", json_string(nr_json_string(record, "activationId")));
+    hint_of_image(c, response);
+    return e;
 }
 
 int verb_invoke(struct cli *c)
@@ -112,9 +115,9 @@ int verb_invoke(struct cli *c)
     int status = 0;
 
     if (path == NULL)
-        return cli_fail("the name %s is too long", c->argv[0]);
+        return cli_fail(c, "the name %s is too long", c->argv[0]);
     if (c->text[OPT_VERSION] && c->text[OPT_ALIAS])
-        return cli_fail("--version or --alias, not both");
+        return cli_fail(c, "--version or --alias, not both");
     int e = cli_call(c, "POST", path, body, 502, &answer, &status);
     if (status == 202 && c->text[OPT_LOGS] && !c->text[OPT_ASYNC]) {
         nr_auto_json json_t *record = wait_for_end(c, nr_json_string(answer, "activationId"));
@@ -126,7 +129,8 @@ int verb_invoke(struct cli *c)
     if (e == 0 || (status == 502 && json_object_get(answer, "response")))
         return print_result(c, answer);
     return status == 502
-               ? cli_fail("%s", nr_json_string(answer, "error") ? nr_json_string(answer, "error")
-                                                                : "the call failed")
+               ? cli_fail_why(c, WHY_PLATFORM, "%s",
+                              nr_json_string(answer, "error") ? nr_json_string(answer, "error")
+                                                              : "the call failed")
                : e;
 }

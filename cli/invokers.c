@@ -85,7 +85,7 @@ static int print_containers(const struct cli *c, const json_t *list)
     nr_auto_json json_t *rows = json_array();
 
     if (sorted == NULL)
-        return cli_fail("no memory for %zu containers", n);
+        return cli_fail_why(c, WHY_MEMORY, "no memory for %zu containers", n);
     for (size_t i = 0; i < n; i++)
         sorted[i] = json_array_get(list, i);
     qsort(sorted, n, sizeof(*sorted), by_cpu);

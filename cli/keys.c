@@ -186,6 +186,9 @@ int verb_bucket_verify(struct cli *c)
         print_all(orphans, "belongs to nothing");
     }
     if (json_array_size(damaged))
-        return cli_fail("deploy what is damaged again, or import the account's last export");
+        return cli_fail_why(
+            c, WHY_PARTLY,
+            "%zu files are damaged\n  deploy what is damaged again, or import the account's last export",
+            json_array_size(damaged));
     return CLI_DONE;
 }

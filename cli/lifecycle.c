@@ -107,7 +107,7 @@ int verb_update_commit(struct cli *c)
     nr_auto_json json_t *body = cli_deployment(c, c->argc > 1 ? c->argv[1] : NULL, &err);
 
     if (body == NULL)
-        return cli_fail("%s", err.text);
+        return cli_fail_why(c, WHY_FILE, "%s", err.text);
     return cli_do(c, "POST", path, body, "%s has its new code", c->argv[0]);
 }
 

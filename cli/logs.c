@@ -78,10 +78,10 @@ static void print_activation(struct tail *t, const json_t *j)
 
 static void print_dropped(struct tail *t, const json_t *j)
 {
-    (void)fprintf(stderr,
-                  "narae: %" JSON_INTEGER_FORMAT " activations were left out: they ended faster "
-                  "than their logs were taken; `narae activations %s` lists them\n",
-                  json_integer_value(json_object_get(j, "activations")), t->c->argv[0]);
+    cli_note(t->c,
+             "%" JSON_INTEGER_FORMAT " activations were left out: they ended faster than their "
+             "logs were taken; `narae activations %s` lists them",
+             json_integer_value(json_object_get(j, "activations")), t->c->argv[0]);
 }
 
 static void take_end(struct tail *t, const json_t *j)
@@ -91,7 +91,8 @@ static void take_end(struct tail *t, const json_t *j)
     t->complete = reason && strcmp(reason, "complete") == 0;
     t->failed = reason && !t->complete && strcmp(reason, "stopping") != 0;
     if (t->failed)
-        (void)cli_fail("the platform ended the logs: %s\n  naraed's log says more", reason);
+        (void)cli_fail_why(t->c, WHY_PLATFORM,
+                           "the platform ended the logs: %s\n  naraed's log says more", reason);
 }
 
 static void take_event(void *arg, const char *name, const json_t *data)
@@ -114,7 +115,7 @@ static int logs_path(struct cli *c, const struct tail *t, char *out, size_t n)
     int64_t since_ms = t->began_ms;
 
     if (!cli_path_name(c->argv[0], name, sizeof(name)))
-        return cli_fail("the name %s is too long", c->argv[0]);
+        return cli_fail(c, "the name %s is too long", c->argv[0]);
     if (t->began_ms == 0 && cli_option_when(c, OPT_SINCE, &since_ms) != 0)
         return CLI_NOT_DONE;
     if (c->number[OPT_LIMIT] >= 0 && t->began_ms == 0)
@@ -162,14 +163,14 @@ static int tail_function(struct cli *c)
     cli_events_init(&t->events, take_event, t);
     while ((e = stream_once(t, told)) <= 0 && c->text[OPT_FOLLOW] && !t->complete && !t->failed) {
         if (!told)
-            (void)fprintf(stderr,
-                          "narae: the connection ended; going on when the platform is back\n");
+            cli_note(c, "the connection ended; going on when the platform is back");
         told = true;
         if (t->last_id[0] == '\0' && t->began_ms == 0)
             t->began_ms = now_ms;
         (void)usleep(RETRY_MS * 1000);
     }
-    e = e < 0       ? cli_fail("the connection broke before all logs had come; try again")
+    e = e < 0       ? cli_fail_why(c, WHY_NO_ANSWER,
+                                   "the connection broke before all logs had come\n  try again")
         : t->failed ? 1
                     : e;
     cli_events_fini(&t->events);
@@ -186,8 +187,8 @@ int verb_logs(struct cli *c)
     bool tails = c->text[OPT_FOLLOW] || c->text[OPT_SINCE] || c->text[OPT_LIMIT];
 
     if (tails && c->argc == 0)
-        return cli_fail("narae logs FUNCTION: whose logs? `narae functions` lists them\n"
-                        "  for example: narae logs -f hello");
+        return cli_fail(c, "narae logs FUNCTION: whose logs? `narae functions` lists them\n"
+                           "  for example: narae logs -f hello");
     if (tails)
         return tail_function(c);
     int e = cli_activation(c, "/logs", &answer);
@@ -199,6 +200,6 @@ int verb_logs(struct cli *c)
     }
     json_array_foreach(json_object_get(answer, "logs"), i, line)
         cli_print_line(stdout, json_string_value(line));
-    cli_hint_sequence_logs(json_object_get(answer, "logs"));
+    cli_hint_sequence_logs(c, json_object_get(answer, "logs"));
     return 0;
 }

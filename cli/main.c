@@ -10,45 +10,11 @@
 #define NARAE_VERSION "?"
 #endif
 
-/* The words are no verb: which was meant? */
-static int explain_words(int words, char **word)
-{
-    bool noun = cli_is_noun(word[0]);
-    char two[128];
-    struct cli_nearest n = {.word = word[0]};
-
-    (void)snprintf(two, sizeof(two), "%s %s", word[0], noun && words > 1 ? word[1] : "");
-    if (noun && words == 1) {
-        struct terminal t;
-
-        terminal_find(&t);
-        t.colour = false;
-        cli_help_noun(stderr, &t, word[0]);
-        return CLI_NOT_DONE;
-    }
-    if (noun)
-        n.word = two;
-    for (size_t i = 0; i < cli_verb_count(); i++) {
-        char first[32];
-
-        cli_nearest_try(&n, cli_verbs[i].name);
-        (void)snprintf(first, sizeof(first), "%.*s", (int)strcspn(cli_verbs[i].name, " "),
-                       cli_verbs[i].name);
-        if (!noun && first[0] && n.best == NULL && cli_is_noun(first)) {
-            cli_nearest_try(&n, first);
-            n.best = n.best ? cli_verbs[i].name : NULL;
-        }
-    }
-    return n.best ? cli_fail("%s is no verb; did you mean `narae %s`? (narae --help lists them)",
-                             noun ? two : word[0], n.best)
-                  : cli_fail("%s is no verb; narae --help lists them", noun ? two : word[0]);
-}
-
 static int check_options(const struct cli *c)
 {
     for (int i = 1; i < OPT_COUNT; i++)
         if (c->text[i] && !cli_verb_takes(c->verb, (enum cli_option)i) && !c->as_wsk)
-            return cli_fail("narae %s takes no --%s%s\n  narae %s --help tells what it takes",
+            return cli_fail(c, "narae %s takes no --%s%s\n  narae %s --help tells what it takes",
                             c->verb->name, cli_options[i].name,
                             i == OPT_LIMIT && cli_verb_takes(c->verb, OPT_NAME)
                                 ? " (-n); a name is given with --name"
@@ -66,8 +32,16 @@ static int help(struct cli *c, int words, char **word)
     else if (cli_is_noun(word[0]))
         cli_help_noun(stdout, &c->term, word[0]);
     else
-        return explain_words(words, word);
+        return cli_no_verb(c, words, word);
     return CLI_DONE;
+}
+
+static int no_words(struct cli *c)
+{
+    if (cli_json(c))
+        return cli_fail(c, "a verb is needed\n  narae --help lists them");
+    cli_help_all(stderr, &c->term);
+    return CLI_NOT_DONE;
 }
 
 static int run(struct cli *c, int words, char **word)
@@ -79,22 +53,22 @@ static int run(struct cli *c, int words, char **word)
     if (c->text[OPT_HELP])
         return help(c, words == 1 && cli_is_noun(word[0]) ? (c->verb = NULL, 1) : words, word);
     if (c->verb == NULL)
-        return words ? explain_words(words, word) : (cli_help_all(stderr, &c->term), CLI_NOT_DONE);
+        return words ? cli_no_verb(c, words, word) : no_words(c);
     c->argc = words - at;
     c->argv = word + at;
     if (c->as_wsk && c->verb->run == verb_deploy && strcmp(word[1], "create") == 0)
         c->text[OPT_NO_OVERWRITE] = ""; /* as wsk's does not overwrite */
     c->update = c->as_wsk && strcmp(word[1], "update") == 0;
     if (c->argc < c->verb->words_min || c->argc > c->verb->words_max)
-        return cli_fail("narae %s %s\n  for example: %s", c->verb->name, c->verb->words,
+        return cli_fail(c, "narae %s %s\n  for example: %s", c->verb->name, c->verb->words,
                         c->verb->example);
     for (int i = 0; i < c->argc; i++)
         if (c->argv[i][0] == '\0')
-            return cli_fail("a word is empty\n  for example: %s", c->verb->example);
-    if (check_options(c) != 0)
+            return cli_fail(c, "a word is empty\n  for example: %s", c->verb->example);
+    if (check_options(c) != 0 || cli_check_data(c) != 0)
         return CLI_NOT_DONE;
     if (!c->verb->offline && cli_configure(c, &err) != 0)
-        return cli_fail("%s", err.text);
+        return cli_fail_why(c, WHY_MEMORY, "%s", err.text);
     int status = c->verb->offline ? 0 : cli_take_names(c);
 
     if (status != 0)
@@ -107,7 +81,8 @@ static int run(struct cli *c, int words, char **word)
 
 int main(int argc, char **argv)
 {
-    struct cli c = {0};
+    struct cli_failure failure = {0};
+    struct cli c = {.failure = &failure};
     nr_auto_free char **words = nr_alloc((size_t)(argc + 1) * sizeof(*words));
     int n = 0, status;
 
@@ -132,8 +107,11 @@ int main(int argc, char **argv)
     json_decref(c.payloads);
     free(c.api_host);
     free(c.auth);
+    free(c.host_from);
+    free(c.auth_from);
     free(c.space);
     if (fflush(stdout) != 0 && status == CLI_DONE)
-        status = cli_fail("the output cannot be written");
+        status = cli_fail_why(&c, WHY_FILE, "the output cannot be written");
+    cli_fail_end(&c);
     return status;
 }

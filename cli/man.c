@@ -71,11 +71,17 @@ static void put_verb(FILE *out, const struct cli_verb *verb)
     (void)fputc('\n', out);
 }
 
-static const char tail[] =
+static const char status[] =
     ".SH EXIT STATUS\n"
     ".TP\n0\nDone.\n"
     ".TP\n1\nNot done: no answer, a mistake in the command, refused, not confirmed.\n"
     ".TP\n2\nThe function itself failed.\n"
+    ".SH ERRORS\n"
+    "An error is a sentence on the error channel and, in lines below it, what to do next. With \\-o json it is one object on one line, the "
+    "last of that channel: \\fIcode\\fR is one of these, \\fIerror\\fR the sentence, \\fInext\\fR what to do; \\fIverb\\fR, and of an "
+    "answer of the platform \\fIhttp_status\\fR and \\fIrequest_id\\fR. Lines before it are {\"note\": ...}.\n";
+
+static const char tail[] =
     ".SH ENVIRONMENT\n"
     ".TP\n\\fBNARAE_APIHOST\\fR, \\fBWHISK_APIHOST\\fR, \\fB__OW_API_HOST\\fR\n"
     "Where the platform is, when \\-\\-apihost does not say.\n"
@@ -117,6 +123,14 @@ static void put_manual(FILE *out)
     (void)fputs(".SH OPTIONS\n", out);
     for (int i = 1; i < OPT_COUNT; i++)
         put_option(out, (enum cli_option)i);
+    (void)fputs(status, out);
+    for (int i = 0; i < WHY_COUNT; i++) {
+        (void)fputs(".TP\n\\fB", out);
+        put(out, cli_whys[i].code);
+        (void)fprintf(out, "\\fR (%d)\n", cli_whys[i].exit_status);
+        put(out, cli_whys[i].meaning);
+        (void)fputs(".\n", out);
+    }
     (void)fputs(tail, out);
 }
 
@@ -126,7 +140,9 @@ int verb_man(struct cli *c)
 
     put_manual(shown ? shown : stdout);
     if (shown && pclose(shown) != 0)
-        return cli_fail("man cannot show it; narae --help has the same, narae man > narae.1 the "
-                        "page");
+        return cli_fail_why(
+            c, WHY_FILE,
+            "man cannot show it; narae --help has the same, narae man > narae.1 the "
+            "page");
     return CLI_DONE;
 }

@@ -16,7 +16,7 @@ static char *own_namespace(struct cli *c)
     const char *own = json_string_value(json_array_get(names, 0));
 
     if (own == NULL)
-        (void)cli_fail("the platform did not say which namespace the key has");
+        (void)cli_fail_why(c, WHY_PLATFORM, "the platform did not say which namespace the key has");
     return own ? nr_strdup(own) : NULL;
 }
 
@@ -25,9 +25,10 @@ static bool takes_others(const struct cli *c)
     return c->verb->run == verb_invoke || c->verb->run == verb_get;
 }
 
-static int refuse_form(const char *name)
+static int refuse_form(const struct cli *c, const char *name)
 {
-    return cli_fail("%s: a function is named NAME, PACKAGE/NAME or /NAMESPACE/PACKAGE/NAME", name);
+    return cli_fail(c, "%s: a function is named NAME, PACKAGE/NAME or /NAMESPACE/PACKAGE/NAME",
+                    name);
 }
 
 static unsigned count_words(const char *name)
@@ -46,12 +47,12 @@ static int take_namespace(struct cli *c, const char **word)
     nr_auto_free char *own = NULL;
 
     if (slash == NULL || slash[1] == '\0' || slash == name + 1)
-        return refuse_form(name);
+        return refuse_form(c, name);
     nr_auto_free char *space = nr_strndup(name + 1, (size_t)(slash - name - 1));
 
     *word = slash + 1;
     if (count_words(slash + 1) > 2)
-        return refuse_form(name);
+        return refuse_form(c, name);
     if (strcmp(space, "_") == 0)
         return 0;
     if ((own = own_namespace(c)) == NULL)
@@ -60,6 +61,7 @@ static int take_namespace(struct cli *c, const char **word)
         return 0;
     if (!takes_others(c) || c->text[OPT_VERSION])
         return cli_fail(
+            c,
             "%s is in the namespace %s, and the key is of %s: functions of others are only "
             "called and looked at\n  functions of your own are named without a namespace",
             name, space, own);
@@ -72,7 +74,7 @@ static int take_name(struct cli *c, const char **word)
 {
     if ((*word)[0] == '/')
         return take_namespace(c, word);
-    return count_words(*word) > 2 ? refuse_form(*word) : 0;
+    return count_words(*word) > 2 ? refuse_form(c, *word) : 0;
 }
 
 int cli_take_names(struct cli *c)

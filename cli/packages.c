@@ -59,7 +59,7 @@ int verb_package_update(struct cli *c)
 int verb_package_bind(struct cli *c)
 {
     const char *bound = c->argv[0], *name = entity_short(bound);
-    nr_auto_free char *path = entity_path(PACKAGES, bound, ""); /* says what is no name */
+    nr_auto_free char *path = entity_path(c, PACKAGES, bound, ""); /* says what is no name */
     nr_auto_json json_t *body = entity_body(c);
 
     if (path == NULL)

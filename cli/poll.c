@@ -67,7 +67,7 @@ static int look(struct poll *p, int64_t since_ms, int64_t ended_ms)
         char name[3072];
 
         if (!cli_path_name(p->c->argv[0], name, sizeof(name)))
-            return cli_fail("the name %s is too long", p->c->argv[0]);
+            return cli_fail(p->c, "the name %s is too long", p->c->argv[0]);
         (void)snprintf(p->path + n, sizeof(p->path) - n, "&name=%s", name);
     }
     if ((e = cli_call(p->c, "GET", p->path, NULL, 0, &list, NULL)) != 0)
@@ -98,7 +98,7 @@ int verb_poll(struct cli *c)
 
     p->c = c;
     if (e == 0 && !cli_json(c))
-        (void)fprintf(stderr, "narae: waiting for activations; Ctrl-C ends it\n");
+        cli_note(c, "waiting for activations; Ctrl-C ends it");
     while (e == 0 && (e = look(p, told_ms - BACK_MS, told_ms)) == 0 &&
            (seconds == 0 || now_ms - began_ms < seconds * 1000)) {
         (void)nanosleep(&pause, NULL);

@@ -50,7 +50,8 @@ static char *run_id(struct cli *c)
         return NULL;
     const char *id = nr_json_string(json_array_get(json_object_get(answer, "runs"), 0), "id");
     if (id == NULL)
-        (void)cli_fail("%s was never tried; narae preenv run %s does it", c->argv[0], c->argv[0]);
+        (void)cli_fail_why(c, WHY_NOT_FOUND, "%s was never tried; narae preenv run %s does it",
+                           c->argv[0], c->argv[0]);
     return nr_strdup(id);
 }
 
@@ -82,7 +83,7 @@ static void tell(struct watching *w, const json_t *run)
             const json_t *e = json_array_get(events, w->told);
             const char *station = nr_json_string(e, "station"), *text = nr_json_string(e, "text");
 
-            (void)fprintf(stderr, "%s: %s\n", station ? station : "?", text ? text : "");
+            cli_remark(w->c, "%s: %s", station ? station : "?", text ? text : "");
         }
         return;
     }
@@ -126,16 +127,25 @@ static json_t *watch(struct watching *w, bool *ret_left)
     return NULL;
 }
 
-static int show(struct cli *c, const json_t *run)
+static void show(struct cli *c, const json_t *run)
 {
-    const char *state = nr_json_string(run, "state");
-
     if (cli_json(c))
         cli_print_json(run);
     else
         preenv_curve_print(c, run);
-    return state && (strcmp(state, "failed") == 0 || strcmp(state, "cancelled") == 0) ? CLI_NOT_DONE
-                                                                                      : CLI_DONE;
+}
+
+/* The exit status of a trial that was waited for. */
+static int ended(const struct cli *c, const json_t *run)
+{
+    const char *state = nr_json_string(run, "state"), *reason = nr_json_string(run, "reason");
+    bool failed = state && strcmp(state, "failed") == 0;
+
+    if (!failed && (state == NULL || strcmp(state, "cancelled") != 0))
+        return CLI_DONE;
+    return cli_fail_why(c, failed ? WHY_PLATFORM : WHY_PARTLY, "the trial %s%s%s",
+                        failed ? "failed" : "was cancelled", reason && reason[0] ? ": " : "",
+                        reason ? reason : "");
 }
 
 /* ---- the verbs --------------------------------------------------------------------------------------------------------------- */
@@ -166,7 +176,7 @@ static int add_version(const struct cli *c, json_t *body)
     if (c->text[OPT_VERSION] == NULL)
         return 0;
     if (!nr_str_to_i64(nr_str_of(c->text[OPT_VERSION]), 1, INT32_MAX, &version))
-        return cli_fail("--version %s: a version is a number from 1", c->text[OPT_VERSION]);
+        return cli_fail(c, "--version %s: a version is a number from 1", c->text[OPT_VERSION]);
     json_object_set_new(body, "version", json_integer(version));
     return 0;
 }
@@ -191,13 +201,16 @@ int verb_preenv(struct cli *c)
         return CLI_DONE;
     }
     nr_auto_json json_t *run = watch(&w, &left);
-    if (run)
-        return show(c, run);
+    if (run) {
+        show(c, run);
+        return ended(c, run);
+    }
     if (!left)
-        return cli_fail("the platform does not answer; narae preenv show %s %s finds the trial "
-                        "again",
-                        c->argv[0], w.id);
-    (void)fprintf(stderr, "narae: it goes on; narae preenv show %s %s\n", c->argv[0], w.id);
+        return cli_fail_why(c, WHY_NO_ANSWER,
+                            "the platform does not answer; narae preenv show %s %s finds the trial "
+                            "again",
+                            c->argv[0], w.id);
+    cli_note(c, "it goes on; narae preenv show %s %s", c->argv[0], w.id);
     return CLI_DONE;
 }
 
@@ -225,7 +238,9 @@ int verb_preenv_show(struct cli *c)
     nr_auto_json json_t *run = NULL;
     int e = path ? cli_call(c, "GET", path, NULL, 0, &run, NULL) : CLI_NOT_DONE;
 
-    return e != 0 ? e : (show(c, run), CLI_DONE);
+    if (e == 0)
+        show(c, run);
+    return e;
 }
 
 int verb_preenv_apply(struct cli *c)

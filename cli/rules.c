@@ -66,7 +66,7 @@ int verb_rule_update(struct cli *c)
 
 static int set_state(struct cli *c, const char *status)
 {
-    nr_auto_free char *path = entity_path(RULES, c->argv[0], "");
+    nr_auto_free char *path = entity_path(c, RULES, c->argv[0], "");
     nr_auto_json json_t *body = json_pack("{s:s}", "status", status);
 
     return path ? cli_do(c, "POST", path, body, "rule %s is %s", entity_short(c->argv[0]), status)

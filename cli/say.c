@@ -6,18 +6,6 @@
 
 #include "cli/cli.h"
 
-int cli_fail(const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    (void)fputs("narae: ", stderr);
-    (void)vfprintf(stderr, fmt, ap);
-    (void)fputc('\n', stderr);
-    va_end(ap);
-    return CLI_NOT_DONE;
-}
-
 void cli_print_line(FILE *out, const char *line)
 {
     struct nr_buf clean;
@@ -101,13 +89,14 @@ int cli_confirm(struct cli *c, const char *fmt, ...)
     (void)vsnprintf(what, sizeof(what), fmt, ap);
     va_end(ap);
     if (!c->term.in || !c->term.err)
-        return cli_fail("%s? Nobody can be asked here: --yes says that it is meant", what);
+        return cli_fail_why(c, WHY_NOT_CONFIRMED,
+                            "%s? Nobody can be asked here\n  --yes says that it is meant", what);
     (void)fprintf(stderr, "narae: %s? [y/N] ", what);
     if (fgets(line, sizeof(line), stdin) == NULL)
         (void)fputc('\n', stderr);
     if (line[0] == 'y' || line[0] == 'Y')
         return 0;
-    return cli_fail("nothing was done");
+    return cli_fail_why(c, WHY_NOT_CONFIRMED, "nothing was done");
 }
 
 void cli_show_list(struct cli *c, const json_t *answer, const char *key,
@@ -118,7 +107,7 @@ void cli_show_list(struct cli *c, const json_t *answer, const char *key,
     if (cli_json(c))
         cli_print_json(answer);
     else if (json_array_size(rows) == 0)
-        (void)fprintf(stderr, "%s\n", none);
+        cli_remark(c, "%s", none);
     else
         table_print(stdout, &c->term, c->form == FORM_WIDE, columns, count, rows);
 }

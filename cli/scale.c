@@ -10,13 +10,13 @@
 
 /* ---- documents --------------------------------------------------------------------------------------------------------- */
 
-static char *read_file(const char *file, size_t max, size_t *ret_n)
+static char *read_file(const struct cli *c, const char *file, size_t max, size_t *ret_n)
 {
     struct nr_err err = {0};
     char *text = NULL;
 
     if (nr_file_read(strcmp(file, "-") == 0 ? "/dev/stdin" : file, max, &text, ret_n, &err) != 0)
-        (void)cli_fail("%s", err.text);
+        (void)cli_fail_why(c, WHY_FILE, "%s", err.text);
     return text;
 }
 
@@ -36,15 +36,16 @@ static char *name_of(const struct cli *c, const char *file, const json_t *docume
 }
 
 /* The second one would be sent alone, and the first be lost without a word. */
-static bool says_twice(const char *file, struct nr_str text)
+static bool says_twice(const struct cli *c, const char *file, struct nr_str text)
 {
     json_error_t e;
     nr_auto_json json_t *strict = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &e);
     bool twice = strict == NULL && json_error_code(&e) == json_error_duplicate_key;
 
     if (twice)
-        (void)cli_fail("%s: a member is written twice, the second time in line %d: %s", file,
-                       e.line, e.text);
+        (void)cli_fail_why(c, WHY_FILE,
+                           "%s: a member is written twice, the second time in line %d: %s", file,
+                           e.line, e.text);
     return twice;
 }
 
@@ -52,24 +53,26 @@ json_t *scale_document(const struct cli *c, const char *file, char **ret_name)
 {
     struct nr_err err = {0};
     size_t n = 0;
-    nr_auto_free char *text = read_file(file, DOCUMENT_MAX_BYTES, &n);
+    nr_auto_free char *text = read_file(c, file, DOCUMENT_MAX_BYTES, &n);
 
     if (text == NULL)
         return NULL;
     nr_auto_json json_t *j = nr_json_parse((struct nr_str){text, n}, &err);
 
     if (!json_is_object(j)) {
-        (void)cli_fail("%s is not one JSON object%s%s\n  settings of another platform become one "
-                       "by `narae scale import`",
-                       file, j ? "" : ": ", j ? "" : err.text);
+        (void)cli_fail_why(
+            c, WHY_FILE,
+            "%s is not one JSON object%s%s\n  settings of another platform become one "
+            "by `narae scale import`",
+            file, j ? "" : ": ", j ? "" : err.text);
         return NULL;
     }
-    if (says_twice(file, (struct nr_str){text, n}))
+    if (says_twice(c, file, (struct nr_str){text, n}))
         return NULL;
     *ret_name = name_of(c, file, j);
     if (*ret_name == NULL) {
-        (void)cli_fail("the policy on the standard input says not what it is called: give "
-                       "\"policy\" in it, or --name");
+        (void)cli_fail(c, "the policy on the standard input says not what it is called: give "
+                          "\"policy\" in it, or --name");
         return NULL;
     }
     if (c->text[OPT_NAME])
@@ -89,45 +92,29 @@ char *scale_policy_path(const char *name, const char *tail)
     return path;
 }
 
-static void say(FILE *out, const char *fmt, va_list ap)
-{
-    char line[2048];
-
-    (void)vsnprintf(line, sizeof(line), fmt, ap);
-    cli_print_line(out, line);
-}
-
 void scale_line(const char *fmt, ...)
 {
+    char line[2048];
     va_list ap;
 
     va_start(ap, fmt);
-    say(stdout, fmt, ap);
+    (void)vsnprintf(line, sizeof(line), fmt, ap);
     va_end(ap);
+    cli_print_line(stdout, line);
 }
 
-static void error_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static void error_line(const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    say(stderr, fmt, ap);
-    va_end(ap);
-}
-
-static void say_problem(const json_t *problem)
+static void say_problem(const struct cli *c, const json_t *problem)
 {
     const char *path = nr_json_string(problem, "path"), *value = nr_json_string(problem, "value"),
                *why = nr_json_string(problem, "why"), *nearest = nr_json_string(problem, "nearest");
     bool has = value && value[0], near = nearest && nearest[0];
 
-    error_line("  %s%s%s%s: %s%s%s", path && path[0] ? path : "the document", has ? " (" : "",
-               has ? value : "", has ? ")" : "", why ? why : "it is wrong",
-               near ? "; nearest: " : "", near ? nearest : "");
+    cli_fail_next(c, "%s%s%s%s: %s%s%s", path && path[0] ? path : "the document", has ? " (" : "",
+                  has ? value : "", has ? ")" : "", why ? why : "it is wrong",
+                  near ? "; nearest: " : "", near ? nearest : "");
 }
 
-void scale_warn(const json_t *answer, const char *what)
+void scale_warn(const struct cli *c, const json_t *answer, const char *what)
 {
     const json_t *list = json_object_get(answer, "warnings");
 
@@ -139,9 +126,28 @@ void scale_warn(const json_t *answer, const char *what)
         while (before < i && !json_equal(json_array_get(list, before), one))
             before++;
         if (before == i)
-            error_line("warning: %s: %s%s%s", what, path ? path : "", path && path[0] ? ": " : "",
-                       why ? why : "?");
+            cli_remark(c, "warning: %s: %s%s%s", what, path ? path : "",
+                       path && path[0] ? ": " : "", why ? why : "?");
     }
+}
+
+static void say_mistakes(const struct cli *c, const json_t *answer, const char *what)
+{
+    const json_t *problems = json_object_get(answer, "problems");
+    const char *error = nr_json_string(answer, "error");
+    size_t count = json_array_size(problems);
+    char text[1024];
+
+    (void)snprintf(text, sizeof(text), "%.400s: %.500s", what, error ? error : "refused");
+    if (count)
+        (void)snprintf(text, sizeof(text), "%.400s: %zu mistake%s", what, count,
+                       count > 1 ? "s" : "");
+    (void)cli_fail_http(c, 400, text, NULL, nr_json_string(answer, "code"));
+    for (size_t i = 0; i < count; i++)
+        say_problem(c, json_array_get(problems, i));
+    if (count)
+        cli_fail_next(c, "docs/scaling.md has the language");
+    cli_fail_set(c, "problems", json_incref((json_t *)(uintptr_t)problems));
 }
 
 /* What comes with a list of its mistakes is told by them; any other refusal as of every verb. */
@@ -150,21 +156,9 @@ int scale_send(struct cli *c, const char *method, const char *path, const json_t
 {
     nr_auto_json json_t *answer = NULL;
     int status = 0, e = cli_call(c, method, path, document, 400, &answer, &status);
-    const json_t *problems = json_object_get(answer, "problems");
-    size_t count = json_array_size(problems);
 
-    if (status == 400) {
-        const char *text = nr_json_string(answer, "error");
-
-        if (count)
-            error_line("narae: %s: %zu mistake%s (HTTP 400)", what, count, count > 1 ? "s" : "");
-        else
-            error_line("narae: %s: %s (HTTP 400)", what, text ? text : "refused");
-        for (size_t i = 0; i < count; i++)
-            say_problem(json_array_get(problems, i));
-        if (count)
-            (void)fputs("  docs/scaling.md has the language\n", stderr);
-    }
+    if (status == 400)
+        say_mistakes(c, answer, what);
     if (e == 0 && ret)
         *ret = json_incref(answer);
     return e;
@@ -184,7 +178,7 @@ static int applied(const struct cli *c, const json_t *answer, const char *name, 
         scale_line("%s is as it was: version %lld (%s)", name, number, mode ? mode : "?");
     else
         scale_line("applied %s: version %lld (%s)", name, number, mode ? mode : "?");
-    scale_warn(answer, what);
+    scale_warn(c, answer, what);
     return CLI_DONE;
 }
 
@@ -220,7 +214,7 @@ static int check_one(struct cli *c, const char *file)
         cli_print_json(answer);
     else
         scale_line("%s is right; nothing was changed", name);
-    scale_warn(answer, what);
+    scale_warn(c, answer, what);
     return CLI_DONE;
 }
 
@@ -230,7 +224,7 @@ static int each_file(struct cli *c, int (*one)(struct cli *c, const char *file))
     int e = CLI_DONE;
 
     if (c->argc > 1 && c->text[OPT_NAME])
-        return cli_fail("--name names one policy, and there are %d files", c->argc);
+        return cli_fail(c, "--name names one policy, and there are %d files", c->argc);
     for (int i = 0; i < c->argc; i++) {
         int status = one(c, c->argv[i]);
 
@@ -260,14 +254,14 @@ int verb_scale_mode(struct cli *c)
     while (i < nr_countof(modes) && strcmp(modes[i], c->argv[1]) != 0)
         i++;
     if (i == nr_countof(modes))
-        return cli_fail("%s: a mode is enforce, dry_run (it decides and does nothing) or off",
+        return cli_fail(c, "%s: a mode is enforce, dry_run (it decides and does nothing) or off",
                         c->argv[1]);
     if ((e = cli_call(c, "GET", path, NULL, 0, &policy, NULL)) != 0)
         return e;
     json_t *document = nr_json_object(policy, "document");
 
     if (document == NULL)
-        return cli_fail("the platform did not say what is in %s", c->argv[0]);
+        return cli_fail_why(c, WHY_PLATFORM, "the platform did not say what is in %s", c->argv[0]);
     json_object_set_new(document, "mode", json_string(modes[i]));
     e = scale_send(c, "PUT", path, document, c->argv[0], &answer);
     return e ? e : applied(c, answer, c->argv[0], c->argv[0]);
@@ -325,7 +319,7 @@ int verb_scale_show(struct cli *c)
     const char *version = c->text[OPT_VERSION];
 
     if (version && !nr_str_to_i64(nr_str_of(version), 1, INT32_MAX, &number))
-        return cli_fail("--version %s: a version is a number from 1", version);
+        return cli_fail(c, "--version %s: a version is a number from 1", version);
     (void)snprintf(query, sizeof(query), "?full=%s%s%s", c->text[OPT_FULL] ? "true" : "false",
                    version ? "&version=" : "", version ? version : "");
     nr_auto_free char *path = scale_policy_path(c->argv[0], query);
@@ -365,7 +359,16 @@ static void set_account(const struct cli *c, json_t *document)
     if (c->text[OPT_ACCOUNT])
         json_object_set_new(target, "account", json_string(c->text[OPT_ACCOUNT]));
     else
-        error_line("note: target.account: whose function it is must be said; --account does");
+        cli_remark(
+            c,
+            "note: target.account: it is not said there and left out; --account says whose function it is");
+}
+
+/* What --account settles, or what set_account() has said, is not said again. */
+static void say_note(const struct cli *c, const char *note)
+{
+    if (note && strncmp(note, "target.account: it is not said", 30) != 0)
+        cli_remark(c, "note: %s", note);
 }
 
 /* The document on the output, for `narae scale apply -`; what could not be taken over on the error channel. */
@@ -373,7 +376,7 @@ int verb_scale_import(struct cli *c)
 {
     nr_auto_free char *path = cli_path("/narae/v1/scaling/import?from=%s", c->argv[0]);
     size_t n = 0;
-    nr_auto_free char *text = read_file(c->argv[1], DOCUMENT_MAX_BYTES, &n);
+    nr_auto_free char *text = read_file(c, c->argv[1], DOCUMENT_MAX_BYTES, &n);
     nr_auto_json json_t *answer = NULL;
     json_t *note;
     size_t i;
@@ -385,7 +388,7 @@ int verb_scale_import(struct cli *c)
         return e;
     set_account(c, json_object_get(answer, "document"));
     json_array_foreach(json_object_get(answer, "notes"), i, note)
-        error_line("note: %s", json_string_value(note) ? json_string_value(note) : "?");
+        say_note(c, json_string_value(note));
     cli_print_json(cli_json(c) ? answer : json_object_get(answer, "document"));
     return CLI_DONE;
 }

@@ -11,7 +11,7 @@ json_t *scale_document(const struct cli *c, const char *file, char **ret_name);
 int scale_send(struct cli *c, const char *method, const char *path, const json_t *document,
                const char *what, json_t **ret);
 /* The warnings in an answer, on the error channel: each once, with the file or the policy that it is about. */
-void scale_warn(const json_t *answer, const char *what);
+void scale_warn(const struct cli *c, const json_t *answer, const char *what);
 /* "/narae/v1/scaling/policies/NAME" and the tail (made). */
 char *scale_policy_path(const char *name, const char *tail);
 /* A line of the output; what the platform said is made harmless on a terminal. */

@@ -23,7 +23,7 @@ static int span_query(const struct cli *c, char *out, size_t n)
     if (e != 0)
         return e;
     if (since > upto)
-        return cli_fail("--since %s is later than --upto %s", c->text[OPT_SINCE],
+        return cli_fail(c, "--since %s is later than --upto %s", c->text[OPT_SINCE],
                         c->text[OPT_UPTO]);
     if (c->text[OPT_UPTO])
         (void)snprintf(end, sizeof(end), "&upto=%" PRId64, upto);
@@ -45,18 +45,18 @@ static void say_decisions(const struct cli *c, const json_t *answer)
 
     if (more) {
         n = most > 0 && most < n ? most : n;
-        (void)fprintf(stderr,
-                      "the newest %zu; there %s earlier ones: -n shows more (200 at most), "
-                      "--upto WHEN those until then\n",
-                      n, n < EXPLAIN_MAX ? "are" : "may be");
+        cli_remark(c,
+                   "the newest %zu; there %s earlier ones: -n shows more (200 at most), "
+                   "--upto WHEN those until then",
+                   n, n < EXPLAIN_MAX ? "are" : "may be");
     }
     if (n == 0)
-        (void)fprintf(stderr,
-                      c->text[OPT_ALL] ? "nothing was decided in that time\n"
-                                       : "nothing was changed in that time; --all also shows what "
-                                         "changed nothing, `narae scale dry-run %s` what would be "
-                                         "decided now\n",
-                      c->argv[0]);
+        cli_remark(c,
+                   c->text[OPT_ALL] ? "nothing was decided in that time"
+                                    : "nothing was changed in that time; --all also shows what "
+                                      "changed nothing, `narae scale dry-run %s` what would be "
+                                      "decided now",
+                   c->argv[0]);
     while (n-- > 0) {
         scale_say_decision(json_array_get(list, n));
         if (n > 0)
@@ -340,7 +340,7 @@ static int set_channel(struct cli *c, const char *word)
     const char *equals = strchr(word, '=');
 
     if (equals == NULL || equals == word || equals[1] == '\0')
-        return cli_fail("%s: give NAME=URL, or NAME=none to delete it\n  for example: %s", word,
+        return cli_fail(c, "%s: give NAME=URL, or NAME=none to delete it\n  for example: %s", word,
                         c->verb->example);
     nr_auto_free char *name = nr_strndup(word, (size_t)(equals - word));
     nr_auto_free char *path = cli_path("/narae/v1/scaling/channels/%s", name);
@@ -348,13 +348,13 @@ static int set_channel(struct cli *c, const char *word)
 
     if (strcmp(equals + 1, "none") != 0)
         return body ? cli_do(c, "PUT", path, body, "%s is told at %s", name, equals + 1)
-                    : cli_fail("%s is no UTF-8", word);
+                    : cli_fail(c, "%s is no UTF-8", word);
     struct nr_buf users;
 
     nr_buf_init(&users, 4096);
     uses_of_channel(c, name, &users);
     if (users.n && c->text[OPT_YES])
-        (void)fprintf(stderr, "narae: deleting the channel %s%.*s\n", name, (int)users.n, users.p);
+        cli_note(c, "deleting the channel %s%.*s", name, (int)users.n, users.p);
     int e = cli_confirm(c, "delete the channel %s%.*s", name, (int)users.n, users.n ? users.p : "");
     nr_buf_fini(&users);
     return e ? e : cli_do(c, "DELETE", path, NULL, "deleted the channel %s", name);

@@ -66,6 +66,8 @@ int verb_status(struct cli *c)
     e = status == 200 ? gather(c, out) : CLI_NOT_DONE;
     cli_show_fields(c, out, fields, nr_countof(fields));
     if (status != 200)
-        (void)cli_fail("it takes no calls: it is starting or stopping; naraed's log says more");
+        (void)cli_fail_why(
+            c, WHY_UNAVAILABLE,
+            "it takes no calls: it is starting or stopping\n  naraed's log says more");
     return e;
 }

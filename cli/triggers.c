@@ -28,15 +28,15 @@ int verb_trigger_get(struct cli *c)
 /* ---- feeds --------------------------------------------------------------------------------------------------------------- */
 
 /* "/ns/package/feed" (lent) as a path for a call that is waited for (made); NULL: it is no name of a function, which was said. */
-static char *feed_path(const char *feed)
+static char *feed_path(const struct cli *c, const char *feed)
 {
     const char *name = feed[0] == '/' ? strchr(feed + 1, '/') : NULL;
     char encoded[3072];
 
     if ((feed[0] == '/' && (name == NULL || name == feed + 1)) ||
         !cli_path_name(name ? name + 1 : feed, encoded, sizeof(encoded))) {
-        (void)cli_fail("--feed %s: a feed is named NAME, PACKAGE/NAME or /NAMESPACE/PACKAGE/NAME",
-                       feed);
+        (void)cli_fail(
+            c, "--feed %s: a feed is named NAME, PACKAGE/NAME or /NAMESPACE/PACKAGE/NAME", feed);
         return NULL;
     }
     nr_auto_free char *space =
@@ -52,7 +52,7 @@ static char *feed_path(const char *feed)
 /* 0, or the feed's refusal was printed. */
 static int tell_feed(struct cli *c, const char *feed, const char *event)
 {
-    nr_auto_free char *path = feed_path(feed), *trigger = entity_full(c->argv[0]);
+    nr_auto_free char *path = feed_path(c, feed), *trigger = entity_full(c->argv[0]);
     nr_auto_json json_t *body = json_object(), *answer = NULL;
     int status = 0;
 
@@ -66,15 +66,17 @@ static int tell_feed(struct cli *c, const char *feed, const char *event)
     int e = cli_call(c, "POST", path, body, 502, &answer, &status);
 
     if (status == 202)
-        return cli_fail("the feed %s still works on %s; its result: narae result %s", feed, event,
-                        nr_json_string(answer, "activationId"));
+        return cli_fail_why(c, WHY_PARTLY,
+                            "the feed %s still works on %s; its result: narae result %s", feed,
+                            event, nr_json_string(answer, "activationId"));
     if (status != 502)
         return e;
     nr_auto_free char *why =
         json_dumps(nr_json_object(nr_json_object(answer, "response"), "result"),
                    JSON_COMPACT | JSON_SORT_KEYS);
-    return cli_fail("the feed %s refused %s: %s\n  what it wrote, if anything: narae logs %s", feed,
-                    event, why ? why : "no reason", nr_json_string(answer, "activationId"));
+    return cli_fail_why(
+        c, WHY_CONFLICT, "the feed %s refused %s: %s\n  what it wrote, if anything: narae logs %s",
+        feed, event, why ? why : "no reason", nr_json_string(answer, "activationId"));
 }
 
 /* The feed of a trigger that is there (lent by it), or NULL. */
@@ -87,8 +89,8 @@ static const char *feed_of(const json_t *trigger)
 
 static int create_with_feed(struct cli *c, const char *feed)
 {
-    nr_auto_free char *full = entity_full(feed), *path = entity_path(TRIGGERS, c->argv[0], ""),
-                      *call = feed_path(feed);
+    nr_auto_free char *full = entity_full(feed), *path = entity_path(c, TRIGGERS, c->argv[0], ""),
+                      *call = feed_path(c, feed);
     nr_auto_json json_t *body = json_object(), *answer = NULL;
     json_t *annotations = entity_pairs(c->annotations);
 
@@ -101,7 +103,9 @@ static int create_with_feed(struct cli *c, const char *feed)
     if (e != 0)
         return e;
     if ((e = tell_feed(c, feed, "CREATE")) != 0) {
-        (void)cli_call(c, "DELETE", path, NULL, 404, NULL, NULL);
+        if (cli_call(c, "DELETE", path, NULL, 404, NULL, NULL) == 0)
+            cli_fail_next(c, "the trigger %s was taken back: nothing is left of it",
+                          entity_short(c->argv[0]));
         return e;
     }
     if (cli_json(c))
@@ -124,7 +128,7 @@ int verb_trigger_create(struct cli *c)
 /* Parameters of a trigger with a feed are the feed's. */
 int verb_trigger_update(struct cli *c)
 {
-    nr_auto_free char *path = entity_path(TRIGGERS, c->argv[0], "");
+    nr_auto_free char *path = entity_path(c, TRIGGERS, c->argv[0], "");
     nr_auto_json json_t *trigger = NULL, *body = entity_body(c);
 
     if (path == NULL)
@@ -135,8 +139,9 @@ int verb_trigger_update(struct cli *c)
     if (feed == NULL)
         return entity_put(c, TRIGGERS, body, true, NULL);
     if (c->annotations)
-        return cli_fail("%s is fired by %s: delete and create it to change its annotations",
-                        c->argv[0], feed);
+        return cli_fail_why(c, WHY_CONFLICT,
+                            "%s is fired by %s: delete and create it to change its annotations",
+                            c->argv[0], feed);
     int e = tell_feed(c, feed, "UPDATE");
 
     if (e == 0)
@@ -184,14 +189,14 @@ int verb_trigger_delete(struct cli *c)
         e = tell_feed(c, feed, "DELETE");
     if (e != 0)
         return e;
-    nr_auto_free char *path = entity_path(TRIGGERS, c->argv[0], "");
+    nr_auto_free char *path = entity_path(c, TRIGGERS, c->argv[0], "");
 
     return cli_do(c, "DELETE", path, NULL, "deleted trigger %s", entity_short(c->argv[0]));
 }
 
 int verb_trigger_fire(struct cli *c)
 {
-    nr_auto_free char *path = entity_path(TRIGGERS, c->argv[0], "");
+    nr_auto_free char *path = entity_path(c, TRIGGERS, c->argv[0], "");
     nr_auto_json json_t *body = c->parameters ? json_incref(c->parameters) : json_object(),
                         *answer = NULL;
     int status = 0;
@@ -205,7 +210,7 @@ int verb_trigger_fire(struct cli *c)
     if (cli_json(c) && answer)
         cli_print_json(answer);
     else if (status == 204)
-        (void)fprintf(stderr, "narae: no rule waits for %s, so nothing is run\n", c->argv[0]);
+        cli_note(c, "no rule waits for %s, so nothing is run", c->argv[0]);
     else
         printf("%s\n", nr_json_string(answer, "activationId"));
     return 0;

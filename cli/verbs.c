@@ -192,10 +192,10 @@ const struct cli_verb cli_verbs[] = {
      verb_api_get, {0}},
     {"api create", NULL, "BASE PATH METHOD FUNCTION|FILE", GROUP_ENTITIES,
      "give a web function an address; or all of an API out of a Swagger 2.0 document", "narae api create /club /books get hello", 1, 4,
-     verb_api_create, {OPT_RESPONSE_TYPE, OPT_NAME}, {WORD_FILE}},
+     verb_api_create, {OPT_RESPONSE_TYPE, OPT_NAME, OPT_FORCE}, {WORD_FILE}},
     {"api update", NULL, "BASE PATH METHOD FUNCTION|FILE", GROUP_ENTITIES,
      "the same: an operation that is there leads to another function from then on", "narae api update /club /books get hello?alias=prod", 1, 4,
-     verb_api_create, {OPT_RESPONSE_TYPE, OPT_NAME}, {WORD_FILE}},
+     verb_api_create, {OPT_RESPONSE_TYPE, OPT_NAME, OPT_FORCE}, {WORD_FILE}},
     {"api delete", NULL, "API [PATH [METHOD]]", GROUP_ENTITIES,
      "delete an API, one of its paths, or one operation", "narae api delete /club /books get --yes", 1, 3,
      verb_api_delete, {0}},
@@ -340,6 +340,13 @@ const struct cli_verb cli_verbs[] = {
      "what the platform found on its host, and what it does without", "narae doctor", 0, 0,
      verb_doctor},
 
+    {"backup", NULL, "FILE|-", GROUP_PLATFORM,
+     "copy functions, records and policies of this host into a file, while it serves", "narae backup /backup/monday.narae", 1, 1,
+     verb_backup, {OPT_DATA, OPT_FORCE}, {WORD_FILE}, true},
+    {"restore", NULL, "FILE|-", GROUP_PLATFORM,
+     "put a backup into a data folder; naraed must not run there", "narae restore /backup/monday.narae --data /var/lib/narae", 1, 1,
+     verb_restore, {OPT_DATA, OPT_FORCE}, {WORD_FILE}, true},
+
     {"completion", NULL, "bash|zsh|fish", GROUP_SELF,
      "print a script that completes words at TAB", "source <(narae completion bash)", 1, 1,
      verb_completion, {0}, {WORD_SHELL}, true},
@@ -352,72 +359,7 @@ const struct cli_verb cli_verbs[] = {
 };
 /* clang-format on */
 
-/* Words that stand for a verb of two words when the second is not there, or is none of its verbs. */
-static const struct {
-    const char *noun, *verb;
-} presets[] = {
-    {"preenv", "preenv run"},    {"bucket", "bucket usage"},    {"image", "image list"},
-    {"account", "account list"}, {"registry", "registry list"}, {"scale", "scale list"},
-    {"package", "package list"}, {"trigger", "trigger list"},   {"rule", "rule list"},
-    {"api", "api list"},
-};
-
 size_t cli_verb_count(void)
 {
     return nr_countof(cli_verbs);
-}
-
-static const struct cli_verb *find(const char *name, bool wsk)
-{
-    for (size_t i = 0; i < nr_countof(cli_verbs); i++) {
-        const char *have = wsk ? cli_verbs[i].wsk : cli_verbs[i].name;
-
-        if (have && strcmp(have, name) == 0)
-            return &cli_verbs[i];
-    }
-    return NULL;
-}
-
-bool cli_is_noun(const char *word)
-{
-    size_t n = strlen(word);
-
-    for (size_t i = 0; i < nr_countof(cli_verbs); i++)
-        if (strncmp(cli_verbs[i].name, word, n) == 0 && cli_verbs[i].name[n] == ' ')
-            return true;
-    return false;
-}
-
-/* "preenv hello" is "preenv run hello"; "bucket" alone is "bucket usage", "bucket sage" a mistake. */
-static const struct cli_verb *preset(int argc, char **argv)
-{
-    for (size_t i = 0; i < nr_countof(presets); i++)
-        if (strcmp(presets[i].noun, argv[0]) == 0) {
-            const struct cli_verb *verb = find(presets[i].verb, false);
-
-            return argc == 1 || verb->words_max > 0 ? verb : NULL;
-        }
-    return NULL;
-}
-
-const struct cli_verb *cli_verb_find(int argc, char **argv, int *ret_took, bool *ret_wsk)
-{
-    const struct cli_verb *verb = NULL;
-    char two[64] = "";
-
-    *ret_wsk = false;
-    *ret_took = 2;
-    if (argc > 1) { /* what is cut here is no verb either */
-        (void)snprintf(two, sizeof(two), "%.30s %.30s", argv[0], argv[1]);
-        if ((verb = find(two, false)) != NULL)
-            return verb;
-        *ret_wsk = true;
-        if ((verb = find(strcmp(two, "action update") == 0 ? "action create" : two, true)) != NULL)
-            return verb;
-    }
-    *ret_wsk = false;
-    *ret_took = 1;
-    if (argc == 0)
-        return NULL;
-    return (verb = find(argv[0], false)) ? verb : preset(argc, argv);
 }

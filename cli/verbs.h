@@ -109,6 +109,9 @@ int verb_invokers(struct cli *c);
 int verb_doctor(struct cli *c);
 int verb_status(struct cli *c);
 int verb_top(struct cli *c);
+/* backup/make.c, backup/restore.c */
+int verb_backup(struct cli *c);
+int verb_restore(struct cli *c);
 /* completion.c, man.c, help.c */
 int verb_completion(struct cli *c);
 int verb_man(struct cli *c);

@@ -141,6 +141,6 @@ int verb_diff(struct cli *c)
     if (json_array_size(listed))
         table_print(stdout, &c->term, c->form == FORM_WIDE, files, nr_countof(files), listed);
     if (json_array_size(changed) + json_array_size(listed) == 0)
-        (void)fprintf(stderr, "they are the same\n");
+        cli_remark(c, "they are the same");
     return CLI_DONE;
 }

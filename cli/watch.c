@@ -128,15 +128,16 @@ int cli_watch(struct cli *c, const char *path, int (*deploy)(struct cli *c))
         n--;
     (void)snprintf(clean, sizeof(clean), "%.*s", (int)n, path);
     if (access(clean, F_OK) != 0)
-        return cli_fail("%s: %s", clean, strerror(errno));
+        return cli_fail_why(c, WHY_FILE, "%s: %s", clean, strerror(errno));
     while ((fd = open_watch(clean, &only)) >= 0) {
         (void)deploy(c);
+        cli_fail_end(c);
         if (!cli_json(c))
-            (void)fprintf(stderr, "narae: watching %s; Ctrl-C ends it\n", clean);
+            cli_note(c, "watching %s; Ctrl-C ends it", clean);
         (void)fflush(stdout);
         wait_for_change(fd, only);
         (void)close(fd);
     }
-    return cli_fail("%s cannot be watched: %s%s", clean, strerror(errno),
-                    errno == ENOSPC ? "; raise fs.inotify.max_user_watches" : "");
+    return cli_fail_why(c, WHY_FILE, "%s cannot be watched: %s%s", clean, strerror(errno),
+                        errno == ENOSPC ? "; raise fs.inotify.max_user_watches" : "");
 }

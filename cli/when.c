@@ -55,7 +55,8 @@ int cli_option_when(const struct cli *c, enum cli_option option, int64_t *ret_ms
 
     if (text == NULL || cli_when(text, ret_ms))
         return 0;
-    return cli_fail("--%s %s: give 90s, 10m, 2h or 1d, a time like 2026-01-31T12:00:00 "
+    return cli_fail(c,
+                    "--%s %s: give 90s, 10m, 2h or 1d, a time like 2026-01-31T12:00:00 "
                     "(with a Z: UTC), or milliseconds since 1970",
                     cli_options[option].name, text);
 }

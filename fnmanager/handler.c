@@ -27,6 +27,7 @@
 #include "fnmanager/storage/sweeper.h"
 #include "fnmanager/entities/triggers_api.h"
 #include "fnmanager/functions/version_controller.h"
+#include "fnmanager/write_only.h"
 
 /* What comes with a body above this is an upload. */
 #define HEAVY_BODY_BYTES 65536
@@ -320,6 +321,8 @@ static bool run_call(struct handler *h, struct fn_call *call, uint64_t *ret_old)
         return false;
     if (r == 0 && call->reply.failed)
         r = handler_refuse(call, NR_ETOOBIG);
+    if (r == 0)
+        write_only_narrow(call);
     if (r < 0) {
         nr_err_set(&call->err, r, "%s", TEXT_INTERNAL);
         nr_buf_fini(&call->reply);

@@ -55,10 +55,9 @@ static bool text_parameters(struct gateway_request *q, struct api_query *api)
         const char *name;
         struct nr_str *ret;
     } all[] = {
-        {"basepath", &api->base_path},
-        {"relpath", &api->path},
-        {"operation", &api->method},
-        {"responsetype", &api->response_type},
+        {"basepath", &api->base_path},  {"relpath", &api->path},
+        {"operation", &api->method},    {"responsetype", &api->response_type},
+        {"functions", &api->functions},
     };
     bool good = true;
 

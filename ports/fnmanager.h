@@ -206,6 +206,8 @@ struct api_query {
     struct nr_str base_path; /* or the API's name */
     struct nr_str path, method;
     struct nr_str response_type; /* FN_API_CREATE: extension of the web action; absent: "json" */
+    struct nr_str
+        functions; /* FN_API_CREATE: "reachable": NR_ECONFLICT, and nothing made, where there would be a warning; else: "any" */
     int limit, skip;
     struct nr_err *
         warning; /* FN_API_CREATE: lent, code 0; filled when it is done and yet something will not work. May be NULL */

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <inttypes.h>
 
+#include "common/base/edits.h"
 #include "common/base/mem.h"
 
 enum { FLAG_COLUMN = 30, NAME_BYTES = 64 };
@@ -49,37 +50,6 @@ void nr_option_allowed(const struct nr_option *o, char *out, size_t out_bytes)
     }
 }
 
-/* Edit distance with swaps of neighbours; `limit` + 1 stands for "further away". */
-static unsigned distance(struct nr_str a, struct nr_str b, unsigned limit)
-{
-    unsigned rows[3][NAME_BYTES + 1];
-    unsigned *before = rows[0], *last = rows[1], *now = rows[2];
-
-    if (a.n > NAME_BYTES || b.n > NAME_BYTES)
-        return limit + 1;
-    for (size_t j = 0; j <= b.n; j++)
-        last[j] = (unsigned)j;
-    for (size_t i = 1; i <= a.n; i++) {
-        now[0] = (unsigned)i;
-        for (size_t j = 1; j <= b.n; j++) {
-            unsigned best = last[j - 1] + (a.p[i - 1] != b.p[j - 1]);
-
-            best = last[j] + 1 < best ? last[j] + 1 : best;
-            best = now[j - 1] + 1 < best ? now[j - 1] + 1 : best;
-            if (i > 1 && j > 1 && a.p[i - 1] == b.p[j - 2] && a.p[i - 2] == b.p[j - 1] &&
-                before[j - 2] + 1 < best)
-                best = before[j - 2] + 1;
-            now[j] = best;
-        }
-        unsigned *spare = before;
-
-        before = last;
-        last = now;
-        now = spare;
-    }
-    return last[b.n];
-}
-
 bool nr_option_nearest(const struct nr_option_set *sets, struct nr_str name, char *out,
                        size_t out_bytes)
 {
@@ -88,7 +58,7 @@ bool nr_option_nearest(const struct nr_option_set *sets, struct nr_str name, cha
 
     for (; sets->options; sets++)
         for (const struct nr_option *o = sets->options; o->name; o++) {
-            unsigned d = distance(name, nr_str_of(o->name), limit);
+            unsigned d = nr_edits(name, nr_str_of(o->name));
 
             if (d < best) {
                 best = d;

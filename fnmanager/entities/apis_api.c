@@ -154,6 +154,17 @@ static int create_once(struct fnmanager *m, struct fn_call *call, const struct a
     return r;
 }
 
+/* What is a warning for most is a refusal for who asked for functions that can be reached. */
+static int refuse_unreachable(struct fn_call *call)
+{
+    const struct api_query *q = call->api;
+
+    if (q == NULL || q->warning == NULL || q->warning->code == 0 ||
+        !nr_str_eqz(q->functions, "reachable"))
+        return 0;
+    return nr_err_set(&call->err, NR_ECONFLICT, "%s", q->warning->text);
+}
+
 int api_create(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
     struct api_order o;
@@ -166,6 +177,8 @@ int api_create(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     if (r == 0)
         r = api_check(m, nr_str_of(call->account->name), &o, call->api ? call->api->warning : NULL,
                       &call->err);
+    if (r == 0)
+        r = refuse_unreachable(call);
     for (int tries = 0; r == 0; tries++) {
         r = create_once(m, call, &o, &w);
         if (r != NR_ECONFLICT || tries == MERGE_TRIES)

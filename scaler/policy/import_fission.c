@@ -76,7 +76,10 @@ static void add_provisioned(struct import *m, const json_t *from)
             json_integer(import_count(m->max >= 0 && target > m->max ? m->max : target)));
     json_array_foreach(json_object_get(from, "schedules"), i, one) {
         if (i == POLICY_SCHEDULES_MAX) {
-            import_note(m, "provisionedConcurrency.schedules: more than there may be");
+            import_note(
+                m,
+                "provisionedConcurrency.schedules: more than there may be; the first %d were taken",
+                POLICY_SCHEDULES_MAX);
             return;
         }
         add_time(m, one);

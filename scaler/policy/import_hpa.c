@@ -89,7 +89,8 @@ static void take_way(struct import *m, const json_t *from, struct way *w)
         w->per_s = 3600;
     }
     if (json_object_get(from, "tolerance"))
-        import_note(m, "behavior.%s.tolerance: has no counterpart; tolerance is a rule's", w->name);
+        import_note(m, "behavior.%s.tolerance: has no counterpart; left out: tolerance is a rule's",
+                    w->name);
 }
 
 /* Ours never goes down faster than up. */
@@ -178,13 +179,13 @@ static void take_resource(struct import *m, const json_t *from)
         (void)import_quantity(import_at(from, "targetAverageValue"), &quantity);
     (void)import_text(from, "name", name, sizeof(name));
     if (utilization < 0 && quantity < 0)
-        import_note(m, "metrics: \"%s\" has no target that can be taken", name);
+        import_note(m, "metrics: \"%s\" has no target that can be taken; left out", name);
     else if (strcmp(name, "cpu") == 0)
         take_cpu(m, utilization, quantity);
     else if (strcmp(name, "memory") == 0)
         take_memory(m, utilization, quantity);
     else
-        import_note(m, "metrics: there is no resource \"%s\" here", name);
+        import_note(m, "metrics: there is no resource \"%s\" here; left out", name);
 }
 
 /* A metric that nobody here tells of yet. */
@@ -198,7 +199,7 @@ static void take_custom(struct import *m, const json_t *from, const char *prefix
     if (!import_quantity(import_at(from, "target.averageValue"), &target))
         (void)import_quantity(import_at(from, "target.value"), &target);
     if (name[0] == '\0' || target <= 0) {
-        import_note(m, "metrics: \"%s\" has no target that can be taken", name);
+        import_note(m, "metrics: \"%s\" has no target that can be taken; left out", name);
         return;
     }
     import_metric_name(prefix, name, metric, sizeof(metric));
@@ -241,7 +242,7 @@ void import_metrics(struct import *m, const json_t *metrics)
             if (strcmp(type, metric_types[k].type) == 0)
                 break;
         if (k == nr_countof(metric_types))
-            import_note(m, "metrics: there is no type \"%s\"", type);
+            import_note(m, "metrics: there is no type \"%s\" here; left out", type);
         else
             metric_types[k].take(m, json_object_get(one, metric_types[k].member),
                                  metric_types[k].prefix);

@@ -53,7 +53,9 @@ static void take_kafka(const struct trigger *t)
     json_t *labels = json_object();
 
     if (!import_text(t->metadata, "topic", topic, sizeof(topic)) || topic[0] == '\0')
-        import_note(t->m, "triggers: kafka without a topic means all of the group's; name one");
+        import_note(
+            t->m,
+            "triggers: kafka without a topic means all of the group's; \"unknown\" stands here: name one");
     (void)json_object_set_new(labels, "topic", json_string(topic[0] ? topic : "unknown"));
     if (import_text(t->metadata, "consumerGroup", group, sizeof(group)) && group[0])
         (void)json_object_set_new(labels, "group", json_string(group));
@@ -72,8 +74,8 @@ static void take_cron(const struct trigger *t)
     (void)import_text(t->metadata, "timezone", zone, sizeof(zone));
     if (import_span(start, end, &span_ms) < 0 || span_ms > 31 * INT64_C(86400000)) {
         import_note(t->m,
-                    "triggers: from \"%s\" to \"%s\" is not the same time on all days; write "
-                    "it as several",
+                    "triggers: from \"%s\" to \"%s\" is not the same time on all days; left "
+                    "out: write it as several",
                     start, end);
         return;
     }
@@ -101,7 +103,7 @@ static void take_resource(const struct trigger *t)
     else if (import_quantity(json_object_get(t->metadata, "value"), &target))
         target = cpu ? target * 100 : target / 1048576;
     if (target <= 0) {
-        import_note(t->m, "triggers: \"%s\" has no value that can be taken", t->id);
+        import_note(t->m, "triggers: \"%s\" has no value that can be taken; left out", t->id);
         return;
     }
     if (share)
@@ -152,7 +154,7 @@ static void take_other(const struct trigger *t)
         if (import_text(t->metadata, other_names[i], name, sizeof(name)) && name[0])
             break;
     if (target <= 0) {
-        import_note(t->m, "triggers: \"%s\" has no threshold that can be taken", t->id);
+        import_note(t->m, "triggers: \"%s\" has no threshold that can be taken; left out", t->id);
         return;
     }
     import_metric_name(t->type, name, metric, sizeof(metric));

@@ -67,7 +67,7 @@ static json_t *flatten(struct import *m, const json_t *from)
         for (int i = 0; names[i]; i++)
             used = used || annotation(from, names[i]) == value;
         if (!used && strncmp(key, PREFIX, sizeof(PREFIX) - 1) == 0)
-            import_note(m, "%.100s: has no counterpart", key);
+            import_note(m, "%.100s: has no counterpart; left out", key);
     }
     return flat;
 }
@@ -129,7 +129,9 @@ static void by_metric(struct import *m, const json_t *flat, const char *metric, 
     while (rows[i].name && strcmp(rows[i].name, metric) != 0)
         i++;
     if (rows[i].name == NULL) {
-        import_note(m, PREFIX "metric: \"%s\" is none of concurrency, rps, cpu and memory", metric);
+        import_note(m,
+                    PREFIX "metric: \"%s\" is none of concurrency, rps, cpu and memory; left out",
+                    metric);
         return;
     }
     import_note(m, PREFIX "metric %s: %s", metric, rows[i].note);

@@ -36,7 +36,7 @@ static json_t *flatten(struct import *m, const json_t *labels)
         if (i < nr_countof(rows))
             (void)json_object_set(flat, rows[i].name, value);
         else
-            import_note(m, "%.100s: has no counterpart", key);
+            import_note(m, "%.100s: has no counterpart; left out", key);
     }
     return flat;
 }

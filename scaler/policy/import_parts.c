@@ -85,7 +85,7 @@ json_t *import_labels(struct import *m, const json_t *from)
         if (good)
             (void)json_object_set_new(labels, name, json_string(text));
         else
-            import_note(m, "labels: \"%.100s\" cannot be taken", key);
+            import_note(m, "labels: \"%.100s\" cannot be taken and is left out", key);
     }
     if (json_object_size(labels) > 0)
         return labels;
@@ -190,8 +190,14 @@ int import_target(struct import *m, const char *name, const char *space)
         (void)json_object_set_new(target, "account", json_string(space));
         import_note(m, "target.account: taken from the namespace \"%.60s\"", space);
     } else
-        import_note(m, "target.account: it is not said here; write whose function it is");
+        import_note(m,
+                    "target.account: it is not said here and left out; write whose function it is");
     (void)json_object_set_new(target, "function", json_string(name));
+    import_note(
+        m,
+        "target.function: \"%.100s\", as there; if the function has another name here, write "
+        "that",
+        name);
     return 0;
 }
 
@@ -246,6 +252,8 @@ json_t *import_rule(struct import *m, const char *text, json_t *when, json_t *wh
     json_t *rule;
 
     make_id(m, text, id);
+    if (strcmp(id, text) != 0)
+        import_note(m, "rules: \"%.100s\" is the rule \"%s\" here", text, id);
     rule = json_pack("{s:s,s:o,s:o}", "id", id, "when", when, "do", what);
     if (full)
         import_note(m, "rules: more than there may be; \"%s\" is left out", id);
@@ -336,7 +344,8 @@ void import_note_others(struct import *m, const json_t *object, const char *path
         while (*k && strcmp(*k, name) != 0)
             k++;
         if (*k == NULL)
-            import_note(m, "%s%s%.100s: has no counterpart", path, path[0] ? "." : "", name);
+            import_note(m, "%s%s%.100s: has no counterpart; left out", path, path[0] ? "." : "",
+                        name);
     }
 }
 

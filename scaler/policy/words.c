@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "common/base/edits.h"
 #include "common/base/mem.h"
 #include "scaler/policy/policy.h"
 
@@ -209,34 +210,6 @@ void nearest_begin(struct nearest *n, struct nr_str word)
         n->word[i] = (char)tolower((unsigned char)word.p[i]);
 }
 
-static unsigned least(unsigned a, unsigned b, unsigned c)
-{
-    unsigned ab = a < b ? a : b;
-
-    return ab < c ? ab : c;
-}
-
-/* Letters to change, add, leave out or swap with the next. */
-static unsigned distance(const char *a, size_t n, const char *b, size_t m)
-{
-    unsigned row[3][sizeof(((struct nearest *)0)->word)];
-
-    for (unsigned k = 0; k <= m; k++)
-        row[0][k] = k;
-    for (unsigned i = 1; i <= n; i++) {
-        unsigned *here = row[i % 3], *up = row[(i + 2) % 3], *above = row[(i + 1) % 3];
-
-        here[0] = i;
-        for (unsigned k = 1; k <= m; k++) {
-            here[k] = least(up[k] + 1, here[k - 1] + 1, up[k - 1] + (a[i - 1] != b[k - 1]));
-            if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1] &&
-                above[k - 2] + 1 < here[k])
-                here[k] = above[k - 2] + 1;
-        }
-    }
-    return row[n % 3][m];
-}
-
 /* The same letters in another order: what quick fingers write. */
 static bool same_letters(const char *a, const char *b, size_t n)
 {
@@ -273,7 +246,7 @@ void nearest_try(struct nearest *n, const char *candidate)
         return;
     for (size_t i = 0; i < m; i++)
         lower[i] = (char)tolower((unsigned char)candidate[i]);
-    edits = distance(n->word, letters, lower, m);
+    edits = nr_edits((struct nr_str){n->word, letters}, (struct nr_str){lower, m});
     rank = 2 * edits;
     if (part_of(n->word, letters, lower, m) || (letters == m && same_letters(n->word, lower, m)))
         rank = rank > 0;

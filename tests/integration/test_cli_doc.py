@@ -21,17 +21,46 @@ HEAD = """# The command line
 
 | | |
 |---|---|
-| where the platform is | `--apihost`, `NARAE_APIHOST`, `APIHOST=` in `~/.wskprops`; else `http://127.0.0.1:3233` |
-| who calls | `--auth`, `NARAE_AUTH`, `AUTH=` in `~/.wskprops` |
+| where the platform is | the first of `--apihost`, `NARAE_APIHOST`, `WHISK_APIHOST`, `__OW_API_HOST`, `APIHOST=` in `~/.wskprops`; else `http://127.0.0.1:3233` |
+| who calls | the first of `--auth`, `NARAE_AUTH`, `WHISK_AUTH`, `__OW_API_KEY`, `AUTH=` in `~/.wskprops`; a key that is refused is told with the place it came from |
 | form of the output | `-o table` (the rule), `-o wide` with more columns, `-o json` as the platform answered |
 | tables | fit the terminal: columns are cut with `…`, then left out from the right; in a pipe they have their full width |
 | colours | on a terminal only, not with `NO_COLOR` or `TERM=dumb` |
 | what cannot be undone | is asked for on a terminal; in a pipe it is refused without `--yes` |
-| errors | a sentence on the error channel, with the status of HTTP and what to do next; also with `-o json`, whose output then stays empty |
+| errors | a sentence on the error channel, with the status of HTTP and what to do next below it; with `-o json` one object ([below](#errors-in-scripts)) |
 | exit status | 0 done; 1 not done: no answer, a mistake in the command, refused, not confirmed; 2 the function itself failed |
 | words of `wsk` | `action create`, `action update` without a file, `action invoke -r`, `activation poll` and the others work as in `wsk`, and do not ask |
 | completion | `source <(narae completion bash)`; zsh and fish likewise; names of functions, aliases and accounts are asked of the platform |
 | manual | `narae man`, or `man narae` once it is installed |
+
+## Errors in scripts
+
+With `-o json` whatever fails is one object, on one line, the last of the error channel. `code` is one of the table, `error` the sentence, `next` what to do (lines);
+`verb` is there when the command has one, `http_status` and `request_id` (which naraed's log has as `transaction`) when the platform answered. Some have more: `problems` of a scaling policy, `refused` of an import,
+`done` where a deployment was carried out and its publication or alias was not, `activation_id` of a call. The output then is empty, but for the result of a function that failed, and for what was done of several things.
+Lines before it are `{{"note": ...}}`: what is to be known beside it, also of a success. Several files (`scale apply A B`) and `--watch` have an object for each failure.
+
+| code | exit status | HTTP | is |
+|---|---|---|---|
+| `usage` | 1 | - | a mistake in the command: verb, option, word or value |
+| `file` | 1 | - | a file or folder could not be read, written or taken |
+| `no_memory` | 1 | - | this program has no memory left |
+| `not_confirmed` | 1 | - | asked, and not confirmed; or nobody could be asked |
+| `no_answer` | 1 | - | nobody answers at the address, or the connection broke |
+| `bad_request` | 1 | 400 | the platform does not take what was sent |
+| `unauthorized` | 1 | 401 | no key, or one that is not known |
+| `forbidden` | 1 | 403 | the key may not do it |
+| `not_found` | 1 | 404 | there is nothing of this name |
+| `conflict` | 1 | 409 | it is there already, or its state does not allow it |
+| `gone` | 1 | 410 | it was retired for good |
+| `too_large` | 1 | 413 | it is larger than allowed |
+| `blocked` | 1 | 423 | calls are refused until it is unblocked |
+| `limit` | 1 | 429 | a limit of the account, of the address or of a registry is reached |
+| `unavailable` | 1 | 503 | starting, stopping or overloaded: try again |
+| `full` | 1 | 507 | the account's bucket has no room |
+| `platform` | 1 | - | the platform failed, or said what is not understood |
+| `partly` | 1 | - | some of it was done; the rest is named |
+| `function_failed` | 2 | - | the function itself failed |
 
 """
 
@@ -94,7 +123,8 @@ CHAPTERS = [
     ("What the platform does", "`narae top` draws again and again on a terminal; `--once` prints one picture.",
      ["narae top --once", "narae invokers"]),
     ("Mistakes", "An error says what to do next.",
-     ["narae deplyo hello.py", "narae alias set hello prod=7", "narae invoke helo", "narae deploy hello.py --memroy 128"]),
+     ["narae deplyo hello.py", "narae alias set hello prod=7", "narae invoke helo", "narae deploy hello.py --memroy 128",
+      "narae invoke helo -o json"]),
     ("Every verb", "", ["narae --help", "narae alias set --help"]),
 ]
 ADMIN = {"Accounts and keys", "Scaling"}

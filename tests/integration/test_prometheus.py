@@ -8,7 +8,6 @@ import os
 import pathlib
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,7 @@ import urllib.request
 
 import pytest
 from conftest import BUILD, ROOT, SLOW, Platform, within
+from ports import free_port
 
 TOOLS = os.environ.get("NARAE_PROMETHEUS", str(BUILD / "prometheus/usr/bin"))
 DOCS = ROOT / "docs/monitoring"
@@ -227,17 +227,21 @@ def test_custom_metrics_scale(monitored):
 # ---- a real Prometheus
 
 
+def with_key(config):
+    """The marks before the lines of the key taken away, by the command of README.md."""
+    script = re.search(r'sed -i "(s/\^ .*?/);', (DOCS / "README.md").read_text())[1]
+    return subprocess.run(["sed", script], input=config, capture_output=True, text=True, check=True).stdout
+
+
 class Prometheus:
     """Scrapes a platform every second, with the files of docs/monitoring."""
 
     def __init__(self, platform):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nrprom", dir="/tmp"))
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
+        self.port = free_port()
         user, password = platform.admin_auth.split(":", 1)
         (self.folder / "narae.key").write_text(password)
-        config = (DOCS / "prometheus.yml").read_text()
+        config = with_key((DOCS / "prometheus.yml").read_text())
         for old, new in (("narae-user\n", user + "\n"), ("/etc/prometheus/narae.key\n", f"{self.folder}/narae.key\n"),
                          ("127.0.0.1:3233", f"127.0.0.1:{platform.port}"), ("_interval: 5s", "_interval: 1s")):
             assert old in config
