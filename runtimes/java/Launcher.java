@@ -167,6 +167,7 @@ public final class Launcher {
             } catch (Throwable e) {
                 e.printStackTrace();
             }
+            System.out.flush();
             say(out, "{\"ok\":" + (function != null) + "}");
             if (function != null) {
                 function.serve(new BufferedInputStream(System.in, BUFFER_BYTES), out);

@@ -61,6 +61,7 @@ class Language:
 
 LANGUAGES = [
     Language("go:1.19", "greet.go", GO, GO.replace("return map", "return nowhere, map"), "code.go:14", ["go", "native"]),
+    Language("java:17", "greet.java", JAVA, JAVA.replace("return out", "return nowhere"), "Greet.java:10: cannot find symbol", ["javac", "java"]),
 ]
 
 
@@ -175,3 +176,51 @@ def test_go_executable_is_taken_as_it_is(platform, name):
     platform.put(other, base64.b64encode(made[0].read_bytes()).decode(), "go:1.19")
     assert result(platform, other)
     assert json.loads(json.dumps(platform.request("GET", f"actions/{other}").json["exec"]))["binary"] is True
+
+
+def java():
+    if LANGUAGES[1].missing():
+        pytest.skip("the images of java are not here")
+
+
+LIBRARY = "package words;\n\npublic class Words {\n    public static String hello(String name) { return \"Hello, \" + name; }\n}\n"
+HANDLER = """package greeter;
+
+import com.google.gson.JsonObject;
+
+public class Greeter {
+    public static JsonObject handle(JsonObject in) {
+        JsonObject out = new JsonObject();
+        out.addProperty("said", words.Words.hello(in.get("name").getAsString()));
+        return out;
+    }
+}
+"""
+
+
+def test_java_archive_and_the_jar_of_it(platform, name):
+    java()
+    exec_ = {"kind": "java:default", "main": "greeter.Greeter#handle",
+             "code": packed(greeter__Greeter_dot_java=HANDLER, words__Words_dot_java=LIBRARY)}
+    reply = platform.request("PUT", f"actions/{name}", {"exec": exec_})
+    assert reply.status == 200, reply
+    assert result(platform, name, name="Ada") == {"said": "Hello, Ada"}
+    wrong = platform.invoke(name, {})  # an exception is the call's error, and the container serves on
+    assert wrong.status == 502 and "An error has occurred" in wrong.json["response"]["result"]["error"]
+    assert result(platform, name, name="Lin") == {"said": "Hello, Lin"}
+    made = [f for f in (platform.data / "compiled").rglob("*.code") if b"greeter/Greeter.class" in f.read_bytes()]
+    exec_["code"] = base64.b64encode(made[0].read_bytes()).decode()
+    assert platform.request("PUT", f"actions/{name}-jar", {"exec": exec_}).status == 200
+    assert result(platform, name + "-jar", name="Ada") == {"said": "Hello, Ada"}
+
+
+@pytest.mark.parametrize("code, main, words", [
+    (JAVA, "Other", "The class Other of the function cannot be loaded"),
+    (JAVA.replace("main(", "other("), "Greet", "public static JsonObject main"),
+    (packed(greeter__Greeter_dot_java=HANDLER), "greeter.Greeter#handle", "package words does not exist"),
+    (packed(readme="nothing"), "", "'main' is missing"),
+], ids=["another class", "no method", "a missing library", "no main"])
+def test_java_mistakes_are_told(platform, name, code, main, words):
+    java()
+    reply = platform.request("PUT", f"actions/{name}", {"exec": {"kind": "java:17", "code": code, "main": main}})
+    assert reply.status == 400 and reply.error.startswith("The code does not compile:\n") and words in reply.error, reply

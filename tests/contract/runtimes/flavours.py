@@ -73,6 +73,7 @@ def by_compiler(family, file, source, main="", cache={}):
         c = Container(image_of(family), memory_mb=1024)
         try:
             assert not c.slot.init(file, source).failed
+            c.slot.socket.settimeout(240)
             made = c.slot.run({"main": main}).value
             assert "bytes" in made, made
             code = b""
@@ -96,6 +97,7 @@ class Flavour:
         self.logs_init = more.get("logs_init", True)
         self.forks = more.get("forks", True)
         self.in_turn = more.get("in_turn", False)  # one process serves one call after the other
+        self.slots_max = more.get("slots_max", 64)  # that a small container has memory for
         self.bad = more.get("bad")      # (file, code, env, how the error begins or None) that does not initialise
         self.command = more.get("command")
         self.server = more.get("server", "server")
@@ -136,6 +138,8 @@ def flavours():
                 bad=("exec", None, {"DIE": "1"}, None)),
         Flavour("go", "native", "exec", lambda: by_compiler("go", "code.go", (FUNCTIONS / "every.go").read_bytes()),
                 "An error has occurred: boom", thrown_failed=False, exec="loop", bad=("exec", None, {"DIE": "1"}, None)),
+        Flavour("java", "java", "code.jar", lambda: by_compiler("javac", "code.java", (FUNCTIONS / "every.java").read_bytes()),
+                "An error has occurred: boom", thrown_failed=False, slots_max=4, bad=("code.jar", None, {"DIE": "1"}, None)),
         Flavour("relay", "python", "code.py", lambda: python, "An error has occurred: boom", forks=False,
                 command=["python3", "-u", "/server.py"],
                 bad=("code.py", b"def main(:\n", {}, "Initialization has failed due to:")),

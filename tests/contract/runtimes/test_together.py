@@ -22,9 +22,10 @@ def call_all(slot, number, failures, seed):
 
 def test_64_slots_never_mix(flavour, start):
     c = start(flavour, memory_mb=MEMORY_MB)
-    assert not flavour.init(c, slots=SLOTS).failed
-    slots = [c.slot] + [c.accept() for _ in range(SLOTS - 1)]
-    assert sorted(s.hello["slot"] for s in slots) == list(range(SLOTS))
+    count = min(SLOTS, flavour.slots_max)
+    assert not flavour.init(c, slots=count).failed
+    slots = [c.slot] + [c.accept() for _ in range(count - 1)]
+    assert sorted(s.hello["slot"] for s in slots) == list(range(count))
     failures = []
     for s in slots:  # a relay's server writes all its logs into one pipe: there only results are told apart
         s.logs = flavour.name != "relay"

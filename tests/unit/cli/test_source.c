@@ -66,6 +66,9 @@ static const struct {
 } files[] = {
     {"f.py", "python:default", {PYTHON_TEXT, sizeof(PYTHON_TEXT) - 1}, false},
     {"f.js", "nodejs:default", {"function main(){}", 17}, false},
+    {"f.go", "go:default", {"package main\n", 13}, false},
+    {"f.java", "java:default", {"class F {}", 10}, false},
+    {"f.jar", "java:default", {"PK\3\4 of a jar", 13}, true},
     {"f.sh", "blackbox", {"echo {}", 7}, false},
     {"f", "blackbox", {"#!/bin/sh\necho {}\n", 18}, false},
     {"f.bin", "blackbox", {ELF, sizeof(ELF) - 1}, true},
@@ -132,6 +135,8 @@ static const struct {
 } signs[] = {{"__main__.py", "python:default", false},
              {"package.json", "nodejs:default", true},
              {"index.js", "nodejs:default", false},
+             {"go.mod", "go:default", false},
+             {"main.go", "go:default", true},
              {"exec", "blackbox", false}};
 
 /* "name mode;" of each entry of an archive in base64. */
