@@ -1,4 +1,4 @@
-/* narae, the command line for people: what its files share. It speaks HTTP to a platform and nothing else. One thread.
+/* narae, the command line for people: what its files share. It speaks HTTP to a platform and nothing else (but for backup/). One thread.
  *
  * Exit status: 0 done; 1 the command could not be done (no answer, a mistake in the command, refused, not confirmed); 2 the function
  * itself failed.
