@@ -11,8 +11,8 @@
 
 static const struct {
     const char *kind, *ending; /* how the kind begins; of its source as text */
-} endings[] = {{"python", ".py"},   {"nodejs", ".js"}, {"go", ".go"}, {"java", ".java"},
-               {"blackbox", ".sh"}, {"native", ".sh"}, {"", ".txt"}};
+} endings[] = {{"python", ".py"}, {"nodejs", ".js"},   {"go", ".go"},     {"java", ".java"},
+               {"wasm", ".wasm"}, {"blackbox", ".sh"}, {"native", ".sh"}, {"", ".txt"}};
 
 char *cli_action_path(struct nr_str name, const char *query)
 {
@@ -117,7 +117,8 @@ static char *file_name(const struct cli *c, const char *kind, bool binary)
 
     while (strncmp(kind, endings[k].kind, strlen(endings[k].kind)) != 0)
         k++;
-    (void)snprintf(file, n, "%s%s", name, binary ? ".zip" : endings[k].ending);
+    (void)snprintf(file, n, "%s%s", name,
+                   binary && strcmp(endings[k].kind, "wasm") != 0 ? ".zip" : endings[k].ending);
     return file;
 }
 

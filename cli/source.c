@@ -2,6 +2,7 @@
  *
  *   x.py x.js x.go x.java  source text; x.jar: java
  *   x.sh, an ELF, "#!"     native (blackbox with openwhisk/dockerskeleton)
+ *   x.wasm                 WebAssembly
  *   folder, x.zip          archive; __main__.py: python, package.json or index.js: nodejs, go.mod or main.go: go, exec: native
  */
 #include <archive.h>
@@ -30,13 +31,10 @@ static const struct {
 static const struct {
     const char *ending, *kind;
     bool text;
-} endings[] = {{".py", "python:default", true},
-               {".js", "nodejs:default", true},
-               {".go", "go:default", true},
-               {".java", "java:default", true},
-               {".jar", "java:default", false},
-               {".sh", "blackbox", true},
-               {".zip", NULL, false}};
+} endings[] = {{".py", "python:default", true}, {".js", "nodejs:default", true},
+               {".go", "go:default", true},     {".java", "java:default", true},
+               {".jar", "java:default", false}, {".wasm", "wasm:default", false},
+               {".sh", "blackbox", true},       {".zip", NULL, false}};
 
 static const char *ending_of(const char *path)
 {
@@ -196,9 +194,9 @@ static json_t *exec_of(const struct cli *c, const char *path, const char *kind, 
         json_decref(exec);
         nr_err_set(
             err, NR_EINVAL,
-            "%s: the kind cannot be guessed from the ending (.py, .js, .go, .java, .jar, .sh, .zip), nor from a "
+            "%s: the kind cannot be guessed from the ending (.py, .js, .go, .java, .jar, .wasm, .sh, .zip), nor from a "
             "__main__.py, package.json, index.js, go.mod, main.go or exec at the top of a folder or zip; add "
-            "such a file, or give --kind (python:3, nodejs:18, go:1.19, java:17, native)",
+            "such a file, or give --kind (python:3, nodejs:18, go:1.19, java:17, wasm:1, native)",
             path);
         return NULL;
     }

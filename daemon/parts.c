@@ -16,6 +16,7 @@ static const struct runtime_kind kinds[] = {
     {"python:3", "python", NARAE_IMAGE_PYTHON, ".py", true, NULL},
     {"python:3.11", "python", NARAE_IMAGE_PYTHON, ".py", false, "python:3"},
     {"nodejs:18", "nodejs", NARAE_IMAGE_NODEJS, ".js", true, NULL},
+    {"wasm:1", "wasm", NARAE_IMAGE_WASM, ".wasm", true, NULL},
     {.kind = "go:1.19",
      .family = "go",
      .image = NARAE_IMAGE_NATIVE,
@@ -214,13 +215,13 @@ static struct function *function_of(void *arg, const char *account, const char *
 int part_open_invoker(struct daemon *d, struct nr_err *err)
 {
     static const char *const images[] = {NARAE_IMAGE_PYTHON, NARAE_IMAGE_NODEJS, NARAE_IMAGE_NATIVE,
-                                         NULL};
+                                         NARAE_IMAGE_WASM, NULL};
     char volumes[DAEMON_PATH_BYTES];
 
     nr_auto_free char *data = realpath(d->options.data, NULL);
 
     (void)snprintf(volumes, sizeof(volumes), "%s/volumes", data ? data : d->options.data);
-    static const char *const image_kinds[] = {"python:3", "nodejs:18", "blackbox"};
+    static const char *const image_kinds[] = {"python:3", "nodejs:18", "blackbox", "wasm:1"};
     const struct invoker_config c = {.loop = &d->loop,
                                      .node = &d->node,
                                      .docker_socket = d->options.docker,

@@ -194,7 +194,7 @@ bool scaling_is_all(const struct daemon *d)
 
 int part_open_scaler(struct daemon *d, struct nr_err *err)
 {
-    static const char *const stem_kinds[] = {"python:3", "nodejs:18", "native", NULL};
+    static const char *const stem_kinds[] = {"python:3", "nodejs:18", "native", "wasm:1", NULL};
     bool alone = scaling_is_all(d);
 
     if (alone && d->options.kafka == NULL)

@@ -4,7 +4,8 @@
  *            stems are made per class, the default one first; a class without a stem of its own takes a smaller one of the default class,
  *            whose launcher arranges itself
  *   kept     "auto": one of each image that is there, on the default network, from the start; and one of whatever network or class was
- *            used in the last ten minutes. A list gives other numbers. More while hand-overs are asked for faster than a start takes
+ *            used in the last ten minutes; of wasm none before it is used. A list gives other numbers. More while hand-overs are asked
+ *            for faster than a start takes
  *   bounds   2 x cores a shelf; all stems together an eighth of the node's memory (half of it when the numbers were given) and a quarter
  *            of the ceiling on containers; never memory that a call waits for, and they are the first to go
  *   calm     a stem that was taken is replaced once its call has been answered: a start takes a core or two for a tenth of a second,
@@ -36,17 +37,17 @@ enum {
     AUTO_COUNT = 1
 };
 
-/* Least memory by runtime; the others have no stems. */
+/* Least memory by runtime; the others have no stems. Java's JVM starts at the hand-over, when the memory is known. */
 static const struct floor {
     const char *family;
     int64_t memory_mb;
-    bool by_class; /* a function's own memory, where that is not the default */
-} floors[] = {
-    {"python", 64, false},
-    {"native", 64, false},
-    {"nodejs", 256, true},
-    {"java", 64, false}, /* its JVM starts at the hand-over, when the memory is known */
-};
+    bool by_class;  /* a function's own memory, where that is not the default */
+    bool when_used; /* none is kept before the first call, unless a number was given */
+} floors[] = {{"python", 64, false, false},
+              {"native", 64, false, false},
+              {"nodejs", 256, true, false},
+              {"java", 64, false, false},
+              {"wasm", 64, false, true}};
 
 struct stem_kind {
     char *image, *kind; /* "narae/python:0123456789ab", "python:3" */
@@ -370,6 +371,13 @@ void stem_failed(struct container *ct)
 
 /* ---- how many ----------------------------------------------------------------------------------------------- */
 
+/* Are stems of it kept although nobody asked? */
+static bool is_kept(const struct shelf *h)
+{
+    return h->base &&
+           (!h->kind->floor->when_used || h->kind->configured != AUTO || h->kind->wished >= 0);
+}
+
 static unsigned target_of(const struct invoker *v, const struct shelf *h)
 {
     const struct stems *s = v->stems;
@@ -377,7 +385,7 @@ static unsigned target_of(const struct invoker *v, const struct shelf *h)
     int64_t own_mb = (int64_t)(h->ready_count + h->starting) * h->memory_mb;
     int64_t all_mb = v->node->memory_max_mb / (s->by_list || h->kind->wished >= 0 ? 2 : 8);
     const struct stem_view view = {
-        .minimum = h->base || used ? (unsigned)count_of(h->kind) : 0,
+        .minimum = is_kept(h) || used ? (unsigned)count_of(h->kind) : 0,
         .per_1000_s = count_of(h->kind) > 0 && h->kind->wished < 0 ? h->per_1000_s : 0,
         .start_us = v->start_us,
         .cores = (unsigned)v->node->cores,

@@ -161,6 +161,9 @@ build_packages="build-essential meson ninja-build pkg-config python3 ca-certific
     libuv1-dev libjansson-dev libssl-dev libcurl4-openssl-dev libsqlite3-dev libarchive-dev librdkafka-dev libyaml-dev
     libllhttp-dev|node-llhttp nettle-dev liblzma-dev libzstd-dev libbz2-dev zlib1g-dev"
 
+# What the tests make WebAssembly modules with.
+wasm_packages="clang lld wasi-libc libclang-rt-dev-wasm32"
+
 # need_node: node and npm from wherever the machine has them; Debian's only when there are none,
 # for Debian's npm does not install beside another vendor's nodejs (which brings its own). npm is to trust what the machine
 # trusts.
@@ -174,6 +177,11 @@ need_node() {
         die "node is here but npm is not: install the npm that belongs to $(command -v node)"
     fi
     apt_need nodejs npm
+}
+
+# need_pip: python3 with pip, from wherever the machine has them.
+need_pip() {
+    python3 -m pip --version > /dev/null 2>&1 || apt_need python3 python3-pip
 }
 
 # npm_client: the npm packages that some integration tests drive, in build/npm.

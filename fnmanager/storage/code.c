@@ -8,6 +8,7 @@
 #include "fnmanager/storage/code.h"
 
 #include "fnmanager/storage/archive.h"
+#include "fnmanager/storage/wasm_module.h"
 
 #define MODE_FILE 0444
 #define MODE_EXECUTABLE 0555
@@ -101,6 +102,9 @@ int code_store(struct storage *s, struct fn_key key, struct nr_str text, const c
     format = u.binary ? archive_format_of(bytes) : ARCHIVE_NONE;
     if (format != ARCHIVE_NONE &&
         (r = archive_check(bytes, format, &archive_limits_default, err)) < 0)
+        return r;
+    if (extension != NULL && strcmp(extension, WASM_EXTENSION) == 0 &&
+        (r = wasm_module_check(bytes, err)) < 0)
         return r;
     name_file(bytes, u.binary, extension, u.file);
     nr_sha256(bytes, u.sha256);

@@ -34,7 +34,7 @@ def test_root(platform):
 def test_runtimes(platform):
     runtimes = platform.request("GET", "/", auth=None).json["runtimes"]
     kinds = {entry["kind"]: entry for family in runtimes.values() for entry in family}
-    assert {"python:3", "nodejs:18"} <= set(kinds)
+    assert {"python:3", "nodejs:18", "wasm:1"} <= set(kinds)
     for family in ("python", "nodejs"):
         assert [e["kind"] for e in runtimes[family] if e["default"]] in (["python:3"], ["nodejs:18"])
     assert all(not e["deprecated"] for e in kinds.values())

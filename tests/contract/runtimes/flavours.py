@@ -85,6 +85,20 @@ def by_compiler(family, file, source, main="", cache={}):
     return cache[family, source]
 
 
+def wasm(source, *flags):
+    """A WebAssembly module, by Debian's clang, lld and wasi-libc."""
+    out = pathlib.Path(os.environ.get("TMPDIR", "/tmp")) / ("narae-module-%d.wasm" % os.getpid())
+    subprocess.run(["clang", "--target=wasm32-wasi", "-O2", *flags, "-x", "c", "-", "-o", out], input=source, check=True)
+    code = out.read_bytes()
+    out.unlink()
+    return code
+
+
+@functools.cache
+def wasm_of_all_cases():
+    return wasm((FUNCTIONS / "every.c").read_bytes(), "-DWASM", "-DONCE")
+
+
 class Flavour:
     """What differs between the ways to run a function."""
 
@@ -140,6 +154,8 @@ def flavours():
                 "An error has occurred: boom", thrown_failed=False, exec="loop", bad=("exec", None, {"DIE": "1"}, None)),
         Flavour("java", "java", "code.jar", lambda: by_compiler("javac", "code.java", (FUNCTIONS / "every.java").read_bytes()),
                 "An error has occurred: boom", thrown_failed=False, slots_max=4, bad=("code.jar", None, {"DIE": "1"}, None)),
+        Flavour("wasm", "wasm", "code.wasm", wasm_of_all_cases, NOT_COMPOSITE, keeps_state=False, logs_init=False,
+                bad=("code.wasm", b"\0asm\1\0\0\0 and nothing of the kind", {}, "Initialization has failed due to: ")),
         Flavour("relay", "python", "code.py", lambda: python, "An error has occurred: boom", forks=False,
                 command=["python3", "-u", "/server.py"],
                 bad=("code.py", b"def main(:\n", {}, "Initialization has failed due to:")),

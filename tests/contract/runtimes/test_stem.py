@@ -8,7 +8,7 @@ from containers import engine
 from flavours import flavours
 
 BY_NAME = {f.name: f for f in flavours()}
-FLOOR_MB = {"python": 64, "nodejs": 256, "direct": 64, "turns": 64, "loop": 64, "once": 64}
+FLOOR_MB = {"python": 64, "nodejs": 256, "direct": 64, "turns": 64, "loop": 64, "once": 64, "wasm": 64}
 WATCHED_S = 1.0
 IDLE_MAX_NS = 2_000_000  # 2 ms in a second
 

@@ -72,6 +72,7 @@ static const struct {
     {"f.sh", "blackbox", {"echo {}", 7}, false},
     {"f", "blackbox", {"#!/bin/sh\necho {}\n", 18}, false},
     {"f.bin", "blackbox", {ELF, sizeof(ELF) - 1}, true},
+    {"f.wasm", "wasm:default", {"\0asm\1\0\0\0", 8}, true},
     {"latin1.py", "python:default", {"# \351\n", 4}, true},
 };
 
@@ -132,12 +133,9 @@ static void what_cannot_be_told(void **state)
 static const struct {
     const char *sign, *kind;
     bool last; /* in the order of names */
-} signs[] = {{"__main__.py", "python:default", false},
-             {"package.json", "nodejs:default", true},
-             {"index.js", "nodejs:default", false},
-             {"go.mod", "go:default", false},
-             {"main.go", "go:default", true},
-             {"exec", "blackbox", false}};
+} signs[] = {{"__main__.py", "python:default", false}, {"package.json", "nodejs:default", true},
+             {"index.js", "nodejs:default", false},    {"go.mod", "go:default", false},
+             {"main.go", "go:default", true},          {"exec", "blackbox", false}};
 
 /* "name mode;" of each entry of an archive in base64. */
 static void list_archive(const char *code, char *out, size_t n)

@@ -1,14 +1,17 @@
 /* One function that behaves in every way the contract's cases ask for; started once per call (-DONCE), in a loop
- * (-DLOOP), or serving its slot itself (-DDIRECT) or all slots in turn (-DTURNS). Values come with compact JSON, so that they need no parser here.
+ * (-DLOOP), or serving its slot itself (-DDIRECT) or all slots in turn (-DTURNS), or a WebAssembly module (-DWASM -DONCE), which has
+ * neither processes nor signals. Values come with compact JSON, so that they need no parser here.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
+#ifndef WASM
 #include <signal.h>
+#include <sys/wait.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -92,8 +95,35 @@ static void eat_memory(void)
         char *p = malloc(8 << 20);
         if (p)
             memset(p, 1, 8 << 20);
+        __asm__ volatile("" : : "r"(p) : "memory"); /* else a compiler may see that nobody looks */
     }
 }
+
+#ifdef WASM
+/* What tells this instance from all others. */
+static int self(void)
+{
+    static int id;
+    if (id == 0)
+        (void)getentropy(&id, sizeof id);
+    return id;
+}
+
+static void crash(void)
+{
+    __builtin_trap();
+}
+#else
+static int self(void)
+{
+    return (int)getpid();
+}
+
+static void crash(void)
+{
+    kill(getpid(), 9);
+}
+#endif
 
 static void write_bytes(void)
 {
@@ -143,7 +173,7 @@ static int act(const char *value)
     } else if (strcmp(what, "throw") == 0) {
         return 1;
     } else if (strcmp(what, "exit") == 0) {
-        kill(getpid(), 9);
+        crash();
     } else if (strcmp(what, "env") == 0) {
         put_env(value);
     } else if (strcmp(what, "flood") == 0) {
@@ -161,13 +191,15 @@ static int act(const char *value)
     } else if (strcmp(what, "memory") == 0) {
         eat_memory();
     } else if (strcmp(what, "count") == 0) {
-        snprintf(text, sizeof text, "{\"count\":%d,\"pid\":%d}", count, (int)getpid());
+        snprintf(text, sizeof text, "{\"count\":%d,\"pid\":%d}", count, self());
         answer_text(text);
+#ifndef WASM
     } else if (strcmp(what, "fork") == 0) {
         pid_t child = fork(); /* it goes on like its parent, and must not answer */
         if (child > 0)
             waitpid(child, NULL, 0);
         answer_text(child > 0 ? "{\"parent\":true}" : "{\"parent\":false}");
+#endif
     } else if (strcmp(what, "sleep") == 0) {
         snooze(tag, strtol(member(value, "ms", number, sizeof number), NULL, 10));
     } else {
