@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "common/base/size.h"
 #include "invoker/internal.h"
 
 enum { BUDGET_PARTS = 16, BUDGET_MIN_MB = 128 };
@@ -15,7 +16,7 @@ size_t frame_budget_bytes(int64_t memory_max_mb)
 {
     int64_t mb = memory_max_mb / BUDGET_PARTS;
 
-    return (size_t)(mb > BUDGET_MIN_MB ? mb : BUDGET_MIN_MB) << 20;
+    return nr_size_of((mb > BUDGET_MIN_MB ? mb : BUDGET_MIN_MB) << 20);
 }
 
 /* By account, the largest first. */

@@ -11,6 +11,7 @@
 #include "common/base/map.h"
 #include "common/base/mem.h"
 #include "invoker/internal.h"
+#include "invoker/platform.h"
 
 enum { PATH_MAX_BYTES = 1024, ASK_MS = 30000, PULL_MS = 1800000, SILENCE_S = 120 };
 enum { COMMANDS_MAX = 512 };
@@ -29,31 +30,15 @@ static void refused(const struct image_call *c, const struct engine_reply *reply
 
 /* ---- on this host ------------------------------------------------------------------------------------------- */
 
-static bool is_this_platform(const char *os, const char *architecture)
-{
-#if defined(__x86_64__)
-    static const char here[] = "amd64";
-#elif defined(__aarch64__)
-    static const char here[] = "arm64";
-#elif defined(__arm__)
-    static const char here[] = "arm";
-#else
-    static const char here[] = "";
-#endif
-
-    return strcmp(os, "linux") == 0 && (here[0] == '\0' || strcmp(architecture, here) == 0);
-}
-
 static void take_found(struct image_call *c, json_t *o)
 {
     const json_t *config = json_object_get(o, "Config");
-    const char *os = nr_json_string(o, "Os"), *architecture = nr_json_string(o, "Architecture");
+    const struct image_platform platform = image_platform_of(o);
     const char *id = nr_json_string(o, "Id");
 
     (void)snprintf(c->id, sizeof(c->id), "%s", id ? id : "");
-    (void)snprintf(c->platform, sizeof(c->platform), "%s/%s", os ? os : "?",
-                   architecture ? architecture : "?");
-    c->fits = is_this_platform(os ? os : "linux", architecture ? architecture : "");
+    image_platform_write(&platform, c->platform, sizeof(c->platform));
+    c->fits = image_platform_fits(platform_here(), &platform);
     c->bytes = json_integer_value(json_object_get(o, "Size"));
     c->has_command = json_array_size(json_object_get(config, "Entrypoint")) +
                          json_array_size(json_object_get(config, "Cmd")) >
@@ -138,10 +123,13 @@ static int ask(struct engine_worker *w, struct image_call *c)
 
     if (r < 0)
         no_answer(c, r);
-    if (r == 0 && reply.status == 200 && digest && strlen(digest) < sizeof(c->digest))
+    if (r == 0 && reply.status == 200 && digest && strlen(digest) < sizeof(c->digest)) {
         (void)snprintf(c->digest, sizeof(c->digest), "%s", digest);
-    else if (r == 0)
+        (void)image_platforms_check(platform_here(), json_object_get(o, "Platforms"), c->reference,
+                                    &c->err);
+    } else if (r == 0) {
         refused(c, &reply, &c->err);
+    }
     nr_buf_fini(&reply.body);
     return c->err.code;
 }
@@ -358,6 +346,8 @@ int image_command(struct image_commands *k, struct engine_worker *w, const char 
             r = nr_err_set(&c.err, NR_EPROTO, "image '%.128s' names no command", image);
         else if (c.has_volumes)
             r = nr_err_set(&c.err, NR_EFORBIDDEN, "image '%.128s' declares volumes", image);
+        else if (!c.fits)
+            r = nr_err_set(&c.err, NR_EFORBIDDEN, "image '%.128s' is for %s", image, c.platform);
         else if (is_for_ever(image))
             keep(k, image, command);
     }

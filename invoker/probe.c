@@ -10,6 +10,7 @@
 #include "common/base/json.h"
 #include "invoker/cgroup_parent.h"
 #include "invoker/internal.h"
+#include "invoker/platform.h"
 #include "invoker/probe_container.h"
 #include "invoker/probe_choice.h"
 #include "invoker/probe_table.h"
@@ -195,7 +196,7 @@ int probe_run(struct invoker *v, const struct invoker_config *c, struct nr_err *
 
     from_info(&p);
     from_images(&p);
-    p.profile = v->probe.seccomp && !is_word(c->seccomp, "engine") ? seccomp_profile() : NULL;
+    p.profile = v->probe.seccomp && !is_word(c->seccomp, "engine") ? seccomp_profile(platform_here()) : NULL;
     make_parent(&p);
     open_network(&p);
     try_runtimes(&p);

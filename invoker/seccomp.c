@@ -6,10 +6,10 @@
 #include <errno.h>
 #include <sched.h>
 #include <sys/socket.h>
-#include <sys/utsname.h>
 
 #include "common/base/json.h"
 #include "common/base/mem.h"
+#include "invoker/platform.h"
 
 /* By purpose; a line may grow, no call may move here that opens the kernel wider without a word in CHANGES. Not here because the kernel
  * counts what they take by uid or by host, and all functions share both: one function could take all of it from the others (inotify_*:
@@ -312,38 +312,19 @@ static const struct {
     {"socket", "SCMP_CMP_GT", 0, AF_VSOCK, 0},
 };
 
-static const struct {
-    const char *machine, *architecture;
-} architectures[] = {
-    {"x86_64", "SCMP_ARCH_X86_64"},
-    {"aarch64", "SCMP_ARCH_AARCH64"},
-    {"armv7l", "SCMP_ARCH_ARM"},
-};
-
-static const char *architecture(void)
-{
-    struct utsname u;
-
-    if (uname(&u) != 0)
-        return NULL;
-    for (size_t i = 0; i < nr_countof(architectures); i++) {
-        if (strcmp(architectures[i].machine, u.machine) == 0)
-            return architectures[i].architecture;
-    }
-    return NULL;
-}
-
 static json_t *rule(json_t *names, const char *action)
 {
     return json_pack("{s:o, s:s}", "names", names, "action", action);
 }
 
-static json_t *rules(void)
+static json_t *rules(bool narrow)
 {
     json_t *list = json_array(), *names = json_array(), *refused;
 
     for (size_t i = 0; i < nr_countof(allowed); i++)
         json_array_append_new(names, json_string(allowed[i]));
+    for (size_t i = 0; narrow && seccomp_narrow_calls[i]; i++)
+        json_array_append_new(names, json_string(seccomp_narrow_calls[i]));
     json_array_append_new(list, rule(names, "SCMP_ACT_ALLOW"));
     for (size_t i = 0; i < nr_countof(by_argument); i++) {
         json_t *one = rule(json_pack("[s]", by_argument[i].name), "SCMP_ACT_ALLOW");
@@ -360,14 +341,13 @@ static json_t *rules(void)
     return list;
 }
 
-char *seccomp_profile(void)
+char *seccomp_profile(const struct platform *node)
 {
-    const char *arch = architecture();
-
-    if (arch == NULL)
+    if (node == NULL)
         return NULL;
-    nr_auto_json json_t *profile = json_pack("{s:s, s:[s], s:o}", "defaultAction", "SCMP_ACT_ERRNO",
-                                             "architectures", arch, "syscalls", rules());
+    nr_auto_json json_t *profile =
+        json_pack("{s:s, s:[s], s:o}", "defaultAction", "SCMP_ACT_ERRNO", "architectures",
+                  node->seccomp, "syscalls", rules(node->narrow));
 
     return profile ? nr_json_text(profile, NULL) : NULL;
 }

@@ -7,7 +7,12 @@
 #ifndef NR_INVOKER_SECCOMP_H
 #define NR_INVOKER_SECCOMP_H
 
-/* The profile as the Engine's API takes it, JSON text (made; free). NULL: no memory, or an architecture that is not in the table. */
-char *seccomp_profile(void);
+struct platform;
+
+/* seccomp_narrow.c: what such a platform calls beside the rest; ends with NULL. */
+extern const char *const seccomp_narrow_calls[];
+
+/* The profile of `node` (platform.h) as the Engine's API takes it, JSON text (made; free). NULL: no memory, or a node of no known platform. */
+char *seccomp_profile(const struct platform *node);
 
 #endif

@@ -3,12 +3,15 @@
 It is installed by scripts/registry where it is missing. Images are made here from nothing but what this host has: no other registry is needed.
 """
 import functools
+import hashlib
+import io
 import json
 import pathlib
 import secrets
 import shutil
 import socket
 import subprocess
+import tarfile
 import tempfile
 import urllib.error
 import urllib.request
@@ -20,6 +23,8 @@ log: {{level: error, accesslog: {{disabled: true}}}}
 storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}}}}
 http: {{addr: "127.0.0.1:{port}"}}
 {auth}"""
+
+MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
 
 def docker(*words, check=True, config=None, **more):
@@ -105,6 +110,24 @@ class Registry:
         self.references.append(f"{repository}@{digest}")
         return reference, digest
 
+    def index(self, name, entries, media="application/vnd.oci.image.index.v1+json"):
+        """Several images under one name: `entries` are [(local image, platform)]. Returns host/name:tag, the digest of the list and those of
+        the entries."""
+        repository, tag = name.rsplit(":", 1)
+        manifests = []
+        for n, (image, platform) in enumerate(entries):
+            _, digest = self.push(f"{repository}:{tag}-{n}", image)
+            with self.ask("GET", f"{repository}/manifests/{digest}", headers={"Accept": MANIFEST}) as reply:
+                manifests.append({"mediaType": MANIFEST, "digest": digest, "size": len(reply.read()), "platform": platform})
+        text = json.dumps({"schemaVersion": 2, "mediaType": media, "manifests": manifests}).encode()
+        with self.ask("PUT", name.replace(":", "/manifests/"), text, {"Content-Type": media}) as reply:
+            digest = reply.headers["Docker-Content-Digest"]
+        self.references.append(f"{self.host}/{repository}@{digest}")
+        return f"{self.host}/{name}", digest, [m["digest"] for m in manifests]
+
+    def ask(self, method, path, body=None, headers=None):
+        return urllib.request.urlopen(urllib.request.Request(f"http://{self.host}/v2/{path}", body, headers or {}, method=method), timeout=30)
+
 
 SERVER = r"""
 #include <arpa/inet.h>
@@ -167,3 +190,27 @@ def make_image(tag, who, changes=None):
         (program.parent / "Dockerfile").write_text("\n".join(lines) + "\n")
         docker("build", "-q", "-t", tag, folder)
     return tag
+
+
+def made_for(architecture, tag):
+    """The same local image with another architecture in its configuration; its tag."""
+    saved = subprocess.run(["docker", "-H", f"unix://{DOCKER}", "save", tag], check=True, stdout=subprocess.PIPE).stdout
+    with tarfile.open(fileobj=io.BytesIO(saved)) as t:
+        files = {m.name: t.extractfile(m).read() for m in t if m.isfile()}
+    manifest = json.loads(files.pop("manifest.json"))
+    config = json.loads(files.pop(manifest[0]["Config"]))
+    config["architecture"] = architecture
+    text = json.dumps(config).encode()
+    name = f"{tag}-{architecture}"
+    manifest[0].update(Config=hashlib.sha256(text).hexdigest() + ".json", RepoTags=[name])
+    files.pop("repositories", None)
+    files[manifest[0]["Config"]] = text
+    files["manifest.json"] = json.dumps(manifest).encode()
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as t:
+        for path, content in files.items():
+            entry = tarfile.TarInfo(path)
+            entry.size = len(content)
+            t.addfile(entry, io.BytesIO(content))
+    subprocess.run(["docker", "-H", f"unix://{DOCKER}", "load", "-q"], input=out.getvalue(), check=True, stdout=subprocess.DEVNULL)
+    return name

@@ -1,21 +1,18 @@
 """Own images: from a registry with users, pinned to their digest, pulled at deploy, kept apart by account, swept when nobody needs them."""
-import hashlib
 import http.client
-import io
 import json
 import os
 import re
 import socket
 import sqlite3
 import subprocess
-import tarfile
 import threading
 import time
 import urllib.parse
 
 import pytest
 from conftest import BUILD, DOCKER, engine, within
-from registry import Registry, docker, make_image
+from registry import Registry, docker, made_for, make_image
 
 USER, PASSWORD = "robot", "Ha/ndy+word_17"
 
@@ -208,37 +205,13 @@ def test_an_images_id_is_no_name(platform, public, made, name):
 
 def test_wrong_processor_is_told(platform, public, made, name):
     """An image whose configuration names another one."""
-    archive = docker_saved_as(made["one"], "s390x")
+    archive = made_for("s390x", made["one"])
     try:
         reference, _ = public.push("team/foreign:1", archive)
         reply = deploy(platform, name, reference)
         assert reply.status == 400 and "linux/s390x" in reply.error, reply
     finally:
         docker("image", "rm", "-f", archive, check=False)
-
-
-def docker_saved_as(tag, architecture):
-    """The same image with another architecture in its configuration."""
-    saved = subprocess.run(["docker", "-H", f"unix://{DOCKER}", "save", tag], check=True, stdout=subprocess.PIPE).stdout
-    with tarfile.open(fileobj=io.BytesIO(saved)) as t:
-        files = {m.name: t.extractfile(m).read() for m in t if m.isfile()}
-    manifest = json.loads(files.pop("manifest.json"))
-    config = json.loads(files.pop(manifest[0]["Config"]))
-    config["architecture"] = architecture
-    text = json.dumps(config).encode()
-    name = f"{tag}-{architecture}"
-    manifest[0].update(Config=hashlib.sha256(text).hexdigest() + ".json", RepoTags=[name])
-    files.pop("repositories", None)
-    files[manifest[0]["Config"]] = text
-    files["manifest.json"] = json.dumps(manifest).encode()
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as t:
-        for path, content in files.items():
-            entry = tarfile.TarInfo(path)
-            entry.size = len(content)
-            t.addfile(entry, io.BytesIO(content))
-    subprocess.run(["docker", "-H", f"unix://{DOCKER}", "load", "-q"], input=out.getvalue(), check=True, stdout=subprocess.DEVNULL)
-    return name
 
 
 def test_volumes_of_an_image_are_refused(platform, public, made, name):
