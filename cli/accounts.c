@@ -281,14 +281,18 @@ static int map_file(const struct cli *c, const char *path, struct nr_str *ret)
     struct stat st = {0};
     void *p = MAP_FAILED;
 
-    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0)
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
         p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     int why = errno;
     if (fd >= 0)
         (void)close(fd);
     if (p == MAP_FAILED)
         return cli_fail_why(c, WHY_FILE, "%s cannot be read: %s", path,
-                            fd >= 0 && st.st_size == 0 ? "it is empty" : strerror(why));
+                            fd < 0                 ? strerror(why)
+                            : S_ISDIR(st.st_mode)  ? "it is a folder"
+                            : !S_ISREG(st.st_mode) ? "it is no file"
+                            : st.st_size == 0      ? "it is empty"
+                                                   : strerror(why));
     *ret = (struct nr_str){p, (size_t)st.st_size};
     return 0;
 }

@@ -88,6 +88,35 @@ static void tidy_host(char *host)
         *path = '\0';
 }
 
+/* As wsk: https unless it says otherwise. */
+static void add_scheme(struct cli *c)
+{
+    size_t n = strlen(c->api_host) + sizeof("https://");
+    char *with = nr_alloc(n);
+
+    (void)snprintf(with, n, "https://%s", c->api_host);
+    free(c->api_host);
+    c->api_host = with;
+}
+
+/* What no platform could be asked by is told as what it is. */
+static int check(const struct cli *c, struct nr_err *err)
+{
+    const char *host = strstr(c->api_host, "://") + 3;
+    bool http = strncmp(c->api_host, "http://", 7) == 0 || strncmp(c->api_host, "https://", 8) == 0;
+
+    if (!http || host[strspn(host, "/")] == '\0' || strpbrk(c->api_host, " \t\n"))
+        return nr_err_set(err, NR_EINVAL,
+                          "%.200s is no address\n  %s says so; one looks like " PRESET_HOST,
+                          c->api_host, c->host_from ? c->host_from : "the preset");
+    if (c->auth && strchr(c->auth, ':') == NULL)
+        return nr_err_set(
+            err, NR_EINVAL,
+            "the key of %s has no colon: a key is UUID:KEY, as the file guest.key has it",
+            c->auth_from);
+    return 0;
+}
+
 int cli_configure(struct cli *c, struct nr_err *err)
 {
     take(c, OPT_APIHOST, host_variables, &c->api_host, &c->host_from);
@@ -95,14 +124,10 @@ int cli_configure(struct cli *c, struct nr_err *err)
     read_properties(c);
     if (c->api_host == NULL)
         c->api_host = nr_strdup(PRESET_HOST);
-    if (strstr(c->api_host, "://") == NULL) { /* as wsk: https unless it says otherwise */
-        size_t n = strlen(c->api_host) + sizeof("https://");
-        char *with = nr_alloc(n);
-
-        (void)snprintf(with, n, "https://%s", c->api_host);
-        free(c->api_host);
-        c->api_host = with;
-    }
+    if (strstr(c->api_host, "://") == NULL)
+        add_scheme(c);
+    if (check(c, err) != 0)
+        return err->code;
     tidy_host(c->api_host);
     c->fetch = nr_fetch_make(NULL);
     return c->fetch ? 0 : nr_err_set(err, NR_ENOMEM, "no memory");

@@ -80,8 +80,9 @@ int verb_api_get(struct cli *c)
     if (e != 0)
         return e;
     if (json_array_size(apis) == 0)
-        return cli_fail(c, "there is no API %s\n  `narae api list` lists what there is",
-                        c->argv[0]);
+        return cli_fail_why(c, WHY_NOT_FOUND,
+                            "there is no API %s\n  `narae api list` lists what there is",
+                            c->argv[0]);
     if (json_array_size(apis) > 1 && !cli_json(c))
         return cli_fail(c, "%zu APIs have the name %s: say which by its base path",
                         json_array_size(apis), c->argv[0]);
@@ -190,8 +191,8 @@ int verb_api_create(struct cli *c)
     if (c->argc == 1)
         return create_of_file(c);
     if (c->argc != 4)
-        return cli_fail(c, "narae %s %s\n  for example: %s", c->verb->name, c->verb->words,
-                        c->verb->example);
+        return cli_fail(c, "words are missing: narae %s %s\n  for example: %s", c->verb->name,
+                        c->verb->words, c->verb->example);
     if ((method = method_of(c, c->argv[2])) == NULL)
         return CLI_NOT_DONE;
     if (c->argv[0][0] != '/' || c->argv[1][0] != '/')

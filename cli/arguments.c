@@ -18,13 +18,15 @@ static void add_pair(json_t **object, const char *key, const char *value)
 }
 
 /* The object in a text (lent) is added to *object. */
-static int add_object(const struct cli *c, json_t **object, const char *what, struct nr_str text)
+static int add_object(const struct cli *c, json_t **object, enum cli_why why, const char *what,
+                      struct nr_str text)
 {
     struct nr_err err = {0};
     nr_auto_json json_t *j = nr_json_parse(text, &err);
 
     if (!json_is_object(j))
-        return cli_fail(c, "%s is not one JSON object%s%s", what, j ? "" : ": ", j ? "" : err.text);
+        return cli_fail_why(c, why, "%s is not one JSON object%s%s", what, j ? "" : ": ",
+                            j ? "" : err.text);
     if (*object == NULL)
         *object = json_object();
     return json_object_update(*object, j) == 0 ? 0 : cli_fail_why(c, WHY_MEMORY, "no memory");
@@ -38,7 +40,7 @@ static int add_file(const struct cli *c, json_t **object, const char *path)
 
     if (nr_file_read(path, 1 << 20, &text, &n, &err) != 0)
         return cli_fail_why(c, WHY_FILE, "%s", err.text);
-    return add_object(c, object, path, (struct nr_str){text, n});
+    return add_object(c, object, WHY_FILE, path, (struct nr_str){text, n});
 }
 
 static int add_parameter_file(struct cli *c, const char *path)
@@ -63,7 +65,7 @@ int cli_check_data(const struct cli *c)
 
     if (c->text[OPT_DATA] == NULL || can_be_object(c->text[OPT_DATA]) || c->verb->offline)
         return 0;
-    int e = add_object(c, &none, "--data", nr_str_of(c->text[OPT_DATA]));
+    int e = add_object(c, &none, WHY_USAGE, "--data", nr_str_of(c->text[OPT_DATA]));
 
     json_decref(none);
     return e;
@@ -75,8 +77,9 @@ static int add_data(struct cli *c, const char *value)
         return 0;
     if (value[0] == '@')
         return add_parameter_file(c, value + 1);
-    return strcmp(value, "-") == 0 ? add_parameter_file(c, "/dev/stdin")
-                                   : add_object(c, &c->parameters, "--data", nr_str_of(value));
+    return strcmp(value, "-") == 0
+               ? add_parameter_file(c, "/dev/stdin")
+               : add_object(c, &c->parameters, WHY_USAGE, "--data", nr_str_of(value));
 }
 
 static int take_docker(struct cli *c, const char *value)
@@ -117,8 +120,8 @@ static int add_payload(struct cli *c, const char *value)
     json_t *j = nr_json_parse((struct nr_str){text, n}, &err);
     if (!json_is_object(j)) {
         json_decref(j);
-        return cli_fail(c, "--payload %s is not one JSON object%s%s", value, j ? "" : ": ",
-                        j ? "" : err.text);
+        return cli_fail_why(c, WHY_FILE, "--payload %s is not one JSON object%s%s", value,
+                            j ? "" : ": ", j ? "" : err.text);
     }
     if (c->payloads == NULL)
         c->payloads = json_array();

@@ -211,9 +211,11 @@ static void say_undone(const struct cli *c, const char *name, const char *deploy
                       alias, name, alias, (long long)version);
     } else {
         cli_fail_next(c, "done: %s %s is deployed: calls without a version run it", name, deployed);
-        cli_fail_next(c, "not done: it is not published%s%s%s; to go on: narae publish %s%s",
+        cli_fail_next(c, "not done: it is not published%s%s%s; to go on: narae publish %s",
                       alias ? ", and the alias " : "", alias ? alias : "",
-                      alias ? " is as it was" : "", name, alias ? ", then narae alias set" : "");
+                      alias ? " is as it was" : "", name);
+        if (alias)
+            cli_fail_next(c, "then: narae alias set %s %s=VERSION", name, alias);
     }
     cli_fail_set(
         c, "done",
@@ -252,12 +254,6 @@ static int publish(struct cli *c, const char *name, const char *deployed, json_t
     return e;
 }
 
-/* Options that contradict each other are a mistake in the command; all else is about the file. */
-static enum cli_why why_of(const struct nr_err *err)
-{
-    return err->code == NR_EINVAL ? WHY_USAGE : WHY_FILE;
-}
-
 /* A name without a file is often an update of settings. */
 static const char *hint_of_settings(const struct cli *c, const struct nr_err *err)
 {
@@ -279,7 +275,8 @@ static int deploy(struct cli *c)
     size_t base = strlen(ACTION);
 
     if (body == NULL)
-        return cli_fail_why(c, why_of(&err), "%s%s", err.text, hint_of_settings(c, &err));
+        return cli_fail_why(c, c->text[OPT_SEQUENCE] ? WHY_USAGE : WHY_FILE, "%s%s", err.text,
+                            hint_of_settings(c, &err));
     if (c->text[OPT_COPY] && (c->argc != 2 || c->text[OPT_IMAGE] || c->text[OPT_SEQUENCE]))
         return cli_fail(c, "--copy: narae deploy NEW OLD --copy, without --image or --sequence");
     if (c->argc > 1 && !c->text[OPT_COPY] && strchr(c->argv[0], '.') &&

@@ -60,15 +60,17 @@ static int run(struct cli *c, int words, char **word)
         c->text[OPT_NO_OVERWRITE] = ""; /* as wsk's does not overwrite */
     c->update = c->as_wsk && strcmp(word[1], "update") == 0;
     if (c->argc < c->verb->words_min || c->argc > c->verb->words_max)
-        return cli_fail(c, "narae %s %s\n  for example: %s", c->verb->name, c->verb->words,
-                        c->verb->example);
+        return cli_fail(c, "%s: narae %s %s\n  for example: %s",
+                        c->argc < c->verb->words_min ? "words are missing"
+                                                     : "there are too many words",
+                        c->verb->name, c->verb->words, c->verb->example);
     for (int i = 0; i < c->argc; i++)
         if (c->argv[i][0] == '\0')
             return cli_fail(c, "a word is empty\n  for example: %s", c->verb->example);
     if (check_options(c) != 0 || cli_check_data(c) != 0)
         return CLI_NOT_DONE;
     if (!c->verb->offline && cli_configure(c, &err) != 0)
-        return cli_fail_why(c, WHY_MEMORY, "%s", err.text);
+        return cli_fail_why(c, err.code == NR_ENOMEM ? WHY_MEMORY : WHY_USAGE, "%s", err.text);
     int status = c->verb->offline ? 0 : cli_take_names(c);
 
     if (status != 0)

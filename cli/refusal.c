@@ -47,6 +47,9 @@ static const struct {
     {403, "scope 'admin'", "scale",
      "policies are the administrator's to write: use the key that a first start writes to "
      "DATA/admin.key"},
+    {403, "more than its quota", NULL,
+     "`narae bucket usage` shows what it has and may have; `narae delete FUNCTION --version N` makes "
+     "room, or an administrator raises it: narae account quota ACCOUNT"},
     {403, "its registry", NULL,
      "`narae registry set HOST --username NAME --password -` keeps the credentials of a registry"},
     {403, NULL, NULL,
@@ -82,8 +85,8 @@ static const struct {
      "leave --no-overwrite out to update what exists; `narae history FUNCTION` tells "
      "its state"},
     {409, "requests for it are answered by 404", "api",
-     "nothing was made. `narae action update FUNCTION --web true` makes a function a web action; "
-     "--force makes the API all the same"},
+     "nothing was made: deploy the function with --web true (`narae action update FUNCTION --web "
+     "true` when it is there); --force makes the API all the same"},
     {409, "not in this collection", NULL,
      "something else has that name: `narae package list`, `narae trigger list`, `narae rule list` "
      "and `narae functions` tell what"},
@@ -135,12 +138,12 @@ static const char *next_of(const struct cli *c, int status, const char *said)
     return NULL;
 }
 
-/* Where a key came from that is refused, or may too little. */
+/* Where a key came from that is refused, or may too little; a quota is no matter of the key. */
 static void say_key(const struct cli *c, int status, const char *said)
 {
     char from[256];
-    bool asks =
-        status == 401 || status == 403 || (status == 429 && said && strstr(said, "failed logins"));
+    bool asks = status == 401 || (said && status == 403 && strstr(said, "authentication")) ||
+                (said && status == 429 && strstr(said, "failed logins"));
 
     cli_say_key(c, from, sizeof(from));
     if (asks && from[0])

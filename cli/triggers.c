@@ -133,8 +133,11 @@ int verb_trigger_update(struct cli *c)
 
     if (path == NULL)
         return CLI_NOT_DONE;
-    (void)cli_call(c, "GET", path, NULL, 404, &trigger, NULL);
-    const char *feed = feed_of(trigger);
+    int status = 0, e = cli_call(c, "GET", path, NULL, 404, &trigger, &status);
+    const char *feed = e == 0 ? feed_of(trigger) : NULL;
+
+    if (e != 0 && status != 404) /* what is not there is made */
+        return e;
 
     if (feed == NULL)
         return entity_put(c, TRIGGERS, body, true, NULL);
@@ -142,8 +145,7 @@ int verb_trigger_update(struct cli *c)
         return cli_fail_why(c, WHY_CONFLICT,
                             "%s is fired by %s: delete and create it to change its annotations",
                             c->argv[0], feed);
-    int e = tell_feed(c, feed, "UPDATE");
-
+    e = tell_feed(c, feed, "UPDATE");
     if (e == 0)
         printf("updated %s of the trigger %s\n", feed, entity_short(c->argv[0]));
     return e;

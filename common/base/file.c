@@ -122,6 +122,8 @@ int nr_file_read(const char *path, size_t max_bytes, char **ret_bytes, size_t *r
 
     if (fd < 0 || fstat(fd, &st) < 0)
         return fail(err, path, "cannot be opened");
+    if (S_ISDIR(st.st_mode))
+        return nr_err_set(err, NR_EINVAL, "%s: it is a folder, a file is needed", path);
     if (S_ISREG(st.st_mode) && (uint64_t)st.st_size > max_bytes)
         return nr_err_set(err, NR_ETOOBIG, "%s: %llu bytes, at most %zu are allowed", path,
                           (unsigned long long)st.st_size, max_bytes);

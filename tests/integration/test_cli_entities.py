@@ -137,7 +137,10 @@ def test_an_api_out_of_its_own_document(own):
 
 def test_an_api_that_nobody_can_reach_is_told(own):
     n = own.name
-    status, out, err = own.pipe("api", "create", f"/{n}", "/p", "get", f"{n}-none")
+    said = refused(own, "api", "create", f"/{n}", "/p", "get", f"{n}-none")
+    assert f"'/guest/{n}-none' is not there" in said and "--force makes the API all the same" in said, said
+    assert "there is no API" in refused(own, "api", "get", f"/{n}")
+    status, out, err = own.pipe("api", "create", f"/{n}", "/p", "get", f"{n}-none", "--force")
     assert status == 0 and "/p" in out and f"'/guest/{n}-none' is not there" in err, err
     ok(own, "deploy", "f.py", "--name", f"{n}-f", "--web", "true")
     status, _, err = own.pipe("api", "create", f"/{n}", "/q", "get", f"{n}-f")

@@ -43,6 +43,15 @@ static void write_properties(const char *text)
     assert_ok(nr_file_write(home, ".wskprops", nr_str_of(text), 0600, &err), &err);
 }
 
+static void configured_fini(struct cli *c)
+{
+    nr_fetch_free(c->fetch);
+    free(c->api_host);
+    free(c->auth);
+    free(c->host_from);
+    free(c->auth_from);
+}
+
 static void assert_configured(struct cli c, const char *host, const char *auth)
 {
     struct nr_err err = {0};
@@ -50,9 +59,61 @@ static void assert_configured(struct cli c, const char *host, const char *auth)
     assert_ok(cli_configure(&c, &err), &err);
     assert_string_equal(c.api_host, host);
     assert_string_equal(c.auth ? c.auth : "(none)", auth);
-    nr_fetch_free(c.fetch);
-    free(c.api_host);
-    free(c.auth);
+    configured_fini(&c);
+}
+
+/* What is said of the key that these settings choose. */
+static void assert_key_said(struct cli c, const char *said)
+{
+    struct nr_err err = {0};
+    char text[256];
+
+    assert_ok(cli_configure(&c, &err), &err);
+    cli_say_key(&c, text, sizeof(text));
+    assert_string_equal(text, said);
+    configured_fini(&c);
+}
+
+static void the_place_of_a_key_is_said(void **state)
+{
+    char said[192];
+
+    (void)state;
+    assert_key_said((struct cli){0}, "");
+    write_properties("AUTH=p:p\n");
+    (void)snprintf(said, sizeof(said), "the key comes from %s/.wskprops", home);
+    assert_key_said((struct cli){0}, said);
+    (void)setenv("__OW_API_KEY", "a:b", 1);
+    assert_key_said((struct cli){0}, "the key comes from __OW_API_KEY");
+    (void)setenv("NARAE_AUTH", "c:d", 1);
+    assert_key_said((struct cli){0}, "the key comes from NARAE_AUTH; __OW_API_KEY is set too, and "
+                                     "counts only without that");
+    assert_key_said(
+        (struct cli){.text = {[OPT_AUTH] = "e:f"}},
+        "the key comes from --auth; NARAE_AUTH is set too, and counts only without that");
+}
+
+static void what_is_no_address_or_key_is_told(void **state)
+{
+    static const char *const addresses[] = {"",          "http://",    "ftp://host", "ht!tp://",
+                                            "https:///", "http://a b", "://x"};
+
+    (void)state;
+    for (size_t i = 0; i < nr_countof(addresses); i++) {
+        struct cli c = {.text = {[OPT_APIHOST] = addresses[i]}};
+        struct nr_err err = {0};
+
+        assert_int_equal(cli_configure(&c, &err), NR_EINVAL);
+        assert_non_null(strstr(err.text, "is no address\n  --apihost says so"));
+        configured_fini(&c);
+    }
+    struct cli c = {.text = {[OPT_AUTH] = "no-colon"}};
+    struct nr_err err = {0};
+
+    assert_int_equal(cli_configure(&c, &err), NR_EINVAL);
+    assert_non_null(strstr(err.text, "the key of --auth has no colon"));
+    assert_null(strstr(err.text, "no-colon"));
+    configured_fini(&c);
 }
 
 static void nothing_is_said(void **state)
@@ -119,6 +180,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(nothing_is_said, forget),
+        cmocka_unit_test_setup(the_place_of_a_key_is_said, forget),
+        cmocka_unit_test_setup(what_is_no_address_or_key_is_told, forget),
         cmocka_unit_test_setup(the_stronger_wins, forget),
         cmocka_unit_test_setup(another_file, forget),
         cmocka_unit_test_setup(an_address_without_a_scheme_is_https, forget),
