@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/statvfs.h>
 
+#include "common/base/size.h"
 #include "gateway/internal.h"
 
 #define SPOOL_FROM_BYTES ((int64_t)8 << 20)
@@ -19,7 +20,7 @@ int64_t archive_max_bytes(const struct gateway_request *q)
 
     if (c->spool_dir == NULL || q->http.content_length < 0)
         return held; /* its length is not known before it is here */
-    return c->import_max_bytes > 0 ? c->import_max_bytes : held;
+    return c->import_max_bytes > 0 ? (int64_t)nr_size_of(c->import_max_bytes) : held;
 }
 
 /* Beside all that was announced and may still have to be written. */

@@ -6,6 +6,7 @@
 #include "gateway/internal.h"
 
 #include "common/base/clock.h"
+#include "common/base/size.h"
 #include "gateway/api_tables.h"
 #include "gateway/custom_series.h"
 #include "gateway/function_series.h"
@@ -22,7 +23,7 @@ static void http_config(const struct gateway_config *c, struct nr_http_config *h
     http->body_max_bytes = SWALLOW_MAX_BYTES;
     http->connections_max = c->connections_max ? c->connections_max : CONNECTIONS_MAX;
     http->inflight_max_bytes =
-        (size_t)(c->inflight_max_bytes ? c->inflight_max_bytes : INFLIGHT_MAX_BYTES);
+        nr_size_of(c->inflight_max_bytes ? c->inflight_max_bytes : INFLIGHT_MAX_BYTES);
     http->tls = c->tls;
     if (c->header_timeout_ms)
         http->header_timeout_ms = c->header_timeout_ms;

@@ -10,6 +10,7 @@
 #include "common/net/http_conn.h"
 
 #include "common/base/clock.h"
+#include "common/base/size.h"
 
 /* Of a chunked body beside its bytes, and 8 more for each of these. */
 #define FRAMING_MAX_BYTES (16 << 10)
@@ -74,7 +75,7 @@ static int on_headers_complete(llhttp_t *p)
     c->body_bytes = p->flags & F_CHUNKED ? SIZE_MAX : (size_t)p->content_length;
     c->r->content_length = p->flags & F_CONTENT_LENGTH ? (int64_t)p->content_length : -1;
     c->r->has_body = c->body_bytes > 0;
-    return p->content_length > INT64_MAX ? cut(c, 413) : 0;
+    return p->content_length > NR_SIZE_MOST ? cut(c, 413) : 0;
 }
 
 /* Takes n bytes of the ceiling for all bodies; false above it. */

@@ -54,7 +54,7 @@ static bool is_archive(const char *file)
 
 static size_t clamp(json_int_t value, size_t ceiling)
 {
-    return value < 0 ? 0 : (size_t)value > ceiling ? ceiling : (size_t)value;
+    return value < 0 ? 0 : (uint64_t)value > ceiling ? ceiling : (size_t)value;
 }
 
 /* false: not what the host sends. */

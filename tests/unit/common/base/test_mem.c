@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "common/base/mem.h"
+#include "common/base/size.h"
 
 static void test_alloc_is_zeroed(void **state)
 {
@@ -109,9 +110,23 @@ static void test_cleanup_words(void **state)
     assert_int_equal(fcntl(closed, F_GETFD), -1);
 }
 
+/* 4 GB and more must not become nothing where a size has 32 bits. */
+static void test_numbers_become_sizes(void **state)
+{
+    assert_int_equal(nr_size_of(-1), 0);
+    assert_int_equal(nr_size_of(INT64_MIN), 0);
+    assert_int_equal(nr_size_of(0), 0);
+    assert_int_equal(nr_size_of(7), 7);
+    assert_int_equal(nr_size_of(INT64_MAX), SIZE_MAX / 2);
+    assert_true(nr_size_of((int64_t)4096 << 20) >= (size_t)1 << 30);
+    assert_int_equal(nr_size_of((int64_t)4096 << 20),
+                     sizeof(size_t) == 8 ? (uint64_t)4096 << 20 : SIZE_MAX / 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_numbers_become_sizes),
         cmocka_unit_test(test_alloc_is_zeroed),
         cmocka_unit_test(test_strings),
         cmocka_unit_test(test_countdown),

@@ -79,6 +79,13 @@ static const struct vector vectors[] = {
       "POST / HTTP/1.1\r\n" H "Content-Length: 18446744073709551616\r\n\r\n", 400, NULL),
     V("length of 64 bits", "POST / HTTP/1.1\r\n" H "Content-Length: 18446744073709551615\r\n\r\n",
       413, NULL),
+    V("length beyond 63 bits",
+      "POST / HTTP/1.1\r\n" H "Content-Length: 9223372036854775808\r\n\r\n", 413, NULL),
+    /* a word of 32 bits would have nothing of it, or what stands for "chunked" */
+    V("length that wraps to none",
+      "POST / HTTP/1.1\r\n" H "Content-Length: 4294967296\r\n\r\nGET /b HTTP/1.1\r\n" H "\r\n", 413,
+      NULL),
+    V("length of 32 bits", "POST / HTTP/1.1\r\n" H "Content-Length: 4294967295\r\n\r\n", 413, NULL),
     V("two codings",
       "POST / HTTP/1.1\r\n" H
       "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
