@@ -3,7 +3,7 @@
  * middle has said what it said.
  *
  * A held line costs at most the result limit: what is beyond is counted, for the record, and missing in the log if the line
- * turns out to be none.
+ * turns out to be none. A line that begins with more than OUTPUT_LEAD_BYTES blanks is log.
  */
 #include "output.h"
 
@@ -71,6 +71,7 @@ void output_let_go(struct output *o)
     for (; o->blanks > 0; o->blanks--)
         output_write(o->fd, "\n", 1);
     forget(o);
+    o->lead_length = 0;
     o->state = OUTPUT_BEGIN;
 }
 
@@ -79,24 +80,41 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r';
 }
 
-/* The blanks a line begins with; they are nothing by themselves. What they stand before decides. */
+/* A line with a word in it, or too many blanks: whatever was held is log. */
+static void begin_line(struct output *o, bool held)
+{
+    size_t lead = o->lead_length;
+    o->lead_length = 0;
+    output_let_go(o);
+    o->state = held ? OUTPUT_HELD : OUTPUT_LOG;
+    if (!held)
+        output_write(o->fd, o->lead, lead);
+}
+
+static void end_blank_line(struct output *o)
+{
+    o->lead_length = 0;
+    if (o->total > 0)
+        o->blanks++;
+    else
+        output_write(o->fd, "\n", 1);
+}
+
+/* The blanks a line begins with, however they come; what they stand before decides. Bytes taken. */
 static size_t begin(struct output *o, const char *bytes, size_t length)
 {
-    size_t n = 0;
-    while (n < length && is_blank(bytes[n]))
-        n++;
-    if (n == length)
-        return n;
-    if (bytes[n] == '\n') {
-        if (o->total > 0)
-            o->blanks++;
-        else
-            output_write(o->fd, "\n", 1);
-        return n + 1;
+    for (size_t n = 0; n < length; n++) {
+        if (bytes[n] == '\n') {
+            end_blank_line(o);
+            return n + 1;
+        }
+        if (!is_blank(bytes[n]) || o->lead_length == sizeof o->lead) {
+            begin_line(o, bytes[n] == '{' || bytes[n] == '[');
+            return n;
+        }
+        o->lead[o->lead_length++] = bytes[n];
     }
-    output_let_go(o);
-    o->state = bytes[n] == '{' || bytes[n] == '[' ? OUTPUT_HELD : OUTPUT_LOG;
-    return o->state == OUTPUT_HELD ? n : 0; /* of a line of the log its blanks are part */
+    return length;
 }
 
 bool output_take(struct output *o, const char *bytes, size_t length)
@@ -126,5 +144,6 @@ bool output_take(struct output *o, const char *bytes, size_t length)
 void output_reset(struct output *o)
 {
     forget(o);
+    o->lead_length = 0;
     o->state = OUTPUT_BEGIN;
 }

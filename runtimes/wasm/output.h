@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define OUTPUT_LEAD_BYTES 256
+
 enum output_state {
     OUTPUT_BEGIN, /* of a line: only blanks of it have come */
     OUTPUT_LOG,   /* in a line that cannot be the result: it goes to the log as it comes */
@@ -24,7 +26,9 @@ struct output {
     /* private */
     enum output_state state;
     size_t capacity;
-    unsigned blanks; /* lines without a word since */
+    unsigned blanks;              /* lines without a word since */
+    char lead[OUTPUT_LEAD_BYTES]; /* the blanks that the line has begun with so far */
+    size_t lead_length;
 };
 
 /* Takes what the module wrote. false: there was no memory to hold a line. */
