@@ -152,7 +152,7 @@ struct backup_reader {
     struct archive *a;
     EVP_MD_CTX *md;
     struct nr_buf sums;
-    char *block, last_dir[BACKUP_PATH_BYTES];
+    char *block, *input, last_dir[BACKUP_PATH_BYTES];
     bool has_head, has_sums;
     unsigned seen; /* bits of the rows of backup_files */
 };

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/backup/backup.h"
 #include "common/base/file.h"
@@ -54,9 +55,6 @@ static int take(struct copying *k, size_t i, struct nr_err *err)
         r = backup_snapshot_take(&k->database[i], path, k->c->tmp_dir, k->c->progress, &why);
     if (r == NR_ENOENT && !f->needed)
         return 0;
-    if (r == NR_ENOENT)
-        return nr_err_set(err, r, "there is no Narae in %s: it has no %s (another folder: --data)",
-                          k->c->data, f->name);
     return r < 0 ? nr_err_set(err, r, "%s", why.text) : 0;
 }
 
@@ -292,9 +290,21 @@ static void count(struct copying *k)
         backup_number(registry->db, "SELECT count(*) FROM counters WHERE name = 'secret_key'") > 0;
 }
 
+static int find_registry(const struct copying *k, struct nr_err *err)
+{
+    char path[BACKUP_PATH_BYTES];
+    int r = backup_path(path, k->c->data, registry_name, err);
+
+    if (r == 0 && access(path, F_OK) != 0 && errno == ENOENT)
+        return nr_err_set(err, NR_ENOENT,
+                          "there is no Narae in %s: it has no %s (another folder: --data)",
+                          k->c->data, registry_name);
+    return r;
+}
+
 static int run(struct copying *k, struct nr_err *err)
 {
-    int r = 0;
+    int r = find_registry(k, err);
 
     for (size_t i = 0; r == 0 && i < backup_file_count; i++)
         if (backup_files[i].kind == BACKUP_IS_DATABASE && i != registry_at())

@@ -7,6 +7,7 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,7 +25,10 @@ static int refuse(struct nr_err *err, const char *what)
 static int read_failed(struct backup_reader *r, struct nr_err *err)
 {
     const char *text = archive_error_string(r->a);
+    int e = backup_progress_tell(r->progress, "unpacked", r->bytes, 0, err);
 
+    if (e < 0)
+        return e;
     return nr_err_set(err, NR_ECORRUPT, "it is no whole backup: %s",
                       text ? text : "it cannot be read");
 }
@@ -227,17 +231,40 @@ static int take_member(struct backup_reader *r, struct archive_entry *e, struct 
 
 /* ---- all of it ------------------------------------------------------------------------------------------------------ */
 
+/* A pipe out of which nothing comes does not keep a signal waiting. */
+static la_ssize_t on_read(struct archive *a, void *reader, const void **ret_bytes)
+{
+    struct backup_reader *r = reader;
+    struct pollfd wait[2] = {{.fd = r->fd, .events = POLLIN},
+                             {.fd = r->progress->signals, .events = POLLIN}};
+    ssize_t n;
+
+    while (poll(wait, 2, -1) < 0 && errno == EINTR)
+        continue;
+    if (wait[1].revents) {
+        archive_set_error(a, EINTR, "a signal came");
+        return -1;
+    }
+    while ((n = read(r->fd, r->input, BLOCK_BYTES)) < 0 && errno == EINTR)
+        continue;
+    if (n < 0)
+        archive_set_error(a, errno, "it cannot be read: %s", strerror(errno));
+    *ret_bytes = r->input;
+    return n;
+}
+
 static int open_archive(struct backup_reader *r, struct nr_err *err)
 {
     r->a = archive_read_new();
     r->md = EVP_MD_CTX_new();
     r->block = nr_try_alloc(BLOCK_BYTES);
+    r->input = nr_try_alloc(BLOCK_BYTES);
     nr_buf_init(&r->sums, BACKUP_SUMS_MAX_BYTES);
-    if (r->a == NULL || r->md == NULL || r->block == NULL)
+    if (r->a == NULL || r->md == NULL || r->block == NULL || r->input == NULL)
         return nr_err_set(err, NR_ENOMEM, "there is no memory to read a backup");
     (void)archive_read_support_filter_zstd(r->a);
     (void)archive_read_support_format_tar(r->a);
-    return archive_read_open_fd(r->a, r->fd, BLOCK_BYTES) == ARCHIVE_OK ? 0 : read_failed(r, err);
+    return archive_read_open(r->a, r, NULL, on_read, NULL) == ARCHIVE_OK ? 0 : read_failed(r, err);
 }
 
 static int check_whole(const struct backup_reader *r, struct nr_err *err)
@@ -266,5 +293,6 @@ int backup_reader_run(struct backup_reader *r, struct nr_err *err)
     EVP_MD_CTX_free(r->md);
     nr_buf_fini(&r->sums);
     free(r->block);
+    free(r->input);
     return e;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/backup/backup.h"
@@ -18,8 +19,18 @@ struct content {
 
 static int open_file(const char *file, struct nr_err *err)
 {
-    int fd = strcmp(file, "-") == 0 ? dup(STDIN_FILENO) : open(file, O_RDONLY | O_CLOEXEC);
+    bool in = strcmp(file, "-") == 0;
+    struct stat st;
 
+    if (in && isatty(STDIN_FILENO))
+        return nr_err_set(err, NR_EINVAL,
+                          "a backup is no text: send one into the pipe, or name a file");
+    int fd = in ? dup(STDIN_FILENO) : open(file, O_RDONLY | O_CLOEXEC);
+
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+        (void)close(fd);
+        return nr_err_set(err, NR_EINVAL, "%s is a folder: name a file in it", file);
+    }
     return fd >= 0 ? fd
                    : nr_err_set(err, nr_err_from_errno(errno), "%s: %s", file, strerror(errno));
 }
