@@ -16,7 +16,7 @@ COLUMNS = 100
 
 HEAD = """# The command line
 
-`narae` speaks HTTP to a platform and nothing else. Every transcript here comes from a real run on a terminal of {columns} columns;
+`narae` speaks HTTP to a platform; `backup` and `restore` alone work on a data folder of this host (`docs/operations.md`). Every transcript here comes from a real run on a terminal of {columns} columns;
 `tests/integration/test_cli_doc.py` runs them again and compares.
 
 | | |

@@ -144,7 +144,8 @@ SESSION = {"functions": [
     ("completion bash", 0, r"complete -F _narae narae"),
 ]}
 # Run by tests of their own, below or in files of their own.
-APART = {"man", "scale apply", "scale check", "scale list", "scale show", "scale versions", "scale mode", "scale delete",
+APART = {"man", "backup", "restore",  # test_backup.py
+         "scale apply", "scale check", "scale list", "scale show", "scale versions", "scale mode", "scale delete",
          "scale explain", "scale dry-run", "scale replay", "scale import", "scale forecasts", "scale channels", "scale status",  # test_scale_cli.py
          "preenv run", "preenv list", "preenv show", "preenv apply", "preenv cancel"}
 
