@@ -1,7 +1,8 @@
-/* A registry of many functions, for the benchmark `registry`: fills a data folder through the operations of the function manager,
+/* A registry of many functions, for the benchmarks `registry` and `backup`: fills a data folder through the operations of the function manager,
  * without HTTP, and times in it how lists are made and calls resolve.
  *
  *   registry_fill fill FOLDER FUNCTIONS VERSIONS   each function is put and published VERSIONS times, with new code each time
+ *   registry_fill records FOLDER FUNCTIONS RECORDS   RECORDS calls of the functions, spread over them; their records stay in the folder
  *   registry_fill measure FOLDER FUNCTIONS         pages of both lists; then calls of functions spread over all, the first time (cold)
  *                                                  and again (warm), from controller_invoke() until the invoker has it. Prints one
  *                                                  JSON object
@@ -23,6 +24,7 @@
 #define PAGES_FROM 3
 #define PAGES 200
 #define PAGE_ROWS 200
+#define CALLS_EACH 10 /* of a function, before the next one has its turn */
 
 static const struct runtime_kind kinds[] = {
     {.kind = "python:3",
@@ -297,56 +299,97 @@ static void resolve(struct controller *c, struct nr_loop *loop, struct account *
     say("warm", warm, n * WARM_ROUNDS, "}\n");
 }
 
-static void measure(const char *folder, int64_t functions)
-{
-    char calls[] =
-        "/tmp/nb-calls-XXXXXX"; /* the records of these calls are no part of the registry */
+/* The platform's own parts on two folders, as far as calls need them. */
+struct parts {
     struct nr_loop loop;
-    struct controller *c = NULL;
-    struct nr_err err = {0};
-    bool idle = false;
+    struct fnmanager *m;
+    struct controller *c;
+    struct account *guest;
+};
 
-    if (mkdtemp(calls) == NULL)
-        die(calls, "cannot be made");
-    if (nr_loop_init(&loop, &err) != 0)
+static void open_parts(struct parts *p, const char *folder, const char *calls)
+{
+    struct nr_err err = {0};
+
+    if (nr_loop_init(&p->loop, &err) != 0)
         die("loop", err.text);
-    struct fnmanager *m = manager_of(folder, &loop);
-    const struct controller_config config = {.loop = &loop,
+    p->m = manager_of(folder, &p->loop);
+    const struct controller_config config = {.loop = &p->loop,
                                              .data_dir = calls,
-                                             .fnmanager = m,
+                                             .fnmanager = p->m,
                                              .number = 1,
                                              .queue_max = 1000,
                                              .queue_max_bytes = 256 << 20};
-    if (controller_open(&config, &c, &err) != 0)
+    if (controller_open(&config, &p->c, &err) != 0)
         die(calls, err.text);
-    struct account *guest = account_of_guest();
-    printf("{");
-    list(m, &loop, guest, FN_ACTION_LIST, functions);
-    list(m, &loop, guest, FN_FUNCTION_LIST, functions);
-    resolve(c, &loop, guest, functions);
-    controller_drain(c, 1000, on_idle, &idle);
+    p->guest = account_of_guest();
+}
+
+static void close_parts(struct parts *p)
+{
+    bool idle = false;
+
+    controller_drain(p->c, 60000, on_idle, &idle);
     while (!idle)
-        (void)uv_run(&loop.uv, UV_RUN_ONCE);
-    controller_close(c);
-    fnmanager_close(m);
-    account_unref(guest);
-    nr_check(nr_loop_fini(&loop) == 0);
+        (void)uv_run(&p->loop.uv, UV_RUN_ONCE);
+    controller_close(p->c);
+    fnmanager_close(p->m);
+    account_unref(p->guest);
+    nr_check(nr_loop_fini(&p->loop) == 0);
+}
+
+static void measure_only(const char *folder, int64_t functions, int64_t unused)
+{
+    (void)unused;
+    char calls[] =
+        "/tmp/nb-calls-XXXXXX"; /* the records of these calls are no part of the registry */
+    struct parts p = {.c = NULL};
+
+    if (mkdtemp(calls) == NULL)
+        die(calls, "cannot be made");
+    open_parts(&p, folder, calls);
+    printf("{");
+    list(p.m, &p.loop, p.guest, FN_ACTION_LIST, functions);
+    list(p.m, &p.loop, p.guest, FN_FUNCTION_LIST, functions);
+    resolve(p.c, &p.loop, p.guest, functions);
+    close_parts(&p);
     (void)nr_dir_remove(calls, NULL);
 }
 
+static void records(const char *folder, int64_t functions, int64_t count)
+{
+    uint64_t from_us = nr_mono_us();
+    struct parts p = {.c = NULL};
+
+    open_parts(&p, folder, folder);
+    for (int64_t i = 0; i < count; i++)
+        (void)call(p.c, &p.loop, p.guest, i / CALLS_EACH * 7919 % functions);
+    close_parts(&p);
+    printf("{\"seconds\":%.1f}\n", (double)(nr_mono_us() - from_us) / 1e6);
+}
+
+static const struct {
+    const char *name, *last; /* last: what the fourth word is; NULL: there is none */
+    int64_t last_max;
+    void (*run)(const char *folder, int64_t functions, int64_t last);
+} jobs[] = {{"fill", "VERSIONS", 1000, fill},
+            {"records", "RECORDS", 100000000, records},
+            {"measure", NULL, 0, measure_only}};
+
 int main(int argc, char **argv)
 {
-    int64_t functions = 0, versions = 0;
-    bool fills = argc == 5 && strcmp(argv[1], "fill") == 0;
+    int64_t functions = 0, last = 0;
 
-    if (!fills && (argc != 4 || strcmp(argv[1], "measure") != 0))
-        die("usage", "registry_fill fill FOLDER FUNCTIONS VERSIONS | measure FOLDER FUNCTIONS");
-    if (!nr_str_to_i64(nr_str_of(argv[3]), 1, 10000000, &functions) ||
-        (fills && !nr_str_to_i64(nr_str_of(argv[4]), 1, 1000, &versions)))
-        die("usage", "FUNCTIONS and VERSIONS are numbers from 1");
-    if (fills)
-        fill(argv[2], functions, versions);
-    else
-        measure(argv[2], functions);
-    return 0;
+    for (size_t i = 0; argc > 3 && i < nr_countof(jobs); i++) {
+        if (strcmp(argv[1], jobs[i].name) != 0 || argc != (jobs[i].last ? 5 : 4))
+            continue;
+        if (!nr_str_to_i64(nr_str_of(argv[3]), 1, 10000000, &functions) ||
+            (jobs[i].last && !nr_str_to_i64(nr_str_of(argv[4]), 1, jobs[i].last_max, &last)))
+            die("usage", "FUNCTIONS, VERSIONS and RECORDS are numbers from 1");
+        jobs[i].run(argv[2], functions, last);
+        return 0;
+    }
+    die("usage",
+        "registry_fill fill FOLDER FUNCTIONS VERSIONS | records FOLDER FUNCTIONS RECORDS | "
+        "measure FOLDER FUNCTIONS");
 }
