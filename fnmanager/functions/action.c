@@ -188,18 +188,21 @@ static int commit(struct fnmanager *m, struct fn_call *call, struct put *p)
 /* A compiler is waited for as a registry is: not on every thread. */
 static int later(const struct fnmanager *m, const struct fn_call *call, const struct put *p)
 {
-    return p->body.has_exec && p->body.has_code && !call->patient &&
-                   compile_is_needed(m, p->body.kind)
-               ? HANDLER_LATER
-               : 0;
+    bool waits = p->body.has_exec && p->body.has_code && !call->patient;
+
+    return waits && compile_is_needed(m, p->body.kind) ? HANDLER_LATER : 0;
 }
 
 /* What the new code needs to run is made before the function changes. */
 static int compile_code(struct fnmanager *m, struct fn_call *call, struct put *p)
 {
     nr_auto_free char *path = storage_path(&m->storage, p->code.folder, p->code.file);
-    const struct compile_source s = {handler_key(call).account, p->row.kind,   p->row.main,
-                                     p->code.file,              path,          p->code.bytes,
+    const struct compile_source s = {handler_key(call).account,
+                                     p->row.kind,
+                                     p->row.main,
+                                     p->code.file,
+                                     path,
+                                     p->code.bytes,
                                      p->code.sha256};
 
     if (p->code.number == 0 || !compile_is_needed(m, p->row.kind))

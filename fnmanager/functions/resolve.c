@@ -81,9 +81,9 @@ int function_resolve(struct fnmanager *m, struct fn_key key, int64_t number, str
 {
     int r = function_resolve_names(m, place_names_own(key), number, NULL, ret, err);
 
-    return r != HANDLER_LATER ? r
-                              : nr_err_set(err, NR_EUNAVAIL,
-                                           "The function is not compiled yet: call it once.");
+    return r != HANDLER_LATER
+               ? r
+               : nr_err_set(err, NR_EUNAVAIL, "The function is not compiled yet: call it once.");
 }
 
 int alias_resolve(struct fnmanager *m, struct place_names names, struct nr_str alias,

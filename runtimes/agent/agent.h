@@ -94,13 +94,14 @@ struct setup {
 /* What /narae/runtime of the image says. */
 struct profile {
     char kind[64];
-    char mode[16];     /* direct, loop, native, relay */
-    char exec[512];    /* the launcher's command line */
-    char heap_words[64]; /* of the interpreter's last words when its heap is full; "": it has none */
-    bool node_control; /* the control channel speaks Node's IPC lines */
-    bool code_folder;  /* a single file is wanted in the action's folder, not as a descriptor */
-    bool forks;        /* more than one slot: one forked worker each */
-    bool acks;         /* loop: the launcher says {"ok":true} first */
+    char mode[16];  /* direct, loop, native, relay */
+    char exec[512]; /* the launcher's command line */
+    char
+        heap_words[64]; /* of the interpreter's last words when its heap is full; "": it has none */
+    bool node_control;  /* the control channel speaks Node's IPC lines */
+    bool code_folder;   /* a single file is wanted in the action's folder, not as a descriptor */
+    bool forks;         /* more than one slot: one forked worker each */
+    bool acks;          /* loop: the launcher says {"ok":true} first */
 };
 
 enum agent_phase {
