@@ -177,7 +177,9 @@ static json_t *exec_of(const struct cli *c, const char *path, const char *kind, 
 {
     json_t *exec = json_object();
 
-    if (text && nr_utf8_valid((struct nr_str){bytes, n})) {
+    /* What an own image runs may be source of any language. */
+    if ((text || (c->text[OPT_IMAGE] && memchr(bytes, 0, n) == NULL)) &&
+        nr_utf8_valid((struct nr_str){bytes, n})) {
         json_object_set_new(exec, "code", json_stringn(bytes, n));
     } else {
         char *encoded = nr_alloc(4 * ((n + 2) / 3) + 1);

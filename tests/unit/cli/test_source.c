@@ -109,6 +109,10 @@ static void what_is_asked_for_wins(void **state)
     c = (struct cli){.text = {[OPT_KIND] = "blackbox", [OPT_IMAGE] = "me/mine"}};
     nr_auto_json json_t *own = exec_of(&c, put(*state, "f.py", NR_STR("x"), 0644));
     assert_string_equal(nr_json_string(own, "image"), "me/mine");
+    nr_auto_json json_t *php = exec_of(&c, put(*state, "f.php", NR_STR("<?php"), 0644));
+    assert_string_equal(nr_json_string(php, "code"), "<?php");
+    nr_auto_json json_t *other = exec_of(&c, put(*state, "f.phar", NR_STR("<?\0php"), 0644));
+    assert_string_equal(nr_json_string(other, "code"), "PD8AcGhw");
 }
 
 static void what_cannot_be_told(void **state)
