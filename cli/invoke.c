@@ -1,8 +1,10 @@
 /* narae invoke: a call and its result on the output; with --logs what it wrote on the error channel, as soon as it has ended, however long
  * it runs.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/verbs.h"
@@ -107,6 +109,17 @@ static int print_result(struct cli *c, const json_t *record)
     return e;
 }
 
+/* The call is the platform's: who is tired of waiting ends this command and not the call. */
+static void on_interrupt(int number)
+{
+    static const char text[] =
+        "\nnarae: the call itself goes on; `narae activations` shows how it ends\n";
+
+    (void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+    (void)signal(number, SIG_DFL);
+    (void)raise(number); /* comes when this returns */
+}
+
 int verb_invoke(struct cli *c)
 {
     nr_auto_free char *path = call_path(c);
@@ -118,6 +131,8 @@ int verb_invoke(struct cli *c)
         return cli_fail(c, "the name %s is too long", c->argv[0]);
     if (c->text[OPT_VERSION] && c->text[OPT_ALIAS])
         return cli_fail(c, "--version or --alias, not both");
+    if (c->term.err && !cli_json(c))
+        (void)signal(SIGINT, on_interrupt);
     int e = cli_call(c, "POST", path, body, 502, &answer, &status);
     if (status == 202 && c->text[OPT_LOGS] && !c->text[OPT_ASYNC]) {
         nr_auto_json json_t *record = wait_for_end(c, nr_json_string(answer, "activationId"));

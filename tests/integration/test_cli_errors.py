@@ -3,12 +3,14 @@ import concurrent.futures
 import json
 import os
 import re
+import signal
 import subprocess
 
 import pytest
 
 from conftest import BUILD, ROOT, SLOW, within
 from functions import HELLO
+from terminal import Terminal, plain
 from test_cli_surface import verbs
 
 NARAE = BUILD / "narae"
@@ -348,3 +350,19 @@ def test_an_output_that_takes_nothing(guest):
     with open("/dev/full", "w") as full:
         done = subprocess.run([NARAE, "functions", "-o", "json"], stdout=full, stderr=subprocess.PIPE, text=True, env=guest.env, check=False)
     assert done.returncode == 1 and json.loads(done.stderr)["code"] == "file"
+
+
+def test_ctrl_c_ends_the_command_and_not_the_call(guest, platform, name):
+    platform.put(name, "import time\n\ndef main(args):\n    time.sleep(3)\n    return {'done': True}\n")
+
+    def runs():
+        reply = platform.request("GET", "/narae/v1/invokers").json
+        rows = [c for one in (reply if isinstance(reply, list) else [reply]) for c in one["containers"]]
+        return any(c["state"] == "busy" and c.get("function", "").endswith(name) for c in rows)
+
+    with Terminal([NARAE, "invoke", name], cwd=guest.folder, env={**guest.env, "TERM": "xterm"}) as t:
+        within(60, "the call runs", runs)
+        t.type("\x03")
+        assert t.end(60 * SLOW) == -signal.SIGINT and "the call itself goes on" in plain(t.text), t.text
+    within(60, "it ended as it would have", lambda: [a["response"]["result"] for a in platform.request(
+        "GET", f"activations?name={name}&docs=true").json] == [{"done": True}])
