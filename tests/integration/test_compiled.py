@@ -5,13 +5,13 @@ deploy has to say so, and the other cases are skipped.
 """
 import base64
 import io
-import json
 import subprocess
 import zipfile
 
 import pytest
 
 from conftest import ROOT, engine
+from test_cli import narae  # noqa: F401 (a fixture)
 
 GO = """package main
 
@@ -80,7 +80,7 @@ def packed(**files):
     return base64.b64encode(data.getvalue()).decode()
 
 
-def result(platform, name, query="blocking=true&result=true", **parameters):
+def result(platform, name, query="blocking=true&result=true", /, **parameters):
     reply = platform.invoke(name, parameters, query)
     assert reply.status == 200, reply
     return reply.json
@@ -175,7 +175,7 @@ def test_go_executable_is_taken_as_it_is(platform, name):
     other = name + "-exec"
     platform.put(other, base64.b64encode(made[0].read_bytes()).decode(), "go:1.19")
     assert result(platform, other)
-    assert json.loads(json.dumps(platform.request("GET", f"actions/{other}").json["exec"]))["binary"] is True
+    assert platform.request("GET", f"actions/{other}").json["exec"]["binary"] is True
 
 
 def java():
