@@ -256,7 +256,7 @@ void nearest_try(struct nearest *n, const char *candidate)
         return;
     if (n->best[0] == '\0' || rank < n->rank ||
         (rank == n->rank && strcmp(candidate, n->best) < 0)) {
-        (void)snprintf(n->best, sizeof(n->best), "%s", candidate);
+        memcpy(n->best, candidate, m + 1);
         n->rank = rank;
         n->edits = edits;
     }
