@@ -215,13 +215,14 @@ static struct function *function_of(void *arg, const char *account, const char *
 int part_open_invoker(struct daemon *d, struct nr_err *err)
 {
     static const char *const images[] = {NARAE_IMAGE_PYTHON, NARAE_IMAGE_NODEJS, NARAE_IMAGE_NATIVE,
-                                         NARAE_IMAGE_WASM, NULL};
+                                         NARAE_IMAGE_WASM,   NARAE_IMAGE_JAVA,   NULL};
     char volumes[DAEMON_PATH_BYTES];
 
     nr_auto_free char *data = realpath(d->options.data, NULL);
 
     (void)snprintf(volumes, sizeof(volumes), "%s/volumes", data ? data : d->options.data);
-    static const char *const image_kinds[] = {"python:3", "nodejs:18", "blackbox", "wasm:1"};
+    static const char *const image_kinds[] = {"python:3", "nodejs:18", "blackbox", "wasm:1",
+                                              "java:17"};
     const struct invoker_config c = {.loop = &d->loop,
                                      .node = &d->node,
                                      .docker_socket = d->options.docker,

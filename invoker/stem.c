@@ -46,7 +46,7 @@ static const struct floor {
 } floors[] = {{"python", 64, false, false},
               {"native", 64, false, false},
               {"nodejs", 256, true, false},
-              {"java", 64, false, false},
+              {"java", 64, false, true},
               {"wasm", 64, false, true}};
 
 struct stem_kind {
