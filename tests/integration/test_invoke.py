@@ -83,12 +83,12 @@ def test_a_blocking_call_that_waits_long_enough_becomes_202(platform, name):
     platform.put(name, TROUBLE["python:3"])
     platform.invoke(name)
     started = time.monotonic()
-    reply = platform.invoke(name, {"do": "sleep", "seconds": 1.5}, "blocking=true&timeout=200")
-    assert time.monotonic() - started < 1.4
+    reply = platform.invoke(name, {"do": "sleep", "seconds": 3}, "blocking=true&timeout=200")
+    assert time.monotonic() - started < 2.5
     assert (reply.status, reply.json) == (202, {"activationId": reply.activation})
     record = platform.record(reply.activation)
     assert record["response"]["success"] is True
-    assert record["duration"] >= 1500
+    assert record["duration"] >= 3000
     short = platform.invoke(name, {"do": "sleep", "seconds": 1.5}, "blocking=true&timeout=1")
     assert short.status == 202
     assert platform.record(short.activation)["response"]["success"] is True
@@ -384,11 +384,10 @@ def test_no_network(platform, name):
 def test_concurrency_in_a_container(platform, name, kind):
     platform.put(name, TROUBLE[kind], kind, limits={"concurrency": 4, "timeout": 20000})
     platform.invoke(name)
-    started = time.monotonic()
-    ids = [platform.invoke(name, {"do": "sleep", "seconds": 1}, "").activation for _ in range(4)]
+    ids = [platform.invoke(name, {"do": "sleep", "seconds": 2}, "").activation for _ in range(4)]
     records = [platform.record(i) for i in ids]
     assert all(r["response"]["success"] for r in records)
-    assert time.monotonic() - started < 3.5 * SLOW, "they ran side by side"
+    assert max(r["start"] for r in records) < min(r["end"] for r in records), "they ran side by side"
     told = platform.request("GET", "/narae/v1/invokers", auth=platform.admin_auth).json
     mine = [c for c in told["containers"] if c["function"].endswith(f"/{name}")]
     assert len(mine) == 1, "in the one container; stems are nobody's"
