@@ -15,6 +15,7 @@ ALONE = {
     "test_load": "slow callbacks of the loop are counted, and none is allowed",
     "test_logs_million": "a million lines at the rate that the machine has",
     "test_preenv": "sizes are chosen by how long calls take",
+    "test_samples": "how much of a processor a function got, which others would take from it",
 }
 # Files that use the same thing of the host, by what it is: never at the same time, one worker takes them all.
 SHARED = {
@@ -23,7 +24,7 @@ SHARED = {
 }
 # The longest begin first, lest one worker is left with them. Those that mostly wait stand beside those that work.
 FIRST = ["test_faults_engine", "test_scaling_kafka", "test_kafka", "test_schemathesis", "test_faults_containers", "test_scaling_roles",
-         "test_monitor", "test_adoption", "test_scaling", "test_freeze", "test_samples"]
+         "test_monitor", "test_adoption", "test_scaling", "test_freeze"]
 
 
 def file_of(nodeid):
