@@ -73,6 +73,10 @@ static void ask(struct scaling *s, struct wished *w)
     if (w->asked || s->d->stopping ||
         fnmanager_account(s->d->fnmanager, nr_str_of(w->account), &account, NULL) < 0)
         return;
+    if (account->invocations_per_minute == 0 || account->concurrent_invocations == 0) {
+        account_unref(account); /* it may call nothing: nor is its code loaded ahead */
+        return;
+    }
     struct asking *a = nr_alloc(sizeof(*a));
 
     *a = (struct asking){.s = s,

@@ -3,8 +3,8 @@
  * container_start() makes its folder and socket, takes a network slot where it is to live in one, asks the Engine (start.c) and
  * meanwhile opens and checks the code on a work thread. The agent dials in, usually before the Engine's start call returns. With that
  * hello a worker plugs it into its network slot, where it has one, and looks up its control groups; it becomes FRESH, or a STEM when it
- * was started for nobody, with the hello, but never before it has its network. The first call loads the code (run.c), further slots dial
- * in after that.
+ * was started for nobody, with the hello, but never before it has its network. The first call loads the code (run.c), or nobody's call where it was
+ * wished for (ahead.c); further slots dial in after that.
  * Failures: start.c's error, no hello within 30 s, or a container that ended before its hello, end in pool_start_failed() or, for a
  * stem, stem_failed().
  * Closing: container_retire() takes it out of the pool; with its last call it is DYING: connections and socket are closed, it
@@ -18,6 +18,7 @@
 #include "common/base/clock.h"
 #include "common/data/digest.h"
 #include "invoker/adopt.h"
+#include "invoker/ahead.h"
 #include "invoker/events.h"
 #include "invoker/evict.h"
 #include "invoker/freeze.h"
@@ -441,14 +442,29 @@ void container_greeted(struct container *ct, struct slot *s)
         greet(ct, s);
 }
 
+/* What it took to have it, without the time in which it stood there for a call to come. */
+static uint64_t cost_us(const struct container *ct)
+{
+    uint64_t start_us = ct->born_stem ? ct->handover.us : span_us(ct->begun_us, ct->hello_us);
+
+    return start_us + span_us(ct->slots[0].init_us, ct->loaded_us);
+}
+
 void container_loaded_now(struct container *ct)
 {
-    container_move(ct, CT_BUSY);
+    container_move(ct, ct->ahead ? CT_IDLE : CT_BUSY);
     ct->loaded_us = nr_mono_us();
-    decay_towards(&ct->pool->cost_us, span_us(ct->begun_us, ct->loaded_us));
+    decay_towards(&ct->pool->cost_us, cost_us(ct));
+    ahead_loaded(ct->pool);
     if (ct->code_fd >= 0)
         (void)close(ct->code_fd);
     ct->code_fd = -1;
+    if (ct->ahead == NULL)
+        container_offer_slots(ct);
+}
+
+void container_offer_slots(struct container *ct)
+{
     for (unsigned i = 0; i < ct->slot_count && !ct->retired; i++) {
         struct slot *s = &ct->slots[i];
 
@@ -498,6 +514,7 @@ static void die(struct container *ct)
     event_ended(ct);
     struct pool *p = take_out(ct);
 
+    ahead_drop(ct);
     v->dying_mb += ct->memory_mb;
     v->dying_count++;
     NR_LIST_EACH(&ct->conns, l)

@@ -2,6 +2,7 @@
 #include "invoker/events.h"
 
 #include "common/base/clock.h"
+#include "invoker/ahead.h"
 #include "ports/event.h"
 
 enum { FULL_AGAIN_MS = 60000 };
@@ -68,6 +69,29 @@ void event_start_failed(const struct container *ct)
 
     e.member[1].text =
         nr_err_text(ct->failure.code); /* the sentence is the host's, not the account's */
+    tell(ct->v, &e);
+}
+
+void event_init_ahead(const struct container *ct, uint64_t took_us, const char *log)
+{
+    struct event e = of(ct, EVENT_INIT_AHEAD);
+
+    e.member[1].number = ms(took_us);
+    e.member[2].text = log;
+    tell(ct->v, &e);
+}
+
+void event_init_ahead_failed(const struct container *ct, uint64_t took_us,
+                             const struct ahead_failure *f)
+{
+    struct event e = of(ct, EVENT_INIT_AHEAD_FAILED);
+
+    e.member[1].text = end_reason_text(f->why);
+    e.member[2].number = ms(took_us);
+    e.member[3].text = f->error;
+    e.member[4].text = f->log;
+    e.member[5].number = f->count;
+    e.member[6].number = (int64_t)(f->not_before_ms - f->at_ms);
     tell(ct->v, &e);
 }
 

@@ -43,7 +43,8 @@ void figures_pay(struct invoker *v, double joules_per_second)
 
 static bool is_ready(const struct container *ct)
 {
-    return ct->state >= CT_FRESH && ct->state <= CT_FROZEN && ct->handover.pending == 0;
+    return ct->state >= CT_FRESH && ct->state <= CT_FROZEN && ct->handover.pending == 0 &&
+           ct->ahead == NULL;
 }
 
 static void add_use(struct container_figures *f, const struct container *ct)

@@ -8,12 +8,13 @@
  *   images.c     images by Engine workers                         image_text.c what the Engine says of pulls
  *   container.c  life of one container                            freeze.c     idle containers that use no CPU
  *   stem.c       containers started ahead of any function         handover.c   a stem becomes a function's container
+ *   ahead.c      code that is loaded before any call
  *   slot.c       one connection: hello, frames in and out         server.c     the socket a container dials
  *   frame_budget.c what calls make us hold, all together
  *   start.c      what Engine workers do for a container           engine.c     the workers
  *
  * Who owns what: the invoker owns containers; a container owns its slots; a slot has at most one connection and at most one call.
- * An activation holds its slot from I_BORROW to I_RETURN. A container's memory stays until its handles, jobs and connections are gone.
+ * An activation holds its slot from I_BORROW to I_RETURN; one that is nobody's, `ahead`, from I_INIT. A container's memory stays until its handles, jobs and connections are gone.
  */
 #ifndef NR_INVOKER_INTERNAL_H
 #define NR_INVOKER_INTERNAL_H
@@ -32,6 +33,7 @@
 #include "ports/figures.h"
 #include "ports/invoker.h"
 
+struct ahead_failure;
 struct container;
 struct conn;
 struct freeze_job;
@@ -100,6 +102,7 @@ void conn_close(struct conn *c);
 /*
  *   STARTING --hello--> STEM --handed over--> FRESH
  *   STARTING --hello--> FRESH --INIT sent--> INIT --END, all well--> BUSY <--call, no call--> IDLE
+ *                                            INIT --END, all well, no call--> IDLE
  *   IDLE --nobody calls--> FROZEN --call--> BUSY
  *   ADOPTING --every slot said hello, code loaded--> IDLE
  *      any of them --last call ended, failed, evicted, unwanted--> DYING --removed by the Engine--> GONE
@@ -183,6 +186,9 @@ struct container {
     struct nr_link in_pool, in_all;
     struct nr_link idle;     /* in v->idle or v->frozen while it has no call */
     struct nr_link in_shelf; /* a stem that is ready */
+    struct activation *
+        ahead; /* made: loads the code before any call, in slot 0; NULL: none. No call of `calls` */
+    struct nr_link in_ahead; /* in v->ahead meanwhile */
     /* When it was wished for, how long the Engine's create took and when it ended; its hello; its code was loaded. */
     uint64_t begun_us, create_us, created_us, hello_us, loaded_us;
     uint64_t idle_since_ms;
@@ -279,8 +285,10 @@ struct container *container_ref(struct container *ct);
 void container_unref(struct container *ct);
 /* Its first or a further slot said hello. */
 void container_greeted(struct container *ct, struct slot *s);
-/* Its code is loaded: further slots may be borrowed. */
+/* Its code is loaded: further slots may be borrowed (loaded ahead: all of them, once container_offer_slots() is asked). */
 void container_loaded_now(struct container *ct);
+/* Connected slots that nobody holds go to the pool. */
+void container_offer_slots(struct container *ct);
 /* Can it run calls? */
 bool container_loaded(const struct container *ct);
 
@@ -328,6 +336,8 @@ struct pool {
     uint64_t uses;          /* calls it was given */
     uint64_t
         cost_us; /* from the wish for a container to its code loaded, decayed; 0: none has come up */
+    struct ahead_failure *failure; /* made: of the code that was to be loaded ahead; NULL: none */
+    bool loaded;                   /* its code has been, once */
     bool stale, feeding;
 };
 
@@ -350,6 +360,8 @@ void pool_leave(struct invoker *v, struct activation *a);
 bool pool_forget_account(struct invoker *v, const char *account);
 /* forget.c: closing; what waits for another look is dropped. */
 void forget_stop(struct invoker *v);
+/* a holds s from now on; nothing of who held it before is left in it. */
+void slot_lend(struct slot *s, struct activation *a);
 /* `why` ENDED_NOT: the slot may be used again; else its container goes. */
 void pool_return(struct slot *s, enum end_reason why);
 /* A slot of ct has become free or was lost; calls that wait get what there is, starts are made for the rest. */
@@ -392,6 +404,7 @@ struct invoker_metrics {
     nr_counter ended[END_REASONS];     /* by end_reason_text() */
     nr_counter handovers, handover_failures;
     nr_counter stems_empty; /* containers started because no stem was ready */
+    nr_counter inits_ahead, init_ahead_failures;
     nr_counter freezes, thaws, freeze_failures;
     struct nr_hist start_seconds, handover_seconds, thaw_seconds;
 };
@@ -432,6 +445,7 @@ struct invoker {
     struct nr_link used;      /* names whose processor time is not paid for yet */
     struct nr_link idle;      /* without a call, idle for longest first */
     struct nr_link frozen;    /* of these, the ones that are frozen, likewise */
+    struct nr_link ahead;     /* load their code before any call */
     unsigned container_count; /* not gone yet */
     unsigned dying_count;
     double clock;               /* of eviction: the priority of who went last */

@@ -10,6 +10,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
+#include "invoker/ahead.h"
 #include "invoker/cgroup_parent.h"
 #include "invoker/frame_budget.h"
 #include "invoker/identity.h"
@@ -86,6 +87,7 @@ static void on_stir(struct nr_deadline *d)
     pool_start_wished(v);
     pool_feed_hungry(v);
     stems_fill(v);
+    ahead_look(v);
 }
 
 static struct invoker *invoker_make(const struct invoker_config *c)
@@ -126,6 +128,7 @@ static struct invoker *invoker_make(const struct invoker_config *c)
     nr_list_init(&v->used);
     nr_list_init(&v->idle);
     nr_list_init(&v->frozen);
+    nr_list_init(&v->ahead);
     nr_list_init(&v->hungry);
     nr_list_init(&v->orphans);
     nr_list_init(&v->forgettings);

@@ -125,7 +125,7 @@ static void work(struct nr_work *w)
 
 static bool worked_since_look(const struct container *ct, const struct watched *w)
 {
-    return ct->calls > 0 || ct->idle_since_ms >= w->looked_ms;
+    return ct->calls > 0 || ct->ahead || ct->idle_since_ms >= w->looked_ms;
 }
 
 /* Since when it may have worked: one that did nothing is not looked at for long, and its call began after that. */

@@ -11,6 +11,7 @@
 #include "invoker/internal.h"
 
 #include "common/base/clock.h"
+#include "invoker/ahead.h"
 #include "invoker/evict.h"
 #include "invoker/freeze.h"
 #include "invoker/gpu_room.h"
@@ -23,21 +24,26 @@ static const char provision_failed[] = "Failed to provision resources to run the
 
 /* ---- borrowing and giving back ------------------------------------------------------------------------------ */
 
-static void take(struct slot *s, struct activation *a)
+void slot_lend(struct slot *s, struct activation *a)
 {
-    struct container *ct = s->ct;
-
-    nr_list_del(&s->free);
-    nr_list_del(&ct->idle);
     s->a = a;
     s->call = 0;
     s->claim = CLAIM_NONE;
     s->init_sent = s->run_sent = false;
     s->log_bytes = 0;
     s->frames = 0;
-    s->oom_kills = monitor_oom_kills(ct);
+    s->oom_kills = monitor_oom_kills(s->ct);
     s->got = (struct slot_news){0};
     a->slot = s;
+}
+
+static void take(struct slot *s, struct activation *a)
+{
+    struct container *ct = s->ct;
+
+    nr_list_del(&s->free);
+    nr_list_del(&ct->idle);
+    slot_lend(s, a);
     ct->calls++;
     ct->pool->uses++;
     if (ct->state == CT_IDLE || ct->state == CT_FROZEN)
@@ -169,6 +175,7 @@ void pool_tidy(struct invoker *v)
     pool_start_wished(v);
     pool_feed_hungry(v);
     stems_tidy(v);
+    ahead_look(v);
     if (!nr_list_empty(&v->idle))
         freeze_later(v);
 }

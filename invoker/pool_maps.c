@@ -1,6 +1,7 @@
 /* The invoker's two maps: pools by revision, and what is remembered of a function's name over all its revisions. A pool lives while it
  * has containers, waiting calls or a wish; a name's past stays, up to a bound.
  */
+#include "invoker/ahead.h"
 #include "invoker/internal.h"
 
 static struct nr_str key_of(const uint64_t *revision)
@@ -124,6 +125,7 @@ static void pool_free(struct pool *p)
     (void)nr_map_del(&p->v->pools, p->node.key);
     nr_list_del(&p->hungry);
     p->past->pools--;
+    free(p->failure);
     function_unref(p->fn);
     free(p);
 }

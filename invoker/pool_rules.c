@@ -3,6 +3,13 @@
 
 /* Slots that did not dial in this long after the code was loaded are not counted on any more. */
 enum { LATE_SLOT_US = 1000000 };
+/* So many load their code ahead at a time on the smallest node; the first pause after a failure, how often it is doubled, the longest. */
+enum {
+    AHEAD_LEAST = 2,
+    AHEAD_AGAIN_MS = 5000,
+    AHEAD_DOUBLINGS_MAX = 16,
+    AHEAD_AGAIN_MAX_MS = 600000
+};
 
 unsigned slots_coming(const struct container *ct, uint64_t now_us)
 {
@@ -12,9 +19,8 @@ unsigned slots_coming(const struct container *ct, uint64_t now_us)
     case CT_STARTING: return ct->slot_count;
     case CT_ADOPTING: return ct->slot_count;
     case CT_FRESH:
-    case CT_INIT:
-        return ct->slot_count -
-               1; /* the first slot loads the code; the others dial in after that */
+    case CT_INIT: /* the first slot loads the code, for its call or ahead; the others dial in after that */
+        return ct->slot_count - (ct->ahead == NULL);
     case CT_BUSY:
     case CT_IDLE:
     case CT_FROZEN:
@@ -32,6 +38,23 @@ bool start_pays(const struct queue_view *q)
     if (served == 0 || q->call_us == 0 || q->oldest_us > q->start_us)
         return true;
     return q->waiting * q->call_us / served > q->start_us;
+}
+
+bool ahead_fits(const struct ahead_view *a)
+{
+    unsigned most = a->cores > AHEAD_LEAST ? a->cores : AHEAD_LEAST;
+
+    return a->now_ms >= a->not_before_ms && a->loading < most && a->of_account < most / 2 &&
+           (a->of_version == 0 || a->loaded_before);
+}
+
+uint64_t ahead_again_ms(unsigned failures)
+{
+    unsigned doublings = failures > 0 ? failures - 1 : 0;
+    uint64_t ms =
+        AHEAD_AGAIN_MS << (doublings < AHEAD_DOUBLINGS_MAX ? doublings : AHEAD_DOUBLINGS_MAX);
+
+    return ms < AHEAD_AGAIN_MAX_MS ? ms : AHEAD_AGAIN_MAX_MS;
 }
 
 void decay_towards(uint64_t *average, uint64_t value)

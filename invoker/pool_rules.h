@@ -22,6 +22,19 @@ struct queue_view {
 /* Would one more container help those that wait? At most one start per waiting call; none while the slots that there are serve the
  * last of them sooner than a start would, unless the first one has waited that long already. */
 bool start_pays(const struct queue_view *q);
+/* What one more container that loads its code before any call stands beside. */
+struct ahead_view {
+    unsigned cores;
+    unsigned loading, of_account,
+        of_version;                 /* that do so now; of these, the account's and the version's */
+    bool loaded_before;             /* the version's code has been loaded once */
+    uint64_t not_before_ms, now_ms; /* back-off of the version; 0: none */
+};
+/* May it? As many as there are cores and 2 at least, half of them of one account; the first of a version is alone, so that code that cannot be loaded
+ * costs one container. */
+bool ahead_fits(const struct ahead_view *a);
+/* How long the version is left alone after so many failures in a row: 5 s, doubled each time, up to 10 min. */
+uint64_t ahead_again_ms(unsigned failures);
 /* Moves *average (0: none yet) towards `value` by an eighth. */
 void decay_towards(uint64_t *average, uint64_t value);
 /* A container of p is started, or adopted: the next one's cause follows from it. */

@@ -48,7 +48,7 @@ static struct queue_view view(const struct pool *p)
         const struct container *ct = nr_container_of(l, struct container, in_pool);
 
         q.coming += slots_coming(ct, now_us);
-        q.slots += ct->retired ? 0 : ct->connected;
+        q.slots += ct->retired || ct->ahead ? 0 : ct->connected;
         q.returning += returning(ct, now_us);
         q.starting += !ct->retired && ct->state == CT_STARTING;
     }
@@ -120,7 +120,8 @@ static bool is_full(struct pool *p, enum engine_rank rank)
         if (ct->pool == NULL || ct->pool->past != p->past || (ct->fn->trial && !p->fn->trial))
             continue;
         n++;
-        if (ct->pool != p && ct->calls == 0 && (container_loaded(ct) || ct->state == CT_FRESH))
+        if (ct->pool != p && ct->calls == 0 &&
+            (container_loaded(ct) || ct->state == CT_FRESH || ct->ahead))
             other = ct;
     }
     if (n == most && other && rank == RANK_START) {

@@ -5,6 +5,7 @@
  *
  *   warm      I_BORROW finds a slot, I_SEND writes, I_AWAIT answers, I_LOGS waits for the end frame, all without an allocation
  *   cold      I_BORROW waits for a container (or for any slot that becomes free first), I_INIT hands the code over
+ *   ahead     nobody's call, in a container that was started before any: from I_INIT to its end without I_SEND (ahead.c)
  *   failures  whatever ends a call early has an outcome, or a->err, and goes on at I_AWAIT: the controller always gets its answer
  *             there and its end at I_END
  *   a warm container that died idle is found out before the first byte of RUN: the call borrows again
@@ -12,6 +13,7 @@
 #include "invoker/internal.h"
 
 #include "common/base/clock.h"
+#include "invoker/ahead.h"
 #include "invoker/frame_budget.h"
 #include "invoker/freeze.h"
 #include "invoker/outcome.h"
@@ -253,7 +255,7 @@ enum end_reason invoker_end_reason(const struct activation *a)
     if (a->err != 0)
         return ENDED_CUT;
     if (!s->run_sent)
-        return ENDED_INIT_FAILED;
+        return ahead_is(a) && container_loaded(s->ct) ? ENDED_NOT : ENDED_INIT_FAILED;
     if (!s->got.answered)
         return ENDED_CRASHED;
     if (!s->got.ended)
@@ -318,6 +320,16 @@ static void borrow_again(struct activation *a, enum end_reason why)
     a->i = I_BORROW;
 }
 
+/* The code is loaded before any call, or will not be: there is nothing to send. */
+static void end_ahead(struct activation *a, bool not_handed_over)
+{
+    if (not_handed_over)
+        outcome_refuse(&a->outcome, OUTCOME_INTERNAL_ERROR, provision_failed);
+    else if (!decided(a))
+        a->outcome.result = NR_STR("{}");
+    a->i = I_AWAIT;
+}
+
 void invoker_tick(struct activation *a)
 {
     struct invoker *v = a->invoker;
@@ -347,6 +359,10 @@ void invoker_tick(struct activation *a)
             r = decided(a) || container_loaded(s->ct) ? 0 : init(a);
             if (r == 1)
                 return;
+            if (ahead_is(a)) {
+                end_ahead(a, r == 2);
+                continue;
+            }
             if (r == 2) { /* its hand-over failed: nothing of this call has reached it */
                 borrow_again(a, ENDED_HANDOVER_FAILED);
                 continue;
@@ -393,6 +409,10 @@ void invoker_tick(struct activation *a)
                 enum end_reason why = invoker_end_reason(a);
 
                 say_logs_are_missing(a);
+                if (ahead_is(a)) {
+                    ahead_end(a, why);
+                    return;
+                }
                 a->slot = NULL;
                 frame_budget_give(s);
                 pool_return(s, why);

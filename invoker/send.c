@@ -188,7 +188,7 @@ static void env_of(const struct activation *a, struct nr_buf *b)
     if (!b->failed)
         memmove(b->p + at, b->p + at + 1, --b->n - at);
     add_pair(b, ",\"__OW_ACTION_VERSION\":", nr_str_of(f->version));
-    add_pair(b, ",\"__OW_NAMESPACE\":", nr_str_of(a->account->name));
+    add_pair(b, ",\"__OW_NAMESPACE\":", nr_str_of(a->account ? a->account->name : f->account));
     add_pair(b, ",\"__OW_ACTIVATION_ID\":", nr_str_of(a->id));
     add_pair(b, ",\"__OW_TRANSACTION_ID\":", a->transaction);
     if (f->provide_api_key && a->api_key.n)

@@ -78,7 +78,8 @@ static void lost(struct conn *c, const char *why)
     enum end_reason end = s && s->a ? invoker_end_reason(s->a) : ENDED_NOT;
 
     (void)container_ref(ct);
-    container_retire(ct, end != ENDED_NOT ? end : ENDED_CRASHED);
+    if (s == NULL || s->a == NULL || s->a != ct->ahead) /* that has an end of its own */
+        container_retire(ct, end != ENDED_NOT ? end : ENDED_CRASHED);
     if (s && s->a) {
         s->got.lost = true;
         invoker_tick(s->a);

@@ -17,9 +17,10 @@ static bool somebodys(const struct container *ct)
     return ct->pool != NULL && ct->fn != NULL && ct->shelf == NULL;
 }
 
+/* For its first call, or ahead of it. */
 static bool loading(const struct container *ct)
 {
-    return somebodys(ct) && ct->calls == 1;
+    return somebodys(ct) && ct->calls == (ct->ahead ? 0 : 1);
 }
 
 static bool called(const struct container *ct)
@@ -51,7 +52,7 @@ static const struct {
     [CT_ADOPTING] = {"adopting", TO(CT_IDLE) | TO(CT_DYING), NULL},
     [CT_STEM] = {"stem", TO(CT_FRESH) | TO(CT_DYING), nobodys},
     [CT_FRESH] = {"fresh", TO(CT_INIT) | TO(CT_DYING), somebodys},
-    [CT_INIT] = {"init", TO(CT_BUSY) | TO(CT_DYING), loading},
+    [CT_INIT] = {"init", TO(CT_BUSY) | TO(CT_IDLE) | TO(CT_DYING), loading},
     [CT_BUSY] = {"busy", TO(CT_IDLE) | TO(CT_DYING), called},
     [CT_IDLE] = {"idle", TO(CT_BUSY) | TO(CT_FROZEN) | TO(CT_DYING), without_call},
     [CT_FROZEN] = {"frozen", TO(CT_BUSY) | TO(CT_DYING), frozen},

@@ -1,6 +1,7 @@
 /* What people and machines may know of the invoker: the probe's table and the pool as JSON, and the metrics.
  */
 #include "common/base/clock.h"
+#include "invoker/ahead.h"
 #include "invoker/internal.h"
 #include "invoker/monitor.h"
 #include "invoker/network.h"
@@ -169,6 +170,8 @@ void invoker_status(struct invoker *v, const char *account, struct nr_buf *out)
         reasons(v, out);
     }
     containers_of(v, account, out);
+    nr_buf_adds(out, ",\"inits_ahead_failed\":");
+    ahead_status(v, account, out);
     monitor_json(v->monitor, account, out);
     nr_buf_addc(out, '}');
 }
@@ -212,6 +215,11 @@ static void counters(const struct invoker *v, struct nr_buf *out)
          &v->m.handover_failures},
         {"narae_stems_empty_total", "Containers started because no stem was ready.",
          &v->m.stems_empty},
+        {"narae_inits_ahead_total", "Containers whose code was loaded before any call.",
+         &v->m.inits_ahead},
+        {"narae_init_ahead_failures_total",
+         "Containers that ended because their code could not be loaded before any call.",
+         &v->m.init_ahead_failures},
         {"narae_freezes_total", "Idle containers that were frozen.", &v->m.freezes},
         {"narae_thaws_total", "Frozen containers that were thawed for a call.", &v->m.thaws},
         {"narae_freeze_failures_total", "Freezes and thaws that did not work.",

@@ -14,6 +14,14 @@ const struct event_row event_table[] = {
     [EVENT_CONTAINER_START_FAILED] = {"container_start_failed",
                                       {"container", "why"},
                                       "a container did not come up"},
+    [EVENT_INIT_AHEAD] =
+        {"init_ahead",
+         {"container", "took_ms", "log"},
+         "the code was loaded before any call; log: the last lines that it wrote meanwhile"},
+    [EVENT_INIT_AHEAD_FAILED] =
+        {"init_ahead_failed",
+         {"container", "why", "took_ms", "error", "log", "failures", "again_ms"},
+         "the code could not be loaded before any call; failures: in a row; again_ms: until the next try"},
     [EVENT_CONTAINER_ENDED] = {"container_ended",
                                {"container", "why", "memory_mb", "lived_ms"},
                                "a container gets no further call and is being removed"},

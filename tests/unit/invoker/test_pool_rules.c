@@ -33,6 +33,61 @@ static void coming(void **state)
     }
 }
 
+/* The slot in which the code is loaded before any call is coming too; for a call it is that call's. */
+static void coming_of_one_that_loads_ahead(void **state)
+{
+    struct activation nobody = {.refs = 1};
+    struct container ct = {.state = CT_INIT, .slot_count = 4, .connected = 1, .ahead = &nobody};
+
+    (void)state;
+    assert_int_equal(slots_coming(&ct, 5), 4);
+    ct.state = CT_FRESH; /* its code is being read */
+    assert_int_equal(slots_coming(&ct, 5), 4);
+    ct.ahead = NULL;
+    assert_int_equal(slots_coming(&ct, 5), 3);
+}
+
+static void loads_ahead(void **state)
+{
+    static const struct {
+        const char *what;
+        struct ahead_view v;
+        bool want;
+    } table[] = {
+        /* cores, loading, of_account, of_version, loaded_before, not_before_ms, now_ms */
+        {"the first", {2, 0, 0, 0, false, 0, 9}, true},
+        {"another account's is loading", {2, 1, 0, 0, false, 0, 9}, true},
+        {"the account has its half", {2, 1, 1, 0, true, 0, 9}, false},
+        {"as many as there are cores", {2, 2, 0, 0, true, 0, 9}, false},
+        {"two on one core", {1, 1, 0, 0, false, 0, 9}, true},
+        {"more cores, another version", {8, 3, 3, 0, false, 0, 9}, true},
+        {"more cores, half of them", {8, 4, 4, 0, false, 0, 9}, false},
+        {"all of them, by three accounts", {8, 8, 2, 0, false, 0, 9}, false},
+        {"nobody knows yet whether it can be loaded", {8, 1, 1, 1, false, 0, 9}, false},
+        {"it can", {8, 1, 1, 1, true, 0, 9}, true},
+        {"it could not a moment ago", {2, 0, 0, 0, false, 10, 9}, false},
+        {"its pause is over", {2, 0, 0, 0, false, 10, 10}, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < nr_countof(table); i++)
+        if (ahead_fits(&table[i].v) != table[i].want)
+            fail_msg("%s", table[i].what);
+}
+
+static void pauses_after_failed_loads(void **state)
+{
+    static const struct {
+        unsigned failures;
+        uint64_t want_ms;
+    } table[] = {{1, 5000},   {2, 10000},   {3, 20000},       {7, 320000},
+                 {8, 600000}, {40, 600000}, {1000000, 600000}};
+
+    (void)state;
+    for (size_t i = 0; i < nr_countof(table); i++)
+        assert_int_equal(ahead_again_ms(table[i].failures), table[i].want_ms);
+}
+
 static void starts(void **state)
 {
     static const struct {
@@ -163,9 +218,11 @@ static void memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(coming), cmocka_unit_test(starts), cmocka_unit_test(averages),
-        cmocka_unit_test(causes), cmocka_unit_test(memory), cmocka_unit_test(evictions),
-        cmocka_unit_test(stems),
+        cmocka_unit_test(coming),      cmocka_unit_test(coming_of_one_that_loads_ahead),
+        cmocka_unit_test(loads_ahead), cmocka_unit_test(pauses_after_failed_loads),
+        cmocka_unit_test(starts),      cmocka_unit_test(averages),
+        cmocka_unit_test(causes),      cmocka_unit_test(memory),
+        cmocka_unit_test(evictions),   cmocka_unit_test(stems),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

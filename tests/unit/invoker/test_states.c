@@ -29,7 +29,7 @@ static const struct {
     {CT_INIT, CT_BUSY},     {CT_INIT, CT_DYING},     {CT_BUSY, CT_IDLE},
     {CT_BUSY, CT_DYING},    {CT_IDLE, CT_BUSY},      {CT_IDLE, CT_FROZEN},
     {CT_IDLE, CT_DYING},    {CT_FROZEN, CT_BUSY},    {CT_FROZEN, CT_DYING},
-    {CT_DYING, CT_GONE},
+    {CT_DYING, CT_GONE},    {CT_INIT, CT_IDLE},
 };
 
 static bool in_table(enum container_state from, enum container_state to)
@@ -63,6 +63,7 @@ static void guards(void **state)
 {
     struct function f = {.refs = 1};
     struct pool p = {.fn = &f};
+    struct activation nobody = {.refs = 1};
     struct stems *none = NULL;
     union {
         void *p;
@@ -81,6 +82,12 @@ static void guards(void **state)
         {"fresh and nobody's", {.state = CT_STEM}, CT_FRESH},
         {"loading for nobody", {.state = CT_FRESH, .pool = &p, .fn = &f}, CT_INIT},
         {"loading for two", {.state = CT_FRESH, .pool = &p, .fn = &f, .calls = 2}, CT_INIT},
+        {"loading for a call and for none",
+         {.state = CT_FRESH, .pool = &p, .fn = &f, .calls = 1, .ahead = &nobody},
+         CT_INIT},
+        {"loaded ahead while it has a call",
+         {.state = CT_INIT, .pool = &p, .fn = &f, .calls = 1},
+         CT_IDLE},
         {"busy without a call", {.state = CT_IDLE, .pool = &p, .fn = &f}, CT_BUSY},
         {"idle with a call", {.state = CT_BUSY, .pool = &p, .fn = &f, .calls = 1}, CT_IDLE},
         {"frozen with a call",
@@ -95,6 +102,27 @@ static void guards(void **state)
     for (size_t i = 0; i < nr_countof(table); i++)
         if (container_may_move(&table[i].ct, table[i].to))
             fail_msg("%s", table[i].what);
+}
+
+/* Code that is loaded before any call: the same way, with nobody's call and no other, to a container that waits for its first one. */
+static void loaded_ahead(void **state)
+{
+    struct function f = {.refs = 1};
+    struct pool p = {.fn = &f};
+    struct activation nobody = {.refs = 1};
+    struct container ct = {.state = CT_FRESH, .pool = &p, .fn = &f, .ahead = &nobody};
+
+    (void)state;
+    assert_true(container_may_move(&ct, CT_INIT));
+    assert_true(container_may_move(&ct, CT_DYING));
+    assert_false(container_may_move(&ct, CT_IDLE));
+    ct.state = CT_INIT;
+    assert_true(container_may_move(&ct, CT_IDLE));
+    assert_true(container_may_move(&ct, CT_DYING)); /* evicted, forgotten: it has no call */
+    assert_false(container_may_move(&ct, CT_BUSY));
+    assert_false(container_may_move(&ct, CT_FROZEN));
+    ct = (struct container){.state = CT_STARTING, .ahead = &nobody};
+    assert_false(container_may_move(&ct, CT_INIT));
 }
 
 /* A mistake stops the process. */
@@ -142,9 +170,8 @@ static void reasons(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_move),
-        cmocka_unit_test(guards),
-        cmocka_unit_test(an_illegal_move_aborts),
+        cmocka_unit_test(every_move),   cmocka_unit_test(guards),
+        cmocka_unit_test(loaded_ahead), cmocka_unit_test(an_illegal_move_aborts),
         cmocka_unit_test(reasons),
     };
 
