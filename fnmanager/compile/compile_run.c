@@ -4,11 +4,15 @@
  */
 #include "fnmanager/compile/compile_run.h"
 
+#include "common/base/clock.h"
 #include "common/base/json.h"
 #include "fnmanager/manager.h"
 #include "ports/errand.h"
 
-enum { MEMORY_MB = 1024, TIMEOUT_MS = 120000, PIECES_MAX = 128 };
+enum { MEMORY_MB = 1024, TIMEOUT_MS = 120000, PIECES_MAX = 128, ALL_PIECES_MS = 60000 };
+
+/* No function of a tenant can be called so. */
+#define NAME ":compile"
 
 struct session {
     struct fnmanager *m;
@@ -26,11 +30,11 @@ static struct function *function_of(struct fnmanager *m, const char *image,
     struct function *f = nr_alloc(sizeof(*f));
     char path[600];
 
-    (void)snprintf(path, sizeof(path), "%.*s/compile", (int)s->account.n, s->account.p);
+    (void)snprintf(path, sizeof(path), "%.*s/" NAME, (int)s->account.n, s->account.p);
     atomic_init(&f->refs, 1);
     f->revision = f->stored = fnmanager_next_revision(m);
     f->account = nr_strndup(s->account.p, s->account.n);
-    f->name = nr_strdup("compile");
+    f->name = nr_strdup(NAME);
     f->path = nr_strdup(path);
     f->kind = nr_strdup(s->kind);
     f->image = nr_strdup(image);
@@ -178,11 +182,12 @@ static int64_t fetch_piece(const struct session *x, int number, char *at, int64_
 static int fetch(const struct session *x, int64_t bytes, char **ret)
 {
     nr_auto_free char *all = nr_try_alloc((size_t)bytes);
+    uint64_t until_us = nr_mono_us() + 1000ull * ALL_PIECES_MS;
     int64_t at = 0, n = 0;
 
     if (all == NULL)
         return nr_err_set(x->err, NR_ENOMEM, "There is no memory for the compiled code.");
-    for (int i = 0; at < bytes && i < PIECES_MAX; i++) {
+    for (int i = 0; at < bytes && i < PIECES_MAX && nr_mono_us() < until_us; i++) {
         if ((n = fetch_piece(x, i, all + at, bytes - at)) < 0)
             return (int)n;
         at += n;
