@@ -157,11 +157,11 @@ int backup_place_swap(struct backup_place *p, struct nr_err *err)
 {
     char now[25];
 
+    if (syncfs(p->staged_fd) != 0)
+        return fail(p->data, "what was unpacked cannot be brought to the disk", err);
     nr_wall_text(nr_wall_ms(), now);
     (void)snprintf(p->aside, sizeof(p->aside), ASIDE "%.4s%.2s%.2s-%.2s%.2s%.2s-%.3s", now, now + 5,
                    now + 8, now + 11, now + 14, now + 17, now + 20);
-    if (syncfs(p->staged_fd) != 0)
-        return fail(p->data, "what was unpacked cannot be brought to the disk", err);
     int r = move_all_away(p, err);
 
     if (r == 0)

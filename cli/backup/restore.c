@@ -175,6 +175,8 @@ int verb_restore(struct cli *c)
     backup_progress_close(&progress);
     if (e == 0)
         tell(c, &p, &r, &k);
+    else if (p.aside[0])
+        cli_note(c, "part of what was there is in %s/%s", p.data, p.aside);
     backup_place_close(&p);
     if (r.fd >= 0)
         (void)close(r.fd);

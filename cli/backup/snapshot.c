@@ -36,6 +36,15 @@ int64_t backup_number(sqlite3 *db, const char *sql)
     return n;
 }
 
+static bool has_log(const char *path)
+{
+    char log[BACKUP_PATH_BYTES + 8];
+    struct stat st;
+
+    (void)snprintf(log, sizeof(log), "%s-wal", path);
+    return stat(log, &st) == 0 && st.st_size > 0;
+}
+
 /* The database with a read transaction open on it; *ret (made) also when it fails. */
 static int open_source(const char *path, sqlite3 **ret, struct nr_err *err)
 {
@@ -51,7 +60,7 @@ static int open_source(const char *path, sqlite3 **ret, struct nr_err *err)
 
     if (r == SQLITE_OK)
         r = sqlite3_busy_timeout(*ret, BUSY_MS);
-    if (r == SQLITE_OK)
+    if (r == SQLITE_OK && has_log(path))
         r = sqlite3_db_config(*ret, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     if (r == SQLITE_OK)
         r = sqlite3_exec(*ret,
