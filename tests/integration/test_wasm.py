@@ -16,12 +16,12 @@ HELLO = r"""
 static const char *after(const char *text, const char *key)
 {
     const char *p = strstr(text, key);
-    return p ? p + strlen(key) : "";
+    return p ? p + strlen(key) + strspn(p + strlen(key), ": \"") : "";
 }
 int main(int argc, char **argv)
 {
     static int count;
-    const char *in = argc > 1 ? argv[1] : "{}", *name = after(in, "\"name\":\""), *own = getenv("OWN");
+    const char *in = argc > 1 ? argv[1] : "{}", *name = after(in, "\"name\""), *own = getenv("OWN");
     printf("called %s\n", getenv("__OW_ACTION_NAME"));
     fflush(stdout);
     fprintf(stderr, "to stderr\n");
