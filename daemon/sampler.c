@@ -24,6 +24,7 @@ struct sampler {
     bool under_way;
     uint64_t seq, begun_us; /* when the span began */
     int64_t t_ms, span_ms;  /* of the samples under way */
+    struct pace pace;
     struct sample_rows rows;
     struct node_figures node;
     struct nr_buf key, text;
@@ -32,10 +33,17 @@ struct sampler {
     void *tell_arg;
 };
 
+enum { PACED_LEAST_MS = 5 };
+
 /* Wakes the scaler a little before the full second. */
 static void arm(struct sampler *s)
 {
-    nr_deadline_set(s->loop, &s->next, figures_wait_ms(nr_wall_ms(), FIGURES_SAMPLE_MS));
+    uint64_t paced_ms = (uint64_t)pace_real(&s->pace, FIGURES_SPAN_MS);
+
+    nr_deadline_set(s->loop, &s->next,
+                    s->pace.times <= 1          ? figures_wait_ms(nr_wall_ms(), FIGURES_SAMPLE_MS)
+                    : paced_ms > PACED_LEAST_MS ? paced_ms
+                                                : PACED_LEAST_MS);
 }
 
 static void publish(struct sampler *s, struct sample *one)
@@ -106,8 +114,9 @@ static void on_next(struct nr_deadline *d)
         return;
     uint64_t now_us = nr_mono_us();
 
-    s->t_ms = nr_wall_ms();
+    s->t_ms = pace_at(&s->pace, nr_wall_ms());
     s->span_ms = now_us > s->begun_us + 1000 ? (int64_t)((now_us - s->begun_us) / 1000) : 1;
+    s->span_ms = pace_long(&s->pace, s->span_ms);
     s->begun_us = now_us;
     controller_figures(s->controller, add_calls, s);
     invoker_figures(s->invoker, add_containers, s, &s->node);
@@ -150,6 +159,12 @@ struct sampler *sampler_open(struct nr_loop *loop, struct bus *bus, struct contr
     nr_buf_init(&s->text, SAMPLE_MAX_BYTES);
     arm(s);
     return s;
+}
+
+void sampler_pace(struct sampler *s, const struct pace *pace)
+{
+    s->pace = *pace;
+    arm(s);
 }
 
 void sampler_tell(struct sampler *s,

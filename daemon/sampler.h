@@ -7,6 +7,7 @@
 #include "common/bus/bus.h"
 #include "common/net/loop.h"
 #include "ports/gateway.h"
+#include "ports/pace.h"
 
 struct controller;
 struct event;
@@ -16,6 +17,8 @@ struct sampler;
 /* All kept; node (lent): this host's name. Begins at once. */
 struct sampler *sampler_open(struct nr_loop *loop, struct bus *bus, struct controller *controller,
                              struct invoker *invoker, const char *node);
+/* Samples are of this time (copied) from now on, and come so much oftener. At start. */
+void sampler_pace(struct sampler *s, const struct pace *pace);
 /* Each sample of a function (lent) is told to `tell` too, on the work thread; label: enum series_label. NULL: no more, and it is not being told when this
  * returns. */
 void sampler_tell(struct sampler *s,

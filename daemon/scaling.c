@@ -7,8 +7,10 @@
 
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/map.h"
 #include "common/base/mem.h"
+#include "daemon/sampler.h"
 #include "ports/scaler.h"
 
 /* A function of which containers are wished for. */
@@ -208,6 +210,11 @@ int part_open_scaler(struct daemon *d, struct nr_err *err)
     if (strcmp(d->options.scaler, "elsewhere") == 0 && d->options.kafka == NULL)
         return nr_err_set(err, NR_EINVAL,
                           "--scaler=elsewhere needs --kafka: decisions come over a broker");
+    if (d->options.scaling_time > 1 && d->options.kafka)
+        return nr_err_set(err, NR_EINVAL,
+                          "--scaling-time=%lld is a trial within one process: not with --kafka, "
+                          "over which others are told of times",
+                          (long long)d->options.scaling_time);
     if (!alone && strcmp(d->options.scaler, "off") == 0)
         return 0;
     const struct scaler_config c = {.loop = &d->loop,
@@ -219,6 +226,7 @@ int part_open_scaler(struct daemon *d, struct nr_err *err)
                                     .platform = !alone,
                                     .predict = predict_of(d->options.predict),
                                     .memory_price = (double)d->options.memory_price / 1000,
+                                    .pace = {nr_wall_ms(), d->options.scaling_time},
                                     .retention_s = d->options.scaling_days * 86400,
                                     .history_max_bytes = d->options.scaling_mb << 20,
                                     .wish = alone ? NULL : on_wish,
@@ -227,6 +235,8 @@ int part_open_scaler(struct daemon *d, struct nr_err *err)
                                     .arg = d,
                                     .log = &d->log};
 
+    if (c.pace.times > 1)
+        sampler_pace(d->sampler, &c.pace);
     d->scaling = nr_alloc(sizeof(*d->scaling));
     d->scaling->d = d;
     nr_map_init(&d->scaling->wished);

@@ -12,6 +12,7 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/net/loop.h"
+#include "ports/pace.h"
 
 struct account;
 struct bus;
@@ -47,6 +48,7 @@ struct scaler_config {
     enum scaler_predict
         predict; /* for functions without a policy: off, shadow (recorded, not obeyed), on (obeyed once a function's forecast is trusted) */
     double memory_price; /* forecast.h: the chance of a call that a warm minute must be worth */
+    struct pace pace;    /* the time of policies, forecasts, samples and records */
     int64_t retention_s,
         history_max_bytes; /* of decisions and recorded samples; decisions have a quarter of these bytes beside them */
     void (*wish)(void *arg,

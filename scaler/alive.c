@@ -29,7 +29,7 @@ void alive_heard(struct scaler *s, int64_t t_ms)
 
     if (t_ms <= 0 || t_ms > now_ms + AGAIN_MS)
         return;
-    mono_ms -= t_ms < now_ms ? now_ms - t_ms : 0;
+    mono_ms -= t_ms < now_ms ? pace_real(&s->c.pace, now_ms - t_ms) : 0;
     if (!s->heard_any || mono_ms > atomic_load(&s->heard_ms))
         atomic_store(&s->heard_ms, mono_ms);
     s->heard_any = true;

@@ -11,23 +11,10 @@ enum { VERSIONS_KEPT = 100 };
 
 /* ---- warnings ----------------------------------------------------------------------------------------------- */
 
-static void warn(json_t *list, const char *path, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-static void warn(json_t *list, const char *path, const char *fmt, ...)
-{
-    char text[400];
-    va_list args;
-
-    va_start(args, fmt);
-    (void)vsnprintf(text, sizeof(text), fmt, args);
-    va_end(args);
-    (void)json_array_append_new(list, json_pack("{ssss}", "path", path, "why", text));
-}
-
 static void warn_channel(struct scaler *s, json_t *list, const char *path, const char *name)
 {
     if (!channel_known(s->channels, name))
-        warn(list, path, "There is no channel '%s' yet: nobody is told until there is one.", name);
+        doubt(list, path, "There is no channel '%s' yet: nobody is told until there is one.", name);
 }
 
 static void warn_of_rule(struct scaler *s, json_t *list, const struct rule *r, unsigned i)
@@ -48,15 +35,15 @@ static void warn_of_metric(struct scaler *s, json_t *list, const struct policy *
 
     if (m->id == METRIC_TRIGGER_LAG && m->topic &&
         bus_lag(s->c.bus, nr_str_of(m->topic), nr_str_of(tick_group_of(p, m))) < 0)
-        warn(list, "rules", "The lag of the group '%s' in the topic '%s' is not known (yet).",
-             tick_group_of(p, m), m->topic);
+        doubt(list, "rules", "The lag of the group '%s' in the topic '%s' is not known (yet).",
+              tick_group_of(p, m), m->topic);
     if (m->id != METRICS)
         return;
     struct window_value v = windows_ask(s->windows, m, p->account, p->function, c->aggregate,
                                         POLICY_WINDOW_MAX_MS, tick_now(s));
 
     if (v.age_ms == INT64_MAX)
-        warn(
+        doubt(
             list, "rules",
             "Nobody has told '%s' in the last hour: until somebody does, missing_metrics says what is done.",
             m->name);
@@ -75,13 +62,13 @@ static json_t *warnings_of(struct scaler *s, const struct policy *p)
     if (p->webhook)
         warn_channel(s, list, "webhook", p->webhook);
     if (p->target == TARGET_NODES && p->webhook == NULL)
-        warn(list, "webhook", "Nobody is told of what this policy wishes.");
+        doubt(list, "webhook", "Nobody is told of what this policy wishes.");
     if (p->version)
-        warn(list, "target.version",
-             "The policy holds for all versions of the function together, not for %s alone.",
-             p->version);
+        doubt(list, "target.version",
+              "The policy holds for all versions of the function together, not for %s alone.",
+              p->version);
     if (rival)
-        warn(list, "target", "The policy '%s' scales the same, and is enforced.", rival->name);
+        doubt(list, "target", "The policy '%s' scales the same, and is enforced.", rival->name);
     doubts_add(s, p, list);
     return list;
 }
@@ -322,9 +309,9 @@ int call_check(struct scaler *s, struct scale_call *c)
     const struct entry *known = entry_find(s, nr_str_of(p->name));
 
     if (rival)
-        warn(warnings, "target",
-             "The policy '%s' scales the same and is enforced: this one will be refused.",
-             rival->name);
+        doubt(warnings, "target",
+              "The policy '%s' scales the same and is enforced: this one will be refused.",
+              rival->name);
     const struct replay_ask ask = {.kind = REPLAY_CHECK,
                                    .p = p,
                                    .recorded = known ? known->policy : NULL,

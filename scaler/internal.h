@@ -142,6 +142,9 @@ struct entry *entry_find(struct scaler *s, struct nr_str name);
 /* p (shared, given) is the policy from now on; another version's memory is dropped where it does not fit, and a wish of what it was is taken
  * back where it is enforced no more. */
 struct entry *entry_put(struct scaler *s, struct policy *p, const char *by, int64_t updated_ms);
+/* As entry_put(), but that nothing of it is remembered yet: entry_begin() does that when all that there was is known. */
+struct entry *entry_set(struct scaler *s, struct policy *p, const char *by, int64_t updated_ms);
+void entry_begin(struct scaler *s, struct entry *e);
 /* Takes its wish back and frees e. */
 void entry_remove(struct scaler *s, struct entry *e);
 /* Do they scale the same? */

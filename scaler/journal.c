@@ -189,7 +189,7 @@ int journal_find_key(sqlite3 *db, int64_t since_ms, int64_t *ret_ms)
 
     if (r == 0 && t == INT64_MIN)
         r = store_rows(db, take_time, &t,
-                       "SELECT t0 FROM journal WHERE key = 1 AND t0 > ?1 ORDER BY seq LIMIT 1", "i",
+                       "SELECT t0 FROM journal WHERE key = 1 AND t0 > ?1 ORDER BY t0 LIMIT 1", "i",
                        since_ms);
     if (r == 0 && t == INT64_MIN)
         return NR_ENOENT;

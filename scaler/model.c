@@ -110,3 +110,11 @@ void model_count(struct model *m)
     m->idle_mb_s = 0;
     m->desired_max = m->desired;
 }
+
+void model_back(struct model *m, int64_t t_ms)
+{
+    int64_t *times[] = {&m->t_ms, &m->sample_ms, &m->surplus_ms, &m->ready_ms};
+
+    for (unsigned i = 0; i < sizeof times / sizeof *times; i++)
+        *times[i] = *times[i] > t_ms ? t_ms : *times[i];
+}

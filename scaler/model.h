@@ -27,6 +27,8 @@ struct model {
 
 void model_init(struct model *m, int64_t desired, int64_t maximum, bool on_demand);
 void model_advance(struct model *m, int64_t t_ms);
+/* The clock was set back: what it has is of t_ms. */
+void model_back(struct model *m, int64_t t_ms);
 void model_sample(struct model *m, const struct sample *s);
 /* At m->t_ms. */
 void model_decide(struct model *m, int64_t desired, int64_t maximum, bool on_demand);

@@ -23,64 +23,13 @@ enum {
     ENOUGH = 1
 };
 
-/* An error when the rest is worth nothing. */
-static int given_up(struct replay *r)
+int replay_given_up(struct replay *r)
 {
     if (atomic_load(&r->s->ends))
         return nr_err_set(&r->c->err, NR_ESTOPPING, "The platform is stopping.");
     return atomic_load(&r->c->gone)
                ? nr_err_set(&r->c->err, NR_ECANCELED, "Nobody waits for this replay any more.")
                : 0;
-}
-
-/* ---- what was recorded ---------------------------------------------------------------------------------------- */
-
-static int add_outcome(void *arg, sqlite3_stmt *st)
-{
-    struct replay *r = arg;
-    nr_auto_json json_t *j = nr_json_parse(nr_db_column(st, 1), NULL);
-
-    if (r->recorded_count == RECORDED_MAX || j == NULL)
-        return given_up(r);
-    if (r->recorded_count == r->recorded_room) {
-        r->recorded_room = r->recorded_room ? r->recorded_room * 2 : 256;
-        struct outcome *more = nr_try_realloc(r->recorded, r->recorded_room * sizeof(*more));
-
-        if (more == NULL)
-            return NR_ENOMEM;
-        r->recorded = more;
-    }
-    const json_t *maximum = json_object_get(j, "maximum"), *to = json_object_get(j, "to");
-
-    (void)json_object_del(j, "by");
-    (void)json_object_del(j, "took_us");
-    (void)json_object_del(j, "sequence");
-    r->recorded[r->recorded_count++] = (struct outcome){
-        .t_ms = sqlite3_column_int64(st, 0),
-        .to = json_is_integer(to) ? json_integer_value(to) : -1,
-        .maximum = json_is_integer(maximum) ? json_integer_value(maximum) : -1,
-        .on_demand = !json_is_false(json_object_get(j, "on_demand")),
-        .decision =
-            strcmp(nr_json_string(j, "kind") ? nr_json_string(j, "kind") : "", "decision") == 0,
-        .hash = replay_hash(j)};
-    return given_up(r);
-}
-
-static int read_recorded(struct replay *r, sqlite3 *db)
-{
-    if (r->name == NULL)
-        return 0;
-    int e = store_rows(
-        db, add_outcome, r,
-        "SELECT t, record FROM decisions WHERE name = ?1 AND t < ?2 ORDER BY t DESC, id DESC LIMIT 1",
-        "ti", nr_str_of(r->name), r->since_ms);
-
-    return e < 0
-               ? e
-               : store_rows(
-                     db, add_outcome, r,
-                     "SELECT t, record FROM decisions WHERE name = ?1 AND t BETWEEN ?2 AND ?3 ORDER BY t, id",
-                     "tii", nr_str_of(r->name), r->since_ms, r->upto_ms);
 }
 
 /* ---- the pass --------------------------------------------------------------------------------------------------- */
@@ -93,7 +42,7 @@ static bool counts(const struct replay *r, int64_t t_ms)
 /* What was recorded up to then holds in the one model; a function that nobody decides for scales with its calls. */
 static void follow_recorded(struct replay *r, int64_t t_ms)
 {
-    while (r->recorded_at < r->recorded_count && r->recorded[r->recorded_at].t_ms <= t_ms) {
+    while (r->recorded_at < r->recorded_end && r->recorded[r->recorded_at].t_ms <= t_ms) {
         const struct outcome *o = &r->recorded[r->recorded_at++];
 
         model_advance(&r->was, o->t_ms > r->was.t_ms ? o->t_ms : r->was.t_ms);
@@ -179,8 +128,19 @@ static void on_lag(struct replay *r, const struct journal_record *rec)
                         rec->t_ms);
 }
 
+/* The clock was set back: what comes next is of the time from there on, for the models too. */
+static void set_back(struct replay *r, int64_t t_ms)
+{
+    replay_next_stretch(r, t_ms);
+    model_back(&r->was, t_ms);
+    model_back(&r->is, t_ms);
+    r->due_ms = 0;
+}
+
 static void on_begin(struct replay *r, int64_t t_ms)
 {
+    if (t_ms < r->last_ms)
+        set_back(r, t_ms);
     windows_free(r->windows);
     r->windows = windows_make(REPLAY_WINDOWS_BYTES);
     (void)windows_want(r->windows, r->p, t_ms);
@@ -217,7 +177,7 @@ static int on_record(void *arg, const struct journal_record *rec)
 {
     struct replay *r = arg;
 
-    int e = given_up(r);
+    int e = replay_given_up(r);
 
     if (e < 0)
         return e;
@@ -225,7 +185,6 @@ static int on_record(void *arg, const struct journal_record *rec)
         return ENOUGH;
     if (r->generates)
         replay_generate(r, rec->t_ms);
-    r->last_ms = rec->t_ms;
     switch (rec->kind) {
     case JOURNAL_BEGIN: on_begin(r, rec->t_ms); break;
     case JOURNAL_PAST:
@@ -235,6 +194,7 @@ static int on_record(void *arg, const struct journal_record *rec)
     case JOURNAL_TICK: replay_tick(r, rec); break;
     case JOURNAL_GAP: r->gap = r->gap || counts(r, rec->t_ms); break;
     }
+    r->last_ms = rec->t_ms;
     return 0;
 }
 
@@ -256,11 +216,12 @@ static void init_models(struct replay *r)
 
     model_init(&r->was, decided ? o->to : -1, decided ? o->maximum : -1, !decided || o->on_demand);
     r->is = r->was;
+    r->recorded_end = replay_stretch_end(r, 0);
 }
 
 static int pass(struct replay *r, sqlite3 *db)
 {
-    int e = read_recorded(r, db);
+    int e = replay_recorded(r, db);
 
     if (e == 0)
         e = journal_find_key(db, r->since_ms, &r->key_ms);
@@ -357,10 +318,8 @@ static int answer_without(struct scale_call *c, const struct replay_ask *ask)
                           "Another replay is under way, and there is one at a time: ask again when "
                           "it has ended.");
     }
-    (void)json_array_append_new(
-        ask->warnings,
-        json_pack("{ssss}", "path", "rules", "why",
-                  "They were not tried against what was recorded, since a replay is under way."));
+    doubt(ask->warnings, "rules",
+          "They were not tried against what was recorded, since a replay is under way.");
     return call_reply(c, json_pack("{sssoso}", "policy", ask->p->name, "warnings", ask->warnings,
                                    "document", policy_write(ask->p)));
 }

@@ -1,4 +1,4 @@
-/* One replay under way; what its two files share. On a reading thread of the database.
+/* One replay under way; what its files share. On a reading thread of the database.
  */
 #ifndef NR_SCALER_REPLAY_STATE_H
 #define NR_SCALER_REPLAY_STATE_H
@@ -34,7 +34,8 @@ struct replay {
     struct decide_state *state;
     bool state_known, counting, found, gap;
     struct outcome *recorded;
-    size_t recorded_count, recorded_room, recorded_at, compared_at;
+    size_t recorded_count, recorded_room;
+    size_t recorded_at, compared_at, recorded_end; /* in one stretch, that ends there */
     struct model was, is;
     struct decision *decision;
 
@@ -51,8 +52,19 @@ struct replay {
 
 /* ---- replay.c ---- */
 
+/* An error, with its sentence in the call, when the rest is worth nothing: nobody waits any more, or the scaler ends. */
+int replay_given_up(struct replay *r);
 bool replay_counts(const struct replay *r, int64_t t_ms);
 void replay_move_models(struct replay *r, int64_t t_ms);
+
+/* ---- replay_recorded.c ---- */
+
+/* Reads r->recorded. An error of the database, of memory, or replay_given_up()'s. */
+int replay_recorded(struct replay *r, sqlite3 *db);
+/* Where the stretch ends in which the clock was not set back, from the decision at this place on. */
+size_t replay_stretch_end(const struct replay *r, size_t at);
+/* The clock was set back to t_ms: what was decided from there on is the next stretch. */
+void replay_next_stretch(struct replay *r, int64_t t_ms);
 
 /* ---- replay_tick.c ---- */
 

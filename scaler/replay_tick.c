@@ -1,6 +1,7 @@
 /* Evaluations of a replay, how they compare with what was recorded, and the reply.
  */
 #include "common/base/json.h"
+#include "scaler/doubts.h"
 #include "scaler/replay_state.h"
 
 uint64_t replay_hash(const json_t *record)
@@ -62,11 +63,11 @@ static uint64_t hash_of(const struct decision *d, struct nr_buf *text)
 /* Was exactly this recorded for this time? What changed nothing was not recorded at all. */
 static void compare_record(struct replay *r, const struct decision *d, struct nr_buf *text)
 {
-    while (r->compared_at < r->recorded_count &&
+    while (r->compared_at < r->recorded_end &&
            (r->recorded[r->compared_at].t_ms < d->t_ms || !r->recorded[r->compared_at].decision))
         r->compared_at++;
     const struct outcome *o =
-        r->compared_at < r->recorded_count && r->recorded[r->compared_at].t_ms == d->t_ms
+        r->compared_at < r->recorded_end && r->recorded[r->compared_at].t_ms == d->t_ms
             ? &r->recorded[r->compared_at]
             : NULL;
 
@@ -210,17 +211,16 @@ static json_t *figures(const struct model *m)
 /* Nothing to say about rules when nothing was recorded of what they look at. */
 static void reply_check(struct replay *r)
 {
-    char path[32], why[200];
+    char path[32];
 
     for (unsigned i = 0; r->evaluations > 0 && r->samples > 0 && i < r->p->rule_count; i++) {
         if (r->fired & UINT64_C(1) << i)
             continue;
         (void)snprintf(path, sizeof(path), "rules[%u]", i);
-        (void)snprintf(
-            why, sizeof(why),
+        doubt(
+            r->warnings, path,
             "It would not have done anything in the last 24 h, by %llu evaluations of what was recorded.",
             (unsigned long long)r->evaluations);
-        (void)json_array_append_new(r->warnings, json_pack("{ssss}", "path", path, "why", why));
     }
     (void)call_reply(r->c, json_pack("{sssOso}", "policy", r->p->name, "warnings", r->warnings,
                                      "document", policy_write(r->p)));

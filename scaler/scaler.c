@@ -180,7 +180,7 @@ static struct scaler *make(const struct scaler_config *c)
     struct scaler *s = nr_alloc(sizeof(*s));
 
     s->c = *c;
-    s->opened_ms = nr_wall_ms();
+    s->opened_ms = pace_at(&c->pace, nr_wall_ms());
     atomic_store(&s->heard_ms, (int64_t)nr_mono_ms());
     nr_new_id(s->opened_ms, 0, s->id);
     nr_map_init(&s->held);

@@ -23,7 +23,7 @@ enum {
 
 int64_t tick_now(struct scaler *s)
 {
-    int64_t now_ms = nr_wall_ms();
+    int64_t now_ms = pace_at(&s->c.pace, nr_wall_ms());
 
     if (now_ms > s->now_ms)
         s->now_ms = now_ms;
@@ -43,7 +43,7 @@ static int64_t horizon_of(struct scaler *s, const struct policy *p, int64_t now_
                                         POLICY_WINDOW_MAX_MS, now_ms);
     int64_t start_ms = v.samples > 0 && v.value > 0 ? (int64_t)v.value : COLD_START_MS;
 
-    return start_ms + 2 * p->evaluate_every_ms;
+    return pace_long(&s->c.pace, start_ms) + 2 * p->evaluate_every_ms;
 }
 
 /* Until when what concerns a key was heard; INT64_MAX while that is not far behind. */
@@ -329,7 +329,7 @@ static void set_back(struct scaler *s, int64_t now_ms)
 static void on_tick(struct nr_deadline *d)
 {
     struct scaler *s = nr_container_of(d, struct scaler, tick);
-    int64_t now_ms = nr_wall_ms(), next_ms;
+    int64_t now_ms = pace_at(&s->c.pace, nr_wall_ms()), next_ms;
 
     (void)nr_loop_enter(&s->loop);
     if (s->now_ms - now_ms > STAND_STILL_MS)
@@ -342,10 +342,8 @@ static void on_tick(struct nr_deadline *d)
     for (size_t i = 0; i < s->count; i++)
         if (s->entries[i]->policy->mode != POLICY_OFF && s->entries[i]->due_ms < next_ms)
             next_ms = s->entries[i]->due_ms;
-    now_ms = tick_now(s);
-    nr_deadline_set(
-        &s->loop, d,
-        (uint64_t)(next_ms - now_ms > TICK_LEAST_MS ? next_ms - now_ms : TICK_LEAST_MS));
+    next_ms = pace_real(&s->c.pace, next_ms - tick_now(s));
+    nr_deadline_set(&s->loop, d, (uint64_t)(next_ms > TICK_LEAST_MS ? next_ms : TICK_LEAST_MS));
 }
 
 void tick_start(struct scaler *s)

@@ -34,7 +34,7 @@ static void send_wish(struct scaler *s, const struct held *h)
                          .s = s,
                          .w = {.desired = h->desired,
                                .maximum = h->maximum,
-                               .keep_alive_ms = h->keep_alive_ms,
+                               .keep_alive_ms = pace_real(&s->c.pace, h->keep_alive_ms),
                                .ahead_only = h->ahead_only}};
     *rest++ = '\0';
     if (h->stems) {
@@ -109,7 +109,7 @@ void wish_hold(struct scaler *s, struct nr_str key, int64_t t_ms, bool behind, i
     if (h == NULL || (t_ms < h->t_ms && !behind))
         return;
     h->t_ms = t_ms > h->t_ms ? t_ms : h->t_ms;
-    h->ends_ms = for_ms > 0 ? (int64_t)nr_mono_ms() + for_ms : 0;
+    h->ends_ms = for_ms > 0 ? (int64_t)nr_mono_ms() + pace_real(&s->c.pace, for_ms) : 0;
     h->stems = w->stem_kind != NULL;
     h->desired = w->desired;
     h->maximum = w->maximum;

@@ -75,11 +75,16 @@ static __attribute__((noinline)) struct window_value ask_quantile(const struct w
     return value_of(&all, m, a, of);
 }
 
+static bool asks_extremes(enum aggregate a)
+{
+    return a == AGGREGATE_MIN || a == AGGREGATE_MAX;
+}
+
 static struct window_value ask_number(const struct windows *w, const struct thing *t,
                                       const struct metric_ref *m, enum aggregate a,
                                       const struct span *of)
 {
-    struct tally all = {.n = 0};
+    struct tally all = {.extremes = asks_extremes(a)};
 
     if (aggregate_quantile(a) > 0)
         return ask_quantile(w, t, m, a, of);
@@ -230,25 +235,43 @@ static struct window_value ask_thing(struct windows *w, struct thing *t, const s
 }
 
 /* A producer's values, or the broker's: where none came in the window it is what it last was. */
-static struct window_value ask_want(const struct want *n, enum aggregate a, int64_t window_ms,
-                                    int64_t now_ms)
+static struct window_value ask_want_cells(const struct want *n, enum aggregate a, int64_t window_ms,
+                                          int64_t now_ms, struct tally *all)
 {
     struct span of = span_of(window_ms, now_ms / 1000);
-    double each[CELLS_MAX];
-    struct tally all = {.each = aggregate_quantile(a) > 0 ? each : NULL};
-
     if (n->t_ms == 0)
         return (struct window_value){0, 0, INT64_MAX};
     for (int64_t c = of.first; c <= of.last; c++) {
         struct cell cell;
 
         if (ring_read(ring_of(&n->series, of.coarse), c, &cell))
-            tally_add(&all, &cell, c);
+            tally_add(all, &cell, c);
     }
-    return (struct window_value){all.known == 0 && a != AGGREGATE_SUM && a != AGGREGATE_RATE
+    return (struct window_value){all->known == 0 && a != AGGREGATE_SUM && a != AGGREGATE_RATE
                                      ? n->series.last
-                                     : tally_value(&all, a, false, of.coarse),
-                                 (unsigned)all.known, now_ms > n->t_ms ? now_ms - n->t_ms : 0};
+                                     : tally_value(all, a, false, of.coarse),
+                                 (unsigned)all->known, now_ms > n->t_ms ? now_ms - n->t_ms : 0};
+}
+
+static __attribute__((noinline)) struct window_value ask_want_quantile(const struct want *n,
+                                                                       enum aggregate a,
+                                                                       int64_t window_ms,
+                                                                       int64_t now_ms)
+{
+    double each[CELLS_MAX];
+    struct tally all = {.each = each};
+
+    return ask_want_cells(n, a, window_ms, now_ms, &all);
+}
+
+static struct window_value ask_want(const struct want *n, enum aggregate a, int64_t window_ms,
+                                    int64_t now_ms)
+{
+    struct tally all = {.n = 0};
+
+    if (aggregate_quantile(a) > 0)
+        return ask_want_quantile(n, a, window_ms, now_ms);
+    return ask_want_cells(n, a, window_ms, now_ms, &all);
 }
 
 static bool of_want(const struct metric_ref *m)
@@ -351,6 +374,29 @@ static int64_t whole(double value)
     return value > 0 ? value < 1e15 ? (int64_t)value : (int64_t)1e15 : 0;
 }
 
+enum { LINE_BYTES = 64 };
+
+static void fetch(const void *from, size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at += LINE_BYTES)
+        __builtin_prefetch((const char *)from + at);
+}
+
+/* Who asks what is now goes on to ask for windows: they are fetched all at once, not each when it is read. Of columns only the first and the last. */
+static void fetch_windows(const struct thing *t, const struct source *s)
+{
+    for (unsigned i = 0; i < SAMPLE_SKETCHES; i++)
+        fetch(s->sketch[i].fine.b, s->sketch[i].fine.used * sizeof(struct sparse_bucket));
+    for (uint64_t left = s->series ? t->wants : 0; left; left &= left - 1) {
+        const struct series *m = &s->series[__builtin_ctzll(left)];
+
+        fetch(m->fine.value, m->fine.n * sizeof(double));
+        fetch(m->coarse.value, m->coarse.n * sizeof(double));
+        if (m->coarse.n)
+            fetch(ring_counts(&m->coarse), m->coarse.n * sizeof(uint32_t));
+    }
+}
+
 void windows_now(struct windows *w, const char *account, const char *function, int64_t now_ms,
                  struct window_now *ret)
 {
@@ -367,6 +413,7 @@ void windows_now(struct windows *w, const char *account, const char *function, i
             ret->node_free_mb = (ret->node_free_mb < 0 ? 0 : ret->node_free_mb) + whole(n->now[0]);
     }
     for (const struct source *s = t ? t->sources : NULL; s; s = s->next) {
+        fetch_windows(t, s);
         if (!source_present(w, s, now_ms))
             continue;
         ret->known = true;

@@ -28,9 +28,9 @@ void budget_free(struct budget *b, void *p, size_t bytes)
     free(p);
 }
 
-static void *cell_at(const struct ring *r, int64_t number)
+static size_t ring_bytes(unsigned n, bool several)
 {
-    return (char *)r->cell + (uint64_t)number % r->n * r->cell_bytes;
+    return n * (several ? 4 * sizeof(double) + sizeof(uint32_t) : sizeof(double));
 }
 
 /* Cells first..last, all of the ring at most. */
@@ -39,22 +39,39 @@ static void ring_clear(struct ring *r, int64_t first, int64_t last)
     if (last - first >= (int64_t)r->n)
         first = last - r->n + 1;
     for (; first <= last; first++)
-        memset(cell_at(r, first), 0xff, r->cell_bytes);
+        memset(r->value + ring_place(r, first), 0xff, sizeof *r->value);
 }
 
-static bool ring_room(struct ring *r, struct budget *b, size_t cell_bytes, unsigned n)
+static void cell_set(struct ring *r, unsigned at, const struct cell *c)
+{
+    double *v = r->value + at;
+
+    v[0] = c->sum;
+    v[r->n] = c->min;
+    v[2 * r->n] = c->max;
+    v[3 * r->n] = c->last;
+    ring_counts(r)[at] = c->count;
+}
+
+static bool ring_room(struct ring *r, struct budget *b, bool several, unsigned n)
 {
     if (n <= r->n)
         return true;
 
-    struct ring more = {budget_alloc(b, n * cell_bytes), n, (unsigned)cell_bytes, r->newest};
+    struct ring more = {budget_alloc(b, ring_bytes(n, several)), n, several, r->newest};
 
-    if (more.cell == NULL)
+    if (more.value == NULL)
         return false;
     ring_clear(&more, 0, n - 1);
-    for (int64_t c = r->newest - r->n + 1; r->n && c <= r->newest; c++)
-        memcpy(cell_at(&more, c), cell_at(r, c), cell_bytes);
-    budget_free(b, r->cell, r->n * cell_bytes);
+    for (int64_t c = r->newest - r->n + 1; r->n && c <= r->newest; c++) {
+        struct cell one = several ? ring_cell(r, ring_place(r, c)) : (struct cell){.count = 0};
+
+        if (several)
+            cell_set(&more, ring_place(&more, c), &one);
+        else
+            more.value[ring_place(&more, c)] = r->value[ring_place(r, c)];
+    }
+    budget_free(b, r->value, ring_bytes(r->n, several));
     *r = more;
     return true;
 }
@@ -63,65 +80,68 @@ bool series_room(struct series *s, struct budget *b, bool several, unsigned fine
 {
     if (s->fine.n == 0 && s->coarse.n == 0)
         s->second = INT64_MIN;
-    return ring_room(&s->fine, b, several ? sizeof(struct cell) : sizeof(double),
-                     fine ? fine + SPARE_CELLS : 0) &&
-           ring_room(&s->coarse, b, sizeof(struct cell),
-                     coarse ? coarse / COARSE_SECONDS + SPARE_CELLS : 0);
+    return ring_room(&s->fine, b, several, fine ? fine + SPARE_CELLS : 0) &&
+           ring_room(&s->coarse, b, true, coarse ? coarse / COARSE_SECONDS + SPARE_CELLS : 0);
 }
 
 void series_free(struct series *s, struct budget *b)
 {
-    budget_free(b, s->fine.cell, s->fine.n * s->fine.cell_bytes);
-    budget_free(b, s->coarse.cell, s->coarse.n * s->coarse.cell_bytes);
+    budget_free(b, s->fine.value, ring_bytes(s->fine.n, s->fine.several));
+    budget_free(b, s->coarse.value, ring_bytes(s->coarse.n, s->coarse.several));
     memset(s, 0, sizeof *s);
 }
 
-/* The cell to be written, or NULL when it is older than the ring is long. */
-static void *ring_cell(struct ring *r, int64_t number)
+/* Where the cell is that is to be written. False: it is older than the ring is long. */
+static bool ring_reach(struct ring *r, int64_t number, unsigned *ret)
 {
     if (r->n == 0 || number <= r->newest - (int64_t)r->n)
-        return NULL;
+        return false;
     if (number > r->newest) {
         ring_clear(r, r->newest + 1, number);
         r->newest = number;
     }
-    return cell_at(r, number);
+    *ret = ring_place(r, number);
+    return true;
 }
 
 static void value_set(struct ring *r, int64_t number, double value)
 {
-    double *v = ring_cell(r, number);
+    unsigned at;
 
-    if (v)
-        *v = value;
+    if (ring_reach(r, number, &at))
+        r->value[at] = value;
 }
 
 static void cell_add(struct ring *r, int64_t number, double value)
 {
-    struct cell *c = ring_cell(r, number);
+    struct cell c = {.count = 0};
+    unsigned at;
 
-    if (c == NULL)
+    if (!ring_reach(r, number, &at))
         return;
-    if (isnan(c->sum))
-        *c = (struct cell){0, value, value, value, 0};
-    c->sum += value;
-    c->min = c->min < value ? c->min : value;
-    c->max = c->max > value ? c->max : value;
-    c->last = value;
-    c->count++;
+    c = isnan(r->value[at]) ? (struct cell){0, value, value, value, 0} : ring_cell(r, at);
+    c.sum += value;
+    c.min = c.min < value ? c.min : value;
+    c.max = c.max > value ? c.max : value;
+    c.last = value;
+    c.count++;
+    cell_set(r, at, &c);
 }
 
 /* A further word on a second: was, is. */
 static void cell_change(struct ring *r, int64_t number, double was, double is)
 {
-    struct cell *c = ring_cell(r, number);
+    struct cell c;
+    unsigned at;
 
-    if (c == NULL)
+    if (!ring_reach(r, number, &at))
         return;
-    c->sum += is - was;
-    c->min = c->min < is ? c->min : is;
-    c->max = c->max > is ? c->max : is;
-    c->last = is;
+    c = ring_cell(r, at);
+    c.sum += is - was;
+    c.min = c.min < is ? c.min : is;
+    c.max = c.max > is ? c.max : is;
+    c.last = is;
+    cell_set(r, at, &c);
 }
 
 static void put_new(struct series *s, int64_t second, double value)

@@ -26,11 +26,13 @@ struct cell {
     uint32_t count; /* of values */
 };
 
-/* n cells, the newest of which is number `newest`; numbers count from 1970. Each is a struct cell, or, where it has one value, that value alone. Nothing is
- * known of a cell with all bits set, which make a NAN of its value or sum. */
+/* n cells, the newest of which is number `newest`; numbers count from 1970. Where a cell has one value the ring is these values. Else it is columns, one behind
+ * the other, since a question is for one or two of them: n sums, n of min, of max and of last, then n counts. Nothing is known of a cell with all bits of
+ * its value, or sum, set, which make a NAN. */
 struct ring {
-    void *cell;
-    unsigned n, cell_bytes;
+    double *value;
+    unsigned n;
+    bool several;
     int64_t newest;
 };
 
@@ -54,9 +56,20 @@ void series_value(struct series *s, int64_t second, double value);
 /* The clock of who tells was set back: what was after `second` is forgotten. */
 void series_rewind(struct series *s, int64_t second);
 
-static inline bool ring_of_values(const struct ring *r)
+static inline uint32_t *ring_counts(const struct ring *r)
 {
-    return r->cell_bytes == sizeof(double);
+    return (uint32_t *)(r->value + (size_t)4 * r->n);
+}
+static inline unsigned ring_place(const struct ring *r, int64_t number)
+{
+    return (unsigned)((uint64_t)number % r->n);
+}
+/* At a place of the ring. */
+static inline struct cell ring_cell(const struct ring *r, unsigned at)
+{
+    const double *v = r->value + at;
+
+    return (struct cell){v[0], v[r->n], v[2 * r->n], v[3 * r->n], ring_counts(r)[at]};
 }
 static inline struct cell cell_of_value(double value)
 {
@@ -68,23 +81,21 @@ static inline bool ring_read(const struct ring *r, int64_t number, struct cell *
     if (r->n == 0 || number > r->newest || number <= r->newest - (int64_t)r->n)
         return false;
 
-    uint64_t at = (uint64_t)number % r->n;
+    unsigned at = ring_place(r, number);
 
-    *ret = ring_of_values(r) ? cell_of_value(((const double *)r->cell)[at])
-                             : ((const struct cell *)r->cell)[at];
+    *ret = r->several ? ring_cell(r, at) : cell_of_value(r->value[at]);
     return !isnan(ret->sum);
 }
 
-/* Sketches of seconds or of tens: only the buckets that have something. */
+/* Sketches of seconds or of tens: only the buckets that have something. Those of all cells lie in one block, in the order of the cells' numbers and in each in
+ * that of the buckets, so that a window is read as it lies. */
 struct sparse_bucket {
     uint32_t bucket, count;
 };
-struct sparse {
-    struct sparse_bucket *b;
-    uint16_t n, room;
-};
 struct sketch_ring {
-    struct sparse *cell;
+    struct sparse_bucket *b;
+    unsigned used, room; /* of b; what lies before the oldest cell is of no cell any more */
+    uint32_t *at;        /* n: where each cell begins in b; it ends where the next one begins */
     unsigned n;
     int64_t newest;
 };

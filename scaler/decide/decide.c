@@ -25,9 +25,9 @@ static void begin(struct work *w)
     int64_t now_ms = w->in->now_ms, there;
 
     if (m->now_ms == now_ms && now_ms != 0)
-        s->now = s->before;
+        memory_copy(&s->now, &s->before, w->p);
     else
-        s->before = s->now;
+        memory_copy(&s->before, &s->now, w->p);
     w->m = m;
     w->from = from_of(w->p, w->in, m);
     if (m->now_ms == 0) {

@@ -1,23 +1,40 @@
-/* Sketches over time. A second's calls fall into few buckets, so a cell keeps only those that have something, in the order of the buckets.
+/* Sketches over time. A second's calls fall into few buckets, so a cell keeps only those that have something. They are written at the end of the block as time
+ * goes on; what fell out of the ring lies at its beginning, and goes when the block is full. A sample that comes late is put between what is there.
  */
 #include "common/base/mem.h"
 #include "scaler/decide/cells.h"
 
-enum { SPARE_CELLS = 8, GROW_BY = 8 };
+enum { SPARE_CELLS = 8, GROW_BY = 64 };
+
+static uint32_t *begin_of(const struct sketch_ring *r, int64_t number)
+{
+    return &r->at[(uint64_t)number % r->n];
+}
+
+static unsigned end_of(const struct sketch_ring *r, int64_t number)
+{
+    return number == r->newest ? r->used : *begin_of(r, number + 1);
+}
+
+static int64_t oldest_of(const struct sketch_ring *r)
+{
+    return r->newest - (int64_t)r->n + 1;
+}
 
 static bool ring_room(struct sketch_ring *r, struct budget *b, unsigned n)
 {
     if (n <= r->n)
         return true;
 
-    struct sparse *cells = budget_alloc(b, n * sizeof *cells);
+    uint32_t *at = budget_alloc(b, n * sizeof *at);
+    unsigned first = r->n ? *begin_of(r, oldest_of(r)) : 0;
 
-    if (cells == NULL)
+    if (at == NULL)
         return false;
-    for (int64_t c = r->newest - r->n + 1; r->n && c <= r->newest; c++)
-        cells[(uint64_t)c % n] = r->cell[(uint64_t)c % r->n];
-    budget_free(b, r->cell, r->n * sizeof *r->cell);
-    r->cell = cells;
+    for (int64_t c = r->newest - n + 1; c <= r->newest; c++)
+        at[(uint64_t)c % n] = r->n && c >= oldest_of(r) ? *begin_of(r, c) : first;
+    budget_free(b, r->at, r->n * sizeof *r->at);
+    r->at = at;
     r->n = n;
     return true;
 }
@@ -30,9 +47,8 @@ bool sketches_room(struct sketch_series *s, struct budget *b, unsigned fine, uns
 
 static void ring_free(struct sketch_ring *r, struct budget *b)
 {
-    for (unsigned i = 0; i < r->n; i++)
-        budget_free(b, r->cell[i].b, r->cell[i].room * sizeof *r->cell[i].b);
-    budget_free(b, r->cell, r->n * sizeof *r->cell);
+    budget_free(b, r->b, r->room * sizeof *r->b);
+    budget_free(b, r->at, r->n * sizeof *r->at);
     memset(r, 0, sizeof *r);
 }
 
@@ -42,16 +58,16 @@ void sketches_free(struct sketch_series *s, struct budget *b)
     ring_free(&s->coarse, b);
 }
 
-/* The cell to be written; those that it takes the place of are emptied and keep their room. */
-static struct sparse *ring_cell(struct sketch_ring *r, int64_t number)
+/* The ring has the cell from now on; those that it takes the place of are empty. False: it is older than the ring is long. */
+static bool ring_reach(struct sketch_ring *r, int64_t number)
 {
     if (r->n == 0 || number <= r->newest - (int64_t)r->n)
-        return NULL;
+        return false;
     if (number - r->newest > (int64_t)r->n)
         r->newest = number - r->n;
     while (r->newest < number)
-        r->cell[(uint64_t)++r->newest % r->n].n = 0;
-    return &r->cell[(uint64_t)number % r->n];
+        *begin_of(r, ++r->newest) = r->used;
+    return true;
 }
 
 static uint32_t sum(uint32_t a, uint32_t b)
@@ -59,39 +75,76 @@ static uint32_t sum(uint32_t a, uint32_t b)
     return a > UINT32_MAX - b ? UINT32_MAX : a + b;
 }
 
-static bool grow(struct sparse *c, struct budget *b)
+/* What is of no cell any more goes. */
+static void compact(struct sketch_ring *r)
 {
-    unsigned room = c->room + GROW_BY;
+    unsigned dead = *begin_of(r, oldest_of(r));
+
+    memmove(r->b, r->b + dead, (r->used - dead) * sizeof *r->b);
+    for (unsigned i = 0; i < r->n; i++)
+        r->at[i] -= dead;
+    r->used -= dead;
+}
+
+/* Room for one more bucket. */
+static bool grow(struct sketch_ring *r, struct budget *b)
+{
+    if (r->used < r->room)
+        return true;
+    if (r->used > 0)
+        compact(r);
+    if (r->used <= r->room / 4 * 3 && r->used < r->room)
+        return true;
+
+    unsigned room = r->room + r->room / 2 + GROW_BY;
     struct sparse_bucket *more = budget_alloc(b, room * sizeof *more);
 
     if (more == NULL)
-        return false;
-    if (c->n)
-        memcpy(more, c->b, c->n * sizeof *more);
-    budget_free(b, c->b, c->room * sizeof *c->b);
-    c->b = more;
-    c->room = (uint16_t)room;
+        return r->used < r->room;
+    if (r->used)
+        memcpy(more, r->b, r->used * sizeof *more);
+    budget_free(b, r->b, r->room * sizeof *r->b);
+    r->b = more;
+    r->room = room;
     return true;
 }
 
-static bool cell_add(struct sparse *c, struct budget *b, const struct sketch *more)
+/* A further bucket of a cell, behind so many that it has. */
+static bool insert(struct sketch_ring *r, struct budget *b, int64_t number, unsigned place,
+                   struct sparse_bucket one)
 {
-    unsigned at = 0;
+    unsigned at;
 
-    for (uint32_t i = 0; c && i < SKETCH_BUCKETS; i++) {
+    if (!grow(r, b))
+        return false;
+    at = *begin_of(r, number) + place;
+    memmove(&r->b[at + 1], &r->b[at], (r->used - at) * sizeof *r->b);
+    r->b[at] = one;
+    r->used++;
+    while (++number <= r->newest)
+        ++*begin_of(r, number);
+    return true;
+}
+
+static bool ring_add(struct sketch_ring *r, struct budget *b, int64_t number,
+                     const struct sketch *more)
+{
+    unsigned place = 0;
+
+    if (!ring_reach(r, number))
+        return true;
+    for (uint32_t i = 0; i < SKETCH_BUCKETS; i++) {
         if (more->bucket[i] == 0)
             continue;
-        while (at < c->n && c->b[at].bucket < i)
-            at++;
-        if (at < c->n && c->b[at].bucket == i) {
-            c->b[at].count = sum(c->b[at].count, more->bucket[i]);
-            continue;
-        }
-        if (c->n == c->room && !grow(c, b))
+
+        unsigned begin = *begin_of(r, number), n = end_of(r, number) - begin;
+
+        while (place < n && r->b[begin + place].bucket < i)
+            place++;
+        if (place < n && r->b[begin + place].bucket == i)
+            r->b[begin + place].count = sum(r->b[begin + place].count, more->bucket[i]);
+        else if (!insert(r, b, number, place, (struct sparse_bucket){i, more->bucket[i]}))
             return false;
-        memmove(&c->b[at + 1], &c->b[at], (c->n - at) * sizeof *c->b);
-        c->b[at] = (struct sparse_bucket){i, more->bucket[i]};
-        c->n++;
     }
     return true;
 }
@@ -99,27 +152,29 @@ static bool cell_add(struct sparse *c, struct budget *b, const struct sketch *mo
 bool sketches_add(struct sketch_series *s, struct budget *b, int64_t second,
                   const struct sketch *more)
 {
-    bool fine = cell_add(ring_cell(&s->fine, second), b, more);
+    bool fine = ring_add(&s->fine, b, second, more);
 
-    return cell_add(ring_cell(&s->coarse, second / COARSE_SECONDS), b, more) && fine;
+    return ring_add(&s->coarse, b, second / COARSE_SECONDS, more) && fine;
 }
 
 void sketches_merge(const struct sketch_series *s, bool coarse, int64_t first, int64_t last,
                     struct sketch *to)
 {
     const struct sketch_ring *r = coarse ? &s->coarse : &s->fine;
-    int64_t oldest = r->newest - (int64_t)r->n + 1;
 
-    if (r->n == 0)
+    if (r->used == 0)
         return;
-    for (int64_t n = first > oldest ? first : oldest; n <= last && n <= r->newest; n++) {
-        const struct sparse *c = &r->cell[(uint64_t)n % r->n];
+    first = first > oldest_of(r) ? first : oldest_of(r);
+    last = last < r->newest ? last : r->newest;
+    if (first > last)
+        return;
 
-        for (unsigned i = 0; i < c->n; i++) {
-            uint32_t *bucket = &to->bucket[c->b[i].bucket];
+    const struct sparse_bucket *c = r->b + *begin_of(r, first), *end = r->b + end_of(r, last);
+    uint32_t count = to->count;
 
-            *bucket = sum(*bucket, c->b[i].count);
-            to->count = sum(to->count, c->b[i].count);
-        }
+    for (; c < end; c++) {
+        to->bucket[c->bucket] = sum(to->bucket[c->bucket], c->count);
+        count = sum(count, c->count);
     }
+    to->count = count;
 }

@@ -100,6 +100,23 @@ void decide_state_back(struct decide_state *s, int64_t now_ms)
     s->before = s->now;
 }
 
+static void sliding_copy(struct sliding *to, const struct sliding *from)
+{
+    to->n = from->n;
+    memcpy(to->t_ms, from->t_ms, from->n * sizeof *to->t_ms);
+    memcpy(to->value, from->value, from->n * sizeof *to->value);
+}
+
+void memory_copy(struct memory *to, const struct memory *from, const struct policy *p)
+{
+    memcpy(to, from, offsetof(struct memory, high));
+    sliding_copy(&to->high, &from->high);
+    sliding_copy(&to->low, &from->low);
+    memcpy(to->change, from->change, from->change_count * sizeof *to->change);
+    memcpy(to->rule, from->rule, p->rule_count * sizeof *to->rule);
+    memcpy(to->since_ms, from->since_ms, p->condition_count * sizeof *to->since_ms);
+}
+
 static void forget_old(struct sliding *s, int64_t before_ms)
 {
     unsigned old = 0;

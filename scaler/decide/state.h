@@ -14,8 +14,8 @@ enum {
 
 /* The highest (or lowest) of a stretch of time: values that a later one did not surpass, in the order of time. */
 struct sliding {
-    int64_t t_ms[SLIDING_MAX], value[SLIDING_MAX];
     unsigned n;
+    int64_t t_ms[SLIDING_MAX], value[SLIDING_MAX];
 };
 
 struct rule_state {
@@ -23,7 +23,7 @@ struct rule_state {
     bool held;
 };
 
-/* All of it is plain numbers: it is copied as a whole. */
+/* All of it is plain numbers. What comes before `high` is copied as a whole, the rest as far as it is used. */
 struct memory {
     int64_t now_ms, first_ms; /* of the newest and the first evaluation; 0: there was none */
     int64_t last, level;      /* desired; the part of it that rules voted for */
@@ -32,11 +32,11 @@ struct memory {
     int64_t voted_ms, raised_ms; /* a rule last voted; desired was last raised */
     int64_t block_ms;            /* nothing goes down until then ... */
     int64_t block_priority;      /* ... but for rules of a higher priority */
-    struct sliding high, low;    /* what was recommended */
+    unsigned change_count;
+    struct sliding high, low; /* what was recommended */
     struct {
         int64_t t_ms, low, high;
     } change[CHANGES_MAX]; /* what desired became; the oldest ones may be taken together */
-    unsigned change_count;
     struct rule_state rule[POLICY_RULES_MAX];
     int64_t since_ms[POLICY_CONDITIONS_MAX]; /* a condition with `for` holds; 0: it does not */
 };
@@ -72,6 +72,8 @@ struct work {
     int64_t wanted;                          /* of all together */
 };
 
+/* What is remembered of p, which both belong to. */
+void memory_copy(struct memory *to, const struct memory *from, const struct policy *p);
 void sliding_high(struct sliding *s, int64_t now_ms, int64_t keep_ms, int64_t value);
 void sliding_low(struct sliding *s, int64_t now_ms, int64_t keep_ms, int64_t value);
 void memory_changed(struct memory *m, int64_t now_ms, int64_t to);

@@ -32,6 +32,14 @@ void tally_add(struct tally *t, const struct cell *c, int64_t number)
         t->each[t->n++] = c->sum / c->count;
 }
 
+static void tally_extremes(struct tally *t, const double *min, const double *max, unsigned n)
+{
+    for (unsigned i = 1; i < n; i++) {
+        t->min = t->min < min[i] ? t->min : min[i];
+        t->max = t->max > max[i] ? t->max : max[i];
+    }
+}
+
 unsigned tally_values(struct tally *t, const double *value, unsigned n, int64_t number)
 {
     struct cell first = cell_of_value(value[0]);
@@ -41,46 +49,46 @@ unsigned tally_values(struct tally *t, const double *value, unsigned n, int64_t 
         return 0;
     tally_add(t, &first, number);
 
-    double sum = t->sum, min = t->min, max = t->max;
+    double sum = t->sum;
 
-    for (; i < n && !isnan(value[i]); i++) {
+    for (; i < n && !isnan(value[i]); i++)
         sum += value[i];
-        min = min < value[i] ? min : value[i];
-        max = max > value[i] ? max : value[i];
-    }
     for (unsigned k = 1; t->each && k < i; k++)
         t->each[t->n++] = value[k];
+    if (t->extremes)
+        tally_extremes(t, value, value, i);
     t->sum = sum;
-    t->min = min;
-    t->max = max;
     t->known += i - 1;
     t->last = value[i - 1];
     t->last_cell = number + i - 1;
     return i;
 }
 
-void tally_row(struct tally *t, const struct cell *c, unsigned n, int64_t number)
+void tally_row(struct tally *t, const struct ring *r, unsigned at, unsigned n, int64_t number)
 {
     if (n == 0)
         return;
-    tally_add(t, c, number);
 
-    double sum = t->sum, min = t->min, max = t->max;
+    const struct cell first = ring_cell(r, at);
+    const double *sums = r->value + at;
+    const uint32_t *counts = ring_counts(r) + at;
+
+    tally_add(t, &first, number);
+
+    double sum = t->sum;
     uint64_t known = t->known;
 
-    for (unsigned i = 1; i < n; i++) {
-        sum += c[i].sum;
-        min = min < c[i].min ? min : c[i].min;
-        max = max > c[i].max ? max : c[i].max;
-        known += c[i].count;
-    }
+    for (unsigned i = 1; i < n; i++)
+        sum += sums[i];
+    for (unsigned i = 1; i < n; i++)
+        known += counts[i];
     for (unsigned i = 1; t->each && i < n; i++)
-        t->each[t->n++] = c[i].sum / c[i].count;
+        t->each[t->n++] = sums[i] / counts[i];
+    if (t->extremes)
+        tally_extremes(t, sums + r->n, sums + (size_t)2 * r->n, n);
     t->sum = sum;
-    t->min = min;
-    t->max = max;
     t->known = known;
-    t->last = c[n - 1].last;
+    t->last = sums[(size_t)3 * r->n + n - 1];
     t->last_cell = number + n - 1;
 }
 

@@ -13,6 +13,7 @@ struct tally {
     double sum, min, max, first, last;
     int64_t first_cell, last_cell;
     uint64_t known; /* seconds, or values */
+    bool extremes;  /* min and max are asked for */
     unsigned n;
     double *each; /* means of cells, for percentiles, CELLS_MAX of them; NULL: none is asked for */
 };
@@ -23,8 +24,8 @@ double aggregate_quantile(enum aggregate a);
 void tally_add(struct tally *t, const struct cell *c, int64_t number);
 /* Cells of one value that lie one after another, up to the first that is NAN, n at most: the same as each alone. How many they were. */
 unsigned tally_values(struct tally *t, const double *value, unsigned n, int64_t number);
-/* n cells, none of them empty, that lie one after another: the same as each alone. */
-void tally_row(struct tally *t, const struct cell *c, unsigned n, int64_t number);
+/* n cells of a ring of columns, none of them empty, that lie one after another from a place on: the same as each alone. */
+void tally_row(struct tally *t, const struct ring *r, unsigned at, unsigned n, int64_t number);
 /* counter: the rate is that of what was counted; else that of the rise. coarse: cells are of ten seconds. Sorts t->each. */
 double tally_value(struct tally *t, enum aggregate a, bool counter, bool coarse);
 

@@ -104,6 +104,14 @@ static struct thing *thing_make(struct windows *w, struct nr_str account, struct
     return t;
 }
 
+static void to_front(struct nr_link *list, struct thing *t)
+{
+    if (list->next == &t->link)
+        return;
+    nr_list_del(&t->link);
+    nr_list_push(list, &t->link);
+}
+
 struct thing *thing_get(struct windows *w, struct nr_str account, struct nr_str function,
                         bool asked)
 {
@@ -119,8 +127,7 @@ struct thing *thing_get(struct windows *w, struct nr_str account, struct nr_str 
         w->dropped++;
         return NULL;
     }
-    nr_list_del(&t->link);
-    nr_list_push(asked || t->wants ? &w->asked : &w->idle, &t->link);
+    to_front(asked || t->wants ? &w->asked : &w->idle, t);
     return t;
 }
 

@@ -35,13 +35,11 @@ static bool own_share(const struct condition *c)
 /* Its own function's containers that were decided and are on their way count as well. */
 static struct window_value ask(const struct work *w, const struct condition *c)
 {
-    struct metric_ref inflight = c->metric;
+    struct metric_ref inflight = {.id = METRIC_INFLIGHT, .account = c->metric.account};
     bool own = own_share(c);
-    struct window_value v;
+    struct window_value v = windows_ask(w->in->windows, own ? &inflight : &c->metric, w->p->account,
+                                        w->p->function, c->aggregate, c->window_ms, w->in->now_ms);
 
-    inflight.id = own ? METRIC_INFLIGHT : c->metric.id;
-    v = windows_ask(w->in->windows, &inflight, w->p->account, w->p->function, c->aggregate,
-                    c->window_ms, w->in->now_ms);
     if (own)
         v.value /= (double)(w->capacity > 1 ? w->capacity : 1);
     return v;

@@ -106,9 +106,7 @@ static unsigned walk_values(const struct ring *own, const struct span *of, int64
 {
     int64_t n = in_a_row(own, number, of->last - number + 1);
 
-    return n ? tally_values(all, (const double *)own->cell + (uint64_t)number % own->n, (unsigned)n,
-                            number)
-             : 0;
+    return n ? tally_values(all, own->value + ring_place(own, number), (unsigned)n, number) : 0;
 }
 
 /* Tens of seconds as they lie, up to the first of which more was known of the node than of the function. */
@@ -121,12 +119,14 @@ static unsigned walk_cells(const struct ring *own, const struct ring *alive, con
     if (n == 0)
         return 0;
 
-    const struct cell *c = (const struct cell *)own->cell + (uint64_t)number % own->n,
-                      *living = (const struct cell *)alive->cell + (uint64_t)number % alive->n;
+    unsigned at = ring_place(own, number);
+    const double *sum = own->value + at;
+    const uint32_t *count = ring_counts(own) + at,
+                   *living = ring_counts(alive) + ring_place(alive, number);
 
-    while (good < n && !isnan(c[good].sum) && living[good].count <= c[good].count)
+    while (good < n && !isnan(sum[good]) && living[good] <= count[good])
         good++;
-    tally_row(all, c, good, number);
+    tally_row(all, own, at, good, number);
     return good;
 }
 

@@ -47,6 +47,8 @@ static bool names_account(const struct sample_label *label, unsigned count)
 /* own: the policy's account, NULL: it has none. It stands as a label without a name, so that policies of several accounts have several wants. */
 static void key_make(struct key *k, const struct metric_ref *m, const char *own)
 {
+    k->n = 0;
+    k->over = false;
     key_add(k, nr_str_of(m->name));
     if (m->id == METRICS && !names_account(m->label, m->label_count))
         key_label(k, "", own);
@@ -160,7 +162,7 @@ static void wants_expire(struct windows *w, int64_t now_ms)
 
 bool want_there(const struct windows *w, const struct metric_ref *m, const char *own)
 {
-    struct key k = {.n = 0};
+    struct key k;
 
     key_make(&k, m, own);
     return !k.over && nr_map_get(&w->wants, (struct nr_str){k.text, k.n}) != NULL;
@@ -169,7 +171,7 @@ bool want_there(const struct windows *w, const struct metric_ref *m, const char 
 struct want *want_get(struct windows *w, const struct metric_ref *m, const char *own,
                       int64_t window_ms, int64_t now_ms)
 {
-    struct key k = {.n = 0};
+    struct key k __attribute__((uninitialized));
     struct nr_map_node *node;
     struct want *n;
     uint16_t fine, coarse;

@@ -57,20 +57,20 @@ struct metric_ref {
     const char *
         account, /* of another function than the policy's own ("labels":{"account":..,"function":..}); NULL: its own */
         *function;
-    const char *topic, *group;                    /* of trigger_lag; NULL: none was given */
-    struct sample_label label[SAMPLE_LABELS_MAX]; /* further ones, that the series must have */
+    const char *topic, *group; /* of trigger_lag; NULL: none was given */
     unsigned label_count;
+    struct sample_label label[SAMPLE_LABELS_MAX]; /* further ones, that the series must have */
 };
 
 struct condition {
     enum condition_kind kind;
     unsigned first, count; /* of ALL, ANY, NOT: its parts, one after another in policy.conditions */
-    struct metric_ref metric;
     enum aggregate aggregate;
     int64_t window_ms;
     enum compare op; /* OP_NONE: only its value is wanted (track) */
     double value, value2;
     int64_t for_ms; /* it must hold for so long; 0: at once */
+    struct metric_ref metric;
 };
 
 struct rule {

@@ -96,6 +96,15 @@ static void tell(struct rig *r, enum bus_topic topic, const char *fmt, ...)
     assert_true(bus_publish(r->bus, topic, NR_STR("guest/f"), (struct nr_str){text, (size_t)n}));
 }
 
+static void sample(struct rig *r, const char *function, int64_t t_ms, const char *metrics)
+{
+    tell(
+        r, BUS_METRICS,
+        "{\"v\":1,\"t\":%lld,\"span_ms\":1000,\"node\":\"here\",\"seq\":%llu,\"account\":\"guest\","
+        "\"function\":\"%s\",\"metrics\":{%s}}",
+        (long long)t_ms, (unsigned long long)++r->seq, function, metrics);
+}
+
 /* ---- a clock that was ahead ------------------------------------------------------------------------------------- */
 
 static void test_a_clock_that_is_set_back_stops_nothing(void **state)
@@ -130,6 +139,90 @@ static void test_what_was_decided_by_a_clock_ahead_holds_until_the_next(void **s
     until_wished(r, 7, 0);
     take_away(r);
     until_wished(r, -1, 0);
+}
+
+/* What is recorded of an hour is recorded twice: by a clock that is ahead, and when the right one shows it. */
+static void test_a_replay_goes_on_behind_a_clock_that_was_set_back(void **state)
+{
+    struct rig *r = *state;
+
+    nr_clock_fake(0, HOUR_MS);
+    put(r);
+    until_wished(r, 4, 4);
+    until_wished(r, 5, 5);
+    nr_clock_fake(0, 0);
+    until_wished(r, 6, 6);
+    until_wished(r, 7, 7);
+    nr_clock_fake(0, HOUR_MS + MINUTE_MS);
+    until_wished(r, 8, 8);
+    struct rig_reply reply =
+        rig_call(r, &r->admin,
+                 (struct scale_call){
+                     .op = SCALE_REPLAY, .name = NR_STR("p"), .upto_ms = INT64_MAX, .limit = 9});
+    json_t *replayed = json_object_get(reply.json, "replayed");
+
+    if (reply.code != 0)
+        fail_msg("%s", reply.err.text);
+    assert_true(json_is_true(json_object_get(reply.json, "exact")));
+    assert_true(json_is_true(json_object_get(reply.json, "same")));
+    assert_int_equal(json_array_size(json_object_get(reply.json, "differences")), 0);
+    assert_true(json_integer_value(json_object_get(replayed, "changes")) >= 4);
+    rig_reply_fini(&reply);
+}
+
+/* ---- a time that runs faster than the clock ---------------------------------------------------------------------- */
+
+static void test_pace(void)
+{
+    const struct pace as_ever = {1000, 1}, fast = {1000, 160};
+
+    assert_int_equal(pace_at(&as_ever, 1500), 1500);
+    assert_int_equal(pace_long(&as_ever, 7), 7);
+    assert_int_equal(pace_real(&as_ever, 7), 7);
+    assert_int_equal(pace_at(&fast, 1000), 1000);
+    assert_int_equal(pace_at(&fast, 1500), 1000 + 500 * 160);
+    assert_int_equal(pace_long(&fast, 7), 7 * 160);
+    assert_int_equal(pace_real(&fast, 7 * 160 + 1), 8);
+    assert_int_equal(pace_real(&fast, 0), 0);
+    assert_int_equal(pace_real(&fast, -1), -1);
+}
+
+/* A sample of that time, newer than the last. */
+static bool is_wished_in(struct rig *r, const void *arg)
+{
+    static const char metrics[] = "\"inflight\":4,\"instances\":1,\"starting\":0";
+    const struct pace *pace = arg;
+    const struct rig_wish *w = rig_wish_for(r, "guest//f");
+    int64_t t_ms = pace_at(pace, nr_wall_ms());
+
+    if (w && w->desired == 4)
+        return true;
+    sample(r, "f", t_ms, metrics);
+    tell(r, BUS_METRICS,
+         "{\"v\":1,\"t\":%lld,\"span_ms\":1000,\"node\":\"here\",\"seq\":%llu,\"metrics\":{}}",
+         (long long)t_ms, (unsigned long long)++r->seq);
+    rig_pass(r, 10);
+    return false;
+}
+
+/* Two hours of a policy pass in a minute; what lasts goes to the platform as it lasts by the clock. */
+static void test_time_that_runs_faster_lasts_as_much_shorter(void **state)
+{
+    struct rig *r = *state;
+
+    test_pace();
+    r->config.pace = (struct pace){nr_wall_ms(), 120};
+    reopen(r, true);
+    int64_t begun_ms = nr_wall_ms();
+
+    put(r);
+    rig_until(r, is_wished_in, &r->config.pace);
+    assert_int_equal(rig_wish_for(r, "guest//f")->keep_alive_ms, (10000 + 119) / 120);
+    int64_t before = status(r, "evaluations");
+
+    while (status(r, "evaluations") < before + 20) /* one each second of that time */
+        rig_pass(r, 20);
+    assert_true((nr_wall_ms() - begun_ms) * 120 >= 20 * 1000);
 }
 
 /* ---- what others say -------------------------------------------------------------------------------------------- */
@@ -205,15 +298,6 @@ static void test_a_plan_goes_when_nobody_tells_it_again(void **state)
 }
 
 /* ---- what samples say ------------------------------------------------------------------------------------------- */
-
-static void sample(struct rig *r, const char *function, int64_t t_ms, const char *metrics)
-{
-    tell(
-        r, BUS_METRICS,
-        "{\"v\":1,\"t\":%lld,\"span_ms\":1000,\"node\":\"here\",\"seq\":%llu,\"account\":\"guest\","
-        "\"function\":\"%s\",\"metrics\":{%s}}",
-        (long long)t_ms, (unsigned long long)++r->seq, function, metrics);
-}
 
 static bool has_samples(struct rig *r, const void *arg)
 {
@@ -307,6 +391,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_a_clock_that_is_set_back_stops_nothing),
         CASE(test_what_was_decided_by_a_clock_ahead_holds_until_the_next),
+        CASE(test_a_replay_goes_on_behind_a_clock_that_was_set_back),
+        CASE(test_time_that_runs_faster_lasts_as_much_shorter),
         CASE(test_decisions_of_others_stay_in_bounds),
         CASE(test_who_decides_is_not_told_by_others),
         CASE(test_a_plan_goes_when_nobody_tells_it_again),
