@@ -8,7 +8,8 @@
 
 #include "common/base/mem.h"
 
-enum { CHUNK_BYTES = 4096, OWN_CHUNK_BYTES = CHUNK_BYTES / 2, ALIGN = 16 };
+/* ALIGN: what malloc aligns to, 16 where words have 64 bits. */
+enum { CHUNK_BYTES = 4096, OWN_CHUNK_BYTES = CHUNK_BYTES / 2, ALIGN = 2 * sizeof(void *) };
 
 struct nr_arena_chunk {
     struct nr_arena_chunk *next;

@@ -21,7 +21,7 @@ void nr_arena_init(struct nr_arena *a, size_t max_bytes);
 void nr_arena_fini(struct nr_arena *a);
 /* Forgets everything but keeps one chunk for the next request of the connection. */
 void nr_arena_reset(struct nr_arena *a);
-/* 16-byte aligned, not zeroed, lent until fini/reset; NULL above the ceiling or without memory. */
+/* Aligned as malloc does (16 bytes; 8 where words have 32 bits), not zeroed, lent until fini/reset; NULL above the ceiling or without memory. */
 void *nr_arena_get(struct nr_arena *a, size_t bytes) __attribute__((warn_unused_result));
 /* Copies with a NUL behind; {NULL, 0} when there is no room. */
 struct nr_str nr_arena_copy(struct nr_arena *a, struct nr_str s);

@@ -13,7 +13,7 @@ static void test_pieces_are_aligned_and_apart(void **state)
     for (size_t i = 0; i < nr_countof(pieces); i++) {
         pieces[i] = nr_arena_get(&a, i * 7);
         assert_non_null(pieces[i]);
-        assert_int_equal((uintptr_t)pieces[i] % 16, 0);
+        assert_int_equal((uintptr_t)pieces[i] % (2 * sizeof(void *)), 0);
         memset(pieces[i], (int)i, i * 7);
     }
     for (size_t i = 0; i < nr_countof(pieces); i++)
