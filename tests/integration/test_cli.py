@@ -449,7 +449,8 @@ def test_the_properties_of_wsk(narae, platform, hello, tmp_path):
 
 def test_a_wrong_key(narae):
     done = narae("functions", "-u", "nobody:nothing", "-o", "json", status=1)
-    assert done.stdout == "" and "(HTTP 401)" in done.stderr
+    told = json.loads(done.stderr)
+    assert done.stdout == "" and (told["code"], told["http_status"]) == ("unauthorized", 401)
     done = narae("functions", env={"NARAE_AUTH": "nobody:nothing"}, status=1)
     assert "(HTTP 401)" in done.stderr and "not known there, or its secret is another one" in done.stderr
 
