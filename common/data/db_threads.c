@@ -16,6 +16,7 @@ enum {
     WAL_BYTES = 4 << 20,
     WAL_BYTES_MAX = 16 << 20, /* from here on the checkpoint waits for readers, shortly */
     RESTART_WAIT_MS = 100,
+    RESTART_EVERY_MS = 2000, /* no batch waits again so soon for a reader that stays: a backup */
     FREE_PAGES = 1024,
 };
 
@@ -139,7 +140,8 @@ static void write_batch(struct nr_db *d)
 static void checkpoint(struct nr_db *d)
 {
     struct nr_db_conn *c = &d->writer;
-    bool restart = (size_t)c->wal_pages * (size_t)d->page_bytes > WAL_BYTES_MAX;
+    bool restart = (size_t)c->wal_pages * (size_t)d->page_bytes > WAL_BYTES_MAX &&
+                   nr_mono_ms() >= d->restart_after_ms;
     int in_log = 0, copied = 0;
 
     if (restart)
@@ -150,6 +152,8 @@ static void checkpoint(struct nr_db *d)
 
     if (restart)
         (void)sqlite3_busy_timeout(c->db, (int)d->busy_timeout_ms);
+    if (restart && result == SQLITE_BUSY)
+        d->restart_after_ms = nr_mono_ms() + RESTART_EVERY_MS;
     if (result == SQLITE_OK && in_log == copied)
         c->wal_pages = 0;
 }

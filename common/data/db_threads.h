@@ -36,6 +36,7 @@ struct nr_db {
     struct nr_db_conn
         writer; /* the writer's, as is quiet_work: there is something to do when it is quiet */
     bool quiet_work;
+    uint64_t restart_after_ms; /* the writer's: a reader stood in the way of the log a moment ago */
     pthread_t writer_thread;
     bool writer_started;
     struct nr_db_reader *readers;
