@@ -43,7 +43,7 @@ struct daemon {
     char run[DAEMON_PATH_BYTES], agent[DAEMON_PATH_BYTES], installation[17];
     int lock_fd, argc;
     bool stopping, left_some;
-    bool failed; /* to start */
+    bool failed;                /* to start */
     struct nr_deadline tell;    /* while it stops: what it still waits for */
     struct nr_link forgettings; /* accounts that are leaving */
     char **argv;

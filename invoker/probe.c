@@ -204,7 +204,9 @@ int probe_run(struct invoker *v, const struct invoker_config *c, struct nr_err *
 
     from_info(&p);
     from_images(&p);
-    p.profile = v->probe.seccomp && !is_word(c->seccomp, "engine") ? seccomp_profile(platform_here()) : NULL;
+    p.profile = v->probe.seccomp && !is_word(c->seccomp, "engine")
+                    ? seccomp_profile(platform_here())
+                    : NULL;
     make_parent(&p);
     open_network(&p);
     try_runtimes(&p);

@@ -12,8 +12,8 @@
 #include "common/base/err.h"
 
 enum image_op {
-    IMAGE_FIND,   /* is it on this host? */
-    IMAGE_ASK,    /* the registry: may we have it, what is its digest, is it made for this host? Nothing is pulled */
+    IMAGE_FIND, /* is it on this host? */
+    IMAGE_ASK, /* the registry: may we have it, what is its digest, is it made for this host? Nothing is pulled */
     IMAGE_PULL,   /* by digest */
     IMAGE_LIST,   /* what is on this host */
     IMAGE_REMOVE, /* one that no container uses */
