@@ -9,18 +9,17 @@ describes all three, ports/frames.h the frames on a slot.
     serve       one slot: this process serves it. More: it forks one worker per slot and goes on forking on demand
     each call   is served by the module _narae (_narae.c), which comes back here when the function has raised, and
                 when the connection has ended
-    errors      an exception of the function is told in ANSWER and the container is used no more
+    errors      an exception of the function is told in ANSWER; what ends the process ends the container
+
+What is imported here each start pays for, so it is the C modules behind json and socket: these two bring re, enum and
+selectors, more than half of the interpreter's whole start. traceback comes when there is one to print.
 """
+import _json
+import _socket
 import gc
-import json
-import linecache
 import os
-import socket
 import struct
 import sys
-import traceback
-import types
-from json.decoder import JSONDecoder
 
 sys.path.insert(0, os.path.dirname(__file__))
 import _narae
@@ -34,10 +33,36 @@ CONTROL = struct.Struct("<IIQiI")
 TO_REHEARSE, TO_INIT, TO_SERVE, TO_REDIALLED = ord("P"), ord("I"), ord("S"), ord("R")
 BOOTED, LOADED, FORKED, LOST = ord("b"), ord("i"), ord("f"), ord("l")
 TEXT_MAX_BYTES = 30 << 10
+FDS_MAX, INT_BYTES = 8, 4
 
 ACTION = os.environ.get("NARAE_ACTION", "/action")
 
-compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
+class Grammar:
+    """What the scanner behind json.loads() is told."""
+
+    strict = True
+    object_hook = object_pairs_hook = None
+    parse_float, parse_int = float, int
+    parse_constant = {"-Infinity": -float("inf"), "Infinity": float("inf"), "NaN": float("nan")}.__getitem__
+
+
+scan_once = _json.make_scanner(Grammar)
+
+
+def not_serializable(value):
+    raise TypeError(f"Object of type {value.__class__.__name__} is not JSON serializable")
+
+
+def make_encoder(markers):
+    """What JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False) makes anew for each text."""
+    return _json.make_encoder(
+        markers, not_serializable, _json.encode_basestring, None, ":", ",", False, False, False)
+
+
+def compact(value):
+    return "".join(make_encoder({})(value, 0))
 
 
 def error_json(sentence):
@@ -55,7 +80,7 @@ class Control:
     """One end of a control channel."""
 
     def __init__(self, fd):
-        self.socket = socket.socket(fileno=fd)
+        self.socket = _socket.socket(fileno=fd)
 
     def send(self, kind, slot=0, call=0, value=0, text=b""):
         text = text[:TEXT_MAX_BYTES]
@@ -70,9 +95,13 @@ class Control:
 
     def receive(self):
         """(type, slot, value, descriptors); the agent's end means ours."""
-        data, fds, _, _ = socket.recv_fds(self.socket, CONTROL.size, 8)
+        data, more, _, _ = self.socket.recvmsg(CONTROL.size, _socket.CMSG_LEN(FDS_MAX * INT_BYTES))
         if len(data) < CONTROL.size:
             os._exit(1)
+        fds = []
+        for level, what, passed in more:
+            if level == _socket.SOL_SOCKET and what == _socket.SCM_RIGHTS:
+                fds += struct.unpack(f"{len(passed) // INT_BYTES}i", passed)
         kind, slot, _, value, _ = CONTROL.unpack(data[: CONTROL.size])
         for fd in fds:
             os.set_inheritable(fd, False)
@@ -81,7 +110,7 @@ class Control:
 
 def read_init():
     size = os.fstat(INIT_FD).st_size
-    return json.loads(os.pread(INIT_FD, size, 0))
+    return scan_once(os.pread(INIT_FD, size, 0).decode("utf-8", "surrogatepass"), 0)[0]
 
 
 def read_source(fd):
@@ -97,13 +126,21 @@ def use_virtualenv():
         sys.path.insert(1, packages)
 
 
+class Loaded:
+    """Where tracebacks find the lines of a source that lies in no file."""
+
+    def __init__(self, source):
+        self.source = source
+
+    def get_source(self, name):
+        return self.source.decode(errors="replace")
+
+
 def load(setup, code_fds):
     """The function to call, or None when the code does not compile; other errors are raised."""
     name = "__main__.py"
     if code_fds:
         source = read_source(code_fds[0])
-        linecache.cache[name] = (len(source), None,
-                                 source.decode(errors="replace").splitlines(True), name)
     else:
         sys.path.insert(0, ACTION)
         use_virtualenv()
@@ -113,10 +150,13 @@ def load(setup, code_fds):
     try:
         code = compile(source, name, "exec")
     except (SyntaxError, ValueError):
+        import traceback
+
         traceback.print_exc(limit=0)
         return None
-    module = types.ModuleType("main__")
+    module = type(sys)("main__")
     module.__file__ = name
+    module.__loader__ = Loaded(source)
     sys.modules["main__"] = module
     exec(code, module.__dict__)
     function = getattr(module, setup["value"].get("main") or "main")
@@ -137,19 +177,13 @@ def serve(function, setup, control, index, fd):
     """Serves the calls of one slot, for ever. The loop over its calls is _narae's."""
     markers = {}
     slot = _narae.Slot(
-        function, JSONDecoder().scan_once, make_encoder(markers), markers, os.environ._data, answer_of, leave,
+        function, scan_once, make_encoder(markers), markers, os.environ._data, answer_of, leave,
         PAGE_FD, index, control.socket.fileno(), setup.get("result_max_bytes", 1 << 20))
     while True:
         slot.serve(fd)
         os.close(fd)
         control.send(LOST, index)
         fd = control.redialled()
-
-
-def make_encoder(markers):
-    """What JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False) makes anew for each text."""
-    return json.encoder.c_make_encoder(
-        markers, json.JSONEncoder().default, json.encoder.encode_basestring, None, ":", ",", False, False, False)
 
 
 def answer_of(error):
@@ -189,6 +223,8 @@ def print_trace(error):
     while trace and trace.tb_frame.f_code.co_filename == __file__:
         trace = trace.tb_next
     try:
+        import traceback
+
         traceback.print_exception(type(error), error, trace)
     except Exception:
         pass  # the function closed or replaced stderr
@@ -245,7 +281,7 @@ def initialize(control, setup, code_fds):
 
 
 REHEARSED = b"""
-import json, os, sys, time
+import json, linecache, os, socket, sys, time, traceback
 
 class Thing:
     def __init__(self, a):
@@ -261,16 +297,15 @@ def rehearse():
     """What INIT and a call do, with a function of ours: what is loaded, compiled and touched for the first time is so now."""
     read_source(os.open(__file__, os.O_RDONLY | os.O_CLOEXEC))
     os.pread(INIT_FD, os.fstat(INIT_FD).st_size, 0)
-    setup = json.loads(b'{"value":{"main":"main","env":{"__OW_ACTION_NAME":"/_/r"}},"slots":1}')
+    setup = scan_once('{"value":{"main":"main","env":{"__OW_ACTION_NAME":"/_/r"}},"slots":1}', 0)[0]
     set_init_env(setup["value"]["env"])
-    linecache.cache["r"] = (len(REHEARSED), None, REHEARSED.decode(errors="replace").splitlines(True), "r")
-    module = types.ModuleType("main__")
+    module = type(sys)("main__")
     sys.modules["main__"] = module
     exec(compile(REHEARSED, "r", "exec"), module.__dict__)
     markers = {}
-    value, _ = JSONDecoder().scan_once('{"a":[1,2.5,"b"],"c":{"d":null}}', 0)
+    value, _ = scan_once('{"a":[1,2.5,"b"],"c":{"d":null}}', 0)
     make_encoder(markers)(getattr(module, "main")(value), 0)
-    del os.environ["__OW_ACTION_NAME"], sys.modules["main__"], linecache.cache["r"]
+    del os.environ["__OW_ACTION_NAME"], sys.modules["main__"]
     flush()
 
 
