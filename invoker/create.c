@@ -321,6 +321,14 @@ static json_t *labels(const struct create_spec *s)
     return o;
 }
 
+/* The proxy of OpenWhisk's ActionLoop images unpacks and compiles into ./action; from the root that is our folder for code. */
+static bool is_action_loop(const struct create_spec *s)
+{
+    const char *program = s->command ? json_string_value(json_array_get(s->command, 0)) : NULL;
+
+    return program && strcmp(program, "/bin/proxy") == 0;
+}
+
 char *create_body(const struct create_spec *s, size_t *ret_n)
 {
     bool ok = true;
@@ -339,6 +347,8 @@ char *create_body(const struct create_spec *s, size_t *ret_n)
     put(o, "Healthcheck", json_pack("{s:[s]}", "Test", "NONE"), &ok); /* an image may have one */
     put(o, "StopTimeout", json_integer(1), &ok);
     put(o, "Labels", labels(s), &ok);
+    if (is_action_loop(s))
+        put(o, "WorkingDir", json_string("/"), &ok);
     put(o, "HostConfig", host_config(s, &ok), &ok);
     return ok ? nr_json_text(o, ret_n) : NULL;
 }

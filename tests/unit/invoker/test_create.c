@@ -120,6 +120,28 @@ static void nothing_but_the_list(void **state)
     }
 }
 
+/* Everybody else begins where the image says. */
+static void the_proxy_of_action_loops_begins_at_the_root(void **state)
+{
+    static const char *const commands[][2] = {
+        {"/bin/proxy", "/"}, {"/bin/proxy2", NULL}, {"proxy", NULL}, {"", NULL}};
+    char empty[] = "";
+    struct function f = hostile(empty);
+
+    (void)state;
+    f.relay = true;
+    for (size_t i = 0; i < nr_countof(commands); i++) {
+        nr_auto_json json_t *command = json_pack("[s]", commands[i][0]);
+        nr_auto_json json_t *j = body_of(&f, false, command);
+        const char *folder = nr_json_string(j, "WorkingDir");
+
+        if (commands[i][1])
+            assert_string_equal(folder, commands[i][1]);
+        else
+            assert_null(folder);
+    }
+}
+
 static void hardening(void **state)
 {
     char image[] = "narae/native:0", empty[] = "", file[] = "exec";
@@ -212,6 +234,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_but_the_list),
+        cmocka_unit_test(the_proxy_of_action_loops_begins_at_the_root),
         cmocka_unit_test(hardening),
         cmocka_unit_test(memory_steps),
         cmocka_unit_test(cpu_and_gpus),
