@@ -9,7 +9,6 @@ import json
 import pathlib
 import secrets
 import shutil
-import socket
 import subprocess
 import tarfile
 import tempfile
@@ -17,6 +16,7 @@ import urllib.error
 import urllib.request
 
 from conftest import DOCKER, ROOT, within
+from ports import free_port
 
 CONFIG = """version: 0.1
 log: {{level: error, accesslog: {{disabled: true}}}}
@@ -45,8 +45,7 @@ class Registry:
     def __init__(self, users=None):
         self.users = users
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nrreg", dir="/tmp"))
-        with socket.create_server(("127.0.0.1", 0)) as s:
-            self.port = s.getsockname()[1]
+        self.port = free_port()
         self.host = f"127.0.0.1:{self.port}"
         self.process = None
         self.references = []
