@@ -111,7 +111,7 @@ class Flavour:
         self.logs_init = more.get("logs_init", True)
         self.forks = more.get("forks", True)
         self.in_turn = more.get("in_turn", False)  # one process serves one call after the other
-        self.slots_max = more.get("slots_max", 64)  # that a small container has memory for
+        self.slots_max = more.get("slots_max", 64)  # that a container has memory and tasks for
         self.bad = more.get("bad")      # (file, code, env, how the error begins or None) that does not initialise
         self.command = more.get("command")
         self.server = more.get("server", "server")
@@ -151,7 +151,8 @@ def flavours():
         Flavour("turns", "native", "exec", lambda: compiled("turns"), 'boom "quoted"', exec="direct", forks=False, in_turn=True,
                 bad=("exec", None, {"DIE": "1"}, None)),
         Flavour("go", "native", "exec", lambda: by_compiler("go", "code.go", (FUNCTIONS / "every.go").read_bytes()),
-                "An error has occurred: boom", thrown_failed=False, exec="loop", bad=("exec", None, {"DIE": "1"}, None)),
+                "An error has occurred: boom", thrown_failed=False, exec="loop", slots_max=24,
+                bad=("exec", None, {"DIE": "1"}, None)),
         Flavour("java", "java", "code.jar", lambda: by_compiler("javac", "code.java", (FUNCTIONS / "every.java").read_bytes()),
                 "An error has occurred: boom", thrown_failed=False, slots_max=4, bad=("code.jar", None, {"DIE": "1"}, None)),
         Flavour("wasm", "wasm", "code.wasm", wasm_of_all_cases, NOT_COMPOSITE, keeps_state=False, logs_init=False,
