@@ -61,6 +61,10 @@ static int make_dirs(struct backup_reader *r, const char *name, struct nr_err *e
         return refuse(err, "it has a name that is too long");
     (void)snprintf(path, sizeof(path), "%.*s", (int)n, name);
     for (char *slash = path; e == 0 && (slash = strchr(slash, '/')) != NULL; slash++) {
+        size_t above = (size_t)(slash - path);
+
+        if (strncmp(r->last_dir, path, above) == 0 && r->last_dir[above] == '/')
+            continue; /* it was made for the file before */
         *slash = '\0';
         e = make_dir(r, path, err);
         *slash = '/';
