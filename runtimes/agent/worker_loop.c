@@ -26,6 +26,7 @@ struct loop_call {
     char *request; /* one line; NULL: none on the way */
     size_t length;
     size_t sent;
+    bool acked; /* its launcher has said that it has started */
     struct text reply;
 };
 
@@ -186,18 +187,35 @@ static bool says_ok(const struct text *t)
     return ok;
 }
 
+static bool all_acked(const struct agent *a)
+{
+    for (unsigned i = 0; i < a->setup.slots; i++) {
+        if (!a->slots[i].loop || !a->slots[i].loop->acked)
+            return false;
+    }
+    return true;
+}
+
+/* The first line of a launcher that acknowledges: INIT is over with the last one's. */
+static void take_ack(struct slot *s)
+{
+    struct agent *a = s->agent;
+    bool ok = says_ok(&s->loop->reply);
+    s->loop->acked = true;
+    text_clear(&s->loop->reply);
+    worker_drain(s->worker);
+    if (!ok)
+        init_failed(a, "Cannot start action. Check logs for details.");
+    else if (all_acked(a))
+        init_done(a, NULL);
+}
+
 /* One whole line has come on descriptor 3. */
 static void take_line(struct slot *s)
 {
     struct agent *a = s->agent;
-    if (a->phase == AGENT_STARTING && a->profile.acks && s->index == 0) {
-        bool ok = says_ok(&s->loop->reply);
-        text_clear(&s->loop->reply);
-        worker_drain(s->worker);
-        if (ok)
-            init_done(a, NULL);
-        else
-            init_failed(a, "Cannot start action. Check logs for details.");
+    if (a->profile.acks && !s->loop->acked) {
+        take_ack(s);
     } else if (s->busy && a->phase == AGENT_READY) {
         answered(s);
     } else {
@@ -244,7 +262,7 @@ static void loop_ended(struct worker *w, int status, bool oom)
     s->worker = NULL;
     forget_call(s);
     timer_clear(&a->loop, &a->start_timer);
-    if (a->phase == AGENT_STARTING && s->index == 0)
+    if (a->phase == AGENT_STARTING && (s->index == 0 || a->profile.acks))
         init_lost(a, w, verdict, status);
     else if (a->phase == AGENT_READY && s->busy && s->state == SLOT_OPEN)
         slot_end(s, s->call, w, verdict, status);
