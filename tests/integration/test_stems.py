@@ -41,8 +41,10 @@ def test_a_first_call_takes_a_stem_and_the_next_one_is_warm(start_platform, kind
     first = own.invoke("hello", {"name": "stem"})
     assert first.json["response"]["result"] == {"greeting": "Hello, stem!"}
     assert started(own, first) == "stem"
+    of_hello = lambda: [c for c in status(own)["containers"] if c["function"].endswith("/hello")]
+    within(30, "its call is over for the platform too", lambda: [c["calls"] for c in of_hello()] == [0])
     assert started(own, own.invoke("hello")) == "warm"
-    listed = [c for c in status(own)["containers"] if c["function"].endswith("/hello")]
+    listed = of_hello()
     assert [c["start"] for c in listed] == ["stem"]
     assert any(i.startswith(listed[0]["id"]) for i in before)
     ready(own)
