@@ -59,9 +59,18 @@ class World:
     def __init__(self):
         self.lock = pathlib.Path(tempfile.gettempdir(), "narae-outside.lock").open("w")
         fcntl.flock(self.lock, fcntl.LOCK_EX)
+        for line in run("ip", "netns", "list", check=False).splitlines():
+            if line.startswith("outside-"):  # of a run that was killed: nobody else has one now
+                self.forget(line.split()[0])
         self.name = f"outside-{os.getpid()}"
         self.link = f"o{os.getpid()}"
         self.server = None
+
+    @staticmethod
+    def forget(name):
+        run("ip", "route", "del", PRIVATE + "/32", check=False)
+        run("ip", "link", "del", "o" + name.removeprefix("outside-"), check=False)
+        run("ip", "netns", "del", name, check=False)
 
     def open(self):
         inside = ("ip", "-n", self.name)
@@ -85,9 +94,7 @@ class World:
             self.server.kill()
             self.server.wait()
             self.server.stdout.close()
-        run("ip", "route", "del", PRIVATE + "/32", check=False)
-        run("ip", "link", "del", self.link, check=False)
-        run("ip", "netns", "del", self.name, check=False)
+        self.forget(self.name)
         self.lock.close()
 
     def reaches(self, address, port=PORT):
