@@ -7,7 +7,8 @@
 
 #include "common/base/clock.h"
 
-enum { FIRST_SIZE = 16, AT_SHIFT = 24 };
+/* Of *at in a walk: the bucket above, below the place in its chain; with 32 bits 16 million buckets and chains of 255. */
+enum { FIRST_SIZE = 16, AT_SHIFT = sizeof(size_t) > 4 ? 24 : 8 };
 
 static struct {
     pthread_once_t once;
