@@ -33,6 +33,20 @@ uint64_t nr_mono_ms(void)
     return nr_mono_us() / 1000;
 }
 
+struct timespec nr_mono_after(unsigned ms)
+{
+    struct timespec t;
+
+    nr_check(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+    t.tv_sec += ms / 1000;
+    t.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    return t;
+}
+
 int64_t nr_wall_ms(void)
 {
     return read_us(CLOCK_REALTIME) / 1000 +

@@ -6,11 +6,14 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 uint64_t nr_mono_us(void);
 uint64_t nr_mono_ms(void);
 /* Milliseconds since 1970 UTC. */
 int64_t nr_wall_ms(void);
+/* So many milliseconds from now on the monotonic clock, not faked: for conditions that are waited for until then. */
+struct timespec nr_mono_after(unsigned ms);
 /* CPU time of the calling thread. */
 uint64_t nr_thread_cpu_us(void);
 

@@ -166,16 +166,9 @@ bool bus_feed_push(struct bus_feed *f, struct bus_note *n)
 
 bool bus_feed_push_wait(struct bus_feed *f, struct bus_note *n, unsigned wait_ms)
 {
-    struct timespec until;
+    const struct timespec until = nr_mono_after(wait_ms);
     bool pushed;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += wait_ms / 1000;
-    until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
     (void)pthread_mutex_lock(&f->lock);
     while (!(pushed = push(f, n))) {
         if (pthread_cond_timedwait(&f->room, &f->lock, &until) != 0)

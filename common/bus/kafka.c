@@ -76,23 +76,9 @@ bool kafka_spawn(struct kafka *k, void (*run)(void *arg), void *arg)
     return false;
 }
 
-static struct timespec from_now(unsigned ms)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
-
 void kafka_wait(struct kafka *k, unsigned ms)
 {
-    struct timespec until = from_now(ms);
+    struct timespec until = nr_mono_after(ms);
 
     (void)pthread_mutex_lock(&k->lock);
     if (!k->stop)
@@ -129,7 +115,7 @@ static void kafka_close(struct bus *b, uint32_t flush_ms)
     kafka_produce_end(k, k->connected || flush_ms < AWAY_FLUSH_MS ? flush_ms : AWAY_FLUSH_MS);
     k->stop = true;
     kafka_wake(k);
-    until = from_now(THREADS_END_MS);
+    until = nr_mono_after(THREADS_END_MS);
     if (!kafka_spawn(k, end_producer, k))
         return;
     (void)pthread_mutex_lock(&k->lock);

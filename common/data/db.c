@@ -3,6 +3,7 @@
  */
 #include "common/data/db.h"
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/data/db_threads.h"
 
@@ -15,20 +16,6 @@ struct waiter {
 };
 
 /* ---- jobs and queues ---- */
-
-struct timespec nr_db_from_now(unsigned ms)
-{
-    struct timespec t;
-
-    nr_check(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
 
 static void on_mail(struct nr_mail *m)
 {
@@ -97,7 +84,7 @@ static void post(struct nr_db *d, struct nr_db_queue *q, struct nr_db_job *job)
         q->last = &job->next;
         q->eager += !job->lazy;
         if (q->count++ == 0)
-            q->lazy_until = nr_db_from_now(LAZY_MS);
+            q->lazy_until = nr_mono_after(LAZY_MS);
         if (q->count == 1 || q->count == NR_DB_BATCH_JOBS || !job->lazy || q == &d->reads)
             (void)pthread_cond_signal(&q->wake);
     }

@@ -24,7 +24,7 @@ enum {
 
 static bool is_past(const struct timespec *t)
 {
-    struct timespec now = nr_db_from_now(0);
+    struct timespec now = nr_mono_after(0);
 
     return now.tv_sec > t->tv_sec || (now.tv_sec == t->tv_sec && now.tv_nsec >= t->tv_nsec);
 }
@@ -172,7 +172,7 @@ static void quiet(struct nr_db *d)
 static bool await_work(struct nr_db *d)
 {
     struct nr_db_queue *q = &d->writes;
-    struct timespec quiet_at = nr_db_from_now(QUIET_MS);
+    struct timespec quiet_at = nr_mono_after(QUIET_MS);
 
     (void)pthread_mutex_lock(&d->lock);
     while (!d->closing && q->eager == 0 && q->count < NR_DB_BATCH_JOBS &&
@@ -184,7 +184,7 @@ static bool await_work(struct nr_db *d)
         } else if (is_past(&quiet_at)) {
             (void)pthread_mutex_unlock(&d->lock);
             quiet(d);
-            quiet_at = nr_db_from_now(QUIET_MS);
+            quiet_at = nr_mono_after(QUIET_MS);
             (void)pthread_mutex_lock(&d->lock);
         } else {
             (void)pthread_cond_timedwait(&q->wake, &d->lock, &quiet_at);

@@ -43,8 +43,6 @@ struct nr_db {
     int reader_count;
 };
 
-/* Monotonic time, not faked, for the conditions of the queues. */
-struct timespec nr_db_from_now(unsigned ms);
 /* What holds for all of sqlite in this process; before the first connection, any number of times. */
 void nr_db_set_up(void);
 /* Lets others run after every few of the rows that are done, unless many are waiting. The writer's thread. */

@@ -46,6 +46,25 @@ static void test_text(void **state)
     }
 }
 
+static void test_moments_to_wait_for(void **state)
+{
+    static const unsigned ms[] = {0, 1, 999, 1000, 1001, 3600000};
+    struct timespec before, at, after;
+
+    for (size_t i = 0; i < sizeof(ms) / sizeof(*ms); i++) {
+        assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &before), 0);
+        nr_clock_fake(7200000000, 0); /* conditions know nothing of it */
+        at = nr_mono_after(ms[i]);
+        nr_clock_fake(0, 0);
+        assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &after), 0);
+        assert_in_range(at.tv_nsec, 0, 999999999);
+        int64_t at_us = (int64_t)at.tv_sec * 1000000 + at.tv_nsec / 1000 - (int64_t)ms[i] * 1000;
+
+        assert_true(at_us >= (int64_t)before.tv_sec * 1000000 + before.tv_nsec / 1000);
+        assert_true(at_us <= (int64_t)after.tv_sec * 1000000 + after.tv_nsec / 1000);
+    }
+}
+
 static void test_ids(void **state)
 {
     char ids[100][33];
@@ -76,11 +95,9 @@ static void test_random_fills_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_faked),
-        cmocka_unit_test(test_cpu_time_grows_with_work),
-        cmocka_unit_test(test_text),
-        cmocka_unit_test(test_ids),
-        cmocka_unit_test(test_random_fills_all),
+        cmocka_unit_test(test_faked), cmocka_unit_test(test_cpu_time_grows_with_work),
+        cmocka_unit_test(test_text),  cmocka_unit_test(test_moments_to_wait_for),
+        cmocka_unit_test(test_ids),   cmocka_unit_test(test_random_fills_all),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
