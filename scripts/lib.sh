@@ -19,6 +19,16 @@ elapsed() { echo $(($(date +%s) - NARAE_T0)); }
 # say TEXT...: one line of progress.
 say() { printf '[%4ds] %s\n' "$(elapsed)" "$*"; }
 
+# The help of a script is the comment at its head, unless it has words of its own: a function usage().
+case "${1:-}" in
+-h | --help)
+    grep -q '^usage()' "$0" || {
+        awk 'NR > 1 { if (!sub(/^# ?/, "")) exit; print }' "$0"
+        exit 0
+    }
+    ;;
+esac
+
 # warn TEXT...: something a reader should know, on the error channel.
 warn() { printf '[%4ds] %s\n' "$(elapsed)" "$*" >&2; }
 
