@@ -12,7 +12,8 @@ describes all three, ports/frames.h the frames on a slot.
     errors      an exception of the function is told in ANSWER; what ends the process ends the container
 
 What is imported here each start pays for, so it is the C modules behind json and socket: these two bring re, enum and
-selectors, more than half of the interpreter's whole start. traceback comes when there is one to print.
+selectors, more than half of the interpreter's whole start. Before an archive comes first in the path, and in a container
+that waits without code, the others are there as well, so that no file of the archive takes their place.
 """
 import _json
 import _socket
@@ -126,6 +127,11 @@ def use_virtualenv():
         sys.path.insert(1, packages)
 
 
+def know_the_library():
+    """What functions use most, and the launcher for tracebacks."""
+    import json, linecache, socket, traceback, types  # noqa: E401, F401
+
+
 class Loaded:
     """Where tracebacks find the lines of a source that lies in no file."""
 
@@ -142,6 +148,7 @@ def load(setup, code_fds):
     if code_fds:
         source = read_source(code_fds[0])
     else:
+        know_the_library()
         sys.path.insert(0, ACTION)
         use_virtualenv()
         name = os.path.join(ACTION, name)
@@ -149,10 +156,8 @@ def load(setup, code_fds):
             source = f.read()
     try:
         code = compile(source, name, "exec")
-    except (SyntaxError, ValueError):
-        import traceback
-
-        traceback.print_exc(limit=0)
+    except (SyntaxError, ValueError) as e:
+        print_exception(e, None)
         return None
     module = type(sys)("main__")
     module.__file__ = name
@@ -222,9 +227,16 @@ def print_trace(error):
     trace = error.__traceback__
     while trace and trace.tb_frame.f_code.co_filename == __file__:
         trace = trace.tb_next
+    print_exception(error, trace)
+
+
+def print_exception(error, trace):
     try:
         import traceback
-
+    except Exception:
+        sys.__excepthook__(type(error), error, trace)  # no descriptor is left to read it with, or no memory
+        return
+    try:
         traceback.print_exception(type(error), error, trace)
     except Exception:
         pass  # the function closed or replaced stderr
@@ -281,7 +293,7 @@ def initialize(control, setup, code_fds):
 
 
 REHEARSED = b"""
-import json, linecache, os, socket, sys, time, traceback
+import json, os, sys, time
 
 class Thing:
     def __init__(self, a):
@@ -295,6 +307,7 @@ def main(args):
 
 def rehearse():
     """What INIT and a call do, with a function of ours: what is loaded, compiled and touched for the first time is so now."""
+    know_the_library()
     read_source(os.open(__file__, os.O_RDONLY | os.O_CLOEXEC))
     os.pread(INIT_FD, os.fstat(INIT_FD).st_size, 0)
     setup = scan_once('{"value":{"main":"main","env":{"__OW_ACTION_NAME":"/_/r"}},"slots":1}', 0)[0]

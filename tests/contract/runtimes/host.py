@@ -85,7 +85,8 @@ class Slot:
         sent = 0
         if fd is not None:
             sent = socket.send_fds(self.socket, [data], [fd])
-        self.socket.sendall(data[sent:])
+        if sent < len(data):  # even nothing is not sent to who has answered and gone
+            self.socket.sendall(data[sent:])
 
     def collect(self, call):
         """Reads all frames of a call, in the order that the protocol demands."""

@@ -40,6 +40,32 @@ def test_python_virtualenv(start):
     assert slot.run({}).value == {"v": 7}
 
 
+def test_python_archive_with_files_named_like_the_library_s(start):
+    stray = {f"{name}.py": b"raise ImportError('this is not the library')\n" for name in ("types", "enum", "token", "traceback")}
+    code = b"import json, re\ndef main(a):\n    if 'raise' in a:\n        raise RuntimeError(a['raise'])\n    return json.loads('{\"n\":1}')\n"
+    slot = loaded(start, PYTHON, "code.zip", archive(**{"__main__.py": code, **stray}))
+    assert slot.run({}).value == {"n": 1}
+    told = slot.run({"raise": "so it is"})
+    assert told.value == {"error": "so it is"} and any("RuntimeError: so it is" in t for t in told.texts("stderr"))
+    c = start(PYTHON)
+    bad = PYTHON.init(c, file="code.zip", code=archive(**{"__main__.py": b"def main(:\n", **stray}))
+    assert bad.failed and any("SyntaxError" in t for t in bad.texts("stderr"))
+
+
+def test_python_exception_with_no_descriptor_left(start):
+    code = b"""
+import os
+def main(a):
+    try:
+        while True:
+            os.dup(0)
+    except OSError as e:
+        raise RuntimeError("none is left") from e
+"""
+    told = loaded(start, PYTHON, "code.py", code).run({})
+    assert told.value == {"error": "none is left"} and any("RuntimeError: none is left" in t for t in told.texts("stderr"))
+
+
 def test_python_children_get_the_variables_of_the_call(start):
     code = b"""
 import os, subprocess
