@@ -4,6 +4,7 @@
 #include "invoker/engine.h"
 #include "invoker/engine_state.h"
 #include "invoker/images.h"
+#include "invoker/platform.h"
 #include "invoker/internal.h"
 
 #include <pthread.h>
@@ -72,6 +73,18 @@ static void say_json(int fd, const char *json)
     say(fd, text);
 }
 
+/* An image that this node can run. */
+static void say_image(int fd, const char *volumes)
+{
+    char text[256];
+
+    (void)snprintf(text, sizeof(text),
+                   "{\"Os\":\"linux\",\"Architecture\":\"%s\",\"Config\":{\"Cmd\":[\"/x\"],"
+                   "\"Volumes\":%s}}",
+                   platform_here()->architecture, volumes);
+    say_json(fd, text);
+}
+
 /* Answers one request; false: the connection ends. */
 static bool answer(int fd)
 {
@@ -82,10 +95,8 @@ static bool answer(int fd)
     switch ((enum manner)atomic_load(&server.manner)) {
     case NORMAL:
     case CLOSES: say_json(fd, version); return atomic_load(&server.manner) == NORMAL;
-    case IMAGE: say_json(fd, "{\"Config\":{\"Cmd\":[\"/x\"],\"Volumes\":null}}"); return true;
-    case DISK:
-        say_json(fd, "{\"Config\":{\"Cmd\":[\"/x\"],\"Volumes\":{\"/scratch\":{}}}}");
-        return true;
+    case IMAGE: say_image(fd, "null"); return true;
+    case DISK: say_image(fd, "{\"/scratch\":{}}"); return true;
     case STRANGE:
         say_json(fd, "[{\"Id\":\"../images/x\",\"Names\":[\"/narae-0-0123abcd\"]},{\"Id\":7},"
                      "{\"Id\":\"0123456789ABCDEF\",\"State\":\"running\"}]");
