@@ -66,7 +66,7 @@ static void say_endlessly(int fd)
 
 static void say_json(int fd, const char *json)
 {
-    char text[256];
+    char text[512];
 
     (void)snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
                    strlen(json), json);
