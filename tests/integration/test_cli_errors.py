@@ -339,6 +339,30 @@ def test_a_key_that_writes_reads_nothing(platform, guest, name):
         platform.request("DELETE", f"/narae/v1/accounts/guest/keys/{key['uuid']}", auth=platform.admin_auth)
 
 
+@pytest.mark.parametrize("value", ["open sesame", 5577006791947779410, 4.5, True, False], ids=["text", "number", "real", "key", "open"])
+def test_a_key_that_writes_is_not_told_what_opens_a_web_action(platform, guest, name, value):
+    key = platform.request("POST", "/narae/v1/accounts/guest/keys", {"scopes": ["write"]}, auth=platform.admin_auth).json
+    platform.put(name, HELLO["python:3"], annotations=[{"key": "web-export", "value": True}, {"key": "require-whisk-auth", "value": value}])
+
+    def asked_of(reply):
+        assert reply.status == 200, reply
+        return next(a["value"] for a in reply.json["annotations"] if a["key"] == "require-whisk-auth")
+
+    try:
+        change = {"annotations": [{"key": "x", "value": 1}]}
+        shown = value if isinstance(value, bool) else None
+        assert asked_of(platform.request("PUT", f"actions/{name}?overwrite=true", change)) == value
+        told = platform.request("PUT", f"actions/{name}?overwrite=true", change, auth=key["key"])
+        assert asked_of(told) is shown and {"key": "x", "value": 1} in told.json["annotations"], told
+        assert isinstance(value, bool) or str(value) not in told.body.decode()
+        back = platform.request("PUT", f"actions/{name}?overwrite=true", {"annotations": told.json["annotations"]}, auth=key["key"])
+        assert back.status == (200 if isinstance(value, bool) else 400), back  # it neither opens nor locks what it does not know
+        assert asked_of(platform.request("GET", f"actions/{name}")) == value
+        assert asked_of(platform.request("DELETE", f"actions/{name}", auth=key["key"])) is shown
+    finally:
+        platform.request("DELETE", f"/narae/v1/accounts/guest/keys/{key['uuid']}", auth=platform.admin_auth)
+
+
 # ---- a tired hand
 
 def test_a_reader_that_goes_away(guest):
