@@ -321,6 +321,8 @@ void progress_wake(struct gateway_request *q);
 int64_t archive_max_bytes(const struct gateway_request *q);
 void archive_body_begin(struct gateway_request *q);
 void archive_body_end(struct gateway_request *q);
+/* For a refusal that ends when another archive is here. */
+void archive_retry_later(struct gateway_request *q);
 /* events.c: /narae/v1/events, and likewise. */
 void events_call(struct gateway_request *q);
 void events_wake(struct gateway_request *q);

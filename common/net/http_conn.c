@@ -17,6 +17,7 @@
 #define LINGER_MS 2000
 #define RATE_GRACE_MS 5000
 #define RATE_CHECK_MS 1000
+#define PACE_GRACE_PART 60        /* of the whole time nothing is asked */
 #define OUT_MAX_BYTES (256 << 20) /* what one client may leave unread */
 
 static void run(struct nr_http_conn *c);
@@ -40,13 +41,25 @@ void nr_http_conn_limit(struct nr_http_conn *c, uint64_t after_ms)
         nr_deadline_set(c->server->loop, &c->deadline, after_ms);
 }
 
+/* Of a body that goes to a file: is it where its pace wants it to be? */
+static bool body_in_time(const struct nr_http_conn *c, uint64_t elapsed_ms)
+{
+    uint64_t within_ms = c->r->body_within_ms, grace_ms = within_ms / PACE_GRACE_PART;
+
+    if (within_ms == 0 || elapsed_ms <= grace_ms)
+        return true;
+    return (double)c->body_n * (double)within_ms >=
+           (double)c->body_bytes * (double)(elapsed_ms - grace_ms);
+}
+
 /* False: too slow. */
 static bool body_fast_enough(const struct nr_http_conn *c, uint64_t elapsed_ms)
 {
     const struct nr_http_config *config = &c->server->config;
     size_t got = c->body_bytes == SIZE_MAX ? c->chunks.n : c->body_n;
 
-    if (config->body_timeout_ms && !c->spool && elapsed_ms >= config->body_timeout_ms)
+    if (c->spool ? !body_in_time(c, elapsed_ms)
+                 : config->body_timeout_ms && elapsed_ms >= config->body_timeout_ms)
         return false;
     return elapsed_ms < RATE_GRACE_MS || got * 1000 / elapsed_ms >= config->body_min_rate_bytes_s;
 }

@@ -212,6 +212,11 @@ struct nr_http_stats nr_http_stats(const struct nr_http_server *s)
     return s->stats;
 }
 
+uint64_t nr_http_filed_bytes(const struct nr_http_req *r)
+{
+    return r->conn->spool ? nr_http_spool_filed_bytes(r->conn->spool) : 0;
+}
+
 /* ---- accepting ---- */
 
 /* False: the connection stays with the listener. */

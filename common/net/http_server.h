@@ -64,8 +64,11 @@ struct nr_http_req {
     /* set by the owner in on_head */
     size_t body_max_bytes; /* default: config.body_max_bytes */
     /* An empty file (given; > 0) for a body of announced length: it is written there as it comes instead of being held, counts into no bound and
-     * has no time limit but the least rate; `body` stays empty. At on_request the file is whole; it is closed after on_end. */
+     * has no time limit but the least rate and the next; `body` stays empty. At on_request the file is whole; it is closed after on_end. */
     int body_fd;
+    /* Of a body that goes to a file: from a sixtieth of this time on it is held to a pace that has it whole after this time and that sixtieth, and
+     * gets 408 when it falls behind. 0: no such pace. */
+    uint64_t body_within_ms;
     /* state, read-only */
     bool gone;             /* the client went away */
     struct nr_arena arena; /* for the owner too; freed after on_end */
@@ -128,6 +131,9 @@ struct nr_http_stats nr_http_stats(const struct nr_http_server *s);
 struct nr_str nr_http_header(const struct nr_http_req *r, const char *name);
 /* Query parameter by name, decoded into the request's arena; false when absent; *ret = {NULL,0} and true when badly encoded. */
 bool nr_http_query(struct nr_http_req *r, const char *name, struct nr_str *ret);
+
+/* How much of a body that goes to a file is in it. */
+uint64_t nr_http_filed_bytes(const struct nr_http_req *r);
 
 /* The whole reply at once: status, headers ("Name: value\r\n" lines, lent, may be empty), body (lent, copied when it cannot be
  * written at once). Adds Content-Length, Connection when needed and config.extra_headers. HEAD: body left out. 204/304: no body. */

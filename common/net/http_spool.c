@@ -85,6 +85,11 @@ int nr_http_spool_state(const struct nr_http_spool *s)
     return s->status < 0 ? s->status : s->whole && !s->writing;
 }
 
+uint64_t nr_http_spool_filed_bytes(const struct nr_http_spool *s)
+{
+    return (uint64_t)s->at;
+}
+
 void nr_http_spool_end(struct nr_http_spool *s)
 {
     if (s == NULL)

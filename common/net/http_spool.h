@@ -19,6 +19,8 @@ char *nr_http_spool_room(struct nr_http_spool *s, size_t *ret_n);
 void nr_http_spool_took(struct nr_http_spool *s, size_t n, bool last);
 /* 1: all that came is in the file; 0: not yet; < 0: it cannot be written (NR_ENOSPC, NR_EIO). */
 int nr_http_spool_state(const struct nr_http_spool *s);
+/* Bytes that are in the file. */
+uint64_t nr_http_spool_filed_bytes(const struct nr_http_spool *s);
 /* The request is over; closes the file when nobody writes to it any more. NULL is fine. */
 void nr_http_spool_end(struct nr_http_spool *s);
 

@@ -12,7 +12,7 @@ int import_begin(struct fnmanager *m, struct import_mark *mark, struct nr_err *e
         nr_list_add(&m->imports, &mark->link);
     pthread_mutex_unlock(&m->accounts.changing);
     return busy ? nr_err_set(err, NR_EQUOTA,
-                             "An archive is being read into this account; try again after it.")
+                             "An archive is being read into this account (allowed: 1 per account); try again after it.")
                 : 0;
 }
 

@@ -6,7 +6,9 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import socket
+import subprocess
 import tarfile
 import threading
 
@@ -244,7 +246,8 @@ def test_who_sends_an_archive_slowly_holds_up_himself_only(start_platform):
     slow, other = admin.create("x-slow"), admin.create("x-other")
     with archive_announced(own, "x-slow", 15 << 20, slow):
         within(10, "it is kept in a file", lambda: len(unnamed_files(own)) == 1)
-        assert b" 429 " in refused_early(own, "x-slow", 9 << 20, slow)
+        reply = refused_early(own, "x-slow", 9 << 20, slow)
+        assert b" 429 " in reply and b"\r\nRetry-After: 30\r\n" in reply and b"(allowed: 1 per account)" in reply, reply
         assert b" 403 " in refused_early(own, "x-other", 9 << 20, slow)
         with archive_announced(own, "x-other", 15 << 20, other):
             within(10, "another account's is as well", lambda: len(unnamed_files(own)) == 2)
@@ -259,10 +262,43 @@ def test_archives_have_a_bound_together(start_platform):
             held.enter_context(archive_announced(own, f"x-{i}", 19 << 20, key))
         within(10, "they are kept in files", lambda: len(unnamed_files(own)) == 4)
         reply = refused_early(own, "x-4", 9 << 20, key)
-        assert reply.startswith(b"HTTP/1.1 503") and b"(79691776 bytes of 83886080)" in reply
+        assert reply.startswith(b"HTTP/1.1 503") and b"(79691776 bytes of 83886080)" in reply and b"\r\nRetry-After: 30\r\n" in reply, reply
     within(10, "the files are gone", lambda: not unnamed_files(own))
     reply = refused_early(own, "x-4", 21 << 20, key)
     assert reply.startswith(b"HTTP/1.1 413") and b"22020096 > 20971520 bytes" in reply
+
+
+KEPT = 512 << 20  # of the disk, for what must be written
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")
+def test_archives_wait_for_the_disk_only_when_others_will_fill_it(new_platform):
+    """What is in a file already is not wanted a second time; what is only announced makes others wait, and no more than that."""
+    own = new_platform("--import-max-mb=300")
+    own.data.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={KEPT + (170 << 20)},mode=755", "tmpfs", own.data], check=True)
+    try:
+        own.start()
+        key, room = own.admin_auth, shutil.disk_usage(own.data).free - KEPT
+        large, half, small = room * 6 // 10, room // 2, room // 5
+        assert small > 9 << 20, room
+        with archive_announced(own, "x-first", large, key) as first:
+            within(10, "it is kept in a file", lambda: len(unnamed_files(own)) == 1)
+            reply = refused_early(own, "x-second", half, key)
+            assert reply.startswith(b"HTTP/1.1 503") and b"\r\nRetry-After: 30\r\n" in reply, reply
+            assert f"still to come of them ({large} bytes)".encode() in reply and f"one of {half}.".encode() in reply, reply
+            reply = refused_early(own, "x-second", room + (1 << 20), key)
+            assert reply.startswith(b"HTTP/1.1 507") and b"Retry-After" not in reply and str(room + (1 << 20)).encode() in reply, reply
+            first.sendall(bytes(large - 1))
+            within(60, "it is in the file", lambda: shutil.disk_usage(own.data).free < KEPT + half)
+            with archive_announced(own, "x-second", small, key):
+                within(10, "there is room beside it", lambda: len(unnamed_files(own)) == 2)
+        within(10, "the files are gone", lambda: not unnamed_files(own))
+        own.stop()
+    finally:
+        if own.process and own.process.poll() is None:
+            own.stop()
+        subprocess.run(["umount", "-l", own.data], check=True)
 
 
 @contextlib.contextmanager
@@ -307,7 +343,8 @@ def test_an_import_that_waits_for_a_registry_holds_up_nobody(platform, admin):
         assert unpacked(export(platform, "x-beside", other))[F] == files[F]  # work on whole buckets goes on
         assert verify(platform, "x-beside")["damaged"] == []
         again = import_into(platform, "x-waits", archive, key)
-        assert (again.status, again.error) == (429, "An archive is being read into this account; try again after it.")
+        assert (again.status, again.error) == (429, "An archive is being read into this account (allowed: 1 per account); try again after it.")
+        assert int(again.headers["retry-after"]) > 0
         assert caller.is_alive()
     caller.join(60)
     (reply,) = replies

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -39,6 +40,12 @@ static void on_head(struct nr_http_req *r)
         nr_http_reply(r, 401, NR_STR("WWW-Authenticate: Basic\r\n"), NR_STR("who are you"));
     if (nr_str_eqz(r->path, "/ten"))
         r->body_max_bytes = 10;
+    if (nr_str_eqz(r->path, "/file")) {
+        r->body_fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        r->body_within_ms = rig->file_within_ms;
+        assert_true(r->body_fd > 0);
+        rig->filing = r;
+    }
 }
 
 static void reply_later(struct nr_deadline *d)

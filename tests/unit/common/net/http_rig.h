@@ -22,6 +22,8 @@ struct rig {
     bool closed, drain_idle;
     struct nr_link held; /* requests of /hold and /stream that wait for the test */
     int held_count;
+    uint64_t file_within_ms;    /* what /file asks for, whose body goes to a file */
+    struct nr_http_req *filing; /* the last request of /file */
     struct nr_buf
         seen; /* what the owner saw of the last request: method, path, query, headers, body */
 };
