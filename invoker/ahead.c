@@ -6,9 +6,11 @@
  *   begin    slot 0 leaves the pool. Calls that come wait for it as for any slot that is coming. The container has no call: it can be evicted,
  *            expire or be forgotten, and what it loads ends with it
  *   loaded   INIT -> IDLE, its slots are offered; its first call is a warm one
- *   failed   the container goes. There is no record to read: an event tells the function's owner, and the status of the invoker until the version
- *            has been loaded. The next container of the version stays fresh until the back-off is over; a call loads its code itself at
- *            any time, and is told what it is told as ever
+ *   died     a container that was started for a wish, never had a call and went by itself: its code could not be loaded, its process ended
+ *            while it was idle, it did not even come up. There is no record to read: an event tells the function's owner, and the status of the
+ *            invoker. Until the back-off is over nothing of the version is started or loaded for a wish; what ends meanwhile was begun before,
+ *            and is the same trouble. It is over when a call has been answered, or a container that was begun later has been idle for a minute. A
+ *            call starts and loads what it needs at any time, and is told what it is told as ever
  *
  * What is the caller's is not in it. Functions that are given their caller's key may want it as they are loaded: they wait for their first call.
  * Trials of PreEnv measure that call, and stems have no code.
@@ -47,8 +49,7 @@ static bool has_room(struct invoker *v, const struct container *ct)
     const struct pool *p = ct->pool;
     struct ahead_view now = {.cores = v->node->cores > 0 ? (unsigned)v->node->cores : 1,
                              .loaded_before = p->loaded,
-                             .not_before_ms = p->failure ? p->failure->not_before_ms : 0,
-                             .now_ms = v->loop->now_ms};
+                             .pausing = ahead_pauses(p)};
 
     for (struct nr_link *l = v->ahead.next; l != &v->ahead; l = l->next) {
         const struct container *other = nr_container_of(l, struct container, in_ahead);
@@ -87,12 +88,27 @@ static void begin(struct container *ct)
     invoker_tick(a);
 }
 
+static void forget_failure(struct pool *p)
+{
+    free(p->failure);
+    p->failure = NULL;
+}
+
+/* It came after the trouble, and is well without a call. */
+static bool has_stayed(const struct container *ct)
+{
+    return ct->pool && ct->pool->failure && ct->calls == 0 && container_loaded(ct) &&
+           ahead_stays(ct->idle_since_ms, ct->pool->failure->at_ms, ct->v->loop->now_ms);
+}
+
 /* One that ends at once retires its container, which stays in the list until the Engine has removed it. */
 void ahead_look(struct invoker *v)
 {
     for (struct nr_link *l = v->containers.next; l != &v->containers && !v->stopping; l = l->next) {
         struct container *ct = nr_container_of(l, struct container, in_all);
 
+        if (has_stayed(ct))
+            forget_failure(ct->pool);
         if (waits_for_code(ct) && has_room(v, ct))
             begin(ct);
     }
@@ -150,29 +166,61 @@ static void note_loaded(const struct activation *a)
     event_init_ahead(ct, a->init_us, log);
 }
 
-static void note_failed(const struct activation *a, enum end_reason why)
+/* These are ours: the container would have stayed. */
+static bool was_taken(const struct container *ct)
 {
-    const struct container *ct = a->slot->ct;
+    static const bool by_us[END_REASONS] = {[ENDED_EXPIRED] = true,
+                                            [ENDED_EVICTED] = true,
+                                            [ENDED_UPDATED] = true,
+                                            [ENDED_DRAINED] = true,
+                                            [ENDED_START_FAILED] = true};
+
+    return ct->v->stopping || (by_us[ct->ended] && !ct->never_spoke);
+}
+
+/* What its first call would have been told; else how far it came. */
+static void say_why(const struct container *ct, struct ahead_failure *f)
+{
+    const struct activation *a = ct->ahead;
+    const char *how_far =
+        ct->never_spoke ? "The container did not come up."
+        : ct->loaded_us
+            ? "The container ended by itself, after its code was loaded and before any call."
+            : "The container ended by itself, before its code was loaded.";
+
+    copy_error(f->error, a && a->outcome.result.n ? a->outcome.result : nr_str_of(how_far));
+    copy_tail(f->log, sizeof(f->log), a ? nr_buf_str(&a->logs) : NR_STR(""));
+}
+
+static uint64_t load_us(const struct container *ct)
+{
+    return ct->ahead ? ct->ahead->init_us : span_us(ct->slots[0].init_us, ct->loaded_us);
+}
+
+void ahead_died(const struct container *ct)
+{
     struct pool *p = ct->pool;
     struct invoker *v = ct->v;
 
+    if (p == NULL || ct->begun_for != FOR_PREWARM || ct->called || was_taken(ct))
+        return;
     if (p->failure == NULL)
         p->failure = nr_alloc(sizeof(*p->failure));
     struct ahead_failure *f = p->failure;
 
-    f->count++;
-    f->why = why;
+    if (!ahead_pauses(p))
+        f->not_before_ms = v->loop->now_ms + ahead_again_ms(++f->count);
+    f->why = ct->ended;
     f->at_ms = v->loop->now_ms;
-    f->not_before_ms = v->loop->now_ms + ahead_again_ms(f->count);
-    copy_error(f->error, a->outcome.result);
-    copy_tail(f->log, sizeof(f->log), nr_buf_str(&a->logs));
+    say_why(ct, f);
     nr_count(&v->m.init_ahead_failures, 1);
-    nr_log(v->log, NR_LOG_WARN, "invoker",
-           "container=%s account=%s function=%s version=%s did not load its code ahead: %s; "
-           "failures=%u again_ms=%llu",
-           ct->name, ct->fn->account, ct->fn->path, ct->fn->version, end_reason_text(why), f->count,
-           (unsigned long long)ahead_again_ms(f->count));
-    event_init_ahead_failed(ct, a->init_us, f);
+    nr_log(
+        v->log, NR_LOG_WARN, "invoker",
+        "container=%s account=%s function=%s version=%s was started ahead and ended before any call: %s; "
+        "failures=%u again_ms=%llu",
+        ct->name, ct->fn->account, ct->fn->path, ct->fn->version, end_reason_text(f->why), f->count,
+        (unsigned long long)(f->not_before_ms - f->at_ms));
+    event_init_ahead_failed(ct, load_us(ct), f);
 }
 
 /* There is room for the next one. */
@@ -204,19 +252,15 @@ void ahead_end(struct activation *a, enum end_reason why)
     struct slot *s = a->slot;
     struct container *ct = s->ct;
 
-    if (why == ENDED_NOT && !container_loaded(ct))
-        why = ENDED_CRASHED; /* it was gone before it had the code: not the function's doing */
-    if (why == ENDED_NOT)
-        note_loaded(a);
-    else if (why == ENDED_INIT_FAILED || why == ENDED_TIMED_OUT)
-        note_failed(a, why);
+    if (why == ENDED_NOT && !container_loaded(ct)) /* it was sent nothing: too much, or too late */
+        why = s->init_too_big ? ENDED_INIT_FAILED : ENDED_CRASHED;
     (void)container_ref(ct);
-    let_go(ct);
     if (why == ENDED_NOT) {
+        note_loaded(a);
+        let_go(ct);
         container_offer_slots(ct);
     } else {
-        slot_close(s);
-        container_retire(ct, why);
+        container_retire(ct, why); /* it has no call: ahead_died() is told, ahead_drop() lets go */
     }
     look_soon(ct->v);
     container_unref(ct);
@@ -230,11 +274,15 @@ void ahead_drop(struct container *ct)
     look_soon(ct->v);
 }
 
-void ahead_loaded(struct pool *p)
+void ahead_served(struct pool *p)
 {
-    p->loaded = true;
-    free(p->failure);
-    p->failure = NULL;
+    if (p->failure)
+        forget_failure(p);
+}
+
+bool ahead_pauses(const struct pool *p)
+{
+    return p->failure && p->v->loop->now_ms < p->failure->not_before_ms;
 }
 
 /* ---- status ------------------------------------------------------------------------------------------------- */

@@ -10,9 +10,10 @@
 
 enum { AHEAD_ERROR_BYTES = 512, AHEAD_LOG_BYTES = 2048 };
 
-/* How the latest load ahead of a version failed; kept with its pool until its code has been loaded. */
+/* How the latest container of a version that was started for a wish ended by itself, before any call; kept with its pool until a call was answered, or
+ * one that was begun later has stayed. */
 struct ahead_failure {
-    unsigned count;         /* in a row */
+    unsigned count;         /* in a row; those that end while the version is left alone are one */
     enum end_reason why;    /* of its container's end */
     uint64_t at_ms;         /* monotonic */
     uint64_t not_before_ms; /* the next one */
@@ -28,8 +29,12 @@ bool ahead_is(const struct activation *a);
 void ahead_end(struct activation *a, enum end_reason why);
 /* ct dies, whatever it dies of: so does its load, untold. Fine when it has none. */
 void ahead_drop(struct container *ct);
-/* The code of p's version was loaded, by whomever: what went wrong before does not matter any more. */
-void ahead_loaded(struct pool *p);
+/* ct (lent) begins to die, `ended` and its pool are still there: was it started for a wish, and went by itself before any call? */
+void ahead_died(const struct container *ct);
+/* A call of p's version was answered: what went wrong before does not matter any more. */
+void ahead_served(struct pool *p);
+/* Is p's version left alone now? Calls start and load what they need all the same. */
+bool ahead_pauses(const struct pool *p);
 /* JSON array of the versions whose latest load ahead failed; of one account (lent), with what they said, or NULL: of all, without that. */
 void ahead_status(const struct invoker *v, const char *account, struct nr_buf *out);
 

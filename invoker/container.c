@@ -310,7 +310,8 @@ void container_looked(struct container *ct, const struct remove_job *j)
     else if (span_us(ct->created_us, nr_mono_us()) > (uint64_t)HELLO_MS * 1000)
         (void)nr_err_set(&ct->failure, NR_ETIMEOUT, "it did not dial in within %d s",
                          HELLO_MS / 1000);
-    if (ct->failure.code != 0)
+    ct->never_spoke = ct->failure.code != 0;
+    if (ct->never_spoke)
         start_failed(ct);
     else
         nr_deadline_set(ct->v->loop, &ct->deadline, HELLO_ASK_MS);
@@ -455,7 +456,7 @@ void container_loaded_now(struct container *ct)
     container_move(ct, ct->ahead ? CT_IDLE : CT_BUSY);
     ct->loaded_us = nr_mono_us();
     decay_towards(&ct->pool->cost_us, cost_us(ct));
-    ahead_loaded(ct->pool);
+    ct->pool->loaded = true;
     if (ct->code_fd >= 0)
         (void)close(ct->code_fd);
     ct->code_fd = -1;
@@ -511,6 +512,7 @@ static void die(struct container *ct)
     nr_log(v->log, NR_LOG_INFO, "invoker", "container=%s function=%s ended: %s", ct->name,
            container_function(ct), end_reason_text(ct->ended));
     nr_count(&v->m.ended[ct->ended], 1);
+    ahead_died(ct);
     event_ended(ct);
     struct pool *p = take_out(ct);
 

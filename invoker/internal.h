@@ -75,7 +75,8 @@ struct slot {
     uint64_t call;        /* number of the call under way; 0: none */
     enum slot_claim claim;
     bool init_sent, run_sent, shut;
-    uint64_t init_us; /* when INIT was written */
+    bool init_too_big; /* what INIT would say */
+    uint64_t init_us;  /* when INIT was written */
     struct slot_news got;
     struct nr_buf parts; /* an answer in several parts; the error of a failed init */
     size_t log_bytes;
@@ -177,10 +178,12 @@ struct container {
     bool booting;  /* it has one of the places for containers that boot, or waits for one */
     bool left;     /* a drain lets go of it for the next start instead of removing it */
     bool born_stem;
-    int refs;      /* the invoker's, one per handle, connection, job and work */
-    char name[9];  /* 8 hex; folder, agent's id */
-    char id[65];   /* the Engine's; "" until created */
-    char kind[32]; /* as its agent says it; "" until its hello */
+    bool never_spoke; /* the Engine has started it, and there will be no hello */
+    bool called;      /* it had a call */
+    int refs;         /* the invoker's, one per handle, connection, job and work */
+    char name[9];     /* 8 hex; folder, agent's id */
+    char id[65];      /* the Engine's; "" until created */
+    char kind[32];    /* as its agent says it; "" until its hello */
     unsigned slot_count, connected, calls;
     struct slot *slots;
     struct nr_link in_pool, in_all;
@@ -336,7 +339,7 @@ struct pool {
     uint64_t uses;          /* calls it was given */
     uint64_t
         cost_us; /* from the wish for a container to its code loaded, decayed; 0: none has come up */
-    struct ahead_failure *failure; /* made: of the code that was to be loaded ahead; NULL: none */
+    struct ahead_failure *failure; /* made: of those started for a wish; NULL: none */
     bool loaded;                   /* its code has been, once */
     bool stale, feeding;
 };

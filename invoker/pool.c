@@ -29,7 +29,7 @@ void slot_lend(struct slot *s, struct activation *a)
     s->a = a;
     s->call = 0;
     s->claim = CLAIM_NONE;
-    s->init_sent = s->run_sent = false;
+    s->init_sent = s->run_sent = s->init_too_big = false;
     s->log_bytes = 0;
     s->frames = 0;
     s->oom_kills = monitor_oom_kills(s->ct);
@@ -45,6 +45,7 @@ static void take(struct slot *s, struct activation *a)
     nr_list_del(&ct->idle);
     slot_lend(s, a);
     ct->calls++;
+    ct->called = true;
     ct->pool->uses++;
     if (ct->state == CT_IDLE || ct->state == CT_FROZEN)
         container_move(ct, CT_BUSY);
@@ -119,6 +120,8 @@ void pool_return(struct slot *s, enum end_reason why)
 
     if (s->call != 0 && s->a && s->a->started_us)
         decay_towards(&ct->pool->call_us, span_us(s->a->started_us, nr_mono_us()));
+    if (s->got.answered)
+        ahead_served(ct->pool);
     s->a = NULL;
     s->call = 0;
     ct->calls--;

@@ -8,7 +8,8 @@ enum {
     AHEAD_LEAST = 2,
     AHEAD_AGAIN_MS = 5000,
     AHEAD_DOUBLINGS_MAX = 16,
-    AHEAD_AGAIN_MAX_MS = 600000
+    AHEAD_AGAIN_MAX_MS = 600000,
+    AHEAD_STAYS_MS = 60000
 };
 
 unsigned slots_coming(const struct container *ct, uint64_t now_us)
@@ -44,7 +45,7 @@ bool ahead_fits(const struct ahead_view *a)
 {
     unsigned most = a->cores > AHEAD_LEAST ? a->cores : AHEAD_LEAST;
 
-    return a->now_ms >= a->not_before_ms && a->loading < most && a->of_account < most / 2 &&
+    return !a->pausing && a->loading < most && a->of_account < most / 2 &&
            (a->of_version == 0 || a->loaded_before);
 }
 
@@ -55,6 +56,11 @@ uint64_t ahead_again_ms(unsigned failures)
         AHEAD_AGAIN_MS << (doublings < AHEAD_DOUBLINGS_MAX ? doublings : AHEAD_DOUBLINGS_MAX);
 
     return ms < AHEAD_AGAIN_MAX_MS ? ms : AHEAD_AGAIN_MAX_MS;
+}
+
+bool ahead_stays(uint64_t idle_since_ms, uint64_t failed_ms, uint64_t now_ms)
+{
+    return idle_since_ms > failed_ms && now_ms >= idle_since_ms + AHEAD_STAYS_MS;
 }
 
 void decay_towards(uint64_t *average, uint64_t value)

@@ -26,15 +26,18 @@ bool start_pays(const struct queue_view *q);
 struct ahead_view {
     unsigned cores;
     unsigned loading, of_account,
-        of_version;                 /* that do so now; of these, the account's and the version's */
-    bool loaded_before;             /* the version's code has been loaded once */
-    uint64_t not_before_ms, now_ms; /* back-off of the version; 0: none */
+        of_version;     /* that do so now; of these, the account's and the version's */
+    bool loaded_before; /* the version's code has been loaded once */
+    bool pausing;       /* the version is left alone after trouble */
 };
 /* May it? As many as there are cores and 2 at least, half of them of one account; the first of a version is alone, so that code that cannot be loaded
  * costs one container. */
 bool ahead_fits(const struct ahead_view *a);
 /* How long the version is left alone after so many failures in a row: 5 s, doubled each time, up to 10 min. */
 uint64_t ahead_again_ms(unsigned failures);
+/* Is a loaded container of the version that has no call and is idle since then proof that its trouble is over? It became idle later, and was for a
+ * minute. */
+bool ahead_stays(uint64_t idle_since_ms, uint64_t failed_ms, uint64_t now_ms);
 /* Moves *average (0: none yet) towards `value` by an eighth. */
 void decay_towards(uint64_t *average, uint64_t value);
 /* A container of p is started, or adopted: the next one's cause follows from it. */

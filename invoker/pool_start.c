@@ -9,6 +9,7 @@
  *            themselves
  */
 #include "common/base/clock.h"
+#include "invoker/ahead.h"
 #include "invoker/events.h"
 #include "invoker/evict.h"
 #include "invoker/gpu_room.h"
@@ -189,6 +190,12 @@ static enum engine_rank wished_rank(const struct pool *p)
     return p->past->ahead_only && p->waiting_count > 0 ? RANK_START : RANK_PREWARM;
 }
 
+/* After trouble it is left alone for a while; who waits for nothing else is not. */
+static bool obeys_wishes(const struct pool *p)
+{
+    return !p->stale && p->past->desired > 0 && (wished_rank(p) == RANK_START || !ahead_pauses(p));
+}
+
 void pool_start_wished(struct invoker *v)
 {
     struct nr_map_node *n = NULL;
@@ -198,10 +205,10 @@ void pool_start_wished(struct invoker *v)
     while (room > 0 && (n = nr_map_next(&v->pools, &at, n)) != NULL) {
         struct pool *p = nr_container_of(n, struct pool, node);
 
-        if (p->stale || p->past->desired <= 0)
+        if (!obeys_wishes(p))
             continue;
         p->feeding = true; /* keeps p while a container comes and goes */
-        while (room > 0 && (int)p->container_count < p->past->desired &&
+        while (room > 0 && (int)p->container_count < p->past->desired && obeys_wishes(p) &&
                start_one(p, wished_rank(p)))
             room--;
         p->feeding = false;

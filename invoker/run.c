@@ -138,6 +138,19 @@ static int claim(struct activation *a)
     return r;
 }
 
+static void refuse_init(struct activation *a)
+{
+    char text[256];
+
+    (void)snprintf(
+        text, sizeof(text),
+        "The action cannot be initialized: its parameters that belong to init are %zu bytes, and all that its "
+        "code is loaded with may be %d bytes.",
+        strlen(a->fn->init_parameters), NR_FRAME_INIT_MAX_BYTES);
+    a->slot->init_too_big = true;
+    outcome_refuse(&a->outcome, OUTCOME_DEVELOPER_ERROR, text);
+}
+
 /* Hands the code over. 1: it must be tried again soon. */
 static int begin_init(struct activation *a)
 {
@@ -152,6 +165,8 @@ static int begin_init(struct activation *a)
 
     if (r == 1 && span_us(a->borrowed_us, nr_mono_us()) < INIT_PATIENCE_US) {
         arm(a, INIT_AGAIN_MS);
+    } else if (r == NR_ETOOBIG) {
+        refuse_init(a);
     } else if (r != 0) {
         decide(a, true, EVENT_LOST);
     } else {

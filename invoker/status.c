@@ -218,7 +218,7 @@ static void counters(const struct invoker *v, struct nr_buf *out)
         {"narae_inits_ahead_total", "Containers whose code was loaded before any call.",
          &v->m.inits_ahead},
         {"narae_init_ahead_failures_total",
-         "Containers that ended because their code could not be loaded before any call.",
+         "Containers started ahead that ended by themselves before any call: their code could not be loaded, or they crashed.",
          &v->m.init_ahead_failures},
         {"narae_freezes_total", "Idle containers that were frozen.", &v->m.freezes},
         {"narae_thaws_total", "Frozen containers that were thawed for a call.", &v->m.thaws},

@@ -21,7 +21,7 @@ const struct event_row event_table[] = {
     [EVENT_INIT_AHEAD_FAILED] =
         {"init_ahead_failed",
          {"container", "why", "took_ms", "error", "log", "failures", "again_ms"},
-         "the code could not be loaded before any call; failures: in a row; again_ms: until the next try"},
+         "it was started ahead and ended by itself before any call; failures: in a row; again_ms: until the next try"},
     [EVENT_CONTAINER_ENDED] = {"container_ended",
                                {"container", "why", "memory_mb", "lived_ms"},
                                "a container gets no further call and is being removed"},

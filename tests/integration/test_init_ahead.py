@@ -19,6 +19,7 @@ SLOW_IMPORT = {
                  "exports.main = () => ({is: 'there'})\n",
 }
 FAILS = "import time\nprint('connecting')\ntime.sleep(1)\nraise RuntimeError('no database')\n"
+DIES = "import os, threading\nthreading.Timer(1, lambda: os._exit(3)).start()\n\ndef main(args):\n    return {}\n"
 WAITS = "import time\ntime.sleep({s})\n\ndef main(args):\n    return {{'is': 'there'}}\n"
 SEES = """import hashlib, os
 AT_LOAD = dict(os.environ)
@@ -124,7 +125,6 @@ def test_code_that_cannot_be_loaded(own, events, one_of):
     assert told["why"] == "init failed" and told["failures"] == 1 and told["again_ms"] == 5000 and told["account"] == "guest"
     assert told["error"] and "connecting" in told["log"] and "no database" in told["log"]
     events.until("that the container has gone", lambda m: m["event"] == "container_ended" and m.get("container") == told["container"])
-    when(own, "broken", ["fresh"])
     tries = own.metric("narae_init_ahead_failures_total") - failed
     assert tries <= 1 + (time.time() * 1000 - told["t"]) / 5000, "each try but the first waited for 5 s at least"
     listed = [f for f in invoker(own)["inits_ahead_failed"] if f["function"] == "guest/broken"]
@@ -136,6 +136,24 @@ def test_code_that_cannot_be_loaded(own, events, one_of):
     when(own, "broken", LOADED)
     assert is_warm(notes(own, own.invoke("broken")))
     assert [f for f in invoker(own)["inits_ahead_failed"] if f["function"] == "guest/broken"] == []
+
+
+def test_code_that_is_loaded_and_then_dies(start_platform):
+    """Those that take its place wait, for longer each time; a call does not, and after it nothing is held against the version."""
+    p = start_platform("--stems=off", "--freeze-after-ms=0")
+    p.put("dies", DIES)
+    with contextlib.closing(Stream(p)) as stream:
+        ask(p, "PUT", "/policies/dies", policy("dies", {"min": 4, "max": 4}))
+        first = stream.until("that one died", is_event("init_ahead_failed", "dies"))
+        assert first["failures"] == 1 and first["again_ms"] == 5000 and first["why"] == "crashed"
+        assert first["error"] == "The container ended by itself, after its code was loaded and before any call."
+        second = stream.until("that one died later", lambda m: is_event("init_ahead_failed", "dies")(m) and m["failures"] > 1)
+        assert second["failures"] == 2 and second["again_ms"] == 10000 and second["t"] - first["t"] >= 4500
+        assert p.metric("narae_container_starts_total") <= 8, "four in each round"
+        assert [f["failures"] for f in invoker(p)["inits_ahead_failed"]] == [2]
+        reply = p.invoke("dies")
+        assert reply.status == 200, reply
+        within(30, "what was wrong is forgotten", lambda: invoker(p)["inits_ahead_failed"] == [])
 
 
 def test_an_update_while_it_is_loaded(own, events, one_of):

@@ -54,19 +54,18 @@ static void loads_ahead(void **state)
         struct ahead_view v;
         bool want;
     } table[] = {
-        /* cores, loading, of_account, of_version, loaded_before, not_before_ms, now_ms */
-        {"the first", {2, 0, 0, 0, false, 0, 9}, true},
-        {"another account's is loading", {2, 1, 0, 0, false, 0, 9}, true},
-        {"the account has its half", {2, 1, 1, 0, true, 0, 9}, false},
-        {"as many as there are cores", {2, 2, 0, 0, true, 0, 9}, false},
-        {"two on one core", {1, 1, 0, 0, false, 0, 9}, true},
-        {"more cores, another version", {8, 3, 3, 0, false, 0, 9}, true},
-        {"more cores, half of them", {8, 4, 4, 0, false, 0, 9}, false},
-        {"all of them, by three accounts", {8, 8, 2, 0, false, 0, 9}, false},
-        {"nobody knows yet whether it can be loaded", {8, 1, 1, 1, false, 0, 9}, false},
-        {"it can", {8, 1, 1, 1, true, 0, 9}, true},
-        {"it could not a moment ago", {2, 0, 0, 0, false, 10, 9}, false},
-        {"its pause is over", {2, 0, 0, 0, false, 10, 10}, true},
+        /* cores, loading, of_account, of_version, loaded_before, pausing */
+        {"the first", {2, 0, 0, 0, false, false}, true},
+        {"another account's is loading", {2, 1, 0, 0, false, false}, true},
+        {"the account has its half", {2, 1, 1, 0, true, false}, false},
+        {"as many as there are cores", {2, 2, 0, 0, true, false}, false},
+        {"two on one core", {1, 1, 0, 0, false, false}, true},
+        {"more cores, another version", {8, 3, 3, 0, false, false}, true},
+        {"more cores, half of them", {8, 4, 4, 0, false, false}, false},
+        {"all of them, by three accounts", {8, 8, 2, 0, false, false}, false},
+        {"nobody knows yet whether it can be loaded", {8, 1, 1, 1, false, false}, false},
+        {"it can", {8, 1, 1, 1, true, false}, true},
+        {"it could not a moment ago", {2, 0, 0, 0, false, true}, false},
     };
 
     (void)state;
@@ -86,6 +85,23 @@ static void pauses_after_failed_loads(void **state)
     (void)state;
     for (size_t i = 0; i < nr_countof(table); i++)
         assert_int_equal(ahead_again_ms(table[i].failures), table[i].want_ms);
+}
+
+/* A container is proof that the trouble is over when it became idle after that, and was for a minute. */
+static void trouble_that_is_over(void **state)
+{
+    static const struct {
+        uint64_t idle_since_ms, failed_ms, now_ms;
+        bool want;
+    } table[] = {{2000, 1000, 61999, false},
+                 {2000, 1000, 62000, true},
+                 {1000, 1000, 90000, false},
+                 {1000, 5000, 900000, false}};
+
+    (void)state;
+    for (size_t i = 0; i < nr_countof(table); i++)
+        assert_int_equal(ahead_stays(table[i].idle_since_ms, table[i].failed_ms, table[i].now_ms),
+                         table[i].want);
 }
 
 static void starts(void **state)
@@ -218,11 +234,17 @@ static void memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(coming),      cmocka_unit_test(coming_of_one_that_loads_ahead),
-        cmocka_unit_test(loads_ahead), cmocka_unit_test(pauses_after_failed_loads),
-        cmocka_unit_test(starts),      cmocka_unit_test(averages),
-        cmocka_unit_test(causes),      cmocka_unit_test(memory),
-        cmocka_unit_test(evictions),   cmocka_unit_test(stems),
+        cmocka_unit_test(coming),
+        cmocka_unit_test(coming_of_one_that_loads_ahead),
+        cmocka_unit_test(loads_ahead),
+        cmocka_unit_test(pauses_after_failed_loads),
+        cmocka_unit_test(trouble_that_is_over),
+        cmocka_unit_test(starts),
+        cmocka_unit_test(averages),
+        cmocka_unit_test(causes),
+        cmocka_unit_test(memory),
+        cmocka_unit_test(evictions),
+        cmocka_unit_test(stems),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
