@@ -89,7 +89,7 @@ struct controller {
         unstored_peak_bytes;  /* of calls that have ended and whose rows are not on disk */
     int64_t reload_after_seq; /* rows of an earlier run beyond this one are still to be loaded */
     bool reload_more, reloading;
-    int64_t reloaded_live;
+    int64_t reloaded_live, reload_waiting; /* of them: look their functions up again later */
 
     bool stopping, cut, closed, disk_full, sweeping;
     struct nr_deadline drain_deadline, tidy;
@@ -204,6 +204,8 @@ int journal_step(sqlite3_stmt *s);
 /* recovery.c: opens calls.db, and loads the queued rows of an earlier run bit by bit; call it again when some have ended. */
 int journal_open(struct controller *c, struct nr_err *err);
 void journal_reload(struct controller *c);
+/* The same when few of those that were loaded are left. */
+void journal_reload_more(struct controller *c);
 
 /* retention.c: records go by age and bytes; the ballast is made, and freed when the disk is full. */
 void journal_tidy_start(struct controller *c);

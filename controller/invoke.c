@@ -10,6 +10,7 @@
  *   a blocking call that waits too long gets its row first and then its 202 (on_wait_over)
  *   a blocking call while the disk is far behind is answered when its row is there: callers go at the disk's pace (keeps_up)
  *   a sequence            runs others in place of a container (compose.h); its steps come through here too, without admission
+ *   a call whose code has to be compiled first looks its function up again while it cannot (look_again)
  *   a call whose "running" the disk refuses gives its slot back and goes to the end of the queue (wait_again)
  */
 #include "controller/internal.h"
@@ -17,6 +18,8 @@
 #include "common/base/clock.h"
 
 #define CLAIM_AGAIN_MS 500
+#define LOOK_AGAIN_MS 1000
+#define LOOK_AGAIN_MAX_MS 60000 /* of who is not answered yet and says nothing of his patience */
 #define UNSTORED_MAX_BYTES (16 << 20)
 
 static void reply(struct activation *a)
@@ -111,6 +114,43 @@ static bool wait_again(struct controller *c, struct activation *a)
     return true;
 }
 
+static void on_look_again(struct nr_deadline *d)
+{
+    struct activation *a = nr_container_of(d, struct activation, wait);
+
+    a->ctl->reload_waiting -= a->on_reply == NULL;
+    if (a->ctl->stopping)
+        activation_fail(a, NR_ESTOPPING, "%s", nr_err_text(NR_ESTOPPING));
+    controller_tick(a);
+}
+
+/* May its function be known later? NR_EBUSY: there was no place for its compiler. What was accepted waits for a compiler that is missing, too. */
+static bool may_look_again(const struct activation *a)
+{
+    uint32_t patience_ms = a->blocking ? a->wait_ms : LOOK_AGAIN_MAX_MS;
+
+    if (a->ctl->stopping)
+        return false;
+    if (a->durable)
+        return a->err == NR_EBUSY || a->err == NR_EUNAVAIL;
+    return a->err == NR_EBUSY &&
+           (nr_mono_us() - a->accepted_us) / 1000 + LOOK_AGAIN_MS < patience_ms;
+}
+
+/* True: it waits, and looks its function up once more. */
+static bool look_again(struct controller *c, struct activation *a)
+{
+    if (!may_look_again(a))
+        return false;
+    a->err = 0;
+    a->error = (struct nr_err){0};
+    c->reload_waiting += a->on_reply == NULL;
+    a->wait.fire = on_look_again;
+    nr_deadline_set(c->loop, &a->wait, LOOK_AGAIN_MS);
+    journal_reload_more(c); /* it keeps nobody from being loaded */
+    return true;
+}
+
 /* What the record says of a call that was cut: the sentence of its error. */
 static struct nr_str cut_result(struct activation *a)
 {
@@ -184,8 +224,7 @@ void controller_end(struct controller *c, struct activation *a)
     compose_release(a);
     activation_unref(a);
     query_wake(c);
-    if (c->reload_more && c->reloaded_live < 64)
-        journal_reload(c);
+    journal_reload_more(c);
     controller_left(c);
 }
 
@@ -222,7 +261,7 @@ void controller_tick(struct activation *a)
 
     switch (a->c) {
     case C_RESOLVE: /* snapshot cache; a miss asks the function manager */
-        if (a->err == 0 && resolve_function(c, a) == 1)
+        if ((a->err == 0 && resolve_function(c, a) == 1) || look_again(c, a))
             return;
         a->c = C_ADMIT;
         /* fall through */

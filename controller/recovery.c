@@ -10,6 +10,8 @@
 
 #define RELOAD_ROWS 256
 #define RELOAD_MAX_BYTES (8 << 20)
+#define RELOADED_LOW 64         /* fewer than these run or wait for a container: more are loaded */
+#define RELOAD_WAITING_MAX 4096 /* so many that wait for their code do not count among them */
 
 static const char *const schema[] = {
     "PRAGMA auto_vacuum=INCREMENTAL;"
@@ -203,4 +205,13 @@ void journal_reload(struct controller *c)
     r->after_seq = r->last_seq = c->reload_after_seq;
     r->tail = &r->rows;
     nr_db_read(c->db, &r->job);
+}
+
+void journal_reload_more(struct controller *c)
+{
+    int64_t waiting =
+        c->reload_waiting < RELOAD_WAITING_MAX ? c->reload_waiting : RELOAD_WAITING_MAX;
+
+    if (c->reload_more && c->reloaded_live - waiting < RELOADED_LOW)
+        journal_reload(c);
 }

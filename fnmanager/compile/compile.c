@@ -27,16 +27,6 @@ static const struct form {
     {"java", "code.jar", "PK\3\4", "", NULL},
 };
 
-void compile_init(struct compiling *c)
-{
-    (void)pthread_mutex_init(&c->lock, NULL);
-}
-
-void compile_fini(struct compiling *c)
-{
-    (void)pthread_mutex_destroy(&c->lock);
-}
-
 static const struct runtime_kind *kind_of(const struct fnmanager *m, const char *kind)
 {
     for (const struct runtime_kind *k = m->config.kinds; k->kind != NULL; k++) {
@@ -161,39 +151,6 @@ static int make_room(struct fnmanager *m, struct nr_str account, const char *fol
         (long long)bytes, (long long)(COMPILED_OF_ACCOUNT_MAX_BYTES - COMPILED_FILE_MAX_BYTES));
 }
 
-/* ---- one at a time --------------------------------------------------------------------------------------------- */
-
-/* A place among those under way; negative: none. */
-static int enter(struct compiling *c, struct nr_str account, struct nr_err *err)
-{
-    int own = 0, at = -1;
-
-    pthread_mutex_lock(&c->lock);
-    for (int i = 0; i < COMPILES_MAX; i++) {
-        if (c->account[i] == NULL)
-            at = i;
-        else
-            own += nr_str_eqz(account, c->account[i]);
-    }
-    if (own < COMPILES_OF_ACCOUNT_MAX && at >= 0)
-        c->account[at] = nr_strndup(account.p, account.n);
-    else
-        at = nr_err_set(
-            err, NR_EQUOTA,
-            "The account has %d compilations under way; at most %d are allowed. Try again when they have ended.",
-            own, COMPILES_OF_ACCOUNT_MAX);
-    pthread_mutex_unlock(&c->lock);
-    return at;
-}
-
-static void leave(struct compiling *c, int at)
-{
-    pthread_mutex_lock(&c->lock);
-    free(c->account[at]);
-    c->account[at] = NULL;
-    pthread_mutex_unlock(&c->lock);
-}
-
 /* ---- compiling -------------------------------------------------------------------------------------------------- */
 
 /* "go" of "narae/go:0123" */
@@ -263,13 +220,31 @@ static int compile_and_keep(struct fnmanager *m, struct account *who, const stru
     return r < 0 ? r : compiled_keep(folder, key, (struct nr_str){bytes, n}, &made, err);
 }
 
-int compile_source(struct fnmanager *m, struct account *who, const struct compile_source *source,
-                   struct nr_err *err)
+/* Another may have made it meanwhile. */
+static int compile_in_turn(struct fnmanager *m, struct account *who, const struct runtime_kind *k,
+                           const struct compile_source *s, bool waits, const char *folder,
+                           const char *key, struct nr_err *err)
+{
+    struct compiled c;
+    int at = compile_enter(&m->compiling, s->account, waits, err);
+
+    if (at < 0)
+        return at;
+    int r =
+        compiled_find(folder, key, &c) == 0 ? 0 : compile_and_keep(m, who, k, s, folder, key, err);
+
+    compile_leave(&m->compiling, at);
+    return r;
+}
+
+/* `waits`: for a place, when others compile. */
+static int make(struct fnmanager *m, struct account *who, const struct compile_source *source,
+                bool waits, struct nr_err *err)
 {
     const struct runtime_kind *k = kind_of(m, source->kind);
     struct compiled c = {.as_is = false};
     char key[COMPILED_KEY_BYTES];
-    int r, at;
+    int r;
 
     if (k == NULL || source->file[0] == '\0')
         return 0;
@@ -280,13 +255,14 @@ int compile_source(struct fnmanager *m, struct account *who, const struct compil
         return 0;
     if ((r = is_as_it_is(form_of(k), source, &c.as_is, err)) < 0)
         return r;
-    if (c.as_is)
-        return compiled_keep(folder, key, (struct nr_str){"", 0}, &c, err);
-    if ((at = enter(&m->compiling, source->account, err)) < 0)
-        return at;
-    r = compile_and_keep(m, who, k, source, folder, key, err);
-    leave(&m->compiling, at);
-    return r;
+    return c.as_is ? compiled_keep(folder, key, (struct nr_str){"", 0}, &c, err)
+                   : compile_in_turn(m, who, k, source, waits, folder, key, err);
+}
+
+int compile_source(struct fnmanager *m, struct account *who, const struct compile_source *source,
+                   struct nr_err *err)
+{
+    return make(m, who, source, false, err);
 }
 
 int compile_row(struct fnmanager *m, struct account *who, struct nr_str account,
@@ -296,7 +272,7 @@ int compile_row(struct fnmanager *m, struct account *who, struct nr_str account,
     const struct compile_source s = {account, row->kind,       row->main,  row->file,
                                      path,    row->code_bytes, row->sha256};
 
-    return compile_source(m, who, &s, err);
+    return make(m, who, &s, true, err);
 }
 
 int compile_apply(struct fnmanager *m, struct nr_str account, const struct fn_row *row,

@@ -9,23 +9,11 @@
 #ifndef NR_FNMANAGER_COMPILE_H
 #define NR_FNMANAGER_COMPILE_H
 
-#include <pthread.h>
-
+#include "fnmanager/compile/compile_places.h"
 #include "fnmanager/compile/compiled.h"
 
 struct fnmanager;
 struct account;
-
-enum { COMPILES_MAX = 8, COMPILES_OF_ACCOUNT_MAX = 2 };
-
-/* Whose compilers run now. */
-struct compiling {
-    pthread_mutex_t lock;
-    char *account[COMPILES_MAX]; /* made; NULL: free */
-};
-
-void compile_init(struct compiling *c);
-void compile_fini(struct compiling *c);
 
 /* Has this kind a compiler? */
 bool compile_is_needed(const struct fnmanager *m, const char *kind);
@@ -33,7 +21,7 @@ bool compile_is_needed(const struct fnmanager *m, const char *kind);
  * be done; NR_EINVAL with what the compiler said, NR_EQUOTA, NR_EFORBIDDEN, NR_EUNAVAIL (its image is not here; the sentence says what to do), ... */
 int compile_source(struct fnmanager *m, struct account *who, const struct compile_source *source,
                    struct nr_err *err);
-/* The same for a stored row of `account`. */
+/* The same for a stored row of `account`, for a call of it: waits for its turn while others compile; NR_EBUSY: many wait, ask again. */
 int compile_row(struct fnmanager *m, struct account *who, struct nr_str account,
                 const struct fn_row *row, struct nr_err *err);
 /* Puts what `row` of `account` is run from into f, which nobody has seen yet. NR_ENOENT: it has to be compiled before. */
