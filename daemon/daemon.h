@@ -63,6 +63,8 @@ void place_leave_run(const struct daemon *d);
 /* A start has failed: removes the folder when it named it itself and nothing is in it. */
 void place_drop_run(const struct daemon *d);
 int place_find_agent(struct daemon *d, struct nr_err *err);
+/* The command that makes images here: narae-images where it lies beside naraed, else that of the tree. At start; blocking. */
+const char *place_image_hint(void);
 /* Cores, memory and the host's name; before any part is opened. */
 void place_size_node(struct daemon *d);
 int place_open_tls(struct daemon *d, struct nr_err *err);

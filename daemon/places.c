@@ -78,6 +78,26 @@ void place_drop_run(const struct daemon *d)
         (void)rmdir(d->run);
 }
 
+/* "/file" in the folder of this program. */
+static void beside_us(char path[DAEMON_PATH_BYTES], const char *file)
+{
+    ssize_t n = readlink("/proc/self/exe", path, DAEMON_PATH_BYTES - strlen(file) - 1);
+
+    path[n > 0 ? n : 0] = '\0';
+    char *slash = strrchr(path, '/');
+
+    if (slash)
+        (void)snprintf(slash, strlen(file) + 1, "%s", file);
+}
+
+const char *place_image_hint(void)
+{
+    char path[DAEMON_PATH_BYTES];
+
+    beside_us(path, "/narae-images");
+    return access(path, X_OK) == 0 ? "narae-images" : "scripts/images";
+}
+
 int place_find_agent(struct daemon *d, struct nr_err *err)
 {
     if (d->options.agent) {
@@ -86,14 +106,7 @@ int place_find_agent(struct daemon *d, struct nr_err *err)
                               strerror(errno));
         return 0;
     }
-    char self[DAEMON_PATH_BYTES];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - sizeof(AGENT_FILE));
-
-    self[n > 0 ? n : 0] = '\0';
-    char *slash = strrchr(self, '/');
-    if (slash)
-        (void)snprintf(slash, sizeof(AGENT_FILE), "%s", AGENT_FILE);
-    memcpy(d->agent, self, sizeof(d->agent));
+    beside_us(d->agent, AGENT_FILE);
     if (access(d->agent, X_OK) != 0)
         return nr_err_set(err, NR_ENOENT,
                           "no agent at %s: build it (meson compile) or give --agent=FILE",

@@ -146,6 +146,16 @@ static void on_created(struct nr_mail *m)
     container_created(j->ct, j);
 }
 
+/* "narae/go:0123": the command names "go", which is not made unless it is named. */
+static void log_missing_image(const struct invoker *v, const char *image)
+{
+    const char *slash = strrchr(image, '/');
+    const char *family = slash ? slash + 1 : image;
+
+    nr_log(v->log, NR_LOG_ERROR, "invoker", "image %s is missing: build it with %s %.*s", image,
+           v->image_hint, (int)strcspn(family, ":"), family);
+}
+
 static void on_start_done(struct engine_job *job)
 {
     struct start_job *j = nr_container_of(job, struct start_job, job);
@@ -161,8 +171,7 @@ static void on_start_done(struct engine_job *job)
         return;
     }
     if (j->image_missing && (j->fn == NULL || !j->fn->relay))
-        nr_log(ct->v->log, NR_LOG_ERROR, "invoker", "image %s is missing: build it with %s",
-               j->spec.image, ct->v->image_hint);
+        log_missing_image(ct->v, j->spec.image);
     container_started(ct, j);
     container_unref(ct);
     function_unref(j->fn);

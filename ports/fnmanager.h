@@ -50,7 +50,8 @@ struct fnmanager_config {
     const char *data_dir;             /* meta.db, buckets/, guest.key, admin.key, secret.key */
     const struct runtime_kind *kinds; /* kept; ends with a NULL kind */
     const char *native_image;         /* image of blackbox + openwhisk/dockerskeleton */
-    const char *guest_profile;        /* "local", "default", "iot" */
+    const char *image_hint; /* kept; command that makes images, for texts; NULL: "scripts/images" */
+    const char *guest_profile; /* "local", "default", "iot" */
     const char *
         secret_key_file; /* key of the secrets that must be readable again; NULL: "<data_dir>.secret.key" */
     bool dev_keys;         /* the public pair; loopback only (the daemon checks) */

@@ -173,8 +173,9 @@ static int need_image(struct fnmanager *m, const struct runtime_kind *k, const c
     if (r == NR_ENOENT)
         return nr_err_set(
             err, NR_EUNAVAIL,
-            "The kind '%s' cannot be used on this host yet: its image %s is missing. `scripts/images %.*s` makes it.",
-            k->kind, image, (int)family.n, family.p);
+            "The kind '%s' cannot be used on this host yet: its image %s is missing. `%s %.*s` makes it.",
+            k->kind, image, m->config.image_hint ? m->config.image_hint : "scripts/images",
+            (int)family.n, family.p);
     return r < 0 ? nr_err_set(err, r, "%s", c.err.text) : 0;
 }
 

@@ -271,6 +271,11 @@ static void test_missing_images_say_what_to_do(void **state)
                   "its image narae/go:1 is missing. `scripts/images go` makes it.");
     h->missing = "narae/native:1";
     check_refusal(h, GO("a"), 503, "`scripts/images native` makes it.");
+    rig_close(&h->rig);
+    h->rig.config.image_hint = "narae-images"; /* an installed host */
+    rig_open(&h->rig);
+    h->who = h->rig.guest;
+    check_refusal(h, GO("a"), 503, "`narae-images native` makes it.");
     assert_int_equal(h->compiles, 0);
 }
 
