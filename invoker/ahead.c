@@ -47,6 +47,7 @@ static bool waits_for_code(const struct container *ct)
 static bool has_room(struct invoker *v, const struct container *ct)
 {
     const struct pool *p = ct->pool;
+    uint64_t now_us = nr_mono_us();
     struct ahead_view now = {.cores = v->node->cores > 0 ? (unsigned)v->node->cores : 1,
                              .loaded_before = p->loaded,
                              .pausing = ahead_pauses(p)};
@@ -54,7 +55,7 @@ static bool has_room(struct invoker *v, const struct container *ct)
     for (struct nr_link *l = v->ahead.next; l != &v->ahead; l = l->next) {
         const struct container *other = nr_container_of(l, struct container, in_ahead);
 
-        now.loading++;
+        now.loading += ahead_slows(span_us(other->ahead->borrowed_us, now_us));
         now.of_account += strcmp(other->fn->account, ct->fn->account) == 0;
         now.of_version += other->pool == p;
     }
@@ -128,19 +129,12 @@ static void copy_head(char *out, size_t size, struct nr_str text)
     out[n] = '\0';
 }
 
-/* The last lines of text that fit. */
+/* The last lines of text that fit; of a line that does not fit, its end. */
 static void copy_tail(char *out, size_t size, struct nr_str text)
 {
-    if (text.n >= size) {
-        text.p += text.n - (size - 1);
-        text.n = size - 1;
-        const char *end = memchr(text.p, '\n', text.n);
-        size_t cut = end ? (size_t)(end + 1 - text.p) : 0;
+    size_t cut = ahead_tail(text, size - 1);
 
-        text.p += cut;
-        text.n -= cut;
-    }
-    copy_head(out, size, text);
+    copy_head(out, size, (struct nr_str){text.p + cut, text.n - cut});
 }
 
 /* What the first call would have answered. */

@@ -3,9 +3,10 @@
 
 /* Slots that did not dial in this long after the code was loaded are not counted on any more. */
 enum { LATE_SLOT_US = 1000000 };
-/* So many load their code ahead at a time on the smallest node; the first pause after a failure, how often it is doubled, the longest. */
+/* So many load their code ahead at a time on the smallest node; after so long one is not counted; the first pause after a failure, how often it is doubled, the longest. */
 enum {
     AHEAD_LEAST = 2,
+    AHEAD_LONG_US = 10000000,
     AHEAD_AGAIN_MS = 5000,
     AHEAD_DOUBLINGS_MAX = 16,
     AHEAD_AGAIN_MAX_MS = 600000,
@@ -47,6 +48,25 @@ bool ahead_fits(const struct ahead_view *a)
 
     return !a->pausing && a->loading < most && a->of_account < most / 2 &&
            (a->of_version == 0 || a->loaded_before);
+}
+
+bool ahead_slows(uint64_t took_us)
+{
+    return took_us < AHEAD_LONG_US;
+}
+
+size_t ahead_tail(struct nr_str text, size_t n)
+{
+    if (text.n <= n)
+        return 0;
+    size_t at = text.n - n;
+    const char *end = memchr(text.p + at, '\n', n);
+
+    if (end && end + 1 < text.p + text.n)
+        return (size_t)(end + 1 - text.p);
+    while (at < text.n && ((unsigned char)text.p[at] & 0xC0) == 0x80)
+        at++;
+    return at;
 }
 
 uint64_t ahead_again_ms(unsigned failures)

@@ -30,6 +30,10 @@ struct ahead_view {
     bool loaded_before; /* the version's code has been loaded once */
     bool pausing;       /* the version is left alone after trouble */
 };
+/* Does a load that takes so long already still count in `loading`? Up to 10 s: who waits longer than that holds no place of others. */
+bool ahead_slows(uint64_t took_us);
+/* Where the last n bytes of text begin that are shown of it: with a line, or within one that is longer, with a character. */
+size_t ahead_tail(struct nr_str text, size_t n);
 /* May it? As many as there are cores and 2 at least, half of them of one account; the first of a version is alone, so that code that cannot be loaded
  * costs one container. */
 bool ahead_fits(const struct ahead_view *a);

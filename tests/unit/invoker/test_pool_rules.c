@@ -104,6 +104,42 @@ static void trouble_that_is_over(void **state)
                          table[i].want);
 }
 
+static void long_loads(void **state)
+{
+    (void)state;
+    assert_true(ahead_slows(0));
+    assert_true(ahead_slows(9999999));
+    assert_false(ahead_slows(10000000));
+}
+
+/* What is shown of a log: whole lines, or what fits of the last one. */
+static void tails(void **state)
+{
+    static const struct {
+        const char *before; /* the line */
+        size_t line;        /* its bytes, the newline with them */
+        size_t want;        /* bytes that are shown */
+    } table[] = {{"", 2047, 2047},        {"", 2048, 2047},    {"", 5000, 2047},
+                 {"a\n", 2046, 2046},     {"a\n", 2047, 2047}, {"a\n", 9000, 2047},
+                 {"ab\ncd\n", 2040, 2046}};
+    char text[10000];
+
+    (void)state;
+    for (size_t i = 0; i < nr_countof(table); i++) {
+        size_t before = strlen(table[i].before), n = before + table[i].line;
+
+        memcpy(text, table[i].before, before);
+        memset(text + before, 'x', table[i].line);
+        text[n - 1] = '\n';
+        assert_int_equal(n - ahead_tail((struct nr_str){text, n}, 2047), table[i].want);
+    }
+    for (size_t i = 0; i + 1 < sizeof(text); i += 2)
+        memcpy(text + i, "\xC3\xA4", 2);
+    assert_int_equal(ahead_tail((struct nr_str){text, 4000}, 2047), 4000 - 2046);
+    memset(text, 0x80, sizeof(text));
+    assert_int_equal(ahead_tail((struct nr_str){text, 4000}, 2047), 4000);
+}
+
 static void starts(void **state)
 {
     static const struct {
@@ -239,6 +275,8 @@ int main(void)
         cmocka_unit_test(loads_ahead),
         cmocka_unit_test(pauses_after_failed_loads),
         cmocka_unit_test(trouble_that_is_over),
+        cmocka_unit_test(long_loads),
+        cmocka_unit_test(tails),
         cmocka_unit_test(starts),
         cmocka_unit_test(averages),
         cmocka_unit_test(causes),
