@@ -21,7 +21,13 @@ struct errands {
     struct invoker *invoker;
     pthread_mutex_t lock; /* of `stopped`, for calls from other threads */
     bool stopped;
-    struct nr_link under_way;
+    struct nr_link under_way, leaving;
+};
+
+/* An account that leaves. */
+struct leaver {
+    struct nr_link link;
+    char *account;
 };
 
 /* One under way. */
@@ -97,13 +103,39 @@ static void on_patience_over(struct nr_deadline *d)
     invoker_cut(x->a, NR_ETIMEOUT);
 }
 
+static struct leaver *leaver_of(const struct errands *e, const char *account)
+{
+    NR_LIST_EACH(&e->leaving, l) {
+        struct leaver *leaver = nr_container_of(l, struct leaver, link);
+
+        if (strcmp(leaver->account, account) == 0)
+            return leaver;
+    }
+    return NULL;
+}
+
+/* 0, or why c does not begin, told to who asked. */
+static int refuse_early(struct errands *e, struct errand_call *c)
+{
+    if (e->stopped)
+        refuse(c, NR_ESTOPPING, "the platform is stopping");
+    else if (leaver_of(e, c->fn->account))
+        refuse(c, NR_ESTOPPING, "the account is leaving");
+    else if (c->follows && !invoker_serves(e->invoker, c->fn->revision))
+        refuse(c, NR_ENOENT, "its container is gone");
+    else
+        return 0;
+    return -1;
+}
+
 static void begin(struct errands *e, struct errand_call *c)
 {
-    struct activation *a = e->stopped ? NULL : activation_make();
+    struct activation *a;
 
-    if (a == NULL) {
-        refuse(c, e->stopped ? NR_ESTOPPING : NR_EUNAVAIL,
-               e->stopped ? "the platform is stopping" : "there is no memory for a call");
+    if (refuse_early(e, c) != 0)
+        return;
+    if ((a = activation_make()) == NULL) {
+        refuse(c, NR_EUNAVAIL, "there is no memory for a call");
         return;
     }
     struct errand *x = nr_alloc(sizeof(*x));
@@ -183,7 +215,39 @@ struct errands *errands_open(struct nr_loop *loop, struct invoker *v)
     e->invoker = v;
     pthread_mutex_init(&e->lock, NULL);
     nr_list_init(&e->under_way);
+    nr_list_init(&e->leaving);
     return e;
+}
+
+void errands_forget_account(struct errands *e, const char *account)
+{
+    if (leaver_of(e, account) == NULL) {
+        struct leaver *leaver = nr_alloc(sizeof(*leaver));
+
+        leaver->account = nr_strdup(account);
+        nr_list_add(&e->leaving, &leaver->link);
+    }
+    NR_LIST_EACH(&e->under_way, l) {
+        struct activation *a = nr_container_of(l, struct errand, link)->a;
+
+        if (strcmp(a->fn->account, account) == 0)
+            invoker_cut(a, NR_ESTOPPING);
+    }
+}
+
+static void leaver_free(struct leaver *leaver)
+{
+    nr_list_del(&leaver->link);
+    free(leaver->account);
+    free(leaver);
+}
+
+void errands_account_gone(struct errands *e, const char *account)
+{
+    struct leaver *leaver = leaver_of(e, account);
+
+    if (leaver)
+        leaver_free(leaver);
 }
 
 void errands_stop(struct errands *e)
@@ -201,6 +265,8 @@ void errands_close(struct errands *e)
 {
     if (e == NULL)
         return;
+    NR_LIST_EACH(&e->leaving, l)
+        leaver_free(nr_container_of(l, struct leaver, link));
     pthread_mutex_destroy(&e->lock);
     free(e);
 }

@@ -48,6 +48,8 @@ static void end_forgetting(void *arg)
     void *done_arg = f->arg;
 
     nr_list_del(&f->link);
+    if (f->daemon->errands)
+        errands_account_gone(f->daemon->errands, f->account);
     free(f->account);
     free(f);
     done(done_arg);
@@ -81,6 +83,8 @@ static void on_forget_account(void *arg, const char *account, void (*done)(void 
         gateway_forget_account(d->gateway, account);
     if (d->scaler)
         scaler_forget_account(d->scaler, f->account);
+    if (d->errands)
+        errands_forget_account(d->errands, f->account);
     controller_forget_account(d->controller, f->account, on_calls_forgotten, f);
 }
 

@@ -89,6 +89,17 @@ static void look(struct forgetting *f)
     engine_submit(v->engine, &f->job);
 }
 
+bool invoker_serves(const struct invoker *v, uint64_t revision)
+{
+    NR_LIST_EACH(&v->containers, l) {
+        const struct container *ct = nr_container_of(l, struct container, in_all);
+
+        if (ct->fn && ct->fn->revision == revision && !ct->retired)
+            return true;
+    }
+    return false;
+}
+
 static void on_again(struct nr_deadline *d)
 {
     look(nr_container_of(d, struct forgetting, again));

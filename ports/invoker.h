@@ -94,6 +94,8 @@ struct call_watch *invoker_watch(struct activation *a,
 void invoker_watch_end(struct call_watch *w, uint64_t run_us);
 /* A revision, and with it all that were derived from it (function.h), is no longer current: idle containers go now, busy ones after their call. */
 void invoker_forget(struct invoker *v, uint64_t revision);
+/* Is there a container of the revision that takes calls, or will? */
+bool invoker_serves(const struct invoker *v, uint64_t revision);
 /* All that is kept of the account goes: its containers, its volumes and what they hold, what its functions used, wishes for them. To be asked
  * when no call of it is left. `done` comes once, on the loop, when that is so; never after invoker_close(), the next start asks again then. */
 void invoker_forget_account(struct invoker *v, const char *account, void (*done)(void *arg),

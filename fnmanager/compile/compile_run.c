@@ -9,7 +9,7 @@
 #include "fnmanager/manager.h"
 #include "ports/errand.h"
 
-enum { MEMORY_MB = 1024, TIMEOUT_MS = 120000, PIECES_MAX = 128, ALL_PIECES_MS = 60000 };
+enum { MEMORY_MB = 1024, TIMEOUT_MS = 120000, PIECES_MAX = 128, ALL_PIECES_MS = 60000, TRIES = 2 };
 
 /* No function of a tenant can be called so. */
 #define NAME ":compile"
@@ -20,6 +20,8 @@ struct session {
     struct account *who;
     struct function *fn;
     struct nr_err *err;
+    bool
+        lost; /* the container went with its result before that was fetched: no mistake of the source */
 };
 
 /* ---- the function -------------------------------------------------------------------------------------------- */
@@ -120,21 +122,36 @@ static int tell(const struct session *x, const struct nr_err *why)
     }
 }
 
-/* The answer to `input` (JSON object text) as an object (made); NULL: x->err says why. */
-static json_t *ask(const struct session *x, const char *input)
+static int tell_lost(struct session *x)
 {
-    struct wait w = {.call = {.fn = x->fn, .account = x->who, .input = nr_str_of(input)}};
+    x->lost = true;
+    return nr_err_set(
+        x->err, NR_EUNAVAIL,
+        "The compiler of '%s' was stopped for want of room, and what it made was lost. Try again later.",
+        x->source->kind);
+}
+
+/* The answer to `input` (JSON object text) as an object (made); NULL: x->err says why. `follows`: it is about what was compiled. */
+static json_t *ask(struct session *x, const char *input, bool follows)
+{
+    struct wait w = {
+        .call = {.fn = x->fn, .account = x->who, .input = nr_str_of(input), .follows = follows}};
     json_t *o = NULL;
     const char *refused;
 
     call_and_wait(x, &w);
-    if (w.call.err.code != 0)
+    if (w.call.err.code == NR_ENOENT)
+        (void)tell_lost(x);
+    else if (w.call.err.code != 0)
         (void)tell(x, &w.call.err);
     else if ((o = nr_json_parse(nr_buf_str(&w.call.result), NULL)) == NULL)
         (void)nr_err_set(x->err, NR_EINVAL, "The compiler's answer is no JSON.");
     nr_buf_fini(&w.call.result);
     if (o != NULL && (refused = nr_json_string(o, "refused")) != NULL) {
-        (void)nr_err_set(x->err, NR_EINVAL, "The code does not compile:\n%s", refused);
+        if (follows) /* a fresh container knows nothing of it */
+            (void)tell_lost(x);
+        else
+            (void)nr_err_set(x->err, NR_EINVAL, "The code does not compile:\n%s", refused);
         json_decref(o);
         o = NULL;
     }
@@ -143,11 +160,11 @@ static json_t *ask(const struct session *x, const char *input)
 
 /* ---- the whole ----------------------------------------------------------------------------------------------- */
 
-static int64_t compile(const struct session *x)
+static int64_t compile(struct session *x)
 {
     nr_auto_json json_t *in = json_pack("{s:s}", "main", x->source->main);
     nr_auto_free char *text = in ? nr_json_text(in, NULL) : NULL;
-    nr_auto_json json_t *o = text ? ask(x, text) : NULL;
+    nr_auto_json json_t *o = text ? ask(x, text, false) : NULL;
     int64_t bytes = json_integer_value(json_object_get(o, "bytes"));
 
     if (o == NULL)
@@ -162,12 +179,12 @@ static int64_t compile(const struct session *x)
 }
 
 /* Puts one piece at `at` of `room`; how many bytes it had, or an error. */
-static int64_t fetch_piece(const struct session *x, int number, char *at, int64_t room)
+static int64_t fetch_piece(struct session *x, int number, char *at, int64_t room)
 {
     char input[48];
 
     (void)snprintf(input, sizeof(input), "{\"piece\":%d}", number);
-    nr_auto_json json_t *o = ask(x, input);
+    nr_auto_json json_t *o = ask(x, input, true);
     const char *data = nr_json_string(o, "data");
     struct nr_str text = nr_str_of(data ? data : "");
     nr_auto_free char *bytes = nr_try_alloc(3 * text.n / 4 + 4);
@@ -179,7 +196,7 @@ static int64_t fetch_piece(const struct session *x, int number, char *at, int64_
     return n;
 }
 
-static int fetch(const struct session *x, int64_t bytes, char **ret)
+static int fetch(struct session *x, int64_t bytes, char **ret)
 {
     nr_auto_free char *all = nr_try_alloc((size_t)bytes);
     uint64_t until_us = nr_mono_us() + 1000ull * ALL_PIECES_MS;
@@ -198,17 +215,30 @@ static int fetch(const struct session *x, int64_t bytes, char **ret)
     return 0;
 }
 
+/* One container's life. */
+static int attempt(struct session *x, const char *image, char **ret_bytes, size_t *ret_n)
+{
+    x->fn = function_of(x->m, image, x->source);
+    x->lost = false;
+    *x->err = (struct nr_err){0};
+    int64_t bytes = compile(x);
+    int r = bytes < 0 ? (int)bytes : fetch(x, bytes, ret_bytes);
+
+    if (r == 0)
+        *ret_n = (size_t)bytes;
+    x->m->config.errand_end(x->m->config.arg, x->fn->revision);
+    function_unref(x->fn);
+    return r;
+}
+
 int compile_run(struct fnmanager *m, struct account *who, const char *image,
                 const struct compile_source *s, char **ret_bytes, size_t *ret_n, struct nr_err *err)
 {
     struct nr_err why = {0};
-    struct session x = {m, s, who, function_of(m, image, s), &why};
-    int64_t bytes = compile(&x);
-    int r = bytes < 0 ? (int)bytes : fetch(&x, bytes, ret_bytes);
+    struct session x = {.m = m, .source = s, .who = who, .err = &why, .lost = true};
+    int r = 0;
 
-    if (r == 0)
-        *ret_n = (size_t)bytes;
-    m->config.errand_end(m->config.arg, x.fn->revision);
-    function_unref(x.fn);
+    for (int i = 0; i < TRIES && x.lost; i++)
+        r = attempt(&x, image, ret_bytes, ret_n);
     return r == 0 ? 0 : nr_err_set(err, why.code ? why.code : r, "%s", why.text);
 }

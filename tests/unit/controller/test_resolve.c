@@ -283,6 +283,59 @@ static void accepted_work_of_a_blocked_version_ends_with_the_reason(void **state
     assert_int_equal(f->runs, 0);
 }
 
+static int lacks;      /* so many questions are refused yet */
+static int lacks_code; /* with this */
+
+static bool shape_lacking(struct function *fn, struct nr_err *err)
+{
+    (void)fn;
+    return lacks-- <= 0 || nr_err_set(err, lacks_code, "not compiled yet") == 0;
+}
+
+/* Its compiler is missing at the start, or has no place: the call waits, and runs when it can. */
+static void accepted_work_waits_for_its_code(void **state)
+{
+    static const int codes[] = {NR_EUNAVAIL, NR_EBUSY};
+    struct fakes *f = *state;
+
+    for (size_t i = 0; i < nr_countof(codes); i++) {
+        f->run = FAKE_QUEUED;
+        (void)fakes_call(f, "hello", false, 60000);
+        fakes_until(f, &f->held_count, 1);
+        fakes_close(f, true);
+        lacks = 1;
+        lacks_code = codes[i];
+        fakes_open(f, true);
+        f->shape = shape_lacking;
+        fakes_until(f, &f->runs, 1);
+        assert_int_equal(f->asked, 2);
+        assert_int_equal(f->controller->reload_waiting, 0);
+    }
+}
+
+/* Who is not answered yet waits for a place of the compiler as long as he said, and not for a compiler that is missing. */
+static void a_call_waits_for_a_place_of_the_compiler(void **state)
+{
+    struct fakes *f = *state;
+
+    f->shape = shape_lacking;
+    lacks = 1;
+    lacks_code = NR_EBUSY;
+    (void)fakes_call(f, "hello", true, 60000);
+    fakes_until(f, &f->replies, 1);
+    assert_int_equal(f->last_status, 200);
+    lacks = 1;
+    (void)fakes_call(f, "impatient", true, 1);
+    fakes_until(f, &f->replies, 2);
+    assert_int_equal(f->last_error, NR_EBUSY);
+    lacks = 1;
+    lacks_code = NR_EUNAVAIL;
+    (void)fakes_call(f, "without", true, 60000);
+    fakes_until(f, &f->replies, 3);
+    assert_int_equal(f->last_error, NR_EUNAVAIL);
+    assert_int_equal(f->runs, 1);
+}
+
 static void cancel_ends_the_calls_of_that_revision(void **state)
 {
     struct fakes *f = *state;
@@ -509,6 +562,8 @@ int main(void)
         CASE(too_many_versions_at_once_are_refused),
         CASE(accepted_work_keeps_its_version),
         CASE(accepted_work_of_a_blocked_version_ends_with_the_reason),
+        CASE(accepted_work_waits_for_its_code),
+        CASE(a_call_waits_for_a_place_of_the_compiler),
         CASE(cancel_ends_the_calls_of_that_revision),
         CASE(a_namespace_is_part_of_the_name),
         CASE(what_came_through_a_binding_goes_with_each_part_of_the_way),

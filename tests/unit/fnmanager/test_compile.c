@@ -1,6 +1,7 @@
 /* Kinds that are compiled, over a compiler that answers as it is told: when it is asked, what is kept of what it made, what its refusals become, and
  * that a refused upload changes nothing.
  */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 
 #include "common/base/file.h"
 #include "common/base/json.h"
+#include "fnmanager/compile/compile_places.h"
 #include "fnmanager/compile/compiled.h"
 #include "ports/errand.h"
 #include "ports/image.h"
@@ -44,6 +46,8 @@ struct host {
     int64_t claims;      /* bytes that it claims; 0: the truth */
     size_t piece;
     int compiles, ends;
+    int evictions; /* its container goes so many times before a piece */
+    bool restarts; /* and the errand starts another, which knows nothing of it */
     char main[64], source[128];
     struct account *who;
 };
@@ -97,6 +101,9 @@ static void on_errand(void *arg, struct errand_call *c)
     nr_buf_init(&c->result, 4096);
     if (h->code)
         (void)nr_err_set(&c->err, h->code, "as told");
+    else if (piece && h->evictions > 0 && h->evictions-- > 0)
+        h->restarts ? nr_buf_adds(&c->result, "{\"refused\":\"There is no result.\"}")
+                    : (void)nr_err_set(&c->err, NR_ENOENT, "gone");
     else if (piece)
         give_piece(h, json_integer_value(piece), &c->result);
     else
@@ -262,6 +269,24 @@ static void test_failures_have_their_words(void **state)
     assert_int_equal(h->ends, h->compiles + 3);
 }
 
+/* The compiler's container may be evicted between its calls: once more, and never the tenant's mistake. */
+static void test_a_result_that_is_lost_is_made_again(void **state)
+{
+    struct host *h = *state;
+
+    for (int restarts = 0; restarts < 2; restarts++) {
+        h->restarts = restarts;
+        h->compiles = h->ends = 0;
+        h->evictions = 1;
+        put(h, "f", restarts ? GO("a") : GO("b"), 200);
+        assert_int_equal(h->compiles, 2);
+        h->evictions = 9;
+        check_refusal(h, restarts ? GO("c") : GO("d"), 503, "was lost");
+        assert_int_equal(h->compiles, 4);
+        assert_int_equal(h->ends, 4);
+    }
+}
+
 static void test_missing_images_say_what_to_do(void **state)
 {
     struct host *h = *state;
@@ -350,6 +375,63 @@ static void test_results_nobody_names_go(void **state)
     assert_int_equal(compiled_find(folder, key[1], &found), NR_ENOENT);
 }
 
+struct turn {
+    struct compiling *c;
+    int place;
+};
+
+static void *wait_for_turn(void *arg)
+{
+    struct turn *t = arg;
+
+    t->place = compile_enter(t->c, NR_STR("guest"), true, NULL);
+    return NULL;
+}
+
+static int waiting(struct compiling *c)
+{
+    pthread_mutex_lock(&c->lock);
+    int n = c->waiting;
+
+    pthread_mutex_unlock(&c->lock);
+    return n;
+}
+
+static void test_calls_wait_for_their_turn(void **state)
+{
+    struct compiling c = {.waiting = 0};
+    struct turn turn[COMPILE_WAITERS_MAX];
+    pthread_t thread[COMPILE_WAITERS_MAX];
+    int own[COMPILES_OF_ACCOUNT_MAX];
+    struct nr_err err = {0};
+
+    (void)state;
+    compile_init(&c);
+    for (int i = 0; i < COMPILES_OF_ACCOUNT_MAX; i++)
+        assert_true((own[i] = compile_enter(&c, NR_STR("guest"), true, NULL)) >= 0);
+    assert_int_equal(compile_enter(&c, NR_STR("guest"), false, &err), NR_EQUOTA); /* a PUT */
+    assert_non_null(strstr(err.text, "2 compilations under way; at most 2"));
+    for (int i = 0; i < COMPILE_WAITERS_MAX; i++) {
+        turn[i] = (struct turn){&c, -1};
+        assert_int_equal(pthread_create(&thread[i], NULL, wait_for_turn, &turn[i]), 0);
+    }
+    while (waiting(&c) < COMPILE_WAITERS_MAX)
+        (void)sched_yield();
+    assert_int_equal(compile_enter(&c, NR_STR("guest"), true, NULL), NR_EBUSY);
+    int other = compile_enter(&c, NR_STR("other"), true, NULL);
+
+    assert_true(other >= 0);
+    compile_leave(&c, other); /* none of theirs */
+    for (int i = 0; i < COMPILES_OF_ACCOUNT_MAX; i++)
+        compile_leave(&c, own[i]);
+    for (int i = 0; i < COMPILE_WAITERS_MAX; i++) {
+        assert_int_equal(pthread_join(thread[i], NULL), 0);
+        assert_true(turn[i].place >= 0);
+        compile_leave(&c, turn[i].place);
+    }
+    compile_fini(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,9 +440,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_another_account_has_its_own, begin, end),
         cmocka_unit_test_setup_teardown(test_a_refusal_changes_nothing, begin, end),
         cmocka_unit_test_setup_teardown(test_failures_have_their_words, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_result_that_is_lost_is_made_again, begin, end),
         cmocka_unit_test_setup_teardown(test_missing_images_say_what_to_do, begin, end),
         cmocka_unit_test_setup_teardown(test_an_executable_needs_no_compiler, begin, end),
         cmocka_unit_test_setup_teardown(test_what_is_gone_is_made_at_the_first_call, begin, end),
+        cmocka_unit_test(test_calls_wait_for_their_turn),
         cmocka_unit_test_setup_teardown(test_results_nobody_names_go, begin, end),
     };
 
