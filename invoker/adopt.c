@@ -150,6 +150,8 @@ static const char *objection(struct invoker *v, const struct leftover *l,
     if (want.memory_mb != who->memory_mb || want.slots != who->slots ||
         strcmp(settings, who->settings) != 0)
         return "it was made with other settings";
+    if (strcmp(want.code, who->code) != 0)
+        return "it holds other code";
     if (!memory_reserve(v->node, who->memory_mb))
         return "the memory for containers is less than it was";
     return NULL;
@@ -192,6 +194,7 @@ static void decide(struct invoker *v, const struct invoker_config *c, const stru
     } else {
         nr_log(v->log, NR_LOG_DEBUG, "invoker", "container %.12s of an earlier run goes: %s", l->id,
                why);
+        identity_forget(v->folder, l->name); /* it may outlive this run, and go in the next */
         look_at(v, NULL, orphan_make(v, l->id, l->name, l->listed));
     }
     function_unref(f);

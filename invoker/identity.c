@@ -17,9 +17,22 @@
 
 enum { PATH_MAX_BYTES = 1024, FILE_MAX_BYTES = 16384, SLOTS_MAX = 500 };
 
+/* Revisions are counted: after a restore another history may come to the same number, and only the code tells them apart. */
+static void digest_code(const struct function *f, char out[static IDENTITY_CODE_BYTES])
+{
+    const char *const texts[] = {f->main, f->exec, f->init_parameters};
+    unsigned char sums[1 + nr_countof(texts)][NR_SHA256_BYTES], sum[NR_SHA256_BYTES];
+
+    memcpy(sums[0], f->sha256, sizeof(sums[0]));
+    for (size_t i = 0; i < nr_countof(texts); i++)
+        nr_sha256(nr_str_of(texts[i] ? texts[i] : ""), sums[1 + i]);
+    nr_sha256((struct nr_str){(const char *)sums, sizeof(sums)}, sum);
+    nr_hex(sum, sizeof(sum), out);
+}
+
 struct identity identity_of(const struct function *f)
 {
-    return (struct identity){
+    struct identity who = {
         .kind = f->kind,
         .account = f->account,
         .package = f->package,
@@ -31,6 +44,9 @@ struct identity identity_of(const struct function *f)
         .network_slot = "",
         .settings = "",
     };
+
+    digest_code(f, who.code);
+    return who;
 }
 
 void identity_settings(const struct create_spec *s, char out[static IDENTITY_SETTINGS_BYTES])
@@ -80,11 +96,11 @@ int identity_write(const char *folder, const char *name, const struct identity *
 {
     char file[32];
     nr_auto_json json_t *o = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:s, s:s, s:I}", "container", who->container,
-        "kind", who->kind, "account", who->account, "package", who->package, "name", who->name,
-        "version", who->version, "revision", (json_int_t)who->revision, "memory_mb",
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:s, s:s, s:s, s:I}", "container",
+        who->container, "kind", who->kind, "account", who->account, "package", who->package, "name",
+        who->name, "version", who->version, "revision", (json_int_t)who->revision, "memory_mb",
         (json_int_t)who->memory_mb, "slots", (int)who->slots, "network_slot", who->network_slot,
-        "settings", who->settings, "written_ms", (json_int_t)nr_wall_ms());
+        "settings", who->settings, "code", who->code, "written_ms", (json_int_t)nr_wall_ms());
     size_t n = 0;
     nr_auto_free char *text = o ? nr_json_text(o, &n) : NULL;
 
@@ -100,6 +116,7 @@ int identity_read(const char *folder, const char *name, struct identity *ret, st
     nr_auto_free char *text = NULL;
     size_t bytes = 0;
     json_int_t revision, memory_mb, slots;
+    const char *code = "";
     struct identity w = {0};
 
     (void)snprintf(path, sizeof(path), "%s/%s.json", folder, name);
@@ -110,15 +127,17 @@ int identity_read(const char *folder, const char *name, struct identity *ret, st
     json_t *o = nr_json_parse((struct nr_str){text, bytes}, NULL);
 
     if (o == NULL ||
-        json_unpack(o, "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s}", "container",
+        json_unpack(o, "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s}", "container",
                     &w.container, "kind", &w.kind, "account", &w.account, "package", &w.package,
                     "name", &w.name, "version", &w.version, "revision", &revision, "memory_mb",
                     &memory_mb, "slots", &slots, "network_slot", &w.network_slot, "settings",
-                    &w.settings) < 0 ||
-        revision < 0 || memory_mb < 1 || slots < 1 || slots > SLOTS_MAX) {
+                    &w.settings, "code", &code) < 0 ||
+        strlen(code) >= sizeof(w.code) || revision < 0 || memory_mb < 1 || slots < 1 ||
+        slots > SLOTS_MAX) {
         json_decref(o);
         return nr_err_set(err, NR_ECORRUPT, "%s is not the identity of a container", path);
     }
+    (void)snprintf(w.code, sizeof(w.code), "%s", code);
     w.revision = (uint64_t)revision;
     w.memory_mb = memory_mb;
     w.slots = (unsigned)slots;
@@ -131,6 +150,14 @@ void identity_fini(struct identity *who)
 {
     json_decref(who->mem);
     *who = (struct identity){0};
+}
+
+void identity_forget(const char *folder, const char *name)
+{
+    char path[PATH_MAX_BYTES];
+
+    (void)snprintf(path, sizeof(path), "%s/%s.json", folder, name);
+    (void)unlink(path);
 }
 
 int identity_remove(const char *folder, const char *name, struct nr_err *err)

@@ -7,7 +7,7 @@
 #include "common/base/err.h"
 #include "invoker/create.h"
 
-enum { IDENTITY_SETTINGS_BYTES = 65 };
+enum { IDENTITY_SETTINGS_BYTES = 65, IDENTITY_CODE_BYTES = 65 };
 
 /* What is written of one container. Texts are lent; of one that was read they live until identity_fini(). */
 struct identity {
@@ -19,7 +19,9 @@ struct identity {
     unsigned slots;
     const char *network_slot; /* its address; "": it lives in none */
     const char *settings;     /* identity_settings() of what it was made from */
-    void *mem;                /* private */
+    char code
+        [IDENTITY_CODE_BYTES]; /* digest of the code that it holds and of what that was loaded with; "" for a stem */
+    void *mem; /* private */
 };
 
 /* What is to be written of a container of f; the rest (container, network_slot, settings) is the caller's. */
@@ -33,6 +35,8 @@ int identity_write(const char *folder, const char *name, const struct identity *
                    struct nr_err *err);
 /* NR_ENOENT when there is none, NR_ECORRUPT when it is not one. *ret is made: identity_fini(). */
 int identity_read(const char *folder, const char *name, struct identity *ret, struct nr_err *err);
+/* Removes <name>.json alone: whatever becomes of the container, no later start adopts it. */
+void identity_forget(const char *folder, const char *name);
 void identity_fini(struct identity *who);
 /* Removes <name>.json and the socket folder <name>/; absent is fine. */
 int identity_remove(const char *folder, const char *name, struct nr_err *err);

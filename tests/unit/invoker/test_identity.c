@@ -38,6 +38,7 @@ static struct identity sample(void)
         .slots = 3,
         .network_slot = "01234567",
         .settings = "abc",
+        .code = "def",
     };
 }
 
@@ -51,6 +52,7 @@ static void same(const struct identity *a, const struct identity *b)
     assert_string_equal(a->version, b->version);
     assert_string_equal(a->network_slot, b->network_slot);
     assert_string_equal(a->settings, b->settings);
+    assert_string_equal(a->code, b->code);
     assert_int_equal(a->revision, b->revision);
     assert_int_equal(a->memory_mb, b->memory_mb);
     assert_int_equal(a->slots, b->slots);
@@ -97,17 +99,20 @@ static void what_is_no_identity(void **state)
         "{\"container\":\"c\"}",
         /* revision, slots, memory_mb out of range; a number where a text belongs */
         "{\"container\":\"c\",\"kind\":\"k\",\"account\":\"a\",\"package\":\"\",\"name\":\"n\",\"version\":\"v\","
-        "\"revision\":-1,\"memory_mb\":64,\"slots\":1,\"network_slot\":\"\",\"settings\":\"\"}",
+        "\"revision\":-1,\"memory_mb\":64,\"slots\":1,\"network_slot\":\"\",\"settings\":\"\",\"code\":\"\"}",
         "{\"container\":\"c\",\"kind\":\"k\",\"account\":\"a\",\"package\":\"\",\"name\":\"n\",\"version\":\"v\","
-        "\"revision\":1,\"memory_mb\":64,\"slots\":0,\"network_slot\":\"\",\"settings\":\"\"}",
+        "\"revision\":1,\"memory_mb\":64,\"slots\":0,\"network_slot\":\"\",\"settings\":\"\",\"code\":\"\"}",
         "{\"container\":\"c\",\"kind\":\"k\",\"account\":\"a\",\"package\":\"\",\"name\":\"n\",\"version\":\"v\","
-        "\"revision\":1,\"memory_mb\":64,\"slots\":100000,\"network_slot\":\"\",\"settings\":\"\"}",
+        "\"revision\":1,\"memory_mb\":64,\"slots\":100000,\"network_slot\":\"\",\"settings\":\"\",\"code\":\"\"}",
         "{\"container\":\"c\",\"kind\":\"k\",\"account\":\"a\",\"package\":\"\",\"name\":\"n\",\"version\":\"v\","
-        "\"revision\":1,\"memory_mb\":64,\"slots\":4294967297,\"network_slot\":\"\",\"settings\":\"\"}",
+        "\"revision\":1,\"memory_mb\":64,\"slots\":4294967297,\"network_slot\":\"\",\"settings\":\"\",\"code\":\"\"}",
         "{\"container\":\"c\",\"kind\":\"k\",\"account\":\"a\",\"package\":\"\",\"name\":\"n\",\"version\":\"v\","
-        "\"revision\":1,\"memory_mb\":0,\"slots\":1,\"network_slot\":\"\",\"settings\":\"\"}",
-        "{\"container\":\"c\",\"kind\":\"k\",\"account\":7,\"package\":\"\",\"name\":\"n\",\"version\":\"v\","
+        "\"revision\":1,\"memory_mb\":0,\"slots\":1,\"network_slot\":\"\",\"settings\":\"\",\"code\":\"\"}",
+        /* of a release that did not say what code it holds */
+        "{\"container\":\"c\",\"kind\":\"k\",\"account\":\"a\",\"package\":\"\",\"name\":\"n\",\"version\":\"v\","
         "\"revision\":1,\"memory_mb\":64,\"slots\":1,\"network_slot\":\"\",\"settings\":\"\"}",
+        "{\"container\":\"c\",\"kind\":\"k\",\"account\":7,\"package\":\"\",\"name\":\"n\",\"version\":\"v\","
+        "\"revision\":1,\"memory_mb\":64,\"slots\":1,\"network_slot\":\"\",\"settings\":\"\",\"code\":\"\"}",
     };
     struct identity got = {.kind = "untouched"};
     char file[32];
@@ -119,6 +124,42 @@ static void what_is_no_identity(void **state)
             fail_msg("taken for an identity: %s", table[i]);
         assert_string_equal(got.kind, "untouched");
     }
+}
+
+/* One revision, and each time something else in the container. */
+static void code_tells_histories_apart(void **state)
+{
+    char texts[][16] = {"main", "{}", "", "other", "{\"a\":1}", "once"};
+    struct function one = {
+        .revision = 30, .main = texts[0], .init_parameters = texts[1], .exec = texts[2]};
+    struct function all[] = {one, one, one, one, one};
+
+    one.sha256[0] = 7;
+    for (size_t i = 0; i < nr_countof(all); i++)
+        all[i] = one;
+    all[1].sha256[31] = 1;
+    all[2].main = texts[3];
+    all[3].init_parameters = texts[4];
+    all[4].exec = texts[5];
+    for (size_t i = 0; i < nr_countof(all); i++)
+        for (size_t j = 0; j < nr_countof(all); j++) {
+            const struct identity a = identity_of(&all[i]), b = identity_of(&all[j]);
+
+            assert_int_equal(strlen(a.code), IDENTITY_CODE_BYTES - 1);
+            assert_int_equal(strcmp(a.code, b.code) == 0, i == j);
+        }
+}
+
+/* What was forgotten is nobody's, and its folder stays until the container is gone. */
+static void what_is_forgotten_is_not_read(void **state)
+{
+    const struct identity who = sample();
+    struct identity got;
+
+    assert_int_equal(identity_write(folder, name, &who, NULL), 0);
+    identity_forget(folder, name);
+    identity_forget(folder, name);
+    assert_int_equal(identity_read(folder, name, &got, NULL), NR_ENOENT);
 }
 
 /* Adoption may only put a container to use that a start today would make alike. */
@@ -175,6 +216,8 @@ int main(void)
         cmocka_unit_test(what_was_written_is_read),
         cmocka_unit_test(what_is_no_identity),
         cmocka_unit_test(settings_tell_what_matters),
+        cmocka_unit_test(code_tells_histories_apart),
+        cmocka_unit_test(what_is_forgotten_is_not_read),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
