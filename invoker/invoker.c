@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
@@ -69,6 +70,17 @@ static int make_folders(struct invoker *v, struct nr_err *err)
     int r = nr_dir_make(v->folder, 0700, err);
 
     return r < 0 ? r : nr_file_write(v->run_dir, "hosts", nr_str_of(hosts), 0644, err);
+}
+
+/* Opening has failed: what it made goes. A folder that is not empty is an earlier run's, whose containers use the files beside it too. */
+static void drop_folders(const struct invoker *v)
+{
+    if (rmdir(v->folder) < 0)
+        return;
+    nr_auto_free char *resolvers = joined(v->run_dir, "/resolv.conf");
+
+    (void)unlink(v->hosts_path);
+    (void)unlink(resolvers);
 }
 
 static void on_tidy(struct nr_deadline *d)
@@ -180,13 +192,10 @@ int invoker_open(const struct invoker_config *c, struct invoker **ret, struct nr
         r = stems_open(v, c, err);
     if (r == 0)
         r = engine_open(&e, &v->engine, err);
-    if (r < 0) {
-        invoker_free(v);
-        return r;
-    }
-    r = probe_run(v, c, err);
-    if (r < 0) {
+    if (r == 0 && (r = probe_run(v, c, err)) < 0)
         engine_abandon(v->engine);
+    if (r < 0) {
+        drop_folders(v);
         invoker_free(v);
         return r;
     }
