@@ -72,6 +72,20 @@ void cli_fail_set(const struct cli *c, const char *key, json_t *value)
         json_decref(value);
 }
 
+/* Names of files may be any bytes: those that are no UTF-8 become U+FFFD. NULL: no memory. */
+static json_t *json_of(struct nr_str text)
+{
+    struct nr_buf quoted;
+    json_t *string = NULL;
+
+    nr_buf_init(&quoted, 8 << 20);
+    nr_buf_json(&quoted, text);
+    if (!quoted.failed)
+        string = nr_json_parse(nr_buf_str(&quoted), NULL);
+    nr_buf_fini(&quoted);
+    return string;
+}
+
 /* The lines of what to do next, without their two spaces, behind those that are there. */
 static void add_next(const struct cli *c, struct nr_str lines)
 {
@@ -89,7 +103,7 @@ static void add_next(const struct cli *c, struct nr_str lines)
             nr_buf_addc(&next, '\n');
         nr_buf_add(&next, line.p, line.n);
     }
-    cli_fail_set(c, "next", json_stringn(next.p, next.n));
+    cli_fail_set(c, "next", json_of(nr_buf_str(&next)));
     nr_buf_fini(&next);
 }
 
@@ -102,7 +116,7 @@ static bool keeps(const struct cli *c)
 static void begin(const struct cli *c, enum cli_why why, const char *text)
 {
     size_t n = strcspn(text, "\n");
-    json_t *error = json_stringn(text, n);
+    json_t *error = json_of((struct nr_str){text, n});
 
     cli_fail_end(c);
     c->failure->told = json_pack("{s:s,s:o}", "code", cli_whys[why].code, "error",
@@ -207,7 +221,7 @@ static void note(const struct cli *c, const char *before, const char *fmt, va_li
         write_lines(before, text);
         return;
     }
-    nr_auto_json json_t *object = json_pack("{s:s}", "note", text);
+    nr_auto_json json_t *object = json_pack("{s:o}", "note", json_of(nr_str_of(text)));
 
     if (object)
         write_object(object);

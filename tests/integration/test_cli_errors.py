@@ -365,6 +365,13 @@ def test_a_key_that_writes_is_not_told_what_opens_a_web_action(platform, guest, 
 
 # ---- a tired hand
 
+def test_a_file_whose_name_is_no_text(guest):
+    """Its name is told as far as it can be, in JSON that is whole."""
+    told = guest.failure("deploy", "/tmp/\udcff\udcfe-narae.txt")
+    assert "/tmp/\ufffd\ufffd-narae.txt" in told["error"] or "\ufffd" in told.get("next", ""), told
+    assert told["error"] != "?", told
+
+
 def test_a_reader_that_goes_away(guest):
     done = subprocess.run(f"{NARAE} --help | head -n 1", shell=True, capture_output=True, text=True, env=guest.env, check=False)
     assert done.stdout.startswith("narae VERB") and done.stderr == ""
