@@ -5,10 +5,12 @@ import socket
 
 
 def free_port():
-    """Below those that the kernel gives to connections: however many are made meanwhile, it stays free until its program takes it."""
-    first = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    """Outside those that the kernel gives to connections, where there are any: however many are made meanwhile, it stays free until its program
+    takes it."""
+    first, last = map(int, pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    outside = range(max(1024, first - 10000), first) or range(last + 1, 65536) or range(1024, 65536)
     while True:
-        port = random.randrange(max(1024, first - 10000), first)
+        port = random.choice(outside)
         with socket.socket() as s:
             try:
                 s.bind(("127.0.0.1", port))
