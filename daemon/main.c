@@ -31,15 +31,16 @@
 
 /* In this order, once there is a loop; a stop goes the other way. */
 static int (*const opens[])(struct daemon *d, struct nr_err *err) = {
-    place_lock_data,     place_name_installation, place_find_run,      place_find_agent,
-    place_try_listen,    place_open_tls,          place_read_devices,  place_read_gpus,
-    place_read_api_host, part_open_bus,           part_open_fnmanager, part_open_invoker,
-    part_open_preenv,    part_open_controller,    part_open_sampler,   part_open_scaler,
-    part_open_gateway,   part_tell_api_host,
+    scaling_judge,     place_lock_data,     place_name_installation, place_find_run,
+    place_find_agent,  place_try_listen,    place_open_tls,          place_read_devices,
+    place_read_gpus,   place_read_api_host, part_open_bus,           part_open_fnmanager,
+    part_open_invoker, part_open_preenv,    part_open_controller,    part_open_sampler,
+    part_open_scaler,  part_open_gateway,   part_tell_api_host,
 };
 
 /* Of a process that is a scaler only. */
 static int (*const scaler_opens[])(struct daemon *d, struct nr_err *err) = {
+    scaling_judge,
     place_lock_data,
     part_open_bus,
     part_open_scaler,
@@ -134,7 +135,8 @@ static void on_stop(uv_signal_t *s, int signum)
 
     if (d->stopping) {
         nr_log(&d->log, NR_LOG_WARN, "daemon",
-               "second signal: stopping now; the next start removes what is left");
+               "%s signal: stopping now; the next start removes what is left",
+               d->failed ? "a" : "second");
         _exit(1);
     }
     d->stopping = true;
@@ -195,8 +197,7 @@ static void limit_process(void)
     (void)setenv("UV_THREADPOOL_SIZE", "2", 0);
 }
 
-/* A signal that comes during the start waits for its end: then it is a stop like any other, which leaves nothing on the host. */
-static void hold_signals(int how)
+static sigset_t held_signals(void)
 {
     sigset_t set;
 
@@ -204,6 +205,14 @@ static void hold_signals(int how)
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
     (void)sigaddset(&set, SIGHUP);
+    return set;
+}
+
+/* A signal that comes during the start waits for its end: then it is a stop like any other, which leaves nothing on the host. */
+static void hold_signals(int how)
+{
+    sigset_t set = held_signals();
+
     (void)pthread_sigmask(how, &set, NULL);
 }
 
@@ -285,11 +294,34 @@ static int open_all(struct daemon *d, struct nr_err *err)
     return r < 0 ? r : 0;
 }
 
+/* A signal of the time before asked for what is being done now: only one that comes from here on ends at once. */
+static void unblock_anew(void)
+{
+    const struct timespec now = {0, 0};
+    sigset_t set = held_signals();
+
+    while (sigtimedwait(&set, NULL, &now) > 0) {
+    }
+    hold_signals(SIG_UNBLOCK);
+}
+
+static void on_tell_failed(struct nr_deadline *deadline)
+{
+    struct daemon *d = nr_container_of(deadline, struct daemon, tell);
+
+    nr_log(&d->log, NR_LOG_INFO, "daemon",
+           "the start has failed; what it made is still being removed; a signal ends at once");
+    nr_deadline_set(&d->loop, &d->tell, TELL_MS);
+}
+
 /* A start that fails leaves nothing on the host and no thread behind: what was opened is stopped and closed. */
 static int give_up(struct daemon *d, const struct nr_err *why)
 {
     fprintf(stderr, "naraed: %s\n", why->text[0] ? why->text : nr_err_text(why->code));
     d->failed = d->stopping = true;
+    unblock_anew();
+    d->tell.fire = on_tell_failed;
+    nr_deadline_set(&d->loop, &d->tell, TELL_MS);
     preenv_tester_stop(d->tester);
     errands_stop(d->errands);
     stop_scaler(d);

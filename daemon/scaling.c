@@ -198,12 +198,9 @@ bool scaling_is_all(const struct daemon *d)
     return strcmp(d->options.roles, "scaler") == 0;
 }
 
-int part_open_scaler(struct daemon *d, struct nr_err *err)
+int scaling_judge(struct daemon *d, struct nr_err *err)
 {
-    static const char *const stem_kinds[] = {"python:3", "nodejs:18", "native", "wasm:1", NULL};
-    bool alone = scaling_is_all(d);
-
-    if (alone && d->options.kafka == NULL)
+    if (scaling_is_all(d) && d->options.kafka == NULL)
         return nr_err_set(
             err, NR_EINVAL,
             "--roles=scaler needs --kafka: it hears of calls and policies over a broker");
@@ -215,6 +212,14 @@ int part_open_scaler(struct daemon *d, struct nr_err *err)
                           "--scaling-time=%lld is a trial within one process: not with --kafka, "
                           "over which others are told of times",
                           (long long)d->options.scaling_time);
+    return 0;
+}
+
+int part_open_scaler(struct daemon *d, struct nr_err *err)
+{
+    static const char *const stem_kinds[] = {"python:3", "nodejs:18", "native", "wasm:1", NULL};
+    bool alone = scaling_is_all(d);
+
     if (!alone && strcmp(d->options.scaler, "off") == 0)
         return 0;
     const struct scaler_config c = {.loop = &d->loop,

@@ -63,6 +63,33 @@ def test_a_start_that_fails_leaves_no_folder(tmp_path):
     assert not pathlib.Path(f"/run/narae/{data.stat().st_ino & 0xffffffff:08x}").exists()
 
 
+@pytest.mark.parametrize("mistake", ["--docker=/nonexistent.sock", "--stems=python"])
+def test_a_start_without_an_engine_leaves_no_folder(tmp_path, mistake):
+    data = tmp_path / "data"
+    done = subprocess.run([BUILD / "naraed", "--listen=127.0.0.1:0", f"--data={data}", mistake], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=60 * SLOW, check=False)
+    assert done.returncode == 1 and data.is_dir(), done.stderr
+    assert not pathlib.Path(f"/run/narae/{data.stat().st_ino & 0xffffffff:08x}").exists(), done.stderr
+
+
+def test_a_start_that_cannot_keeps_what_an_earlier_run_needs(tmp_path):
+    run = tmp_path / "run"
+    (run / "c" / "01234567").mkdir(parents=True)
+    done = subprocess.run([BUILD / "naraed", "--listen=127.0.0.1:0", f"--data={tmp_path / 'data'}", f"--run={run}",
+                           "--docker=/nonexistent.sock"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=60 * SLOW, check=False)
+    assert done.returncode == 1, done.stderr
+    assert (run / "c" / "01234567").is_dir() and "localhost" in (run / "hosts").read_text()
+
+
+def test_a_trial_of_time_with_a_broker_is_refused_before_anything_is_made(tmp_path):
+    data = tmp_path / "data"
+    done = subprocess.run([BUILD / "naraed", "--listen=127.0.0.1:0", f"--data={data}", "--scaling-time=160", "--kafka=127.0.0.1:1"],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60 * SLOW, check=False)
+    assert done.returncode == 1 and "--scaling-time=160 is a trial within one process: not with --kafka" in done.stderr
+    assert "capability=" not in done.stderr and not data.exists()
+
+
 def test_the_folder_that_nobody_named_goes_with_the_process(tmp_path):
     data, log = tmp_path / "data", tmp_path / "log"
     with log.open("wb") as out:
