@@ -122,8 +122,8 @@ static void on_change(void *arg, const char *account, const char *package, const
     }
     if (d->controller)
         controller_on_change(d->controller, account, package, name, old_revision, what);
-    if (what != FN_TRIGGER_CHANGED && what != FN_ACCOUNT_CHANGED)
-        scaling_changed(d, account, package, name);
+    if (what != FN_TRIGGER_CHANGED)
+        scaling_changed(d, account, what == FN_ACCOUNT_CHANGED ? NULL : package, name);
     tell_change(d, account, package, name, what);
 }
 

@@ -1,5 +1,5 @@
 /* The scaler in this process or beside it: its wishes go to the invoker, and a function that is wished for is known to the invoker as it is now, before its
- * first call and after each change.
+ * first call and after each change. While its account may call nothing (a limit of 0, suspended) the wish is kept here and taken back from the invoker.
  *
  * The role `scaler` is a process with a bus, a scaler and nothing else: it learns policies from the bus and has nobody to wish to.
  */
@@ -18,6 +18,10 @@ struct wished {
     struct nr_map_node node;
     char *key; /* "account/package/name" */
     char *account, *package, *name;
+    int desired, maximum;
+    int64_t keep_alive_ms;
+    bool ahead_only;
+    bool taken_back; /* the invoker is to have none: its account may call nothing */
     bool asked, again;
 };
 
@@ -67,16 +71,46 @@ static void on_resolved(struct fn_call *call)
     free(a);
 }
 
-static void ask(struct scaling *s, struct wished *w)
+/* The account of w (shared, given); NULL when it may call nothing: nor is its code loaded ahead. */
+static struct account *who_may_call(struct scaling *s, const struct wished *w)
 {
     struct account *account = NULL;
 
-    w->again = w->asked;
-    if (w->asked || s->d->stopping ||
-        fnmanager_account(s->d->fnmanager, nr_str_of(w->account), &account, NULL) < 0)
+    if (fnmanager_account(s->d->fnmanager, nr_str_of(w->account), &account, NULL) < 0)
+        return NULL;
+    if (account->invocations_per_minute != 0 && account->concurrent_invocations != 0)
+        return account;
+    account_unref(account);
+    return NULL;
+}
+
+/* As it was wished, or none at all. */
+static void take_back(struct scaling *s, struct wished *w, bool none)
+{
+    const struct scaler_wish wish = {.account = w->account,
+                                     .package = w->package,
+                                     .name = w->name,
+                                     .desired = none ? 0 : w->desired,
+                                     .maximum = w->maximum,
+                                     .keep_alive_ms = w->keep_alive_ms,
+                                     .ahead_only = w->ahead_only};
+
+    if (w->taken_back == none)
         return;
-    if (account->invocations_per_minute == 0 || account->concurrent_invocations == 0) {
-        account_unref(account); /* it may call nothing: nor is its code loaded ahead */
+    w->taken_back = none;
+    invoker_wish(s->d->invoker, &wish);
+}
+
+static void ask(struct scaling *s, struct wished *w)
+{
+    if (s->d->stopping)
+        return;
+    struct account *account = who_may_call(s, w);
+
+    take_back(s, w, account == NULL);
+    w->again = w->asked;
+    if (w->asked || account == NULL) {
+        account_unref(account);
         return;
     }
     struct asking *a = nr_alloc(sizeof(*a));
@@ -131,6 +165,11 @@ static void know(struct scaling *s, const struct scaler_wish *wish)
         w->node.key = nr_str_of(w->key);
         (void)nr_map_put(&s->wished, &w->node);
     }
+    w->desired = wish->desired;
+    w->maximum = wish->maximum;
+    w->keep_alive_ms = wish->keep_alive_ms;
+    w->ahead_only = wish->ahead_only;
+    w->taken_back = false; /* the invoker has just been told */
     if (wish->desired > 0)
         ask(s, w);
     else
@@ -147,7 +186,8 @@ void scaling_changed(struct daemon *d, const char *account, const char *package,
     while ((n = nr_map_next(&d->scaling->wished, &at, n)) != NULL) {
         struct wished *w = nr_container_of(n, struct wished, node);
 
-        if (strcmp(w->account, account) == 0 && strcmp(w->package, package) == 0 &&
+        if (strcmp(w->account, account) == 0 &&
+            (package == NULL || strcmp(w->package, package) == 0) &&
             (name[0] == '\0' || strcmp(w->name, name) == 0))
             ask(d->scaling, w);
     }

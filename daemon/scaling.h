@@ -9,7 +9,8 @@
 bool scaling_is_all(const struct daemon *d);
 /* 0, or NR_EINVAL with a sentence: options of scaling that do not go together. Before anything is made. */
 int scaling_judge(struct daemon *d, struct nr_err *err);
-/* A function (name "": all of the package) is another one now: the invoker is to know what is wished for as it is. */
+/* A function (name "": all of the package; package NULL: all of the account, whose limits or state are others) is another one now: the invoker is to
+ * know what is wished for as it is. */
 void scaling_changed(struct daemon *d, const char *account, const char *package, const char *name);
 /* The loop has stopped, and the scaler with it: ends its thread. */
 void scaling_close(struct daemon *d);

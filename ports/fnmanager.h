@@ -43,7 +43,7 @@ enum fn_change {
     FN_PACKAGE_CHANGED, /* of `package`, the name is "": what it binds, its parameters or who may use it; the revision means nothing */
     FN_TRIGGER_CHANGED, /* of the trigger `name`, or of its rules */
     FN_APIS_CHANGED,    /* of the account's APIs; no names */
-    FN_ACCOUNT_CHANGED, /* of `account`: whether it is ACTIVE; no names */
+    FN_ACCOUNT_CHANGED, /* of `account`: whether it is ACTIVE, or its limits; no names */
 };
 
 struct fnmanager_config {

@@ -252,10 +252,22 @@ static int edit_limits(struct account_row *row, void *arg, struct nr_err *err)
     return r;
 }
 
+/* What others know of its shared code goes: they ask anew, and are told what it is now. What is wished for it is looked at again. */
+static void tell(struct fnmanager *m, struct fn_call *call)
+{
+    nr_auto_free char *account = nr_strndup(call->name.p, call->name.n);
+
+    handler_changed(m, account, "", "", 0, FN_ACCOUNT_CHANGED);
+}
+
 int account_limits(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
-    *ret_old = 0;
-    return change(m, call, "account-limits", edit_limits, false);
+    int r = change(m, call, "account-limits", edit_limits, false);
+
+    *ret_old = r == 0 ? HANDLER_MANY : 0;
+    if (r == 0)
+        tell(m, call);
+    return r;
 }
 
 /* The state of the row becomes `to` when it is `from`. */
@@ -297,14 +309,6 @@ static int edit_resume(struct account_row *row, void *arg, struct nr_err *err)
 static uint64_t next_revision(void *arg)
 {
     return fnmanager_next_revision(arg);
-}
-
-/* What others know of its shared code goes: they ask anew, and are told what it is now. */
-static void tell(struct fnmanager *m, struct fn_call *call)
-{
-    nr_auto_free char *account = nr_strndup(call->name.p, call->name.n);
-
-    handler_changed(m, account, "", "", 0, FN_ACCOUNT_CHANGED);
 }
 
 /* Tells the loops that no version of the account runs any more. All become new, for a revision that was told to be over is never warm again. */

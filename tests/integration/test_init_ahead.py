@@ -10,7 +10,7 @@ import pytest
 
 from conftest import Platform, within
 from test_samples import Stream
-from test_scaling import ask, policy
+from test_scaling import ask, policy, row
 
 LOADED = ("idle", "frozen")
 SLOW_IMPORT = {
@@ -168,6 +168,31 @@ def test_an_update_while_it_is_loaded(own, events, one_of):
     assert new["name"] != old["name"] and new["version"] == "0.0.2"
     assert time.monotonic() - begun < 300, "nobody waited for the old one"
     assert is_warm(notes(own, own.invoke("updated")))
+
+
+def limit(own, calls):
+    reply = own.request("PUT", "/narae/v1/accounts/guest/limits", {"invocationsPerMinute": calls}, auth=own.admin_auth)
+    assert reply.status == 200, reply
+
+
+def test_an_account_that_may_call_nothing(own, one_of):
+    """What is wished for waits for that to change, whether it was wished before or meanwhile."""
+    one_of("before", SLOW_IMPORT["python:3"])
+    when(own, "before", LOADED)
+    limit(own, 0)
+    try:
+        one_of("meanwhile", SLOW_IMPORT["python:3"])
+        own.put("before", SLOW_IMPORT["python:3"])
+        within(60, "the old version's container goes", lambda: containers(own, "before") == [])
+        ahead = own.metric("narae_inits_ahead_total")
+        within(60, "the policy has decided", lambda: row(own, "meanwhile").get("desired") == 1)
+        assert containers(own, "meanwhile") == [] and containers(own, "before") == []
+        assert own.metric("narae_inits_ahead_total") == ahead
+    finally:
+        limit(own, -1)
+    when(own, "before", LOADED)
+    when(own, "meanwhile", LOADED)
+    assert is_warm(notes(own, own.invoke("meanwhile")))
 
 
 def test_what_it_is_given(own, one_of):
