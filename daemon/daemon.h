@@ -56,6 +56,10 @@ struct daemon {
 int place_lock_data(struct daemon *d, struct nr_err *err);
 /* A random name for this data folder, kept in it: the label by which containers are found again. */
 int place_name_installation(struct daemon *d, struct nr_err *err);
+/* Was the data folder restored since the last start? The containers of that one hold code of another history: none may be adopted. */
+bool place_is_restored(const struct daemon *d);
+/* None of them can be adopted any more. */
+void place_forget_restore(const struct daemon *d);
 /* The folder of sockets. */
 int place_find_run(struct daemon *d, struct nr_err *err);
 /* Removes that folder when it is the one that naraed names itself and nothing in it is for the next start. */

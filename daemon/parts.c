@@ -240,7 +240,7 @@ int part_open_invoker(struct daemon *d, struct nr_err *err)
                                      .images = images,
                                      .kinds = image_kinds,
                                      .keep_alive_ms = (uint32_t)(d->options.keep_alive_s * 1000),
-                                     .function_of = function_of,
+                                     .function_of = place_is_restored(d) ? NULL : function_of,
                                      .function_of_arg = d,
                                      .registry_auth = on_registry_auth,
                                      .registry_auth_arg = d,
@@ -261,7 +261,11 @@ int part_open_invoker(struct daemon *d, struct nr_err *err)
                                      .event_arg = d,
                                      .log = &d->log};
 
-    return invoker_open(&c, &d->invoker, err);
+    int r = invoker_open(&c, &d->invoker, err);
+
+    if (r == 0 && c.function_of == NULL)
+        place_forget_restore(d);
+    return r;
 }
 
 int part_open_preenv(struct daemon *d, struct nr_err *err)

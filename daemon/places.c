@@ -10,12 +10,21 @@
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
+#include "common/data/folder_marks.h"
 #include "common/net/address.h"
 #include "common/net/tls.h"
 #include "ports/gpus.h"
 #include "ports/grants.h"
 
 #define AGENT_FILE "/narae-agent"
+
+static bool has_mark(const struct daemon *d, const char *name)
+{
+    char path[DAEMON_PATH_BYTES];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", d->options.data, name);
+    return access(path, F_OK) == 0;
+}
 
 int place_lock_data(struct daemon *d, struct nr_err *err)
 {
@@ -31,7 +40,26 @@ int place_lock_data(struct daemon *d, struct nr_err *err)
                           data, strerror(errno));
     if (flock(d->lock_fd, LOCK_EX | LOCK_NB) != 0)
         return nr_err_set(err, NR_EBUSY, "the data folder %s is in use by another naraed", data);
+    if (has_mark(d, NR_MARK_RESTORING))
+        return nr_err_set(
+            err, NR_EBUSY,
+            "a restore into the data folder %s was interrupted: run it again (narae restore FILE "
+            "--data=%s --force); it puts back what was there and begins anew",
+            data, data);
     return 0;
+}
+
+bool place_is_restored(const struct daemon *d)
+{
+    return has_mark(d, NR_MARK_RESTORED);
+}
+
+void place_forget_restore(const struct daemon *d)
+{
+    char path[DAEMON_PATH_BYTES];
+
+    (void)snprintf(path, sizeof(path), "%s/" NR_MARK_RESTORED, d->options.data);
+    (void)unlink(path);
 }
 
 int place_name_installation(struct daemon *d, struct nr_err *err)

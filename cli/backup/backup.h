@@ -30,7 +30,9 @@
 #define BACKUP_HEAD "backup.json"
 #define BACKUP_SUMS "SHA256SUMS"
 #define BACKUP_BUCKETS "buckets"
-#define BACKUP_DATA "/var/lib/narae" /* naraed's own default */
+#define BACKUP_STAGED ".restore-"      /* head of the folder that an archive is unpacked into */
+#define BACKUP_ASIDE "before-restore-" /* head of the folder that keeps what was there */
+#define BACKUP_DATA "/var/lib/narae"   /* naraed's own default */
 
 enum { BACKUP_PATH_BYTES = 4096, BACKUP_HEX_BYTES = 2 * NR_SHA256_BYTES + 1 };
 /* Ceilings of one code file, of a small file, of the list of sums. */
@@ -178,11 +180,18 @@ struct backup_place {
             [48]; /* names in it: where the archive is unpacked; where what was there went, "" none */
 };
 /* Makes the folder, locks it against naraed, refuses one that holds data unless `force`, and makes an empty folder in it to unpack into.
- * What an interrupted restore left goes. */
+ * What an interrupted restore moved is put back, what it left goes. */
 int backup_place_open(struct backup_place *p, const char *data, bool force, struct nr_err *err);
-/* Puts what was unpacked in the place of what was there, which is kept in a folder of its own. */
-int backup_place_swap(struct backup_place *p, struct nr_err *err);
 /* Takes the unpacked rest away and unlocks. */
 void backup_place_close(struct backup_place *p);
+
+/* ---- swap.c: names change places, so that a kill at any moment can be undone ------------------------------------------------------- */
+
+/* Puts what was unpacked in the place of what was there, which is kept in a folder of its own; when that fails what was there is back. */
+int backup_place_swap(struct backup_place *p, struct nr_err *err);
+/* Puts back what an interrupted swap moved, and says so; 0 also when there was none. p: locked, with no folder to unpack into yet. */
+int backup_swap_recover(struct backup_place *p, struct nr_err *err);
+/* Is there anything of this name in an open folder? A link is not followed. */
+bool backup_is_there(int dir_fd, const char *name);
 
 #endif

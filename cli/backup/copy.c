@@ -15,6 +15,7 @@
 #include "cli/backup/backup.h"
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "common/data/folder_marks.h"
 
 enum { FILES_MAX = 16, ROUNDS = 10 };
 
@@ -293,8 +294,14 @@ static void count(struct copying *k)
 static int find_registry(const struct copying *k, struct nr_err *err)
 {
     char path[BACKUP_PATH_BYTES];
-    int r = backup_path(path, k->c->data, registry_name, err);
+    int r = backup_path(path, k->c->data, NR_MARK_RESTORING, err);
 
+    if (r == 0 && access(path, F_OK) == 0)
+        return nr_err_set(err, NR_EBUSY,
+                          "a restore into %s is under way, or was interrupted: run it again first",
+                          k->c->data);
+    if (r == 0)
+        r = backup_path(path, k->c->data, registry_name, err);
     if (r == 0 && access(path, F_OK) != 0 && errno == ENOENT)
         return nr_err_set(err, NR_ENOENT,
                           "there is no Narae in %s: it has no %s (another folder: --data)",

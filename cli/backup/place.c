@@ -1,6 +1,6 @@
 /* The folder that a backup is restored into. It is locked as naraed locks it; the archive is unpacked into a folder inside it, on the same file
- * system; and only when all of that is judged and on disk do the names change places. What was there before is never deleted: it goes into
- * a folder "before-restore-<time>".
+ * system; and only when all of that is judged and on disk do the names change places (swap.c). What was there before is never deleted: it goes
+ * into a folder "before-restore-<time>".
  *
  * What stays: who this installation is (its containers carry that name, and a copy beside the original must not take them for its own),
  * the volumes of grants, lost+found and whatever else a person put there.
@@ -17,20 +17,9 @@
 #include "common/base/clock.h"
 #include "common/base/file.h"
 
-#define STAGED ".restore-"
-#define ASIDE "before-restore-"
-
-/* A database of sqlite may have companions; one of another database would ruin it. */
-static const char *const companions[] = {"", "-wal", "-shm", "-journal", NULL};
-
 static int fail(const char *data, const char *what, struct nr_err *err)
 {
     return nr_err_set(err, nr_err_from_errno(errno), "%s: %s: %s", data, what, strerror(errno));
-}
-
-static bool is_there(int dir_fd, const char *name)
-{
-    return faccessat(dir_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static int lock(struct backup_place *p, struct nr_err *err)
@@ -55,7 +44,7 @@ static void sweep(const struct backup_place *p)
     const struct dirent *e;
 
     while (dir && (e = readdir(dir)) != NULL)
-        if (strncmp(e->d_name, STAGED, sizeof(STAGED) - 1) == 0 &&
+        if (strncmp(e->d_name, BACKUP_STAGED, sizeof(BACKUP_STAGED) - 1) == 0 &&
             backup_path(path, p->data, e->d_name, NULL) == 0)
             (void)nr_dir_remove(path, NULL);
     if (dir)
@@ -66,9 +55,9 @@ static void sweep(const struct backup_place *p)
 static const char *held(const struct backup_place *p)
 {
     for (size_t i = 0; i < backup_file_count; i++)
-        if (is_there(p->dir_fd, backup_files[i].name))
+        if (backup_is_there(p->dir_fd, backup_files[i].name))
             return backup_files[i].name;
-    return is_there(p->dir_fd, BACKUP_BUCKETS) ? BACKUP_BUCKETS : NULL;
+    return backup_is_there(p->dir_fd, BACKUP_BUCKETS) ? BACKUP_BUCKETS : NULL;
 }
 
 static int stage(struct backup_place *p, struct nr_err *err)
@@ -78,7 +67,7 @@ static int stage(struct backup_place *p, struct nr_err *err)
 
     nr_random(random, sizeof(random));
     nr_hex(random, sizeof(random), hex);
-    (void)snprintf(p->staged, sizeof(p->staged), STAGED "%s", hex);
+    (void)snprintf(p->staged, sizeof(p->staged), BACKUP_STAGED "%s", hex);
     if (mkdirat(p->dir_fd, p->staged, 0700) != 0)
         return fail(p->data, "no folder can be made in it", err);
     p->staged_fd = openat(p->dir_fd, p->staged, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -106,71 +95,15 @@ int backup_place_open(struct backup_place *p, const char *data, bool force, stru
     }
     if ((r = lock(p, err)) < 0)
         return r;
+    if ((r = backup_swap_recover(p, err)) < 0)
+        return r;
     sweep(p);
     if (!force && (there = held(p)) != NULL)
         return nr_err_set(err, NR_EEXIST,
                           "%s holds data (%s): name an empty folder with --data=DIR, or --force "
-                          "puts the backup in its place and keeps the old in " ASIDE "...",
+                          "puts the backup in its place and keeps the old in " BACKUP_ASIDE "...",
                           data, there);
     return stage(p, err);
-}
-
-/* ---- changing places --------------------------------------------------------------------------------------------------- */
-
-static int move_away(struct backup_place *p, const char *name, struct nr_err *err)
-{
-    char to[128];
-
-    if (!is_there(p->dir_fd, name))
-        return 0;
-    if (mkdirat(p->dir_fd, p->aside, 0700) != 0 && errno != EEXIST)
-        return fail(p->data, "no folder can be made in it", err);
-    (void)snprintf(to, sizeof(to), "%s/%s", p->aside, name);
-    if (renameat(p->dir_fd, name, p->dir_fd, to) != 0)
-        return fail(p->data, "what was there cannot be put aside", err);
-    return 0;
-}
-
-static int move_all_away(struct backup_place *p, struct nr_err *err)
-{
-    char name[64];
-    int r = move_away(p, BACKUP_BUCKETS, err);
-
-    for (size_t i = 0; r == 0 && i < backup_file_count; i++)
-        for (const char *const *tail = companions; r == 0 && *tail; tail++) {
-            (void)snprintf(name, sizeof(name), "%s%s", backup_files[i].name, *tail);
-            r = move_away(p, name, err);
-        }
-    return r;
-}
-
-static int move_in(struct backup_place *p, const char *name, struct nr_err *err)
-{
-    if (!is_there(p->staged_fd, name))
-        return 0;
-    return renameat(p->staged_fd, name, p->dir_fd, name) == 0
-               ? 0
-               : fail(p->data, "the backup cannot be put in its place", err);
-}
-
-int backup_place_swap(struct backup_place *p, struct nr_err *err)
-{
-    char now[25];
-
-    if (syncfs(p->staged_fd) != 0)
-        return fail(p->data, "what was unpacked cannot be brought to the disk", err);
-    nr_wall_text(nr_wall_ms(), now);
-    (void)snprintf(p->aside, sizeof(p->aside), ASIDE "%.4s%.2s%.2s-%.2s%.2s%.2s-%.3s", now, now + 5,
-                   now + 8, now + 11, now + 14, now + 17, now + 20);
-    int r = move_all_away(p, err);
-
-    if (r == 0)
-        r = move_in(p, BACKUP_BUCKETS, err);
-    for (size_t i = 0; r == 0 && i < backup_file_count; i++)
-        r = move_in(p, backup_files[i].name, err);
-    if (!is_there(p->dir_fd, p->aside))
-        p->aside[0] = '\0';
-    return r == 0 ? nr_dir_sync(p->data, err) : r;
 }
 
 void backup_place_close(struct backup_place *p)

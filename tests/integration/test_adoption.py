@@ -2,8 +2,11 @@
 import json
 import pathlib
 import signal
+import subprocess
 
-from conftest import engine, within
+import pytest
+
+from conftest import BUILD, SLOW, engine, within
 from functions import HELLO, TROUBLE
 
 RESULT = "blocking=true&result=true"
@@ -256,3 +259,45 @@ def test_a_stop_that_keeps_containers(start_platform):
     own.options = ()
     own.start()
     own.stop()
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_another_history_with_the_same_numbers(start_platform, marked):
+    """Revisions are counted, so after a restore another code has the number of the one that a container was left with. A start after
+    the restore adopts nothing; and where the mark that says so was lost, the code itself tells them apart."""
+    def narae(*words):
+        subprocess.run([BUILD / "narae", *words, "--data", own.data], check=True, capture_output=True, timeout=120 * SLOW)
+
+    def leave():
+        own.process.send_signal(signal.SIGTERM)
+        assert own.wait() == 0
+
+    def revision():
+        return [json.loads(f.read_text())["revision"] for f in (own.run / "c").glob("*.json") if '"f"' in f.read_text()]
+
+    own = start_platform("--keep-containers", "--stems=off")
+    base, later = own.folder / "base.narae", own.folder / "later.narae"
+    narae("backup", base)
+    own.put("f", "def main(args):\n    return {'history': 'X'}\n")
+    narae("backup", later)
+    assert own.invoke("f", {}, RESULT).json == {"history": "X"}
+    number = revision()
+    leave()
+    narae("restore", base, "--force")
+    own.start()
+    own.put("f", "def main(args):\n    return {'history': 'Y'}\n")
+    assert own.invoke("f", {}, RESULT).json == {"history": "Y"}
+    settled(own)
+    within(30, "the first history's container is gone", lambda: len(revision()) == 1)
+    assert revision() == number, "the numbers are the same: the code is what tells them apart"
+    left = ids(own)["f"]
+    leave()
+    narae("restore", later, "--force")
+    assert (own.data / "restored").exists()
+    if not marked:
+        (own.data / "restored").unlink()
+    own.options = ("--stems=off",)
+    own.start()
+    assert own.invoke("f", {}, RESULT).json == {"history": "X"}
+    within(30, "the second history's container is gone", lambda: left not in own.containers())
+    assert not (own.data / "restored").exists()
