@@ -145,12 +145,25 @@ int storage_write(struct storage *s, const char *folder, const char *file, struc
     return r < 0 ? r : nr_file_write(path, file, bytes, mode, err);
 }
 
+/* A folder comes from a row, and the registry may have been restored from a foreign backup: below the buckets, with no way out. */
+static bool is_plain(const char *folder)
+{
+    struct nr_str rest = nr_str_of(folder), part;
+
+    if (folder[0] == '\0') /* that would be all buckets */
+        return false;
+    while (nr_str_split(&rest, '/', &part))
+        if (part.n == 0 || nr_str_eqz(part, ".") || nr_str_eqz(part, ".."))
+            return false;
+    return true;
+}
+
 void storage_remove(struct storage *s, const char *folder)
 {
     char *slash;
 
-    if (folder[0] == '\0')
-        return; /* that would be all buckets */
+    if (!is_plain(folder))
+        return;
     nr_auto_free char *path = storage_path(s, folder, "");
 
     (void)nr_dir_remove(path, NULL);
@@ -170,7 +183,9 @@ int storage_read(struct storage *s, const char *folder, const char *file, int64_
     nr_auto_free char *content = NULL;
     unsigned char hash[NR_SHA256_BYTES];
     size_t n = 0;
-    int r = nr_file_read(path, (size_t)bytes, &content, &n, NULL);
+    int r = is_plain(folder) && strchr(file, '/') == NULL
+                ? nr_file_read(path, (size_t)bytes, &content, &n, NULL)
+                : NR_ECORRUPT;
 
     if (r == NR_ENOMEM)
         return nr_err_set(err, r, "There is no memory to read the code of the function.");
@@ -259,7 +274,7 @@ int storage_verify(struct storage *s, const struct fn_row *row, struct nr_err *e
 {
     if (row->file[0] == '\0' || is_verified(s, row->upload))
         return 0;
-    if (!file_is_right(s, row)) {
+    if (!is_plain(row->folder) || strchr(row->file, '/') != NULL || !file_is_right(s, row)) {
         nr_count(&s->damaged, 1);
         return nr_err_set(err, NR_ECORRUPT, CODE_DAMAGED);
     }

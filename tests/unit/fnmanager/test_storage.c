@@ -152,6 +152,35 @@ static void test_uploads_of_this_run_are_no_leftovers(void **state)
     assert_int_equal(rig_bucket_files(r), 0);
 }
 
+/* A row of a foreign registry leads to nothing outside of the buckets. */
+static void test_a_folder_that_leads_elsewhere_is_left_alone(void **state)
+{
+    static const char *const folders[] = {"../victim", "guest/../../victim", "./../victim",
+                                          "guest/new/../../../victim"};
+    struct rig *r = *state;
+    struct storage s = {0};
+    char path[256], *bytes = NULL;
+
+    assert_int_equal(storage_init(&s, r->dir, NULL), 0);
+    assert_int_equal(storage_write(&s, "guest/new/7", "code.py", NR_STR("x"), 0444, NULL), 0);
+    (void)snprintf(path, sizeof(path), "%s/victim", r->dir);
+    assert_int_equal(nr_dir_make(path, 0700, NULL), 0);
+    assert_int_equal(nr_file_write(path, "code.py", NR_STR("x"), 0400, NULL), 0);
+    (void)snprintf(path, sizeof(path), "%s/victim/code.py", r->dir);
+    for (size_t i = 0; i < nr_countof(folders); i++) {
+        assert_int_equal(storage_read(&s, folders[i], "code.py", 1, NULL, &bytes, NULL),
+                         NR_ECORRUPT);
+        storage_remove(&s, folders[i]);
+        assert_int_equal(access(path, F_OK), 0);
+    }
+    assert_int_equal(storage_read(&s, "guest/new", "7/code.py", 1, NULL, &bytes, NULL),
+                     NR_ECORRUPT);
+    assert_int_equal(storage_read(&s, "guest/new/7", "code.py", 1, NULL, &bytes, NULL), 0);
+    free(bytes);
+    storage_remove(&s, "guest/new/7");
+    storage_fini(&s);
+}
+
 /* Replaced and deleted code goes after its time, or with the next start; not before. */
 static void test_garbage(void **state)
 {
@@ -258,13 +287,10 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
-        CASE(test_layout),
-        CASE(test_crash_leftovers),
-        CASE(test_garbage),
-        CASE(test_uploads_of_this_run_are_no_leftovers),
-        CASE(test_garbage),
-        cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_names), CASE(test_layout),
+        CASE(test_crash_leftovers),   CASE(test_a_folder_that_leads_elsewhere_is_left_alone),
+        CASE(test_garbage),           CASE(test_uploads_of_this_run_are_no_leftovers),
+        CASE(test_garbage),           cmocka_unit_test(test_full_disk),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
