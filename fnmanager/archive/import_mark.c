@@ -11,9 +11,11 @@ int import_begin(struct fnmanager *m, struct import_mark *mark, struct nr_err *e
     if (!busy)
         nr_list_add(&m->imports, &mark->link);
     pthread_mutex_unlock(&m->accounts.changing);
-    return busy ? nr_err_set(err, NR_EQUOTA,
-                             "An archive is being read into this account (allowed: 1 per account); try again after it.")
-                : 0;
+    return busy
+               ? nr_err_set(
+                     err, NR_EQUOTA,
+                     "An archive is being read into this account (allowed: 1 per account); try again after it.")
+               : 0;
 }
 
 void import_end(struct fnmanager *m, struct import_mark *mark)
