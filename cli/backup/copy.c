@@ -14,14 +14,17 @@
 
 #include "cli/backup/backup.h"
 #include "common/base/file.h"
+#include "common/base/map.h"
 #include "common/base/mem.h"
 #include "common/data/folder_marks.h"
 
 enum { FILES_MAX = 16, ROUNDS = 10 };
 
-struct lost {
-    char *folder;
-    struct lost *next;
+/* A folder of code that was looked at: it is in the archive, or lost. */
+struct tried {
+    struct nr_map_node node; /* in copying.tried; its key is `folder` */
+    bool lost;
+    char folder[];
 };
 
 struct copying {
@@ -31,8 +34,8 @@ struct copying {
         char *bytes;
         size_t n;
     } small[FILES_MAX];
-    int64_t after, last; /* numbers of uploads: those up to `after` were copied */
-    struct lost *lost;
+    struct nr_map
+        tried; /* uploads are not committed in the order of their numbers: only the folder tells */
 };
 
 static const char registry_name[] = "meta.db";
@@ -114,7 +117,7 @@ static int take_registry(struct copying *k, struct nr_err *err)
 /* ---- code ---------------------------------------------------------------------------------------------------------- */
 
 struct row {
-    int64_t upload, code_bytes, sent_bytes;
+    int64_t code_bytes, sent_bytes;
     const char *folder, *file;
     const void *sha256;
 };
@@ -154,50 +157,48 @@ static int copy_row(struct copying *k, const struct row *row, struct nr_err *err
 
     if (r == 0 && row->sent_bytes > 0)
         r = copy_file(k, row, "sent", row->sent_bytes, NULL, err);
-    if (r == 1) {
-        struct lost *l = nr_alloc(sizeof(*l));
+    if (r >= 0) {
+        size_t n = strlen(row->folder);
+        struct tried *t = nr_alloc(sizeof(*t) + n + 1);
 
-        *l = (struct lost){nr_strdup(row->folder), k->lost};
-        k->lost = l;
-        k->c->damaged++;
+        memcpy(t->folder, row->folder, n + 1);
+        t->node.key = (struct nr_str){t->folder, n};
+        t->lost = r == 1;
+        (void)nr_map_put(&k->tried, &t->node);
+        k->c->damaged += t->lost;
         r = 0;
     }
-    if (row->upload > k->last)
-        k->last = row->upload;
     return r < 0 ? r : backup_progress_tell(k->c->progress, "code", k->c->writer->bytes, 0, err);
 }
 
-/* Copies what uploads later than `after` brought. */
+/* Copies what the registry names and was not looked at yet. */
 static int copy_code(struct copying *k, struct nr_err *err)
 {
     sqlite3 *db = k->database[registry_at()].db;
     sqlite3_stmt *s = NULL;
-    int result = sqlite3_prepare_v2(
-        db,
-        "SELECT upload, code_folder, file, code_bytes, sent_bytes, sha256 FROM versions"
-        " WHERE code_folder <> '' AND has_code AND upload > ?1 GROUP BY code_folder",
-        -1, &s, NULL);
+    int result =
+        sqlite3_prepare_v2(db,
+                           "SELECT code_folder, file, code_bytes, sent_bytes, sha256 FROM versions"
+                           " WHERE code_folder <> '' AND has_code GROUP BY code_folder",
+                           -1, &s, NULL);
     int r = 0;
 
-    if (result == SQLITE_OK)
-        result = sqlite3_bind_int64(s, 1, k->after);
     while (result == SQLITE_OK && r == 0 && (result = sqlite3_step(s)) == SQLITE_ROW) {
-        const struct row row = {.upload = sqlite3_column_int64(s, 0),
-                                .folder = (const char *)sqlite3_column_text(s, 1),
-                                .file = (const char *)sqlite3_column_text(s, 2),
-                                .code_bytes = sqlite3_column_int64(s, 3),
-                                .sent_bytes = sqlite3_column_int64(s, 4),
-                                .sha256 = sqlite3_column_bytes(s, 5) == NR_SHA256_BYTES
-                                              ? sqlite3_column_blob(s, 5)
+        const struct row row = {.folder = (const char *)sqlite3_column_text(s, 0),
+                                .file = (const char *)sqlite3_column_text(s, 1),
+                                .code_bytes = sqlite3_column_int64(s, 2),
+                                .sent_bytes = sqlite3_column_int64(s, 3),
+                                .sha256 = sqlite3_column_bytes(s, 4) == NR_SHA256_BYTES
+                                              ? sqlite3_column_blob(s, 4)
                                               : NULL};
 
-        r = copy_row(k, &row, err);
+        if (nr_map_get(&k->tried, nr_str_of(row.folder)) == NULL)
+            r = copy_row(k, &row, err);
         result = SQLITE_OK;
     }
     if (r == 0 && result != SQLITE_DONE)
         r = nr_err_set(err, NR_ECORRUPT, "the registry cannot be read: %s", sqlite3_errmsg(db));
     (void)sqlite3_finalize(s);
-    k->after = k->last;
     return r;
 }
 
@@ -211,7 +212,14 @@ static void tell_lost(struct copying *k)
     if (sqlite3_prepare_v2(db, "SELECT 1 FROM versions WHERE code_folder = ?1 LIMIT 1", -1, &s,
                            NULL) != SQLITE_OK)
         return;
-    for (const struct lost *l = k->lost; l; l = l->next) {
+    struct nr_map_node *n = NULL;
+    size_t at = 0;
+
+    while ((n = nr_map_next(&k->tried, &at, n)) != NULL) {
+        const struct tried *l = nr_container_of(n, struct tried, node);
+
+        if (!l->lost)
+            continue;
         (void)sqlite3_bind_text(s, 1, l->folder, -1, SQLITE_STATIC);
         if (sqlite3_step(s) == SQLITE_ROW) {
             k->c->damaged++;
@@ -233,7 +241,7 @@ static int copy_all_code(struct copying *k, struct nr_err *err)
     for (int i = 0; r == 0 && i < ROUNDS; i++) {
         before = k->c->damaged;
         r = copy_code(k, err);
-        if (r < 0 || k->c->damaged == before)
+        if (r < 0 || k->c->damaged == before || i == ROUNDS - 1) /* the registry stays this one */
             break;
         r = take_registry(k, err);
     }
@@ -337,7 +345,10 @@ static int run(struct copying *k, struct nr_err *err)
 int backup_copy_run(struct backup_copy *c, struct nr_err *err)
 {
     struct copying k = {.c = c};
+    struct nr_map_node *n = NULL;
+    size_t at = 0;
 
+    nr_map_init(&k.tried);
     nr_check(backup_file_count <= FILES_MAX);
     for (size_t i = 0; i < FILES_MAX; i++)
         k.database[i].fd = -1;
@@ -347,10 +358,13 @@ int backup_copy_run(struct backup_copy *c, struct nr_err *err)
         backup_snapshot_drop(&k.database[i]);
         forget_small(&k.small[i]);
     }
-    for (struct lost *l = k.lost, *next; l; l = next) {
-        next = l->next;
-        free(l->folder);
-        free(l);
+    for (n = nr_map_next(&k.tried, &at, NULL); n;) {
+        struct tried *t = nr_container_of(n, struct tried, node);
+
+        (void)nr_map_del(&k.tried, t->node.key);
+        n = nr_map_next(&k.tried, &at, n); /* only compares */
+        free(t);
     }
+    nr_map_fini(&k.tried);
     return r;
 }
