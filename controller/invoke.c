@@ -18,8 +18,12 @@
 #include "common/base/clock.h"
 
 #define CLAIM_AGAIN_MS 500
-#define LOOK_AGAIN_MS 1000
-#define LOOK_AGAIN_MAX_MS 60000 /* of who is not answered yet and says nothing of his patience */
+/* A function that could not be looked up is asked for again after an eighth of the time that was waited, within these. */
+#define LOOKUP_AGAIN_MS 1000
+#define LOOKUP_AGAIN_MAX_MS 10000
+/* Until then: of who is not answered yet and says nothing of his patience; of accepted calls, long enough for a person to make what is missing. */
+#define LOOKUP_PATIENCE_MS 60000
+#define LOOKUP_ACCEPTED_MAX_MS 3600000
 #define UNSTORED_MAX_BYTES (16 << 20)
 
 static void reply(struct activation *a)
@@ -125,28 +129,30 @@ static void on_look_again(struct nr_deadline *d)
 }
 
 /* May its function be known later? NR_EBUSY: there was no place for its compiler. What was accepted waits for a compiler that is missing, too. */
-static bool may_look_again(const struct activation *a)
+static bool may_look_again(const struct activation *a, uint64_t waited_ms)
 {
-    uint32_t patience_ms = a->blocking ? a->wait_ms : LOOK_AGAIN_MAX_MS;
+    uint64_t patience_ms = a->durable    ? LOOKUP_ACCEPTED_MAX_MS
+                           : a->blocking ? a->wait_ms
+                                         : LOOKUP_PATIENCE_MS;
 
-    if (a->ctl->stopping)
-        return false;
-    if (a->durable)
-        return a->err == NR_EBUSY || a->err == NR_EUNAVAIL;
-    return a->err == NR_EBUSY &&
-           (nr_mono_us() - a->accepted_us) / 1000 + LOOK_AGAIN_MS < patience_ms;
+    return !a->ctl->stopping && (a->err == NR_EBUSY || (a->durable && a->err == NR_EUNAVAIL)) &&
+           waited_ms + LOOKUP_AGAIN_MS < patience_ms;
 }
 
 /* True: it waits, and looks its function up once more. */
 static bool look_again(struct controller *c, struct activation *a)
 {
-    if (!may_look_again(a))
+    uint64_t waited_ms = (nr_mono_us() - a->accepted_us) / 1000, pause_ms = waited_ms / 8;
+
+    if (!may_look_again(a, waited_ms))
         return false;
+    pause_ms = pause_ms < LOOKUP_AGAIN_MS ? LOOKUP_AGAIN_MS : pause_ms;
     a->err = 0;
     a->error = (struct nr_err){0};
     c->reload_waiting += a->on_reply == NULL;
     a->wait.fire = on_look_again;
-    nr_deadline_set(c->loop, &a->wait, LOOK_AGAIN_MS);
+    nr_deadline_set(c->loop, &a->wait,
+                    pause_ms < LOOKUP_AGAIN_MAX_MS ? pause_ms : LOOKUP_AGAIN_MAX_MS);
     journal_reload_more(c); /* it keeps nobody from being loaded */
     return true;
 }

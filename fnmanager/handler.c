@@ -32,6 +32,7 @@
 /* What comes with a body above this is an upload. */
 #define HEAVY_BODY_BYTES 65536
 #define SWEEP_EVERY_MS 60000
+#define LOOK_EVERY_MAX_MS 3600000 /* what a thread has to do beside its calls */
 #define AUDIT_LINES_MAX 100000
 /* Rows of one list: what limit 0 means. */
 #define LIST_MAX 200
@@ -365,18 +366,6 @@ static void sweep(struct fnmanager *m)
     (void)metadata_audit_trim(m->db, AUDIT_LINES_MAX);
 }
 
-static struct timespec in_ms(int64_t ms)
-{
-    struct timespec at;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += (time_t)(ms / 1000);
-    at.tv_nsec += (long)(ms % 1000) * 1000000;
-    at.tv_sec += at.tv_nsec / 1000000000;
-    at.tv_nsec %= 1000000000;
-    return at;
-}
-
 /* What a thread has to do beside its calls: the quick one ends update windows, that of uploads sweeps when it has had none for a minute.
  * The milliseconds until it wants to look again. */
 static int64_t tend(struct handler *h, enum call_weight t, bool waited)
@@ -386,6 +375,13 @@ static int64_t tend(struct handler *h, enum call_weight t, bool waited)
     if (t == CALL_UPLOAD && waited)
         sweep(h->manager);
     return SWEEP_EVERY_MS;
+}
+
+static struct timespec next_look(struct handler *h, enum call_weight t, bool waited)
+{
+    int64_t ms = tend(h, t, waited);
+
+    return nr_mono_after((unsigned)(ms < LOOK_EVERY_MAX_MS ? ms : LOOK_EVERY_MAX_MS));
 }
 
 struct worker {
@@ -399,7 +395,7 @@ static struct fn_call *next_call(const struct worker *w)
 {
     struct handler *h = w->h;
     enum call_weight t = w->weight;
-    struct timespec at = in_ms(tend(h, t, false));
+    struct timespec at = next_look(h, t, false);
     struct fn_call *call;
 
     pthread_mutex_lock(&h->lock);
@@ -411,7 +407,7 @@ static struct fn_call *next_call(const struct worker *w)
         if (look)
             h->look = false;
         pthread_mutex_unlock(&h->lock);
-        at = in_ms(tend(h, t, true));
+        at = next_look(h, t, true);
         pthread_mutex_lock(&h->lock);
     }
     h->running[w->number] = call;
@@ -502,16 +498,12 @@ int handler_init(struct handler *h, struct fnmanager *m, struct nr_err *err)
                                         [CALL_UPLOAD] = "fn-upload",
                                         [CALL_BULK] = "fn-bulk",
                                         [CALL_IMAGE] = "fn-image"};
-    pthread_condattr_t attr;
     int r;
 
     h->manager = m;
     pthread_mutex_init(&h->lock, NULL);
     pthread_cond_init(&h->ended, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&h->wake, &attr);
-    pthread_condattr_destroy(&attr);
+    nr_mono_cond_init(&h->wake);
     for (; h->started < HANDLER_THREADS; h->started++) {
         struct worker *w = nr_alloc(sizeof(*w));
         *w = (struct worker){h, h->started < CALL_IMAGE ? (enum call_weight)h->started : CALL_IMAGE,

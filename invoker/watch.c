@@ -91,14 +91,8 @@ static void look(struct call_watch *w)
 /* True: it is over. */
 static bool wait_for_next(struct call_watch *w)
 {
-    struct timespec at;
+    const struct timespec at = nr_mono_after(LOOK_EVERY_MS);
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_nsec += LOOK_EVERY_MS * 1000000L;
-    if (at.tv_nsec >= 1000000000L) {
-        at.tv_nsec -= 1000000000L;
-        at.tv_sec++;
-    }
     pthread_mutex_lock(&w->lock);
     while (!w->ending && pthread_cond_timedwait(&w->wake, &w->lock, &at) != ETIMEDOUT)
         continue;
@@ -240,7 +234,6 @@ struct call_watch *invoker_watch(struct activation *a,
                                  void (*done)(void *arg, const struct call_usage *u), void *arg)
 {
     struct call_watch *w = nr_alloc(sizeof(*w));
-    pthread_condattr_t attr;
 
     *w = (struct call_watch){.a = a,
                              .ct = container_ref(a->slot->ct),
@@ -254,10 +247,7 @@ struct call_watch *invoker_watch(struct activation *a,
     memset(&w->before, 0xff, sizeof(w->before));
     memset(&w->now, 0xff, sizeof(w->now));
     pthread_mutex_init(&w->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->wake, &attr);
-    pthread_condattr_destroy(&attr);
+    nr_mono_cond_init(&w->wake);
     nr_deadline_set(w->loop, &w->again, 0); /* not from inside the call's own story */
     return w;
 }

@@ -217,14 +217,11 @@ static int load_one(void *arg, sqlite3_stmt *st)
 struct channels *channels_open(struct store *s, struct nr_log *log)
 {
     struct channels *c = nr_alloc(sizeof(*c));
-    pthread_condattr_t a;
 
     c->store = s;
     c->log = log;
     (void)pthread_mutex_init(&c->lock, NULL);
-    nr_check(pthread_condattr_init(&a) == 0 && pthread_condattr_setclock(&a, CLOCK_MONOTONIC) == 0);
-    nr_check(pthread_cond_init(&c->wake, &a) == 0);
-    (void)pthread_condattr_destroy(&a);
+    nr_mono_cond_init(&c->wake);
     (void)store_read(s, load_one, c, "SELECT name, url, updated FROM channels ORDER BY name", "");
     nr_check(pthread_create(&c->thread, NULL, run, c) == 0);
     return c;

@@ -47,6 +47,15 @@ struct timespec nr_mono_after(unsigned ms)
     return t;
 }
 
+void nr_mono_cond_init(pthread_cond_t *c)
+{
+    pthread_condattr_t a;
+
+    nr_check(pthread_condattr_init(&a) == 0 && pthread_condattr_setclock(&a, CLOCK_MONOTONIC) == 0);
+    nr_check(pthread_cond_init(c, &a) == 0);
+    (void)pthread_condattr_destroy(&a);
+}
+
 int64_t nr_wall_ms(void)
 {
     return read_us(CLOCK_REALTIME) / 1000 +

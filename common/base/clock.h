@@ -4,6 +4,7 @@
 #ifndef NR_COMMON_BASE_CLOCK_H
 #define NR_COMMON_BASE_CLOCK_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
@@ -14,6 +15,8 @@ uint64_t nr_mono_ms(void);
 int64_t nr_wall_ms(void);
 /* So many milliseconds from now on the monotonic clock, not faked: for conditions that are waited for until then. */
 struct timespec nr_mono_after(unsigned ms);
+/* Makes such a condition: pthread_cond_timedwait() on it takes what nr_mono_after() gives. The caller destroys it. */
+void nr_mono_cond_init(pthread_cond_t *c);
 /* CPU time of the calling thread. */
 uint64_t nr_thread_cpu_us(void);
 

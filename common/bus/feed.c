@@ -102,18 +102,13 @@ static void on_mail(struct nr_mail *m)
 
 void bus_feed_init(struct bus_feed *f, struct bus *b, struct bus_reader *r)
 {
-    pthread_condattr_t monotonic;
-
     f->bus = b;
     f->reader = r;
     f->count_max = BUS_QUEUE_MESSAGES;
     f->bytes_max = BUS_QUEUE_BYTES;
     f->mail.run = on_mail;
     (void)pthread_mutex_init(&f->lock, NULL);
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&f->room, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
+    nr_mono_cond_init(&f->room);
 }
 
 static bool grow(struct bus_feed *f)

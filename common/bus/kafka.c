@@ -175,14 +175,9 @@ static int name_topics(struct kafka *k, struct nr_err *err)
 
 static void init_locks(struct kafka *k)
 {
-    pthread_condattr_t monotonic;
-
     (void)pthread_rwlock_init(&k->producer_lock, NULL);
     (void)pthread_mutex_init(&k->lock, NULL);
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&k->changed, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
+    nr_mono_cond_init(&k->changed);
 }
 
 int bus_kafka_open(const struct bus_config *c, struct bus **ret, struct nr_err *err)

@@ -41,19 +41,10 @@ void nr_db_report(struct nr_db_job *job)
     }
 }
 
-static void init_cond(pthread_cond_t *c)
-{
-    pthread_condattr_t a;
-
-    nr_check(pthread_condattr_init(&a) == 0 && pthread_condattr_setclock(&a, CLOCK_MONOTONIC) == 0);
-    nr_check(pthread_cond_init(c, &a) == 0);
-    (void)pthread_condattr_destroy(&a);
-}
-
 static void init_queue(struct nr_db_queue *q)
 {
     q->last = &q->first;
-    init_cond(&q->wake);
+    nr_mono_cond_init(&q->wake);
 }
 
 struct nr_db_job *nr_db_pop(struct nr_db_queue *q)

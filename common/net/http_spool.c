@@ -1,5 +1,5 @@
-/* Room is given out until a piece is full; then it is written, and with it gone the connection reads again. A connection that ends in between
- * leaves the piece that is being written to itself.
+/* Room is given out until a piece is full; then it is written, and with it gone the connection reads
+ * again. A connection that ends in between leaves the piece that is being written to itself.
  */
 #include "common/net/http_spool.h"
 

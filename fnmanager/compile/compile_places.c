@@ -3,12 +3,13 @@
 
 #include <stdlib.h>
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 
 void compile_init(struct compiling *c)
 {
     (void)pthread_mutex_init(&c->lock, NULL);
-    (void)pthread_cond_init(&c->left, NULL);
+    nr_mono_cond_init(&c->left);
 }
 
 void compile_fini(struct compiling *c)
@@ -50,10 +51,12 @@ int compile_enter(struct compiling *c, struct nr_str account, bool waits, struct
 
     pthread_mutex_lock(&c->lock);
     if ((at = find(c, account, &own)) < 0 && waits && c->waiting < COMPILE_WAITERS_MAX) {
+        const struct timespec until = nr_mono_after(COMPILE_WAIT_MS);
+        int r = 0;
+
         c->waiting++;
-        do
-            pthread_cond_wait(&c->left, &c->lock);
-        while ((at = find(c, account, &own)) < 0);
+        while ((at = find(c, account, &own)) < 0 && r == 0)
+            r = pthread_cond_timedwait(&c->left, &c->lock, &until);
         c->waiting--;
     }
     if (at >= 0)

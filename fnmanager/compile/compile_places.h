@@ -11,7 +11,12 @@
 #include "common/base/err.h"
 #include "common/base/str.h"
 
-enum { COMPILES_MAX = 8, COMPILES_OF_ACCOUNT_MAX = 2, COMPILE_WAITERS_MAX = 2 };
+enum {
+    COMPILES_MAX = 8,
+    COMPILES_OF_ACCOUNT_MAX = 2,
+    COMPILE_WAITERS_MAX = 2,
+    COMPILE_WAIT_MS = 60000
+};
 
 /* Whose compilers run now. */
 struct compiling {
@@ -24,8 +29,8 @@ struct compiling {
 void compile_init(struct compiling *c);
 void compile_fini(struct compiling *c);
 
-/* Takes a place for `account` (lent); its number, to be given to compile_leave(). `waits`: until there is one, or NR_EBUSY when others wait
- * already; else NR_EQUOTA at once. */
+/* Takes a place for `account` (lent); its number, to be given to compile_leave(). `waits`: until there is one, at most COMPILE_WAIT_MS, or
+ * NR_EBUSY then and when others wait already; else NR_EQUOTA at once. */
 int compile_enter(struct compiling *c, struct nr_str account, bool waits, struct nr_err *err);
 void compile_leave(struct compiling *c, int place);
 

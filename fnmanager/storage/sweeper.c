@@ -149,15 +149,9 @@ static void *work(void *arg)
 
 int sweeper_start(struct sweeper *w, struct nr_err *err)
 {
-    struct timespec until;
-    pthread_condattr_t attr;
-
     w->began_ms = nr_wall_ms();
     pthread_mutex_init(&w->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->done, &attr);
-    pthread_condattr_destroy(&attr);
+    nr_mono_cond_init(&w->done);
     int r = pthread_create(&w->thread, NULL, work, w);
     if (r != 0) {
         pthread_cond_destroy(&w->done);
@@ -167,8 +161,8 @@ int sweeper_start(struct sweeper *w, struct nr_err *err)
     }
     w->started = true;
     (void)pthread_setname_np(w->thread, "fn-sweep");
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += START_WAITS_S;
+    const struct timespec until = nr_mono_after(START_WAITS_S * 1000);
+
     pthread_mutex_lock(&w->lock);
     while (!w->over && pthread_cond_timedwait(&w->done, &w->lock, &until) != ETIMEDOUT)
         continue;

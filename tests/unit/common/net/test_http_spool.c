@@ -19,7 +19,7 @@ static bool are_filed(void *arg)
 {
     struct filing *f = arg;
 
-    return nr_http_filed_bytes(f->rig.filing) >= f->wanted_bytes;
+    return f->rig.filing != NULL && nr_http_filed_bytes(f->rig.filing) >= f->wanted_bytes;
 }
 
 static void begin(struct filing *f, uint64_t within_ms)
