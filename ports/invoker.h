@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "ports/activation.h"
 #include "ports/image.h"
+#include "ports/load.h"
 #include "ports/node.h"
 #include "ports/scaler.h"
 
@@ -96,6 +97,8 @@ void invoker_watch_end(struct call_watch *w, uint64_t run_us);
 void invoker_forget(struct invoker *v, uint64_t revision);
 /* Is there a container of the revision that takes calls, or will? */
 bool invoker_serves(const struct invoker *v, uint64_t revision);
+/* What there is of the revision now. */
+void invoker_load(const struct invoker *v, uint64_t revision, struct invoker_load *ret);
 /* All that is kept of the account goes: its containers, its volumes and what they hold, what its functions used, wishes for them. To be asked
  * when no call of it is left. `done` comes once, on the loop, when that is so; never after invoker_close(), the next start asks again then. */
 void invoker_forget_account(struct invoker *v, const char *account, void (*done)(void *arg),
