@@ -99,6 +99,11 @@ void invoker_forget(struct invoker *v, uint64_t revision);
 bool invoker_serves(const struct invoker *v, uint64_t revision);
 /* What there is of the revision now. */
 void invoker_load(const struct invoker *v, uint64_t revision, struct invoker_load *ret);
+/* Tells, from inside, of each revision that has containers or calls that wait; f is lent for the call. Trials are left out. */
+void invoker_loads(const struct invoker *v,
+                   void (*each)(void *arg, const struct function *f,
+                                const struct invoker_load *load),
+                   void *arg);
 /* All that is kept of the account goes: its containers, its volumes and what they hold, what its functions used, wishes for them. To be asked
  * when no call of it is left. `done` comes once, on the loop, when that is so; never after invoker_close(), the next start asks again then. */
 void invoker_forget_account(struct invoker *v, const char *account, void (*done)(void *arg),
