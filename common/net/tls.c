@@ -5,14 +5,19 @@
 #include "common/net/tls.h"
 
 #include <openssl/err.h>
+#include <openssl/sha.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 
 #include "common/base/mem.h"
 #include "common/net/tls_conn.h"
 
+#define PIN_PREFIX "sha256:"
+
 struct nr_tls {
     SSL_CTX *ctx;
-    char *cert_path, *key_path;
+    char *cert_path, *key_path; /* NULL: a client */
+    unsigned char pin[SHA256_DIGEST_LENGTH];
 };
 
 struct nr_tls_conn {
@@ -114,6 +119,68 @@ void nr_tls_close(struct nr_tls *t)
     free(t);
 }
 
+/* ---- pins ---- */
+
+static bool key_digest(X509 *cert, unsigned char out[static SHA256_DIGEST_LENGTH])
+{
+    unsigned char *der = NULL;
+    int n = cert ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der) : -1;
+
+    if (n <= 0)
+        return false;
+    (void)SHA256(der, (size_t)n, out);
+    OPENSSL_free(der);
+    return true;
+}
+
+void nr_tls_pin(const struct nr_tls *t, char out[static NR_TLS_PIN_BYTES])
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH] = {0};
+
+    nr_check(key_digest(SSL_CTX_get0_certificate(t->ctx), digest));
+    memcpy(out, PIN_PREFIX, strlen(PIN_PREFIX));
+    nr_hex(digest, sizeof(digest), out + strlen(PIN_PREFIX));
+}
+
+/* In place of a chain of authorities. That the server has the key is what the handshake proves. */
+static int check_pin(X509_STORE_CTX *store, void *arg)
+{
+    const struct nr_tls *t = arg;
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+
+    if (key_digest(X509_STORE_CTX_get0_cert(store), digest) &&
+        nr_same_bytes(digest, t->pin, sizeof(digest)))
+        return 1;
+    X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
+    return 0;
+}
+
+int nr_tls_open_client(const char *pin, struct nr_tls **ret, struct nr_err *err)
+{
+    struct nr_str hex = nr_str_of(pin);
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    struct nr_tls *t;
+
+    if (!nr_str_starts(hex, PIN_PREFIX) || hex.n != NR_TLS_PIN_BYTES - 1 ||
+        !nr_hex_decode((struct nr_str){hex.p + strlen(PIN_PREFIX), 64}, digest))
+        return nr_err_set(err, NR_EINVAL,
+                          "\"%s\" is no pin: it is " PIN_PREFIX " and 64 hexadecimal digits", pin);
+    t = nr_alloc(sizeof(*t));
+    memcpy(t->pin, digest, sizeof(digest));
+    t->ctx = SSL_CTX_new(TLS_client_method());
+    if (t->ctx == NULL) {
+        free(t);
+        return nr_err_set(err, NR_ENOMEM, "cannot make a TLS context");
+    }
+    (void)SSL_CTX_set_min_proto_version(t->ctx, TLS1_2_VERSION);
+    (void)SSL_CTX_set_mode(t->ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                       SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_verify(t->ctx, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_cert_verify_callback(t->ctx, check_pin, t);
+    *ret = t;
+    return 0;
+}
+
 /* ---- one connection ---- */
 
 struct nr_tls_conn *nr_tls_conn_make(struct nr_tls *t)
@@ -134,8 +201,28 @@ struct nr_tls_conn *nr_tls_conn_make(struct nr_tls *t)
     }
     (void)BIO_set_mem_eof_return(c->in, -1);
     SSL_set_bio(c->ssl, c->in, c->out);
-    SSL_set_accept_state(c->ssl);
+    if (t->cert_path)
+        SSL_set_accept_state(c->ssl);
+    else
+        SSL_set_connect_state(c->ssl);
     return c;
+}
+
+void nr_tls_conn_greet(struct nr_tls_conn *c)
+{
+    ERR_clear_error();
+    (void)SSL_do_handshake(c->ssl);
+    ERR_clear_error();
+}
+
+bool nr_tls_conn_is_open(const struct nr_tls_conn *c)
+{
+    return SSL_is_init_finished(c->ssl);
+}
+
+bool nr_tls_conn_mistaken(const struct nr_tls_conn *c)
+{
+    return SSL_get_verify_result(c->ssl) == X509_V_ERR_CERT_REJECTED;
 }
 
 void nr_tls_conn_free(struct nr_tls_conn *c)

@@ -1,4 +1,4 @@
-/* One TLS connection between the socket and the HTTP parser: bytes go in and come out of memory, never of a socket.
+/* One TLS connection between a socket and who reads and writes plain text: bytes go in and come out of memory, never of a socket.
  * Private to common/net. Loop's thread only.
  */
 #ifndef NR_COMMON_NET_TLS_CONN_H
@@ -9,7 +9,7 @@
 
 struct nr_tls_conn;
 
-/* The server's side of a new connection, or NULL without memory. It keeps the certificate it was born with. */
+/* A new connection of t's side, or NULL without memory. It keeps the certificate it was born with. */
 struct nr_tls_conn *nr_tls_conn_make(struct nr_tls *t);
 void nr_tls_conn_free(struct nr_tls_conn *c);
 /* Ciphertext from the socket. NR_ENOMEM. */
@@ -21,6 +21,12 @@ int nr_tls_conn_write(struct nr_tls_conn *c, struct nr_str bytes);
 /* Ciphertext for the socket (lent until the next call), and that it was taken. */
 struct nr_str nr_tls_conn_pending(struct nr_tls_conn *c);
 void nr_tls_conn_sent(struct nr_tls_conn *c);
+/* A client's first words, to be sent. */
+void nr_tls_conn_greet(struct nr_tls_conn *c);
+/* Is the handshake over? */
+bool nr_tls_conn_is_open(const struct nr_tls_conn *c);
+/* The server is another one than the client was told. */
+bool nr_tls_conn_mistaken(const struct nr_tls_conn *c);
 /* Our close, to be sent. */
 void nr_tls_conn_shutdown(struct nr_tls_conn *c);
 

@@ -1,0 +1,160 @@
+/* The codec of ports/wire.h, for both ends: frames to structs and back, by tables, and every ceiling.
+ *
+ * A form says which members an object has, where they stand in its struct, and what they may be. wire_write() writes all of them, wire_read() reads
+ * those that are there, passes over what it does not know, and refuses what is out of its range: so both ends cannot drift apart. One thread at a time.
+ */
+#ifndef NR_INVOKER_FAR_WIRE_H
+#define NR_INVOKER_FAR_WIRE_H
+
+#include "common/net/stream.h"
+#include "ports/far.h"
+#include "ports/wire.h"
+
+struct grant_device;
+struct event;
+
+/* ---- frames ---- */
+
+/* A frame that came, lent by its stream. */
+struct wire_frame {
+    struct wire_head head;
+    struct nr_str meta, raw;
+};
+/* Payload bytes that follow this header of a frame from the invoker, or from the controller. NR_EPROTO: it is above its ceiling (`open`: WELCOME has
+ * passed; until then only the frames of the dial are taken), or goes in the wrong direction. */
+int64_t wire_length(const char *head, bool from_invoker, bool open);
+/* NR_EPROTO: its JSON is no object. */
+int wire_take(const char *head, struct nr_str payload, struct wire_frame *ret);
+/* Is it of a type that this protocol knows? Others are passed over. */
+bool wire_known(const struct wire_frame *f);
+/* "RUN" ..., "?" for an unknown one. */
+const char *wire_type_text(uint8_t type);
+/* Sends one (all lent); meta.n == 0: none. */
+void wire_send(struct nr_stream *s, const struct wire_head *head, struct nr_str meta,
+               struct nr_str raw);
+/* Without payload. */
+void wire_send_bare(struct nr_stream *s, uint8_t type, uint8_t flags, uint64_t call);
+
+/* ---- forms ---- */
+
+struct wire_field;
+struct wire_form {
+    const struct wire_field *fields;
+    size_t count;
+};
+/* Adds the object. */
+void wire_write(const struct wire_form *form, const void *from, struct nr_buf *out);
+/* Texts are lent by `json`, or lie in the arena; what the form has and the text has not is left as it is. NR_EPROTO with a sentence that names
+ * the member; NR_ENOMEM. */
+int wire_read(const struct wire_form *form, struct nr_str json, struct nr_arena *arena, void *to,
+              struct nr_err *err);
+
+/* Below: what a frame carries. Texts are lent, p == NULL: absent. */
+
+struct wire_welcome {
+    int64_t protocol;
+    uint64_t epoch;           /* of this invoker's links, 1, 2, 3 ... */
+    struct nr_str controller; /* of the controller's process: 32 hex */
+    struct nr_str api_host;   /* what functions are told; absent: nothing */
+};
+extern const struct wire_form wire_welcome_form;
+
+/* REFUSED, CUT, and CODE with WIRE_FAILED. */
+struct wire_why {
+    int64_t err; /* NR_E*; 0: not told */
+    struct nr_str why;
+};
+extern const struct wire_form wire_why_form;
+
+struct wire_run {
+    struct nr_str activation; /* its id: 32 hex */
+    struct nr_str account;    /* in whose name it runs */
+    struct nr_str transaction;
+    struct nr_str api_key; /* only for a function that is provided with it */
+    uint64_t revision;
+};
+extern const struct wire_form wire_run_form;
+
+/* From struct activation when it is answered, and into it. */
+struct wire_answer {
+    unsigned status, start, cold; /* enum outcome_status, start_kind, cold_cause */
+    bool timed_out, is_array, stem_empty;
+    bool ran; /* its run had begun: run_us counts */
+    uint64_t run_us, init_us, queue_us, network_us, create_us, boot_us, handover_us, thaw_us;
+    int64_t err; /* a->err, NR_E* or 0, and its sentence */
+    struct nr_str why;
+};
+extern const struct wire_form wire_answer_form;
+void wire_answer_of(const struct activation *a, struct wire_answer *ret);
+/* Durations and kinds; the result is not in it. now_us: the own monotonic clock. */
+void wire_answer_into(const struct wire_answer *w, uint64_t now_us, struct activation *a);
+
+/* Part of a function's code. Hex of its SHA-256. WANT_CODE: `bytes` from `at` on, at most WIRE_CODE_CREDIT_BYTES; CODE: the raw bytes stand at
+ * `at` of `bytes` in all. */
+struct wire_range {
+    struct nr_str sha256;
+    uint64_t revision, at, bytes;
+};
+extern const struct wire_form wire_range_form;
+
+struct wire_auth {
+    struct nr_str account, image;
+};
+extern const struct wire_form wire_auth_form; /* WANT_AUTH; FORGET_ACCOUNT without an image */
+
+/* Of the invoker's host, in a REPORT. */
+struct wire_node {
+    struct node_figures figures;
+    unsigned containers_max; /* 0: as many as memory allows */
+    bool ready;              /* its Engine answers; else `why` */
+    struct nr_str why;
+};
+extern const struct wire_form wire_node_form;
+
+/* Of one pool, in a REPORT. What is "since the last time" counts since the report before. */
+struct wire_pool {
+    uint64_t revision;
+    struct container_figures figures;
+};
+extern const struct wire_form wire_pool_form;
+
+extern const struct wire_form wire_wish_form; /* struct scaler_wish; texts are in the arena */
+
+/* ---- what is more than a form ---- */
+
+/* Adds HELLO's object, with the token. */
+void wire_hello_write(const struct far_hello *h, int oldest, struct nr_buf *out);
+/* *ret is made (wire_hello_free()); its protocol is the highest that both speak. NR_EPROTO with a sentence for the other side. */
+int wire_hello_read(struct nr_str json, struct far_hello **ret, struct nr_err *err);
+/* NULL is fine; the token is wiped. */
+void wire_hello_free(struct far_hello *h);
+
+/* FUNCTION: its object; the raw part is parameters, then init_parameters, as they stand in fn. */
+void wire_function_write(const struct function *fn, struct nr_buf *out);
+/* *ret is made, one reference; code_path is "", web and steps are none. `devices` (lent): what this host offers, others are left out of its
+ * grants. NR_EPROTO with a sentence. */
+int wire_function_read(const struct wire_frame *f, const struct grant_device *devices,
+                       struct function **ret, struct nr_err *err);
+
+/* EVENT. */
+void wire_event_write(const struct event *e, struct nr_buf *out);
+/* Texts lie in the arena. NR_ENOENT: an event that is not known here, to be passed over. */
+int wire_event_read(struct nr_str json, struct nr_arena *arena, struct event *ret,
+                    struct nr_err *err);
+
+/* A REPORT in as many frames as it needs: begin, one call per pool, end. */
+struct wire_report {
+    struct nr_stream *to;
+    struct nr_buf meta;
+    bool first_pool;
+};
+void wire_report_begin(struct wire_report *r, struct nr_stream *to, const struct wire_node *node);
+void wire_report_pool(struct wire_report *r, const struct wire_pool *p);
+void wire_report_end(struct wire_report *r);
+/* One frame of it: node (NULL: this frame has none) before `pool` for each. NR_EPROTO. Keys lie in the arena or in the frame. */
+int wire_report_read(const struct wire_frame *f, struct nr_arena *arena,
+                     void (*node)(void *arg, const struct wire_node *n),
+                     void (*pool)(void *arg, const struct wire_pool *p), void *arg,
+                     struct nr_err *err);
+
+#endif
