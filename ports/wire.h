@@ -93,7 +93,7 @@ enum wire_type {
     /* from the controller */
     WIRE_WELCOME = 64,  /* struct wire_welcome; raw: u64 each, the calls that are still wanted */
     WIRE_REFUSED = 65,  /* {"why":"..."}: a sentence; dial again not before WIRE_REDIAL_MAX_MS */
-    WIRE_FUNCTION = 66, /* struct function; raw: its parameters, then its init parameters */
+    WIRE_FUNCTION = 66, /* snapshot.h; raw: its parameters, then its init parameters */
     WIRE_RUN = 67,      /* call; struct wire_run; raw: the input, a JSON text */
     WIRE_CLAIMED = 68,  /* call; WIRE_FAILED: refused, give the slot back */
     WIRE_CUT = 69,      /* call; {"err":-24,"why":"..."} */

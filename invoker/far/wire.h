@@ -10,7 +10,6 @@
 #include "ports/far.h"
 #include "ports/wire.h"
 
-struct grant_device;
 struct event;
 
 /* ---- frames ---- */
@@ -120,7 +119,7 @@ extern const struct wire_form wire_pool_form;
 
 extern const struct wire_form wire_wish_form; /* struct scaler_wish; texts are in the arena */
 
-/* ---- what is more than a form ---- */
+/* ---- what is more than a form; FUNCTION: see snapshot.h ---- */
 
 /* Adds HELLO's object, with the token. */
 void wire_hello_write(const struct far_hello *h, int oldest, struct nr_buf *out);
@@ -128,13 +127,6 @@ void wire_hello_write(const struct far_hello *h, int oldest, struct nr_buf *out)
 int wire_hello_read(struct nr_str json, struct far_hello **ret, struct nr_err *err);
 /* NULL is fine; the token is wiped. */
 void wire_hello_free(struct far_hello *h);
-
-/* FUNCTION: its object; the raw part is parameters, then init_parameters, as they stand in fn. */
-void wire_function_write(const struct function *fn, struct nr_buf *out);
-/* *ret is made, one reference; code_path is "", web and steps are none. `devices` (lent): what this host offers, others are left out of its
- * grants. NR_EPROTO with a sentence. */
-int wire_function_read(const struct wire_frame *f, const struct grant_device *devices,
-                       struct function **ret, struct nr_err *err);
 
 /* EVENT. */
 void wire_event_write(const struct event *e, struct nr_buf *out);
