@@ -110,9 +110,12 @@ struct wire_node {
 };
 extern const struct wire_form wire_node_form;
 
-/* Of one pool, in a REPORT. What is "since the last time" counts since the report before. */
+/* Of one pool, in a REPORT: what the revision has there, in slots, for far_load(); and the figures of its function's name, in containers, for
+ * far_figures(): of several revisions of a name the first one has them, those of the others are 0. What is "since the last time" counts since the
+ * report before. */
 struct wire_pool {
     uint64_t revision;
+    struct invoker_load load;
     struct container_figures figures;
 };
 extern const struct wire_form wire_pool_form;
