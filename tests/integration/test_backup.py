@@ -230,10 +230,8 @@ def test_an_older_schema_is_brought_up_to_date(world, unpacked, place):
     shutil.copytree(unpacked, old)
     with sqlite3.connect(old / "meta.db") as db:
         now = db.execute("PRAGMA user_version").fetchone()[0]
-        columns = [row[1] for row in db.execute("PRAGMA table_info(accounts)")]
-        if columns[-1] == "id":  # the step of release 0.1
-            db.execute("ALTER TABLE accounts DROP COLUMN id")
-            db.execute(f"PRAGMA user_version={now - 1}")
+        db.execute("ALTER TABLE usage DROP COLUMN compiled_bytes")
+        db.execute(f"PRAGMA user_version={now - 1}")
     db.close()
     file = pack(members_of(old), place.parent / "old.narae")
     narae("restore", file, data=place)
