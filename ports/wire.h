@@ -36,7 +36,7 @@
 #define WIRE_PROTOCOL_OLDEST 1
 
 /* Ceilings that both sides keep. */
-#define WIRE_HELLO_MAX_BYTES (64 << 10)  /* any frame before WELCOME */
+#define WIRE_HELLO_MAX_BYTES (64 << 10)  /* HELLO */
 #define WIRE_META_MAX_BYTES (1 << 20)    /* JSON of a frame */
 #define WIRE_PAYLOAD_MAX_BYTES (8 << 20) /* of a frame */
 #define WIRE_REPORT_MAX_BYTES                                                                      \
@@ -83,7 +83,7 @@ enum wire_type {
     WIRE_END = 21,       /* call; the slot is back, logs are whole */
     WIRE_BOUNCE = 22,    /* call; not taken. An error after CLAIMED */
     WIRE_REPORT =
-        23, /* struct wire_node in the first frame; "pools" in each: struct wire_pool; WIRE_MORE: further frames follow */
+        23, /* {"node":struct wire_node,"pools":[struct wire_pool]}; node in the first frame; WIRE_MORE: more follow */
     WIRE_EVENT = 24,     /* struct event */
     WIRE_FORGOTTEN = 25, /* call: of FORGET_ACCOUNT */
     WIRE_WANT_AUTH =

@@ -141,15 +141,18 @@ int wire_event_read(struct nr_str json, struct nr_arena *arena, struct event *re
 struct wire_report {
     struct nr_stream *to;
     struct nr_buf meta;
-    bool first_pool;
+    bool listing; /* its list of pools has begun */
 };
 void wire_report_begin(struct wire_report *r, struct nr_stream *to, const struct wire_node *node);
 void wire_report_pool(struct wire_report *r, const struct wire_pool *p);
 void wire_report_end(struct wire_report *r);
-/* One frame of it: node (NULL: this frame has none) before `pool` for each. NR_EPROTO. Keys lie in the arena or in the frame. */
+/* What one frame of a REPORT tells; keys lie in the arena or in the frame. */
+struct wire_report_hooks {
+    void (*node)(void *arg, const struct wire_node *n); /* first, and in the first frame only */
+    void (*pool)(void *arg, const struct wire_pool *p); /* of each revision */
+};
+/* NR_EPROTO with a sentence. */
 int wire_report_read(const struct wire_frame *f, struct nr_arena *arena,
-                     void (*node)(void *arg, const struct wire_node *n),
-                     void (*pool)(void *arg, const struct wire_pool *p), void *arg,
-                     struct nr_err *err);
+                     const struct wire_report_hooks *hooks, void *arg, struct nr_err *err);
 
 #endif
