@@ -96,7 +96,7 @@ static void compose_claimed(struct composition *m, int status)
         claimed(m->a);
     else
         activation_fail(m->a, status, "The call was not run: %s.", nr_err_text(status));
-    invoker_claimed(step, status);
+    invokers_claimed(step, status);
 }
 
 /* ---- steps begin ------------------------------------------------------------------------------------------------ */
@@ -286,7 +286,7 @@ void run_start(struct activation *a)
     if (compose_wanted(a))
         compose_run(a);
     else
-        invoker_run(a->ctl->invoker, a);
+        invokers_run(a->ctl->invokers, a);
 }
 
 void run_claimed(struct activation *a, int status)
@@ -294,7 +294,7 @@ void run_claimed(struct activation *a, int status)
     if (a->composition)
         compose_claimed(a->composition, status);
     else
-        invoker_claimed(a, status);
+        invokers_claimed(a, status);
 }
 
 void run_cut(struct activation *a, int err)
@@ -302,5 +302,5 @@ void run_cut(struct activation *a, int err)
     if (a->composition)
         compose_cut(a->composition, err);
     else
-        invoker_cut(a, err);
+        invokers_cut(a, err);
 }

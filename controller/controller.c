@@ -15,7 +15,7 @@ int controller_open(const struct controller_config *config, struct controller **
 
     c->loop = config->loop;
     c->fnmanager = config->fnmanager;
-    c->invoker = config->invoker;
+    c->invokers = config->invokers;
     c->log = config->log;
     c->number = config->number;
     c->data_dir = nr_strdup(config->data_dir);
@@ -96,7 +96,7 @@ void controller_on_change(void *controller, const char *account, const char *pac
     if (old_revision && what == FN_CANCEL)
         cancel_calls(c, old_revision);
     if (old_revision && what != FN_KEPT)
-        invoker_forget(c->invoker, old_revision);
+        invokers_forget(c->invokers, old_revision);
 }
 
 static void cut_all(struct controller *c, bool queued_only)

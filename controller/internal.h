@@ -54,7 +54,7 @@ struct backlog {
 struct controller {
     struct nr_loop *loop;
     struct fnmanager *fnmanager;
-    struct invoker *invoker;
+    struct invokers *invokers;
     struct nr_log *log;
     struct nr_db *db;
     char *data_dir;
@@ -125,7 +125,7 @@ void controller_left(struct controller *c);
 void run_start(struct activation *a);
 /* What was asked for by a->claim. */
 void run_claimed(struct activation *a, int status);
-/* As invoker_cut(). */
+/* As invokers_cut(). */
 void run_cut(struct activation *a, int err);
 /* Does a run others? It was looked up. */
 bool compose_wanted(const struct activation *a);

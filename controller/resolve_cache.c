@@ -221,7 +221,7 @@ static void forget_derived(const struct resolve_cell *cell, uint64_t stored)
     const struct function *f = cell->fn;
 
     if (f && f->revision != f->stored && (stored == 0 || f->stored == stored))
-        invoker_forget(cell->entry->ctl->invoker, f->revision);
+        invokers_forget(cell->entry->ctl->invokers, f->revision);
 }
 
 static void forget_cell(struct resolve_cell *cell)

@@ -24,7 +24,8 @@ struct daemon {
     struct node node;
     struct nr_tls *tls;
     struct fnmanager *fnmanager;
-    struct invoker *invoker;
+    struct invoker *invoker;   /* of this host; NULL: none */
+    struct invokers *invokers; /* with those of other hosts; it closes `invoker` */
     struct preenv_tester *tester;
     struct errands *errands;
     struct controller *controller;
@@ -85,6 +86,8 @@ bool place_on_loopback(const char *listen);
 int part_open_bus(struct daemon *d, struct nr_err *err);
 int part_open_fnmanager(struct daemon *d, struct nr_err *err);
 int part_open_invoker(struct daemon *d, struct nr_err *err);
+/* The fleet, over the invoker of this host. */
+int part_open_invokers(struct daemon *d, struct nr_err *err);
 int part_open_preenv(struct daemon *d, struct nr_err *err);
 int part_open_controller(struct daemon *d, struct nr_err *err);
 /* What functions and the node do goes to the bus once a second. */

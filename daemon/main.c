@@ -34,8 +34,8 @@ static int (*const opens[])(struct daemon *d, struct nr_err *err) = {
     scaling_judge,     place_lock_data,     place_name_installation, place_find_run,
     place_find_agent,  place_try_listen,    place_open_tls,          place_read_devices,
     place_read_gpus,   place_read_api_host, part_open_bus,           part_open_fnmanager,
-    part_open_invoker, part_open_preenv,    part_open_controller,    part_open_sampler,
-    part_open_scaler,  part_open_gateway,   part_tell_api_host,
+    part_open_invoker, part_open_invokers,  part_open_preenv,        part_open_controller,
+    part_open_sampler, part_open_scaler,    part_open_gateway,       part_tell_api_host,
 };
 
 /* Of a process that is a scaler only. */
@@ -51,7 +51,7 @@ static int (*const scaler_opens[])(struct daemon *d, struct nr_err *err) = {
  * A start that fails stops as well, at once: a part that never opened has nothing to do.
  */
 
-static void on_invoker_closed(void *arg)
+static void on_invokers_closed(void *arg)
 {
     struct daemon *d = arg;
 
@@ -67,10 +67,12 @@ static void on_gateway_closed(void *arg)
 
     d->gateway = NULL;
     part_end_images(d);
-    if (d->invoker)
-        invoker_close(d->invoker, on_invoker_closed, d);
+    if (d->invokers)
+        invokers_close(d->invokers, on_invokers_closed, d);
+    else if (d->invoker)
+        invoker_close(d->invoker, on_invokers_closed, d);
     else
-        on_invoker_closed(d);
+        on_invokers_closed(d);
 }
 
 static void on_containers_gone(void *arg)
@@ -89,7 +91,9 @@ static void on_scaler_stopped(void *arg)
 {
     struct daemon *d = arg;
 
-    if (d->invoker)
+    if (d->invokers)
+        invokers_drain(d->invokers, REMOVE_MS, on_containers_gone, d);
+    else if (d->invoker)
         invoker_drain(d->invoker, REMOVE_MS, on_containers_gone, d);
     else
         on_containers_gone(d);

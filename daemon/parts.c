@@ -67,7 +67,7 @@ static void on_calls_forgotten(void *arg)
     struct forgetting *f = arg;
 
     if (!f->daemon->stopping)
-        invoker_forget_account(f->daemon->invoker, f->account, end_forgetting, f);
+        invokers_forget_account(f->daemon->invokers, f->account, end_forgetting, f);
 }
 
 static void on_forget_account(void *arg, const char *account, void (*done)(void *done_arg),
@@ -268,6 +268,17 @@ int part_open_invoker(struct daemon *d, struct nr_err *err)
     return r;
 }
 
+int part_open_invokers(struct daemon *d, struct nr_err *err)
+{
+    const struct invokers_config c = {.loop = &d->loop,
+                                      .local = d->invoker,
+                                      .node = &d->node,
+                                      .data_dir = d->options.data,
+                                      .log = &d->log};
+
+    return invokers_open(&c, &d->invokers, err);
+}
+
 int part_open_preenv(struct daemon *d, struct nr_err *err)
 {
     d->errands = errands_open(&d->loop, d->invoker);
@@ -280,7 +291,7 @@ int part_open_controller(struct daemon *d, struct nr_err *err)
     const struct controller_config c = {.loop = &d->loop,
                                         .data_dir = d->options.data,
                                         .fnmanager = d->fnmanager,
-                                        .invoker = d->invoker,
+                                        .invokers = d->invokers,
                                         .number = 0,
                                         .retention_s = d->options.retention_days * 86400,
                                         .retention_max_bytes = d->options.retention_mb << 20,
@@ -302,7 +313,7 @@ int part_open_controller(struct daemon *d, struct nr_err *err)
 int part_open_sampler(struct daemon *d, struct nr_err *err)
 {
     (void)err;
-    d->sampler = sampler_open(&d->loop, d->bus, d->controller, d->invoker, d->host);
+    d->sampler = sampler_open(&d->loop, d->bus, d->controller, d->invokers, d->host);
     return 0;
 }
 
@@ -313,7 +324,7 @@ int part_open_gateway(struct daemon *d, struct nr_err *err)
                                      .tls = d->tls,
                                      .fnmanager = d->fnmanager,
                                      .controller = d->controller,
-                                     .invoker = d->invoker,
+                                     .invokers = d->invokers,
                                      .scaler = d->scaler,
                                      .bus = d->bus,
                                      .log = &d->log,

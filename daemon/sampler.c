@@ -17,7 +17,7 @@ struct sampler {
     struct nr_loop *loop;
     struct bus *bus;
     struct controller *controller;
-    struct invoker *invoker;
+    struct invokers *invokers;
     char *name;
     struct nr_deadline next;
     struct nr_work work;
@@ -119,7 +119,7 @@ static void on_next(struct nr_deadline *d)
     s->span_ms = pace_long(&s->pace, s->span_ms);
     s->begun_us = now_us;
     controller_figures(s->controller, add_calls, s);
-    invoker_figures(s->invoker, add_containers, s, &s->node);
+    invokers_figures(s->invokers, add_containers, s, &s->node);
     s->under_way = true;
     s->work = (struct nr_work){.work = work, .done = done};
     nr_work_post(s->loop, &s->work);
@@ -142,14 +142,14 @@ void sampler_event(struct sampler *s, const struct event *e)
 }
 
 struct sampler *sampler_open(struct nr_loop *loop, struct bus *bus, struct controller *controller,
-                             struct invoker *invoker, const char *node)
+                             struct invokers *invokers, const char *node)
 {
     struct sampler *s = nr_alloc(sizeof(*s));
 
     *s = (struct sampler){.loop = loop,
                           .bus = bus,
                           .controller = controller,
-                          .invoker = invoker,
+                          .invokers = invokers,
                           .name = nr_strdup(node),
                           .begun_us = nr_mono_us()};
     s->next.fire = on_next;

@@ -11,12 +11,12 @@
 
 struct controller;
 struct event;
-struct invoker;
+struct invokers;
 struct sampler;
 
 /* All kept; node (lent): this host's name. Begins at once. */
 struct sampler *sampler_open(struct nr_loop *loop, struct bus *bus, struct controller *controller,
-                             struct invoker *invoker, const char *node);
+                             struct invokers *invokers, const char *node);
 /* Samples are of this time (copied) from now on, and come so much oftener. At start. */
 void sampler_pace(struct sampler *s, const struct pace *pace);
 /* Each sample of a function (lent) is told to `tell` too, on the work thread; label: enum series_label. NULL: no more, and it is not being told when this

@@ -58,7 +58,7 @@ static void on_resolved(struct fn_call *call)
     if (w) {
         w->asked = false;
         if (call->fn && call->err.code == 0 && !w->again)
-            invoker_know(s->d->invoker, call->fn);
+            invokers_know(s->d->invokers, call->fn);
         if (w->again)
             ask(s, w); /* it has changed meanwhile */
     }
@@ -98,7 +98,7 @@ static void take_back(struct scaling *s, struct wished *w, bool none)
     if (w->taken_back == none)
         return;
     w->taken_back = none;
-    invoker_wish(s->d->invoker, &wish);
+    invokers_wish(s->d->invokers, &wish);
 }
 
 static void ask(struct scaling *s, struct wished *w)
@@ -199,7 +199,7 @@ static void on_wish(void *arg, const struct scaler_wish *w)
 
     if (d->stopping)
         return;
-    invoker_wish(d->invoker, w);
+    invokers_wish(d->invokers, w);
     if (w->name)
         know(d->scaling, w);
 }

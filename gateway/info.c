@@ -110,7 +110,7 @@ void info_invokers(struct gateway_request *q)
 {
     bool admin = q->account->scopes & SCOPE_ADMIN;
 
-    invoker_status(q->g->config.invoker, admin ? NULL : q->account->name, &q->text);
+    invokers_status(q->g->config.invokers, admin ? NULL : q->account->name, &q->text);
     answer(q, 200);
 }
 
@@ -126,7 +126,7 @@ void info_ready(struct gateway_request *q)
 {
     const struct gateway *g = q->g;
     char why[INVOKER_WHY_BYTES] = "";
-    bool ready = g->ready && invoker_ready(g->config.invoker, why);
+    bool ready = g->ready && invokers_ready(g->config.invokers, why);
 
     q->media_type = "text/plain";
     if (!ready)

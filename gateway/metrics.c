@@ -84,7 +84,7 @@ void metrics_all(struct gateway *g, struct nr_buf *out)
     gateway_metrics(g, out);
     metrics_calls(g, out);
     controller_metrics(g->config.controller, out);
-    invoker_metrics(g->config.invoker, out);
+    invokers_metrics(g->config.invokers, out);
     fnmanager_metrics(g->config.fnmanager, out);
     if (g->config.scaler)
         scaler_metrics(g->config.scaler, out);

@@ -7,7 +7,7 @@
 #include "common/base/log.h"
 #include "ports/activation.h"
 #include "ports/fnmanager.h"
-#include "ports/invoker.h"
+#include "ports/invokers.h"
 #include "ports/sample.h"
 
 struct event;
@@ -16,7 +16,7 @@ struct controller_config {
     struct nr_loop *loop;
     const char *data_dir;        /* calls.db, ballast */
     struct fnmanager *fnmanager; /* kept */
-    struct invoker *invoker;     /* kept */
+    struct invokers *invokers;   /* kept */
     uint8_t number;              /* of this controller, part of every id */
     int64_t retention_s;         /* records older than this go; 0: by bytes only */
     int64_t retention_max_bytes; /* of calls.db */

@@ -11,7 +11,7 @@
 #include "common/net/loop.h"
 #include "ports/controller.h"
 #include "ports/fnmanager.h"
-#include "ports/invoker.h"
+#include "ports/invokers.h"
 #include "ports/sample.h"
 #include "ports/scaler.h"
 
@@ -24,7 +24,7 @@ struct gateway_config {
     struct nr_tls *tls;            /* kept; NULL: plain */
     struct fnmanager *fnmanager;   /* kept */
     struct controller *controller; /* kept */
-    struct invoker *invoker;       /* kept */
+    struct invokers *invokers;     /* kept */
     struct scaler *scaler;         /* kept; NULL: there is none */
     struct bus *bus;               /* kept; its figures for /metrics. NULL: there is none */
     struct nr_log *log;            /* kept */

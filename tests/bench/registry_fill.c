@@ -149,9 +149,9 @@ static void fill(const char *folder, int64_t functions, int64_t versions)
 /* The invoker's end of the port: what reaches it has resolved. */
 static bool reached;
 
-void invoker_run(struct invoker *v, struct activation *a)
+void invokers_run(struct invokers *f, struct activation *a)
 {
-    (void)v;
+    (void)f;
     reached = true;
     a->i = I_AWAIT;
     a->outcome.result = NR_STR("{}");
@@ -160,21 +160,21 @@ void invoker_run(struct invoker *v, struct activation *a)
     a->on_step(a);
 }
 
-void invoker_claimed(struct activation *a, int status)
+void invokers_claimed(struct activation *a, int status)
 {
     (void)a;
     (void)status;
 }
 
-void invoker_cut(struct activation *a, int err)
+void invokers_cut(struct activation *a, int err)
 {
     (void)a;
     (void)err;
 }
 
-void invoker_forget(struct invoker *v, uint64_t revision)
+void invokers_forget(struct invokers *f, uint64_t revision)
 {
-    (void)v;
+    (void)f;
     (void)revision;
 }
 

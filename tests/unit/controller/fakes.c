@@ -215,6 +215,29 @@ void invoker_forget(struct invoker *v, uint64_t revision)
     the->forgotten++;
 }
 
+/* The fleet is that one invoker. */
+void invokers_run(struct invokers *f, struct activation *a)
+{
+    (void)f;
+    invoker_run(NULL, a);
+}
+
+void invokers_claimed(struct activation *a, int status)
+{
+    invoker_claimed(a, status);
+}
+
+void invokers_cut(struct activation *a, int err)
+{
+    invoker_cut(a, err);
+}
+
+void invokers_forget(struct invokers *f, uint64_t revision)
+{
+    (void)f;
+    invoker_forget(NULL, revision);
+}
+
 /* ---- the disk ---- */
 
 static ssize_t no_room(int fd, const void *bytes, size_t n, off_t at)

@@ -296,17 +296,17 @@ void controller_metrics(struct controller *c, struct nr_buf *out)
     nr_metric_one(out, "narae_controller_fake", "gauge", "A neighbour's.", 2);
 }
 
-void invoker_metrics(struct invoker *v, struct nr_buf *out)
+void invokers_metrics(struct invokers *f, struct nr_buf *out)
 {
     nr_metric_one(out, "narae_invoker_fake", "gauge", "A neighbour's.", 3);
 }
 
-void invoker_status(struct invoker *v, const char *account, struct nr_buf *out)
+void invokers_status(struct invokers *f, const char *account, struct nr_buf *out)
 {
     nr_buf_printf(out, "{\"capabilities\":[],\"of\":\"%s\"}", account ? account : "all");
 }
 
-bool invoker_ready(const struct invoker *v, char why[static INVOKER_WHY_BYTES])
+bool invokers_ready(const struct invokers *f, char why[static INVOKER_WHY_BYTES])
 {
     return true;
 }
