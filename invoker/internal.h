@@ -474,6 +474,7 @@ struct invoker {
     bool keep_containers;
 
     bool stopping;
+    bool resting;  /* invoker_rest() */
     unsigned left; /* containers, when the drain's deadline struck */
     struct nr_deadline drain_deadline;
     void (*drained)(void *arg);

@@ -137,7 +137,7 @@ static bool start_one(struct pool *p, enum engine_rank rank)
 {
     struct invoker *v = p->v;
 
-    if (v->stopping)
+    if (v->stopping || (v->resting && rank != RANK_START))
         return false;
     if (v->loop->now_ms < p->not_before_ms || is_full(p, rank) || volume_is_held(v, p->fn) ||
         !get_one(p, rank)) {

@@ -420,7 +420,7 @@ void stems_fill(struct invoker *v)
 {
     struct stems *s = v->stems;
 
-    if (s == NULL || s->off || v->stopping)
+    if (s == NULL || s->off || v->stopping || v->resting)
         return;
     if (v->loop->now_ms < s->calm_until_ms) {
         if (!nr_deadline_armed(&v->stir))

@@ -113,6 +113,8 @@ void invoker_wish(struct invoker *v, const struct scaler_wish *w);
 /* f (lent) as it is now: what is wished for can start before its first call. Passed over when nothing is wished for it. */
 void invoker_know(struct invoker *v, struct function *f);
 
+/* on: no container starts but for a call that waits, and those that are here go when their calls have ended. off: as always. */
+void invoker_rest(struct invoker *v, bool on);
 /* Removes all containers, but idle ones with keep_containers; `done` once, at the latest after max_ms. */
 void invoker_drain(struct invoker *v, uint64_t max_ms, void (*done)(void *arg), void *arg);
 /* After `done`: containers that could not be removed in time. */
