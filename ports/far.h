@@ -115,7 +115,8 @@ void far_figures(struct far *f, void (*each)(void *arg, const struct container_f
 /* One JSON object. With an account (lent) its own pools only, without the host's address and use; NULL: all. */
 void far_status(const struct far *f, const char *account, struct nr_buf *out);
 
-/* Ends the link; calls that were granted end by their policy now, the others come back by `bounced`, both from inside this call; then f is gone. */
+/* Ends the link; calls that were granted end by their policy now, the others come back by `bounced`, both from inside this call; then f is gone. Not from inside a
+ * callback. A call whose claim is still being asked for is answered by far_claimed() as before, and comes back by `bounced`. */
 void far_end(struct far *f);
 
 #endif

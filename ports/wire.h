@@ -46,6 +46,7 @@
 #define WIRE_CODE_CREDIT_BYTES (1 << 20)  /* the most that one WANT_CODE asks for */
 #define WIRE_CODE_MAX_BYTES (256ll << 20) /* of one function's code */
 #define WIRE_LOGS_MAX_BYTES (11 << 20)    /* LOGS of one call together */
+#define WIRE_RUN_MAX_BYTES (4 << 20)      /* input of a RUN */
 #define WIRE_UNSENT_MAX_BYTES (64 << 20)  /* of a link: above it takes no further RUN */
 #define WIRE_KEPT_MAX_BYTES (64 << 20)    /* results that an invoker keeps until DONE */
 
@@ -99,7 +100,7 @@ enum wire_type {
     WIRE_CUT = 69,      /* call; {"err":-24,"why":"..."} */
     WIRE_DONE = 70,     /* call */
     WIRE_CODE =
-        71, /* struct wire_range, `bytes` is the size of all; raw: the bytes from `at` on; WIRE_FAILED: {"sha256","why"} */
+        71, /* struct wire_range, `bytes` is the size of all; raw: the bytes from `at` on; WIRE_FAILED: {"revision","sha256","why"} */
     WIRE_FORGET = 72, /* call: a revision. As invoker_forget(); the snapshot is released too */
     WIRE_RELEASE =
         73, /* call: a revision. The snapshot will be told anew before it is used again; containers stay */

@@ -31,7 +31,7 @@ static const struct wire_row {
     {WIRE_REFUSED, FROM_CONTROLLER | BEFORE_WELCOME, "REFUSED", 8192, 0},
     {WIRE_FUNCTION, FROM_CONTROLLER, "FUNCTION", WIRE_META_MAX_BYTES,
      WIRE_PAYLOAD_MAX_BYTES - WIRE_META_MAX_BYTES},
-    {WIRE_RUN, FROM_CONTROLLER, "RUN", 8192, 4 << 20},
+    {WIRE_RUN, FROM_CONTROLLER, "RUN", 8192, WIRE_RUN_MAX_BYTES},
     {WIRE_CLAIMED, FROM_CONTROLLER, "CLAIMED", 0, 0},
     {WIRE_CUT, FROM_CONTROLLER, "CUT", 8192, 0},
     {WIRE_DONE, FROM_CONTROLLER, "DONE", 0, 0},
@@ -93,16 +93,22 @@ bool wire_known(const struct wire_frame *f)
     return row_of(f->head.type) != NULL;
 }
 
-void wire_send(struct nr_stream *s, const struct wire_head *head, struct nr_str meta,
-               struct nr_str raw)
+void wire_send_two(struct nr_stream *s, const struct wire_head *head, struct nr_str meta,
+                   struct nr_str raw, struct nr_str more)
 {
     struct wire_head h = *head;
 
     h.meta = (uint32_t)meta.n;
-    h.length = (uint32_t)(meta.n + raw.n);
-    const struct nr_str parts[] = {{(const char *)&h, sizeof(h)}, meta, raw};
+    h.length = (uint32_t)(meta.n + raw.n + more.n);
+    const struct nr_str parts[] = {{(const char *)&h, sizeof(h)}, meta, raw, more};
 
     nr_stream_send(s, parts, nr_countof(parts));
+}
+
+void wire_send(struct nr_stream *s, const struct wire_head *head, struct nr_str meta,
+               struct nr_str raw)
+{
+    wire_send_two(s, head, meta, raw, (struct nr_str){NULL, 0});
 }
 
 void wire_send_bare(struct nr_stream *s, uint8_t type, uint8_t flags, uint64_t call)

@@ -31,6 +31,9 @@ const char *wire_type_text(uint8_t type);
 /* Sends one (all lent); meta.n == 0: none. */
 void wire_send(struct nr_stream *s, const struct wire_head *head, struct nr_str meta,
                struct nr_str raw);
+/* Its raw part in two pieces. */
+void wire_send_two(struct nr_stream *s, const struct wire_head *head, struct nr_str meta,
+                   struct nr_str raw, struct nr_str more);
 /* Without payload. */
 void wire_send_bare(struct nr_stream *s, uint8_t type, uint8_t flags, uint64_t call);
 

@@ -1,0 +1,143 @@
+/* What an invoker tells of its host: a report each second, in one frame or several, and events as they happen.
+ *
+ * far_load() needs no question to the other host: its slots are what the last report had of them, and who uses them are the calls that we gave it and that
+ * have not ended. So the answer is right at once after each call, and a report that was on its way meanwhile changes nothing of it.
+ */
+#include "invoker/far/far_state.h"
+#include "ports/event.h"
+
+/* ---- a report ---- */
+
+static void on_node(void *arg, const struct wire_node *n)
+{
+    struct far *f = arg;
+
+    f->node = n->figures;
+    f->joules += n->figures.joules;
+    f->containers_max = n->containers_max;
+    f->ready = n->ready;
+    (void)snprintf(f->why, sizeof(f->why), "%.*s", (int)n->why.n, n->why.p ? n->why.p : "");
+    if (!n->ready && f->why[0] == '\0')
+        (void)snprintf(f->why, sizeof(f->why), "its Engine does not answer");
+}
+
+/* Of several revisions of a name in one report the figures are added. */
+static void add_figures(struct far_name *name, uint64_t report, const struct container_figures *x)
+{
+    struct container_figures *to = &name->figures;
+
+    if (name->report != report)
+        *to = (struct container_figures){.key = name->node.key};
+    name->report = report;
+    to->ready += x->ready;
+    to->busy += x->busy;
+    to->starting += x->starting;
+    to->waiting += x->waiting;
+    to->oldest_us = to->oldest_us > x->oldest_us ? to->oldest_us : x->oldest_us;
+    to->instance_mb = to->instance_mb > x->instance_mb ? to->instance_mb : x->instance_mb;
+    to->instances_max = to->instances_max > x->instances_max ? to->instances_max : x->instances_max;
+    to->looked = to->looked || x->looked;
+    to->cpu_percent += x->cpu_percent;
+    to->memory_mb += x->memory_mb;
+    to->memory_percent =
+        to->memory_percent > x->memory_percent ? to->memory_percent : x->memory_percent;
+    name->joules += x->joules;
+    name->cpu_seconds += x->cpu_seconds;
+}
+
+/* The key is ours, whatever the other side says of it: nobody's figures can be told by somebody else's invoker. */
+static void on_pool(void *arg, const struct wire_pool *p)
+{
+    struct far *f = arg;
+    struct far_function *e = far_function_of(f, p->revision);
+
+    if (e == NULL)
+        return;
+    e->report = f->report;
+    e->load = p->load;
+    add_figures(e->name, f->report, &p->figures);
+}
+
+static const struct wire_report_hooks report_hooks = {on_node, on_pool};
+
+int far_on_report(struct far_link *link, const struct wire_frame *w)
+{
+    struct far *f = link->f;
+    struct nr_err err = {0};
+
+    if (!f->reporting)
+        f->report++;
+    f->reporting = w->head.flags & WIRE_MORE;
+    if (wire_report_read(w, &link->l->arena, &report_hooks, f, &err) < 0)
+        return far_link_broken(link, "%s", err.text);
+    if (f->reporting)
+        return 0;
+    f->reported_ms = link->l->config.loop->now_ms;
+    far_functions_reported(f);
+    link->l->config.reported(link->l->config.arg, f);
+    return 0;
+}
+
+/* ---- events ---- */
+
+int far_on_event(struct far_link *link, const struct wire_frame *w)
+{
+    struct event e;
+    struct nr_err err = {0};
+    int r = wire_event_read(w->meta, &link->l->arena, &e, &err);
+
+    if (r == NR_ENOENT)
+        return 0;
+    if (r < 0)
+        return far_link_broken(link, "%s", err.text);
+    nr_count(&link->l->m.events, 1);
+    if (link->l->config.event)
+        link->l->config.event(link->l->config.arg, link->f, &e);
+    return 0;
+}
+
+/* ---- what is asked of it ---- */
+
+void far_load(const struct far *f, uint64_t revision, struct invoker_load *ret)
+{
+    const struct far_function *e = far_function_of(f, revision);
+
+    *ret = (struct invoker_load){0};
+    if (e == NULL)
+        return;
+    unsigned slots = e->load.ready + e->load.busy;
+
+    ret->busy = e->calls < slots ? e->calls : slots;
+    ret->ready = slots - ret->busy;
+    ret->waiting = e->calls - ret->busy;
+    ret->starting = e->load.starting;
+}
+
+unsigned far_busy(const struct far *f)
+{
+    return (unsigned)f->calls.count;
+}
+
+void far_figures(struct far *f, void (*each)(void *arg, const struct container_figures *figures),
+                 void *arg, struct node_figures *ret)
+{
+    struct nr_map_node *n = NULL;
+    size_t at = 0;
+
+    while ((n = nr_map_next(&f->names, &at, n)) != NULL) {
+        struct far_name *name = nr_container_of(n, struct far_name, node);
+        struct container_figures told = {.key = name->node.key};
+
+        if (name->report == f->report && f->link)
+            told = name->figures;
+        else if (name->joules == 0 && name->cpu_seconds == 0)
+            continue;
+        told.joules = name->joules;
+        told.cpu_seconds = name->cpu_seconds;
+        name->joules = name->cpu_seconds = 0;
+        each(arg, &told);
+    }
+    *ret = f->node;
+    ret->joules = f->joules;
+    f->joules = 0;
+}
