@@ -184,7 +184,7 @@ static void take_tls(struct nr_stream *s, struct nr_str bytes)
         nr_stream_fail(s, NR_ENOMEM, "out of memory");
         return;
     }
-    while (n > 0 && !s->closing) {
+    while (n > 0 && !s->closing && !s->finishing) {
         n = nr_tls_conn_read(s->tls, plain, sizeof(plain));
         nr_stream_send_tls(s); /* also the alert that says why */
         if (!s->is_open && !s->closing && n >= 0 && nr_tls_conn_is_open(s->tls))
@@ -192,6 +192,8 @@ static void take_tls(struct nr_stream *s, struct nr_str bytes)
         if (n > 0)
             take(s, plain, (size_t)n);
     }
+    if (s->finishing)
+        return;
     if (n == NR_ECLOSED)
         nr_stream_fail(s, NR_ECLOSED, "the peer closed the connection");
     else if (n < 0)
@@ -292,6 +294,7 @@ void nr_stream_start(struct nr_stream *s, struct nr_tls *tls)
 {
     s->connected = true;
     name_peer(s);
+    set_options(s);
     if (tls && (s->tls = nr_tls_conn_make(tls)) == NULL) {
         nr_stream_fail(s, NR_ENOMEM, "out of memory");
         return;
