@@ -39,8 +39,10 @@ static void on_turn(struct nr_deadline *d)
         far_bounce_all(f, true);
     }
     far_unsent_turn(f);
-    if (f->link == NULL)
+    if (f->undrained) {
+        f->undrained = false;
         tell_drained(f);
+    }
 }
 
 void far_turn_soon(struct far *f)
@@ -181,7 +183,7 @@ void far_join(struct far_link *link, struct far_hello *h)
     f->link = link;
     link->f = f;
     f->epoch++;
-    f->leaving = f->ready = f->empty = false;
+    f->leaving = f->ready = f->empty = f->reporting = false;
     f->reported_ms = 0;
     send_welcome(f);
     tell_what_it_missed(f, same);
@@ -198,7 +200,8 @@ void far_down(struct far *f)
     far_wants_drop(f);
     far_bounce_all(f, false);
     f->l->config.lost(f->l->config.arg, f);
-    if (f->drained)
+    f->undrained = f->drained != NULL;
+    if (f->undrained)
         far_turn_soon(f);
 }
 
@@ -226,6 +229,7 @@ void far_drain(struct far *f, void (*done)(void *arg), void *arg)
     f->drained_arg = arg;
     f->cordoned = f->take_back = true;
     f->empty = false;
+    f->undrained = f->link == NULL;
     far_send(f, WIRE_DRAIN, 0, 0);
     far_turn_soon(f);
 }
@@ -300,6 +304,11 @@ bool far_is_up(const struct far *f)
     return f->link != NULL;
 }
 
+bool far_is_roomy(const struct far *f)
+{
+    return nr_stream_unsent(f->link->s) < WIRE_UNSENT_MAX_BYTES;
+}
+
 /* In the order in which they count. warm: a slot is there, and needs no Engine. */
 static const char *why_not(const struct far *f, bool warm)
 {
@@ -311,7 +320,7 @@ static const char *why_not(const struct far *f, bool warm)
         return "it is being stopped";
     if (f->calls.count >= WIRE_CALLS_MAX)
         return "it has as many calls as it may have";
-    if (nr_stream_unsent(f->link->s) >= WIRE_UNSENT_MAX_BYTES)
+    if (!far_is_roomy(f))
         return "its link is slower than what is sent to it";
     if (f->reported_ms == 0)
         return "it has not reported yet";

@@ -118,7 +118,7 @@ void far_run(struct far *f, struct activation *a)
     a->i = I_BORROW;
     a->borrowed_us = nr_mono_us();
     nr_count(&f->l->m.calls, 1);
-    if (f->link && f->calls.count <= WIRE_CALLS_MAX) {
+    if (f->link && f->calls.count <= WIRE_CALLS_MAX && far_is_roomy(f)) {
         c->refused = far_tell_function(f, a->fn, &c->function);
         if (c->function)
             c->function->calls++;

@@ -67,7 +67,7 @@ static struct far_function *make(struct far *f, struct function *fn)
 static bool is_held(const struct far *f, const struct far_function *e)
 {
     return e->calls > 0 || nr_list_linked(&e->lru) || e->forgotten ||
-           (e->report != 0 && e->report == f->report);
+           (e->report != 0 && e->report + f->reporting >= f->report); /* the last whole one */
 }
 
 /* It is out of the map. */
@@ -178,7 +178,7 @@ void far_know(struct far *f, struct function *fn)
 {
     struct far_function *e;
 
-    if (f->link && far_tell_function(f, fn, &e) == 0)
+    if (f->link && far_is_roomy(f) && far_tell_function(f, fn, &e) == 0)
         far_send(f, WIRE_KNOW, 0, fn->revision);
 }
 

@@ -64,9 +64,8 @@ static struct far_listener *make(const struct far_listener_config *c)
     l->door = far_door_make();
     nr_random(bytes, sizeof(bytes));
     nr_hex(bytes, sizeof(bytes), l->process);
-    nr_random(&l->first_call, sizeof(l->first_call));
-    l->first_call >>= 2; /* no process uses a number of another one */
-    l->next_call = l->first_call;
+    nr_random(&l->next_call, sizeof(l->next_call));
+    l->next_call >>= 2; /* no process uses a number of another one */
     return l;
 }
 

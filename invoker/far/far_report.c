@@ -137,7 +137,7 @@ void far_figures(struct far *f, void (*each)(void *arg, const struct container_f
         name->joules = name->cpu_seconds = 0;
         each(arg, &told);
     }
-    *ret = f->node;
+    *ret = f->link ? f->node : (struct node_figures){.cpu_percent = -1};
     ret->joules = f->joules;
     f->joules = 0;
 }

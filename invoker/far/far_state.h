@@ -42,7 +42,7 @@ struct far_listener {
     struct nr_stream_listener *stream;
     struct nr_link fars, links;
     size_t link_count;
-    uint64_t next_call, first_call;
+    uint64_t next_call;
     struct far_door *door;
     struct nr_link free_calls; /* memory of calls, by `link` */
     size_t free_call_count;
@@ -77,7 +77,8 @@ struct far {
     bool cordoned, leaving, empty; /* empty: it told so since the last drain */
     void (*drained)(void *arg);
     void *drained_arg;
-    struct nr_deadline turn; /* what is due when the caller is gone: far_turn() */
+    struct nr_deadline turn; /* what is due when the caller is gone */
+    bool undrained;          /* at that turn: its link went away under a drain */
     bool ended;              /* by far_end(), while a claim is still being asked for */
     bool take_back;          /* at that turn all calls that are not granted */
 
@@ -178,7 +179,9 @@ void far_send_meta(struct far *f, uint8_t type, uint8_t flags, uint64_t call,
 void far_join(struct far_link *link, struct far_hello *h);
 /* Its link is gone. */
 void far_down(struct far *f);
-/* Runs far_turn() soon. */
+/* Is there room for more on its link, which stands? */
+bool far_is_roomy(const struct far *f);
+/* What is due when the caller is gone is done soon. */
 void far_turn_soon(struct far *f);
 int far_on_leaving(struct far_link *link, const struct wire_frame *w);
 int far_on_forgotten(struct far_link *link, const struct wire_frame *w);

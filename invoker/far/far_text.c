@@ -42,7 +42,7 @@ static void add_function(struct nr_buf *out, const struct far *f, const struct f
 static bool is_shown(const struct far *f, const struct far_function *e, const char *account)
 {
     return (account == NULL || strcmp(account, e->fn->account) == 0) &&
-           (e->calls > 0 || (e->report != 0 && e->report == f->report));
+           (e->calls > 0 || e->load.ready + e->load.busy + e->load.starting > 0);
 }
 
 static void add_functions(struct nr_buf *out, const struct far *f, const char *account)
