@@ -120,9 +120,10 @@ unsigned stem_target(const struct stem_view *s)
     /* As many as are asked for while a new one starts; twice that, for requests come in bunches. */
     uint64_t asked = 2 * (uint64_t)s->per_1000_s * s->start_us;
     uint64_t n = s->minimum + (asked + 500000000) / 1000000000;
-    uint64_t most = 2 * (uint64_t)s->cores > s->minimum ? 2 * (uint64_t)s->cores : s->minimum;
+    uint64_t most = 8 * (uint64_t)s->cores > s->minimum ? 8 * (uint64_t)s->cores : s->minimum;
     uint64_t room = s->memory_free_mb > 0 ? (uint64_t)(s->memory_free_mb / s->memory_mb) : 0;
 
+    n = n > s->bunch ? n : s->bunch;
     n = n < most ? n : most;
     return (unsigned)(n < room ? n : room);
 }

@@ -61,6 +61,7 @@ struct shortage {
 struct stem_view {
     unsigned minimum;    /* configured, or wished */
     unsigned per_1000_s; /* hand-overs that were asked for, decayed */
+    unsigned bunch;      /* most of them within a second, of late: a burst may come again */
     uint64_t start_us;   /* what a start takes */
     unsigned cores;
     int64_t memory_mb;      /* of one stem */

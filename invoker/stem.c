@@ -5,8 +5,8 @@
  *            whose launcher arranges itself
  *   kept     "auto": one of each image that is there, on the default network, from the start; and one of whatever network or class was
  *            used in the last ten minutes; of wasm none before it is used. A list gives other numbers. More while hand-overs are asked
- *            for faster than a start takes
- *   bounds   2 x cores a shelf; all stems together an eighth of the node's memory (half of it when the numbers were given) and a quarter
+ *            for faster than a start takes, and for ten minutes as many as were asked for within one second
+ *   bounds   8 x cores a shelf; all stems together an eighth of the node's memory (half of it when the numbers were given) and a quarter
  *            of the ceiling on containers; never memory that a call waits for, and they are the first to go
  *   calm     a stem that was taken is replaced once its call has been answered: a start takes a core or two for a tenth of a second,
  *            which that call would wait for. At most as long as a start takes
@@ -70,6 +70,8 @@ struct shelf {
     uint64_t wait_ms;                    /* after the next failure */
     unsigned asked;                      /* since the last second */
     unsigned per_1000_s;                 /* asked for, decayed */
+    unsigned bunch;                      /* most that were asked for in one second */
+    uint64_t bunch_ms;                   /* when that was */
 };
 
 struct stems {
@@ -382,11 +384,13 @@ static unsigned target_of(const struct invoker *v, const struct shelf *h)
 {
     const struct stems *s = v->stems;
     bool used = h->used_ms && v->loop->now_ms - h->used_ms < UNUSED_MS;
+    bool by_demand = count_of(h->kind) > 0 && h->kind->wished < 0;
     int64_t own_mb = (int64_t)(h->ready_count + h->starting) * h->memory_mb;
     int64_t all_mb = v->node->memory_max_mb / (s->by_list || h->kind->wished >= 0 ? 2 : 8);
     const struct stem_view view = {
         .minimum = is_kept(h) || used ? (unsigned)count_of(h->kind) : 0,
-        .per_1000_s = count_of(h->kind) > 0 && h->kind->wished < 0 ? h->per_1000_s : 0,
+        .per_1000_s = by_demand ? h->per_1000_s : 0,
+        .bunch = by_demand && h->kind->configured == AUTO ? h->bunch : 0,
         .start_us = v->start_us,
         .cores = (unsigned)v->node->cores,
         .memory_mb = h->memory_mb,
@@ -448,6 +452,17 @@ static struct container *surplus(struct invoker *v, struct shelf *h)
     return v->loop->now_ms - ct->idle_since_ms >= unused_ms ? ct : NULL;
 }
 
+/* A second is over. */
+static void count_asked(const struct invoker *v, struct shelf *h)
+{
+    if (h->asked >= h->bunch || v->loop->now_ms - h->bunch_ms >= UNUSED_MS) {
+        h->bunch = h->asked;
+        h->bunch_ms = v->loop->now_ms;
+    }
+    h->per_1000_s = (h->per_1000_s * 7 + h->asked * 1000) / 8;
+    h->asked = 0;
+}
+
 void stems_tidy(struct invoker *v)
 {
     struct container *ct;
@@ -457,8 +472,7 @@ void stems_tidy(struct invoker *v)
     NR_LIST_EACH(&v->stems->shelves, l) {
         struct shelf *h = nr_container_of(l, struct shelf, link);
 
-        h->per_1000_s = (h->per_1000_s * 7 + h->asked * 1000) / 8;
-        h->asked = 0;
+        count_asked(v, h);
         while ((ct = surplus(v, h)) != NULL)
             container_retire(ct, ENDED_STEM_SURPLUS);
     }

@@ -237,15 +237,21 @@ static void stems(void **state)
         struct stem_view v;
         unsigned want;
     } table[] = {
-        /* minimum, per_1000_s, start_us, cores, memory_mb, memory_free_mb */
-        {{1, 0, 250000, 2, 64, 1024}, 1},       /* nobody asks */
-        {{0, 0, 250000, 2, 64, 1024}, 0},       /* nor are any kept */
-        {{1, 125, 250000, 2, 64, 1024}, 1},     /* one call in eight seconds */
-        {{1, 4000, 250000, 2, 64, 1024}, 3},    /* four a second */
-        {{1, 1000000, 250000, 2, 64, 1024}, 4}, /* never more than 2 x cores */
-        {{7, 0, 250000, 2, 64, 1024}, 7},       /* but as many as were asked for by number */
-        {{7, 1000000, 250000, 2, 64, 1024}, 7}, {{4, 0, 250000, 2, 256, 512}, 2}, /* memory */
-        {{1, 0, 250000, 2, 64, 0}, 0},          {{1, 0, 250000, 2, 64, -64}, 0},
+        /* minimum, per_1000_s, bunch, start_us, cores, memory_mb, memory_free_mb */
+        {{1, 0, 0, 250000, 2, 64, 2048}, 1},        /* nobody asks */
+        {{0, 0, 0, 250000, 2, 64, 2048}, 0},        /* nor are any kept */
+        {{1, 125, 1, 250000, 2, 64, 2048}, 1},      /* one call in eight seconds */
+        {{1, 4000, 4, 250000, 2, 64, 2048}, 4},     /* four a second */
+        {{1, 4000, 0, 250000, 2, 64, 2048}, 3},     /* on average */
+        {{1, 0, 9, 250000, 2, 64, 2048}, 9},        /* nine in a second of late */
+        {{1, 0, 50, 250000, 2, 64, 2048}, 16},      /* never more than 8 x cores */
+        {{1, 1000000, 0, 250000, 2, 64, 2048}, 16}, /* nor then */
+        {{27, 0, 0, 250000, 2, 64, 2048}, 27},      /* but as many as were asked for by number */
+        {{27, 1000000, 50, 250000, 2, 64, 2048}, 27},
+        {{4, 0, 0, 250000, 2, 256, 512}, 2}, /* memory */
+        {{1, 0, 9, 250000, 2, 64, 256}, 4},
+        {{1, 0, 0, 250000, 2, 64, 0}, 0},
+        {{1, 0, 0, 250000, 2, 64, -64}, 0},
     };
 
     (void)state;
