@@ -46,7 +46,7 @@ static int find_address(const char *url, const char *host, uint32_t *ret, struct
     return *ret ? 0 : refuse(url, "nobody can be called at that address", err);
 }
 
-static int read_url(const char *url, struct invoker_api *ret, struct nr_err *err)
+int place_api_of(const char *url, struct invoker_api *ret, struct nr_err *err)
 {
     char host[HOST_BYTES];
 
@@ -84,7 +84,7 @@ int place_read_api_host(struct daemon *d, struct nr_err *err)
 
     if (strcmp(given, "none") == 0 || strcmp(given, "auto") == 0)
         return 0;
-    return read_url(given, &d->api, err);
+    return place_api_of(given, &d->api, err);
 }
 
 int part_tell_api_host(struct daemon *d, struct nr_err *err)

@@ -51,6 +51,9 @@ struct daemon {
     char *label; /* of --metrics-functions */
 };
 
+/* main.c: HUP, of a handle whose data is the daemon. */
+void daemon_on_reload(uv_signal_t *s, int signum);
+
 /* ---- places.c: what a start needs of the host. Each is 0, or NR_E* with a sentence that says what to do. Blocking. ---- */
 
 /* The data folder is made and ours until the process ends. */
@@ -85,6 +88,9 @@ bool place_on_loopback(const char *listen);
 /* Metrics and decisions: in this process, or over the broker of --kafka. */
 int part_open_bus(struct daemon *d, struct nr_err *err);
 int part_open_fnmanager(struct daemon *d, struct nr_err *err);
+/* What an invoker of this process is opened with: all but who is told, asked and adopted for it. volumes: room for a text that *ret lends. */
+void part_invoker_config(struct daemon *d, char volumes[static DAEMON_PATH_BYTES],
+                         struct invoker_config *ret);
 int part_open_invoker(struct daemon *d, struct nr_err *err);
 /* The fleet, over the invoker of this host. */
 int part_open_invokers(struct daemon *d, struct nr_err *err);
@@ -103,6 +109,8 @@ void part_tell_samples(struct daemon *d);
 void part_on_metric(void *arg, const struct activation *a, const struct sample *s);
 /* api_host.c: judges --api-host (place_; may ask for a name), and tells functions where the API is when there is a way (part_). */
 int place_read_api_host(struct daemon *d, struct nr_err *err);
+/* Of such a URL (kept); NR_EINVAL with a sentence. Blocking, any thread: it may ask for a name. */
+int place_api_of(const char *url, struct invoker_api *ret, struct nr_err *err);
 int part_tell_api_host(struct daemon *d, struct nr_err *err);
 /* The invoker takes no further image calls; any thread. */
 void part_end_images(struct daemon *d);

@@ -18,6 +18,7 @@
 #include "common/bus/bus.h"
 #include "common/net/tls.h"
 #include "daemon/daemon.h"
+#include "daemon/role_invoker.h"
 #include "daemon/runtime_images.h"
 #include "daemon/sampler.h"
 #include "daemon/scaling.h"
@@ -31,7 +32,7 @@
 
 /* In this order, once there is a loop; a stop goes the other way. */
 static int (*const opens[])(struct daemon *d, struct nr_err *err) = {
-    scaling_judge,     place_lock_data,     place_name_installation, place_find_run,
+    role_judge,        scaling_judge,     place_lock_data,     place_name_installation, place_find_run,
     place_find_agent,  place_try_listen,    place_open_tls,          place_read_devices,
     place_read_gpus,   place_read_api_host, part_open_bus,           part_open_fnmanager,
     part_open_invoker, part_open_invokers,  part_open_preenv,        part_open_controller,
@@ -164,7 +165,7 @@ static void on_stop(uv_signal_t *s, int signum)
 
 /* ---- reload ------------------------------------------------------------------------------------------------------ */
 
-static void on_reload(uv_signal_t *s, int signum)
+void daemon_on_reload(uv_signal_t *s, int signum)
 {
     struct daemon *d = s->data;
     struct options fresh = {0};
@@ -227,7 +228,7 @@ static void watch_signals(struct daemon *d)
         uv_signal_cb cb;
         int signum;
     } watch[] = {
-        {&d->term, on_stop, SIGTERM}, {&d->intr, on_stop, SIGINT}, {&d->hup, on_reload, SIGHUP}};
+        {&d->term, on_stop, SIGTERM}, {&d->intr, on_stop, SIGINT}, {&d->hup, daemon_on_reload, SIGHUP}};
 
     for (size_t i = 0; i < nr_countof(watch); i++) {
         (void)uv_signal_init(&d->loop.uv, watch[i].handle);
@@ -368,6 +369,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "naraed: %s\n", err.text);
         return 1;
     }
+    if (role_is_invoker(&d))
+        return role_invoker(&d);
     watch_signals(&d);
     if (open_all(&d, &err) < 0)
         return give_up(&d, &err);

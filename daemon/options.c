@@ -122,9 +122,24 @@ const struct nr_option daemon_options[] = {
          "what each processor draws more when it works; used where the host does not count energy itself (RAPL)"},
     {"energy-by-model", NR_OPT_BOOL, AT(energy_by_model), "false",
      .help = "estimate energy from processor time even where the host counts it"},
-    {"roles", NR_OPT_CHOICE, AT(roles), "all", .choices = "all|scaler",
+    {"roles", NR_OPT_CHOICE, AT(roles), "all", .choices = "all|scaler|invoker",
      .help =
-         "what this process is: the whole platform, or a scaler only, which hears and tells over --kafka"},
+         "what this process is: the whole platform, a scaler only, which hears and tells over --kafka, or an invoker only, which runs containers on this host for --controller"},
+    {"controller", NR_OPT_STRING, AT(controller), NULL,
+     .help =
+         "with --roles=invoker: where the controller listens for invokers, tls://HOST:PORT or unix:/PATH"},
+    {"controller-pin", NR_OPT_STRING, AT(controller_pin), NULL,
+     .help =
+         "sha256:HEX of the public key of the controller's certificate, without which tls is not dialled; `narae invokers add` prints it"},
+    {"invoker-name", NR_OPT_STRING, AT(invoker_name), NULL,
+     .help =
+         "by which the controller knows this invoker: a-z, 0-9 and - (default: the host's name up to its first dot)"},
+    {"invoker-token-file", NR_OPT_STRING, AT(invoker_token_file), NULL,
+     .help =
+         "file with the token that `narae invokers add` printed, readable by its owner only; needed with tls"},
+    {"tags", NR_OPT_STRING, AT(tags), NULL,
+     .help =
+         "what this host is, for functions that ask for it: KEY=VALUE separated by commas (arch, cores and gpu are told by themselves)"},
     {"scaler", NR_OPT_CHOICE, AT(scaler), "here", .choices = "here|elsewhere|off",
      .help =
          "who decides how functions scale: this process (with --kafka it shares the work with every other), processes with --roles=scaler, or nobody"},

@@ -17,6 +17,7 @@ struct options {
     int64_t energy_idle_mw, energy_core_mw;
     bool energy_by_model;
     char *roles, *scaler, *predict;
+    char *controller, *controller_pin, *invoker_name, *invoker_token_file, *tags;
     int64_t memory_price, scaling_days, scaling_mb, scaling_time;
     int64_t failed_logins, freeze_after_ms, engine_workers, containers_max;
 };

@@ -217,17 +217,16 @@ static struct function *function_of(void *arg, const char *account, const char *
     return fnmanager_function(d->fnmanager, account, package, name);
 }
 
-int part_open_invoker(struct daemon *d, struct nr_err *err)
+void part_invoker_config(struct daemon *d, char volumes[static DAEMON_PATH_BYTES],
+                         struct invoker_config *ret)
 {
     static const char *const images[] = {NARAE_IMAGE_PYTHON, NARAE_IMAGE_NODEJS, NARAE_IMAGE_NATIVE,
                                          NARAE_IMAGE_WASM,   NARAE_IMAGE_JAVA,   NULL};
-    char volumes[DAEMON_PATH_BYTES];
-
+    static const char *const image_kinds[] = {"python:3", "nodejs:18", "blackbox",
+                                              "wasm:1",   "java:17",   NULL};
     nr_auto_free char *data = realpath(d->options.data, NULL);
 
-    (void)snprintf(volumes, sizeof(volumes), "%s/volumes", data ? data : d->options.data);
-    static const char *const image_kinds[] = {"python:3", "nodejs:18", "blackbox", "wasm:1",
-                                              "java:17"};
+    (void)snprintf(volumes, DAEMON_PATH_BYTES, "%s/volumes", data ? data : d->options.data);
     const struct invoker_config c = {.loop = &d->loop,
                                      .node = &d->node,
                                      .docker_socket = d->options.docker,
@@ -240,10 +239,6 @@ int part_open_invoker(struct daemon *d, struct nr_err *err)
                                      .images = images,
                                      .kinds = image_kinds,
                                      .keep_alive_ms = (uint32_t)(d->options.keep_alive_s * 1000),
-                                     .function_of = place_is_restored(d) ? NULL : function_of,
-                                     .function_of_arg = d,
-                                     .registry_auth = on_registry_auth,
-                                     .registry_auth_arg = d,
                                      .engine_workers = (int)d->options.engine_workers,
                                      .freeze_after_ms = (uint32_t)d->options.freeze_after_ms,
                                      .containers_max = (unsigned)d->options.containers_max,
@@ -257,10 +252,23 @@ int part_open_invoker(struct daemon *d, struct nr_err *err)
                                      .energy_idle_mw = d->options.energy_idle_mw,
                                      .energy_core_mw = d->options.energy_core_mw,
                                      .energy_by_model = d->options.energy_by_model,
-                                     .event = on_event,
-                                     .event_arg = d,
                                      .log = &d->log};
 
+    *ret = c;
+}
+
+int part_open_invoker(struct daemon *d, struct nr_err *err)
+{
+    char volumes[DAEMON_PATH_BYTES];
+    struct invoker_config c;
+
+    part_invoker_config(d, volumes, &c);
+    c.function_of = place_is_restored(d) ? NULL : function_of;
+    c.function_of_arg = d;
+    c.registry_auth = on_registry_auth;
+    c.registry_auth_arg = d;
+    c.event = on_event;
+    c.event_arg = d;
     int r = invoker_open(&c, &d->invoker, err);
 
     if (r == 0 && c.function_of == NULL)

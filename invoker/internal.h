@@ -420,7 +420,7 @@ struct invoker {
     struct nr_loop *loop;
     struct node *node;
     struct nr_log *log;
-    char *run_dir, *folder, *hosts_path, *agent_path, *installation, *image_hint;
+    char *run_dir, *folder, *hosts_path, *agent_path, *installation, *image_hint, *name;
     uint32_t keep_alive_ms, freeze_after_ms;
     uint32_t keep_alive_own_ms; /* as configured: while nobody wishes another one */
     unsigned containers_max;    /* 0: as memory allows */

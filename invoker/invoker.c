@@ -128,6 +128,7 @@ static struct invoker *invoker_make(const struct invoker_config *c)
     v->event_arg = c->event_arg;
     v->agent_path = nr_strdup(c->agent_path);
     v->installation = nr_strdup(c->installation);
+    v->name = nr_strdup(c->invoker ? c->invoker : "0");
     v->image_hint = nr_strdup(c->image_hint ? c->image_hint : "scripts/images");
     v->peer = (struct peer_rule){.uid = CONTAINER_UID, .inside = inside_cgroup};
     v->read_buf = nr_alloc(READ_BUF_BYTES);
@@ -154,7 +155,7 @@ static void invoker_free(struct invoker *v)
 {
     char *const texts[] = {v->run_dir,      v->folder,     v->hosts_path, v->agent_path,
                            v->installation, v->image_hint, v->read_buf,   v->seccomp,
-                           v->volumes_dir,  v->api_host};
+                           v->volumes_dir,  v->api_host,   v->name};
 
     nr_deadline_cancel(&v->stir);
     nr_deadline_cancel(&v->freeze);
@@ -218,7 +219,7 @@ struct create_spec create_spec_here(const struct invoker *v)
         .agent_path = v->agent_path,
         .hosts_path = v->hosts_path,
         .installation = v->installation,
-        .invoker = "0",
+        .invoker = v->name,
         .swappiness = v->probe.cgroup_v1,
         .seccomp = v->seccomp,
         .runtime = v->probe.runtime,

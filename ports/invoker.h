@@ -24,6 +24,7 @@ struct invoker_config {
     const char *run_dir;                /* c/<8 hex>/ sockets, <cid>.json */
     const char *agent_path;             /* static agent, mounted read-only */
     const char *installation;           /* label narae.installation: 16 hex of the data folder */
+    const char *invoker;                /* label narae.invoker; NULL: "0" */
     const char *image_hint;             /* command that builds missing images, for the error text */
     const char *const *images;          /* our runtime images to check at start; ends with NULL */
     const char *const

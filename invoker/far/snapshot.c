@@ -10,6 +10,7 @@
 #include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/data/digest.h"
+#include "invoker/far/code.h"
 #include "ports/grants.h"
 
 enum {
@@ -158,6 +159,11 @@ void far_function_write(const struct function *f, struct nr_buf *meta)
     nr_buf_addc(meta, '}');
 }
 
+struct nr_str far_function_owner(const struct function *f)
+{
+    return (struct nr_str){f->path, strcspn(f->path, "/")};
+}
+
 /* ---- reading ------------------------------------------------------------------------------------------------ */
 
 static int refuse(const char *member, const char *why, struct nr_err *err)
@@ -262,14 +268,16 @@ static int read_code(const json_t *o, const struct snapshot_place *place, struct
                      struct nr_err *err)
 {
     const char *digest = nr_json_string(o, "sha256");
+    char folder[CODE_FOLDER_BYTES];
     struct nr_buf path;
 
     if (digest == NULL || strlen(digest) != 2 * sizeof(f->sha256) ||
         !nr_hex_decode(nr_str_of(digest), f->sha256))
         return refuse("sha256", "absent or no digest", err);
     nr_buf_init(&path, 8192);
-    if (f->file[0]) /* the digest as we write it: nothing of the text becomes part of a path */
-        nr_buf_printf(&path, "%s/", place->code_dir);
+    code_folder_of(far_function_owner(f), folder);
+    if (f->file[0]) /* digests as we write them: nothing of the text becomes part of a path */
+        nr_buf_printf(&path, "%s/%s/", place->code_dir, folder);
     char *hex = f->file[0] ? nr_buf_room(&path, 2 * sizeof(f->sha256) + 1) : NULL;
 
     if (hex) {

@@ -13,7 +13,7 @@ struct grant_device;
 
 /* What the receiving host puts in. All kept for the call. */
 struct snapshot_place {
-    const char *code_dir;               /* the code of a function is there, by its digest */
+    const char *code_dir;               /* of code.h: where the code of functions is */
     const struct grant_device *devices; /* that this host offers; NULL: none */
 };
 
@@ -23,5 +23,7 @@ void far_function_write(const struct function *f, struct nr_buf *meta);
  * grant that this host cannot give. Members that are not known are passed over. */
 int far_function_read(struct nr_str meta, struct nr_str raw, const struct snapshot_place *place,
                       struct function **ret, struct nr_err *err);
+/* The account whose code it is; lent by f. */
+struct nr_str far_function_owner(const struct function *f);
 
 #endif
