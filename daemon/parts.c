@@ -209,12 +209,9 @@ int part_open_fnmanager(struct daemon *d, struct nr_err *err)
     return fnmanager_open(&c, &d->fnmanager, err);
 }
 
-static struct function *function_of(void *arg, const char *account, const char *package,
-                                    const char *name)
+static struct function *function_of(void *arg, const struct function_names *names)
 {
-    struct daemon *d = arg;
-
-    return fnmanager_function(d->fnmanager, account, package, name);
+    return fnmanager_function(((struct daemon *)arg)->fnmanager, names);
 }
 
 void part_invoker_config(struct daemon *d, char volumes[static DAEMON_PATH_BYTES],

@@ -26,6 +26,7 @@
 #include "invoker/internal.h"
 #include "invoker/pool_rules.h"
 #include "invoker/start.h"
+#include "invoker/volume.h"
 
 enum {
     NAME_BYTES = 8,
@@ -152,6 +153,8 @@ static const char *objection(struct invoker *v, const struct leftover *l,
         return "it was made with other settings";
     if (strcmp(want.code, who->code) != 0)
         return "it holds other code";
+    if (!volumes_are_mounted(v, f))
+        return "its volume is not mounted any more";
     if (!memory_reserve(v->node, who->memory_mb))
         return "the memory for containers is less than it was";
     return NULL;
@@ -186,7 +189,9 @@ static void decide(struct invoker *v, const struct invoker_config *c, const stru
 
     if (identity_read(v->folder, l->name, &who, &err) == 0) {
         if (who.revision && c->function_of)
-            f = c->function_of(c->function_of_arg, who.account, who.package, who.name);
+            f = c->function_of(c->function_of_arg,
+                               &(struct function_names){who.account, who.space, who.package,
+                                                        who.name, who.published});
         why = objection(v, l, &who, f);
     }
     if (why == NULL) {

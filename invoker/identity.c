@@ -30,6 +30,14 @@ static void digest_code(const struct function *f, char out[static IDENTITY_CODE_
     nr_hex(sum, sizeof(sum), out);
 }
 
+/* The namespace at the front of a path. */
+static void take_space(const char *path, char out[static IDENTITY_SPACE_BYTES])
+{
+    size_t n = strcspn(path, "/");
+
+    (void)snprintf(out, IDENTITY_SPACE_BYTES, "%.*s", (int)n, path);
+}
+
 struct identity identity_of(const struct function *f)
 {
     struct identity who = {
@@ -38,6 +46,7 @@ struct identity identity_of(const struct function *f)
         .package = f->package,
         .name = f->name,
         .version = f->version,
+        .published = f->published,
         .revision = f->revision,
         .memory_mb = container_memory_mb(f->memory_mb),
         .slots = f->concurrency > 1 ? (unsigned)f->concurrency : 1,
@@ -46,6 +55,7 @@ struct identity identity_of(const struct function *f)
     };
 
     digest_code(f, who.code);
+    take_space(f->binding && f->binding[0] ? f->binding : f->path ? f->path : "", who.space);
     return who;
 }
 
@@ -96,9 +106,10 @@ int identity_write(const char *folder, const char *name, const struct identity *
 {
     char file[32];
     nr_auto_json json_t *o = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:s, s:s, s:s, s:I}", "container",
-        who->container, "kind", who->kind, "account", who->account, "package", who->package, "name",
-        who->name, "version", who->version, "revision", (json_int_t)who->revision, "memory_mb",
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:s, s:s, s:s, s:I}", "container",
+        who->container, "kind", who->kind, "account", who->account, "space", who->space, "package",
+        who->package, "name", who->name, "version", who->version, "published",
+        (json_int_t)who->published, "revision", (json_int_t)who->revision, "memory_mb",
         (json_int_t)who->memory_mb, "slots", (int)who->slots, "network_slot", who->network_slot,
         "settings", who->settings, "code", who->code, "written_ms", (json_int_t)nr_wall_ms());
     size_t n = 0;
@@ -115,8 +126,8 @@ int identity_read(const char *folder, const char *name, struct identity *ret, st
     char path[PATH_MAX_BYTES];
     nr_auto_free char *text = NULL;
     size_t bytes = 0;
-    json_int_t revision, memory_mb, slots;
-    const char *code = "";
+    json_int_t revision, memory_mb, slots, published = 0;
+    const char *code = "", *space = NULL;
     struct identity w = {0};
 
     (void)snprintf(path, sizeof(path), "%s/%s.json", folder, name);
@@ -127,17 +138,21 @@ int identity_read(const char *folder, const char *name, struct identity *ret, st
     json_t *o = nr_json_parse((struct nr_str){text, bytes}, NULL);
 
     if (o == NULL ||
-        json_unpack(o, "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s}", "container",
-                    &w.container, "kind", &w.kind, "account", &w.account, "package", &w.package,
-                    "name", &w.name, "version", &w.version, "revision", &revision, "memory_mb",
-                    &memory_mb, "slots", &slots, "network_slot", &w.network_slot, "settings",
-                    &w.settings, "code", &code) < 0 ||
-        strlen(code) >= sizeof(w.code) || revision < 0 || memory_mb < 1 || slots < 1 ||
-        slots > SLOTS_MAX) {
+        json_unpack(o, "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s, s?s, s?I}",
+                    "container", &w.container, "kind", &w.kind, "account", &w.account, "package",
+                    &w.package, "name", &w.name, "version", &w.version, "revision", &revision,
+                    "memory_mb", &memory_mb, "slots", &slots, "network_slot", &w.network_slot,
+                    "settings", &w.settings, "code", &code, "space", &space, "published",
+                    &published) < 0 ||
+        strlen(code) >= sizeof(w.code) || published < 0 || revision < 0 || memory_mb < 1 ||
+        slots < 1 || slots > SLOTS_MAX) {
         json_decref(o);
         return nr_err_set(err, NR_ECORRUPT, "%s is not the identity of a container", path);
     }
     (void)snprintf(w.code, sizeof(w.code), "%s", code);
+    /* releases before did not tell: they kept what was the account's own only */
+    (void)snprintf(w.space, sizeof(w.space), "%s", space ? space : w.account);
+    w.published = published;
     w.revision = (uint64_t)revision;
     w.memory_mb = memory_mb;
     w.slots = (unsigned)slots;

@@ -7,15 +7,18 @@
 #include "common/base/err.h"
 #include "invoker/create.h"
 
-enum { IDENTITY_SETTINGS_BYTES = 65, IDENTITY_CODE_BYTES = 65 };
+enum { IDENTITY_SETTINGS_BYTES = 65, IDENTITY_CODE_BYTES = 65, IDENTITY_SPACE_BYTES = 257 };
 
 /* What is written of one container. Texts are lent; of one that was read they live until identity_fini(). */
 struct identity {
     const char *container; /* the Engine's id */
     const char *kind;
     const char *account, *package, *name, *version; /* of the function; "" for a stem */
-    uint64_t revision;                              /* 0: a stem, it is nobody's */
-    int64_t memory_mb;                              /* its limit */
+    char space
+        [IDENTITY_SPACE_BYTES]; /* whose name it is called by, the account's own or another's; "" for a stem */
+    int64_t published; /* its number as a version; 0: LATEST */
+    uint64_t revision; /* 0: a stem, it is nobody's */
+    int64_t memory_mb; /* its limit */
     unsigned slots;
     const char *network_slot; /* its address; "": it lives in none */
     const char *settings;     /* identity_settings() of what it was made from */

@@ -197,10 +197,17 @@ static void network_of(const struct invoker *v, enum function_network network,
 void container_settings(const struct invoker *v, const struct function *f,
                         char out[static IDENTITY_SETTINGS_BYTES])
 {
+    char volumes[CREATE_MOUNTS_MAX][VOLUME_PATH_BYTES];
     struct create_spec spec = create_spec_here(v);
 
     create_spec_of(f, v->probe.has_bridge, &spec);
     network_of(v, f->network, &spec);
+    create_devices(f->grants, v->devices, &spec);
+    for (unsigned i = 0; f->grants && i < f->grants->volume_count; i++)
+        if (volume_path(v->volumes_dir, f->account, f->grants->volumes[i].name, volumes[i], NULL) ==
+            0)
+            spec.volumes[spec.volume_count++] =
+                (struct create_mount){volumes[i], f->grants->volumes[i].path};
     identity_settings(&spec, out);
 }
 

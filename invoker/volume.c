@@ -121,19 +121,36 @@ static int folder_of(const char *volumes_dir, const char *account, char out[PATH
     return 0;
 }
 
-int volume_mount(const char *volumes_dir, const char *account, const char *name, int64_t quota_mb,
-                 char out[VOLUME_PATH_BYTES], struct nr_err *err)
+int volume_path(const char *volumes_dir, const char *account, const char *name,
+                char out[VOLUME_PATH_BYTES], struct nr_err *err)
 {
-    char owner[PATH_BYTES], folder[PATH_BYTES], image[PATH_BYTES + 8];
+    char owner[PATH_BYTES];
     int r = folder_of(volumes_dir, account, owner, err);
 
     if (r < 0)
         return r;
-    int bytes = snprintf(folder, sizeof(folder), "%s/%s", owner, name);
+    int bytes = snprintf(out, VOLUME_PATH_BYTES, "%.*s/%s/mnt", PATH_BYTES, owner, name);
 
-    if (bytes < 0 || bytes + sizeof("/mnt") > VOLUME_PATH_BYTES)
-        return nr_err_set(err, NR_EINVAL, "volume: the path below %s is too long", volumes_dir);
-    (void)snprintf(out, VOLUME_PATH_BYTES, "%.*s/mnt", VOLUME_PATH_BYTES - 5, folder);
+    return bytes < 0 || bytes >= VOLUME_PATH_BYTES
+               ? nr_err_set(err, NR_EINVAL, "volume: the path below %s is too long", volumes_dir)
+               : 0;
+}
+
+/* The folder that has the volume's file and the folder `mnt`. */
+static void folder_above(const char *mnt, char out[VOLUME_PATH_BYTES])
+{
+    (void)snprintf(out, VOLUME_PATH_BYTES, "%.*s", (int)(strrchr(mnt, '/') - mnt), mnt);
+}
+
+int volume_mount(const char *volumes_dir, const char *account, const char *name, int64_t quota_mb,
+                 char out[VOLUME_PATH_BYTES], struct nr_err *err)
+{
+    char folder[VOLUME_PATH_BYTES], image[VOLUME_PATH_BYTES + 8];
+    int r = volume_path(volumes_dir, account, name, out, err);
+
+    if (r < 0)
+        return r;
+    folder_above(out, folder);
     (void)snprintf(image, sizeof(image), "%s/image", folder);
     if (is_mounted(folder, out))
         return 0;
@@ -262,4 +279,18 @@ bool volume_is_held(struct invoker *v, const struct function *f)
             container_retire(ct, ENDED_EVICTED);
     }
     return held;
+}
+
+bool volumes_are_mounted(const struct invoker *v, const struct function *f)
+{
+    char mnt[VOLUME_PATH_BYTES], folder[VOLUME_PATH_BYTES];
+
+    for (unsigned i = 0; f->grants && i < f->grants->volume_count; i++) {
+        if (volume_path(v->volumes_dir, f->account, f->grants->volumes[i].name, mnt, NULL) < 0)
+            return false;
+        folder_above(mnt, folder);
+        if (!is_mounted(folder, mnt))
+            return false;
+    }
+    return true;
 }

@@ -19,6 +19,9 @@ enum { VOLUME_PATH_BYTES = 512 };
 struct function;
 struct invoker;
 
+/* Writes where a volume is mounted to `out`; NR_EINVAL when that is too long. Pure. */
+int volume_path(const char *volumes_dir, const char *account, const char *name,
+                char out[VOLUME_PATH_BYTES], struct nr_err *err);
 /* Makes the volume when it is not there, mounts it when it is not mounted, and writes where to `out`. Blocking; any thread, one call at a
  * time. NR_ENOSPC when the host has no room for it; NR_EUNAVAIL when this host cannot mount. */
 int volume_mount(const char *volumes_dir, const char *account, const char *name, int64_t quota_mb,
@@ -31,5 +34,8 @@ void volume_unmount_all(const char *volumes_dir);
 
 /* Does a live container, or one of an earlier run that is still to be removed, hold a volume that f asks for? An idle one of another function is told to go. Loop's thread. */
 bool volume_is_held(struct invoker *v, const struct function *f);
+/* Are all volumes that f asks for mounted on this host? A container of an earlier run has them by mounts of its own: were the host's gone, the next
+ * container would get a second mount of the same file while the first may still be ending. Blocking; at start. */
+bool volumes_are_mounted(const struct invoker *v, const struct function *f);
 
 #endif

@@ -48,6 +48,15 @@ struct function_target {
     char *alias;    /* "" when none is named */
 };
 
+/* Which version of which function, as one account calls it: enough to find it again after a restart. Lent. */
+struct function_names {
+    const char *account; /* who calls */
+    const char *space;   /* whose name it is called by: the account's own, or another's */
+    const char *package; /* "" when in none */
+    const char *name;
+    int64_t number; /* of a published version; 0: LATEST */
+};
+
 /* Who may call a web action over /api/v1/web. */
 enum web_access {
     WEB_CLOSED, /* it is none */

@@ -48,8 +48,7 @@ struct invoker_config {
     bool energy_by_model; /* not measured, even where it could be */
     /* A function as it is now (shared, given), NULL when there is none that may run. Blocking; called by invoker_open() only, for the
      * containers of an earlier run. NULL: none is adopted. */
-    struct function *(*function_of)(void *arg, const char *account, const char *package,
-                                    const char *name);
+    struct function *(*function_of)(void *arg, const struct function_names *names);
     void *function_of_arg;
     /* What the Engine is to show a registry so that `account` gets `image` (*ret_auth made, wiped and freed by the invoker), or NULL. Blocking;
      * an Engine worker's thread. NULL: nobody has credentials. */

@@ -100,13 +100,14 @@ int alias_resolve(struct fnmanager *m, struct place_names names, struct nr_str a
     return r;
 }
 
-struct function *fnmanager_function(struct fnmanager *m, const char *account, const char *package,
-                                    const char *name)
+struct function *fnmanager_function(struct fnmanager *m, const struct function_names *names)
 {
-    const struct fn_key key = {nr_str_of(account), nr_str_of(package), nr_str_of(name)};
+    const struct place_names asked = {nr_str_of(names->account), nr_str_of(names->space),
+                                      nr_str_of(names->package), nr_str_of(names->name)};
     struct function *f = NULL;
 
-    if (function_resolve(m, key, 0, &f, NULL) == 0 && lifecycle_may_run(f->state, NULL) == 0)
+    if (function_resolve_names(m, asked, names->number, NULL, &f, NULL) == 0 &&
+        lifecycle_may_run(f->state, NULL) == 0)
         return f;
     function_unref(f);
     return NULL;

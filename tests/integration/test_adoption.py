@@ -2,6 +2,7 @@
 import json
 import pathlib
 import signal
+import sqlite3
 import subprocess
 
 import pytest
@@ -128,6 +129,51 @@ def test_busy_containers_go_and_their_calls_end_once(start_platform):
     assert who(own, "idle") == before
     record = own.record(activation)
     assert record["response"]["status"] == "whisk internal error"
+
+
+def test_versions_and_shared_functions_serve_on(start_platform):
+    """Each by its own names: a version by its number, another account's function by its namespace, one through a binding by that. What
+    the caller may not reach any more is not adopted."""
+    own = start_platform("--stems=off")
+    admin = own.admin_auth
+
+    def package(path, auth, **body):
+        assert own.request("PUT", path, {"publish": True, **body}, auth=auth).status == 200
+
+    own.put("f", TROUBLE["python:3"])
+    assert own.request("POST", "/narae/v1/functions/f/versions", {}).status == 201
+    assert own.request("PUT", "/narae/v1/functions/f/aliases/prod", {"version": 1}).status == 200
+    own.put("f", TROUBLE["python:3"] + "\n# newer\n")
+    for name in ("shared", "hidden"):
+        package(f"packages/{name}", admin)
+        body = {"exec": {"kind": "python:3", "code": TROUBLE["python:3"]}}
+        assert own.request("PUT", f"actions/{name}/g", body, auth=admin).status == 200
+    package("packages/mine", own.auth, binding={"namespace": "admin", "name": "shared"})
+    calls = {"latest": "actions/f", "version": "actions/f?version=1", "bound": "actions/mine/g",
+             "shared": "/api/v1/namespaces/admin/actions/shared/g", "hidden": "/api/v1/namespaces/admin/actions/hidden/g"}
+
+    def answer(which):
+        path = calls[which]
+        reply = own.request("POST", path + ("&" if "?" in path else "?") + RESULT, {})
+        assert reply.status == 200, (which, reply)
+        return reply.json["who"]
+
+    before = {which: answer(which) for which in calls}
+    assert len(set(before.values())) == len(calls)
+    containers = sorted(own.containers())
+    assert len(containers) == len(calls)
+    kill(own)
+    with sqlite3.connect(own.data / "meta.db") as db:  # as the owner would have hidden it in the moment of the kill
+        db.execute("UPDATE packages SET publish = 0 WHERE name = 'hidden'")
+    db.close()
+    own.start()
+    settled(own)
+    del calls["hidden"]
+    assert {which: answer(which) for which in calls} == {which: before[which] for which in calls}
+    calls["alias"] = "actions/f?alias=prod"
+    assert answer("alias") == before["version"]
+    within(30, "the one that is not shared any more is gone", lambda: len(own.containers()) == 4)
+    assert set(own.containers()) < set(containers)
 
 
 def test_containers_with_several_slots(start_platform):

@@ -253,3 +253,31 @@ def test_a_volume_is_there_after_a_killed_run(start_platform, name):
     assert ask(p, name)["rows"] == 2
     p.stop()
     assert str(p.data) not in open("/proc/self/mounts").read()
+
+
+def test_the_container_of_a_volume_serves_on_after_a_killed_run(start_platform, name):
+    """It has the volume by a mount of its own, and nobody else gets it meanwhile. Where the host's mount is gone it is not adopted."""
+    p = start_platform("--stems=off")
+    assert p.request("PUT", GRANTS, {"volumes": [{"name": "rows", "quota_mb": 16}]}, auth=p.admin_auth).status == 200
+    for function in (name, name + "-2"):
+        assert put_asking(p, function, ROWS, "narae.volumes", VOLUME).status == 200
+
+    def again():
+        os.kill(p.pid, signal.SIGKILL)
+        p.process.wait()
+
+    assert ask(p, name)["rows"] == 1
+    was = p.containers()
+    again()
+    p.start()
+    assert ask(p, name)["rows"] == 2
+    assert p.containers() == was and len(was) == 1
+    assert ask(p, name + "-2")["rows"] == 3, "its container gives way"
+    was = p.containers()
+    again()
+    subprocess.run(["umount", p.data / "volumes" / "guest" / "rows" / "mnt"], check=True)
+    p.start()
+    within(30, "a container whose volume the host has not mounted goes", lambda: p.containers() == [])
+    within(30, "it says so", lambda: "of 1 containers of an earlier run 0 were adopted" in p.said())
+    assert was != []
+    p.stop()

@@ -27,8 +27,7 @@ struct rig_options {
     unsigned containers_max;
     int engine_workers;
     /* as in struct invoker_config; its argument is the rig */
-    struct function *(*function_of)(void *rig, const char *account, const char *package,
-                                    const char *name);
+    struct function *(*function_of)(void *rig, const struct function_names *names);
 };
 
 /* One call and what became of it. */

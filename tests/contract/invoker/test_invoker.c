@@ -1133,19 +1133,19 @@ static void leave_idle_containers(struct rig *r)
 }
 
 /* As the function manager answers the second invoker: one as it was, one that was changed meanwhile, one that was removed. */
-static struct function *function_now(void *arg, const char *account, const char *package,
-                                     const char *name)
+static struct function *function_now(void *arg, const struct function_names *names)
 {
     struct rig *r = arg;
     uint64_t before = r->revisions;
     struct function *f = NULL;
 
-    assert_string_equal(account, "guest");
-    assert_string_equal(package, "");
+    assert_string_equal(names->account, "guest");
+    assert_string_equal(names->package, "");
+    assert_int_equal(names->number, 0);
     for (size_t i = 0; i < nr_countof(counting); i++)
-        if (strcmp(name, counting[i]) == 0 && strcmp(name, "gone") != 0) {
-            r->revisions = strcmp(name, "kept") == 0 ? i : 99;
-            f = make_counting(r, name);
+        if (strcmp(names->name, counting[i]) == 0 && strcmp(names->name, "gone") != 0) {
+            r->revisions = strcmp(names->name, "kept") == 0 ? i : 99;
+            f = make_counting(r, names->name);
         }
     r->revisions = before;
     return f;
@@ -1169,7 +1169,8 @@ static void adopted_by_the_next(void **state)
                                 rig_status(r, "containers_by_state", "adopting") != 0);
          i++)
         rig_pass(r, 50);
-    struct function *kept = function_now(r, "guest", "", "kept");
+    struct function *kept =
+        function_now(r, &(struct function_names){"guest", "guest", "", "kept", 0});
 
     rig_run(r, &c, kept, "{}");
     assert_int_equal(c.a->start, START_WARM);

@@ -175,7 +175,7 @@ static void test_blocked_and_retired(void **state)
     free(rig_put(r, "a", "{}", true, 200));
     struct rig_reply still = rig_call(r, r->guest, FN_RESOLVE, NULL, "a", NULL, false);
     assert_int_equal(still.fn->state, FN_BLOCKED);
-    assert_null(fnmanager_function(r->m, "guest", "", "a"));
+    assert_null(fnmanager_function(r->m, &(struct function_names){"guest", "guest", "", "a", 0}));
     rig_close(r);
     sql(r, "UPDATE versions SET state = 'RETIRED'");
     rig_open(r);

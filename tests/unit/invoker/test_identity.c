@@ -33,6 +33,8 @@ static struct identity sample(void)
         .package = "p\"ack",
         .name = "näme",
         .version = "0.0.7",
+        .space = "other",
+        .published = 12,
         .revision = 41,
         .memory_mb = 128,
         .slots = 3,
@@ -50,6 +52,8 @@ static void same(const struct identity *a, const struct identity *b)
     assert_string_equal(a->package, b->package);
     assert_string_equal(a->name, b->name);
     assert_string_equal(a->version, b->version);
+    assert_string_equal(a->space, b->space);
+    assert_int_equal(a->published, b->published);
     assert_string_equal(a->network_slot, b->network_slot);
     assert_string_equal(a->settings, b->settings);
     assert_string_equal(a->code, b->code);
