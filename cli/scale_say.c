@@ -266,6 +266,9 @@ void scale_say_decision(const json_t *d)
                strcmp(mode, "enforce") == 0   ? ""
                : strcmp(mode, "dry_run") == 0 ? " (dry run: nothing is done)"
                                               : " (off)");
+    if (text_of(d, "at_once")[0])
+        scale_line("  %-9s %s, which may start no container: decided before the policy's time",
+                   "at once", text_of(d, "at_once"));
     say_each(json_object_get(d, "inputs"), "seen", say_input);
     say_each(json_object_get(d, "votes"), "voted", say_vote);
     if (nobody)

@@ -214,6 +214,19 @@ void controller_figures(struct controller *ctl,
     }
 }
 
+bool controller_inflight(struct controller *ctl, struct nr_str key, struct call_figures *ret)
+{
+    struct nr_map_node *n = nr_map_get(&ctl->counts.functions, key);
+    const struct counted *f = n ? nr_container_of(n, struct counted, node) : NULL;
+
+    if (f)
+        *ret = (struct call_figures){.key = f->node.key,
+                                     .inflight = f->inflight,
+                                     .labelled = f->labelled,
+                                     .concurrent_max = f->concurrent_max};
+    return f != NULL;
+}
+
 void controller_span_back(struct controller *ctl, struct call_span *span)
 {
     if (span == NULL)

@@ -110,6 +110,15 @@ static void on_event(void *arg, const struct event *e)
     sampler_event(((struct daemon *)arg)->sampler, e);
 }
 
+/* Calls wait that may start no container. */
+static void on_pressed(void *arg)
+{
+    struct daemon *d = arg;
+
+    if (!d->stopping)
+        sampler_at_once(d->sampler, d->invoker);
+}
+
 static void on_change(void *arg, const char *account, const char *package, const char *name,
                       uint64_t old_revision, enum fn_change what)
 {
@@ -266,6 +275,7 @@ int part_open_invoker(struct daemon *d, struct nr_err *err)
     c.registry_auth_arg = d;
     c.event = on_event;
     c.event_arg = d;
+    c.pressed = on_pressed;
     int r = invoker_open(&c, &d->invoker, err);
 
     if (r == 0 && c.function_of == NULL)

@@ -2,6 +2,9 @@
  *
  * While the work of one second lasts nothing is gathered; the next span is as much longer. The node's sample is published as the last of its second; over
  * the partitions of a broker it may still be read before others.
+ *
+ * Where calls wait that may start nothing a sample of their function goes out between two seconds, on the loop: few at a time, gauges only, so spans and what
+ * others count are as without it. Never while a second's samples are written, which would then be of an earlier time than what was told.
  */
 #include "daemon/sampler.h"
 
@@ -22,6 +25,7 @@ struct sampler {
     struct nr_deadline next;
     struct nr_work work;
     bool under_way;
+    struct invoker *pressed; /* whose calls wait to be told of until the second is written; NULL: nobody's */
     uint64_t seq, begun_us; /* when the span began */
     int64_t t_ms, span_ms;  /* of the samples under way */
     struct pace pace;
@@ -80,6 +84,8 @@ static void work(struct nr_work *w)
     publish(s, &node);
 }
 
+static void tell_at_once(struct sampler *s, struct invoker *v);
+
 static void done(struct nr_work *w)
 {
     struct sampler *s = nr_container_of(w, struct sampler, work);
@@ -88,6 +94,8 @@ static void done(struct nr_work *w)
         controller_span_back(s->controller, s->rows.calls[i].figures.span);
     sample_rows_clear(&s->rows);
     s->under_way = false;
+    if (s->pressed)
+        tell_at_once(s, s->pressed);
 }
 
 static void add_calls(void *arg, const struct call_figures *f)
@@ -123,6 +131,44 @@ static void on_next(struct nr_deadline *d)
     s->under_way = true;
     s->work = (struct nr_work){.work = work, .done = done};
     nr_work_post(s->loop, &s->work);
+}
+
+/* ---- at once ---------------------------------------------------------------------------------------------------- */
+
+static void add_pressed(void *arg, const struct container_figures *f)
+{
+    struct sampler *s = arg;
+    struct call_figures calls;
+
+    if (controller_inflight(s->controller, f->key, &calls) &&
+        sample_rows_add_containers(&s->rows, f))
+        (void)sample_rows_add_calls(&s->rows, &calls);
+}
+
+static void publish_at_once(void *arg, struct sample *one, enum series_label label)
+{
+    (void)label;
+    sample_at_once(one);
+    publish(arg, one);
+}
+
+static void tell_at_once(struct sampler *s, struct invoker *v)
+{
+    s->pressed = NULL;
+    s->t_ms = pace_at(&s->pace, nr_wall_ms());
+    invoker_pressed(v, add_pressed, s);
+    sample_rows_each(&s->rows, 1, publish_at_once, s);
+    sample_rows_clear(&s->rows);
+}
+
+void sampler_at_once(struct sampler *s, struct invoker *v)
+{
+    if (s == NULL)
+        return;
+    if (s->under_way)
+        s->pressed = v;
+    else
+        tell_at_once(s, v);
 }
 
 void sampler_event(struct sampler *s, const struct event *e)
@@ -182,8 +228,10 @@ void sampler_close(struct sampler *s)
     if (s == NULL)
         return;
     nr_deadline_cancel(&s->next);
-    while (s->under_way)
+    while (s->under_way) {
+        s->pressed = NULL;
         (void)uv_run(&s->loop->uv, UV_RUN_ONCE);
+    }
     sample_rows_fini(&s->rows);
     (void)pthread_mutex_destroy(&s->lock);
     nr_buf_fini(&s->key);

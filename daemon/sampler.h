@@ -11,6 +11,7 @@
 
 struct controller;
 struct event;
+struct invoker;
 struct invokers;
 struct sampler;
 
@@ -24,6 +25,9 @@ void sampler_pace(struct sampler *s, const struct pace *pace);
 void sampler_tell(struct sampler *s,
                   void (*tell)(void *arg, const struct sample *one, enum series_label label),
                   void *arg);
+/* Calls of v's functions wait that may start nothing: samples of these go out now. v is lent until the second's samples are written, if these are under
+ * way. NULL s is fine. */
+void sampler_at_once(struct sampler *s, struct invoker *v);
 /* What happened (lent) goes to the topic events. NULL is fine. */
 void sampler_event(struct sampler *s, const struct event *e);
 /* Waits for the samples that are being written: runs the loop meanwhile. NULL is fine. */

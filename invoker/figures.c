@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "invoker/monitor_state.h"
 #include "invoker/pool_rules.h"
+#include "invoker/press.h"
 
 void figures_used(struct invoker *v, const struct function *fn, int64_t cpu_us)
 {
@@ -62,11 +63,13 @@ static void add_use(struct container_figures *f, const struct container *ct)
         f->memory_percent = percent;
 }
 
-/* Figures of the name, in the list of those that are told. */
-static struct container_figures *figures_of(struct nr_link *told, struct pool *p)
+/* Figures of the name, in the list of those that are told; NULL: not `all` are told, and it is none of them. */
+static struct container_figures *figures_of(struct nr_link *told, struct pool *p, bool all)
 {
     struct past *past = p->past;
 
+    if (!all && !nr_list_linked(&past->told))
+        return NULL;
     if (!nr_list_linked(&past->told)) {
         past->figures = (struct container_figures){.key = past->node.key};
         nr_list_add(told, &past->told);
@@ -76,14 +79,17 @@ static struct container_figures *figures_of(struct nr_link *told, struct pool *p
     return &past->figures;
 }
 
-static void add_containers(struct invoker *v, struct nr_link *told)
+static void add_containers(struct invoker *v, struct nr_link *told, bool all)
 {
     for (struct nr_link *l = v->containers.next; l != &v->containers; l = l->next) {
         const struct container *ct = nr_container_of(l, struct container, in_all);
 
         if (ct->pool == NULL || ct->fn->trial)
             continue;
-        struct container_figures *f = figures_of(told, ct->pool);
+        struct container_figures *f = figures_of(told, ct->pool, all);
+
+        if (f == NULL)
+            continue;
         bool ready = is_ready(ct);
 
         f->ready += ready;
@@ -93,7 +99,7 @@ static void add_containers(struct invoker *v, struct nr_link *told)
     }
 }
 
-static unsigned add_waiting(struct invoker *v, struct nr_link *told)
+static unsigned add_waiting(struct invoker *v, struct nr_link *told, bool all_told)
 {
     struct nr_map_node *n = NULL;
     uint64_t now_us = nr_mono_us();
@@ -105,7 +111,10 @@ static unsigned add_waiting(struct invoker *v, struct nr_link *told)
 
         if (p->waiting_count == 0 || p->fn->trial)
             continue;
-        struct container_figures *f = figures_of(told, p);
+        struct container_figures *f = figures_of(told, p, all_told);
+
+        if (f == NULL)
+            continue;
         uint64_t waits_us = span_us(pool_queue_since_us(&p->waiting), now_us);
 
         f->waiting += p->waiting_count;
@@ -123,11 +132,11 @@ void invoker_figures(struct invoker *v, void (*each)(void *arg, const struct con
     struct nr_link told, *l;
 
     nr_list_init(&told);
-    add_containers(v, &told);
+    add_containers(v, &told, true);
     *ret = (struct node_figures){.memory_max_mb = v->node->memory_max_mb,
                                  .memory_used_mb = v->node->memory_used_mb,
                                  .containers = v->container_count,
-                                 .waiting = add_waiting(v, &told),
+                                 .waiting = add_waiting(v, &told, true),
                                  .cpu_percent = m ? m->cpu_percent : -1,
                                  .joules = m ? monitor_take_joules(m) : 0};
     while ((l = nr_list_pop(&told))) {
@@ -138,5 +147,24 @@ void invoker_figures(struct invoker *v, void (*each)(void *arg, const struct con
         past->figures.cpu_seconds = past->used_s - past->used_told_s;
         past->used_told_s = past->used_s;
         each(arg, &past->figures);
+    }
+}
+
+void invoker_pressed(struct invoker *v, void (*each)(void *arg, const struct container_figures *f),
+                     void *arg)
+{
+    struct nr_link told, *l;
+
+    nr_list_init(&told);
+    press_take(v, &told);
+    if (nr_list_empty(&told))
+        return;
+    add_containers(v, &told, false);
+    (void)add_waiting(v, &told, false);
+    while ((l = nr_list_pop(&told))) {
+        const struct past *past = nr_container_of(l, struct past, told);
+
+        if (past->figures.waiting > 0)
+            each(arg, &past->figures);
     }
 }

@@ -314,6 +314,11 @@ struct past {
     int desired, maximum;  /* -1: no wish */
     int64_t keep_alive_ms; /* -1: no wish */
     bool ahead_only;       /* calls that wait start nothing */
+    /* press.c: such calls wait. When that may be told again, what was wished for when it was, how often in a row that changed nothing. */
+    struct nr_link pressing; /* in v->pressing until it is told */
+    uint64_t press_after_ms;
+    int pressed_desired;
+    unsigned pressed_in_vain;
     /* figures.c: processor time that is not paid for yet, energy, and how much of it was told */
     int64_t cpu_us;
     double joules, joules_told, used_s, used_told_s;
@@ -441,10 +446,12 @@ struct invoker {
     void *registry_auth_arg;
     void (*event)(void *arg, const struct event *e);
     void *event_arg;
+    void (*pressed)(void *arg); /* with event_arg */
     uint64_t full_ms; /* when it was told last that there is no room; 0: not yet */
 
     struct nr_map pools, pasts;
     struct nr_link containers, hungry;
+    struct nr_link pressing;  /* names with calls that wait and start nothing */
     struct nr_link used;      /* names whose processor time is not paid for yet */
     struct nr_link idle;      /* without a call, idle for longest first */
     struct nr_link frozen;    /* of these, the ones that are frozen, likewise */
@@ -469,6 +476,8 @@ struct invoker {
     struct nr_deadline tidy;
     struct nr_deadline stir;   /* those that wait are looked at */
     struct nr_deadline freeze; /* the next idle container is frozen */
+    struct nr_deadline press;  /* it is told that calls wait; press_ms: when */
+    uint64_t press_ms;
 
     struct adoption adoption;
     bool keep_containers;

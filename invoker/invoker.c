@@ -22,6 +22,7 @@
 #include "invoker/volume.h"
 #include "invoker/stem.h"
 #include "invoker/monitor.h"
+#include "invoker/press.h"
 #include "invoker/sweep.h"
 
 enum { TIDY_MS = 1000, SOCKET_PATH_MAX = 100, META_MAX_BYTES = NR_FRAME_META_MAX_BYTES };
@@ -126,6 +127,7 @@ static struct invoker *invoker_make(const struct invoker_config *c)
     v->registry_auth_arg = c->registry_auth_arg;
     v->event = c->event;
     v->event_arg = c->event_arg;
+    v->pressed = c->pressed;
     v->agent_path = nr_strdup(c->agent_path);
     v->installation = nr_strdup(c->installation);
     v->name = nr_strdup(c->invoker ? c->invoker : "0");
@@ -139,6 +141,7 @@ static struct invoker *invoker_make(const struct invoker_config *c)
     nr_map_init(&v->pasts);
     nr_list_init(&v->containers);
     nr_list_init(&v->used);
+    nr_list_init(&v->pressing);
     nr_list_init(&v->idle);
     nr_list_init(&v->frozen);
     nr_list_init(&v->ahead);
@@ -148,6 +151,7 @@ static struct invoker *invoker_make(const struct invoker_config *c)
     v->tidy.fire = on_tidy;
     v->stir.fire = on_stir;
     v->freeze.fire = freeze_due;
+    v->press.fire = press_due;
     return v;
 }
 
@@ -159,6 +163,7 @@ static void invoker_free(struct invoker *v)
 
     nr_deadline_cancel(&v->stir);
     nr_deadline_cancel(&v->freeze);
+    nr_deadline_cancel(&v->press);
     pool_fini(v);
     stems_free(v);
     gpu_free(v->gpus);
@@ -406,6 +411,7 @@ void invoker_close(struct invoker *v, void (*closed)(void *arg), void *arg)
     nr_deadline_cancel(&v->tidy);
     nr_deadline_cancel(&v->stir);
     nr_deadline_cancel(&v->freeze);
+    nr_deadline_cancel(&v->press);
     nr_deadline_cancel(&v->drain_deadline);
     v->drained = NULL;
     engine_cancel(v->engine);

@@ -15,6 +15,7 @@ static void past_free(struct invoker *v, struct past *past)
 {
     (void)nr_map_del(&v->pasts, past->node.key);
     nr_list_del(&past->used);
+    nr_list_del(&past->pressing);
     free(past->name);
     free(past);
 }

@@ -17,6 +17,7 @@
 #include "invoker/internal.h"
 #include "invoker/outcome.h"
 #include "invoker/pool_rules.h"
+#include "invoker/press.h"
 #include "invoker/stem.h"
 #include "invoker/volume.h"
 
@@ -152,8 +153,11 @@ void pool_start_for_calls(struct pool *p)
 {
     struct queue_view q = view(p);
 
-    if (p->past->ahead_only)
-        return; /* they wait for what is wished for */
+    if (p->past->ahead_only) { /* they wait for what is wished for */
+        if (q.waiting > 0)
+            press_look(p, q.coming);
+        return;
+    }
     for (; start_pays(&q) && start_one(p, RANK_START); q = view(p))
         pool_serve(p); /* a stem is there at once */
     if (q.waiting > 0 && q.returning > 0 && !nr_deadline_armed(&p->v->stir))

@@ -65,4 +65,11 @@ struct node_figures {
 void invoker_figures(struct invoker *v, void (*each)(void *arg, const struct container_figures *f),
                      void *arg, struct node_figures *ret);
 
+/* Of functions of which calls wait that may start no container, and more of them than are coming or wished for: told between two samples, when the
+ * invoker said so (invoker_config.pressed). A name is told again after 250 ms at the soonest. */
+void invoker_pressed(struct invoker *v, void (*each)(void *arg, const struct container_figures *f),
+                     void *arg);
+/* A function's calls in flight, without a span. False: it has had no call. key: as in the figures. */
+bool controller_inflight(struct controller *c, struct nr_str key, struct call_figures *ret);
+
 #endif

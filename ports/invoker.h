@@ -57,6 +57,9 @@ struct invoker_config {
     /* What happened to containers, on `loop`; e is lent for the call. NULL: nobody listens. */
     void (*event)(void *arg, const struct event *e);
     void *event_arg;
+    /* Calls wait that may start no container: invoker_pressed() tells of which functions (ports/figures.h). On `loop`, with event_arg. NULL: nobody
+     * listens. */
+    void (*pressed)(void *arg);
     struct nr_log *log;
 };
 

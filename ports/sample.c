@@ -204,9 +204,21 @@ void sample_write(const struct sample *s, struct nr_buf *out)
     add_member(out, "account", s->account);
     add_member(out, "function", s->function);
     add_member(out, "version", s->version);
+    nr_buf_adds(out, s->at_once ? ",\"at_once\":true" : "");
     add_metrics(out, s);
     add_sketches(out, s);
     nr_buf_addc(out, '}');
+}
+
+void sample_at_once(struct sample *s)
+{
+    s->at_once = true;
+    for (unsigned i = 0; i < METRICS; i++)
+        if (sample_metrics[i].kind != METRIC_GAUGE) {
+            s->has &= ~(1ull << i);
+            s->value[i] = 0;
+        }
+    memset(s->sketch, 0, sizeof s->sketch);
 }
 
 void sample_key(const struct sample *s, struct nr_buf *out)

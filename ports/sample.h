@@ -5,6 +5,9 @@
  *    "metrics":{"arrivals":12,"inflight":3,...},
  *    "sketches":{"duration_ms":{"g":1.1,"n":12,"b":[[41,7],[42,5]]}}}
  *
+ * With "at_once":true a function's calls wait that may start nothing: what its gauges are between two samples, for a decision at once. It has neither
+ * counters nor sketches, and takes the place of what was told last of these gauges.
+ *
  * or, from anybody's producer, the short form of one value:
  *
  *   {"metric":"room_temp_celsius","value":21.5,"labels":{"room":"a"},"t":1767603600000}      t in ms, optional
@@ -116,6 +119,7 @@ struct sample_label {
 struct sample {
     int64_t t_ms, span_ms;                          /* wall clock at the end of the span */
     uint64_t seq;                                   /* of its node, rising by one; 0: not told */
+    bool at_once;                                   /* calls wait: to be decided on at once */
     struct nr_str node, account, function, version; /* function: "name" or "package/name" */
     uint64_t has;                                   /* 1 << enum metric_id */
     double value[METRICS];
@@ -140,6 +144,8 @@ int sample_read(struct nr_str text, int64_t now_ms, struct sample_room *room, st
                 struct nr_err *err);
 /* Writes the long form, or the short one when `metric` is told. */
 void sample_write(const struct sample *s, struct nr_buf *out);
+/* A function's sample becomes one that is to be decided on at once: its gauges are left. */
+void sample_at_once(struct sample *s);
 /* The key of the message. */
 void sample_key(const struct sample *s, struct nr_buf *out);
 

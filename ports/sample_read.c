@@ -141,6 +141,17 @@ static int read_seq(struct reading *r, struct nr_str value)
     return 0;
 }
 
+static int read_at_once(struct reading *r, struct nr_str value)
+{
+    enum nr_json_kind kind = nr_json_kind_of(value);
+
+    if (kind != NR_JSON_TRUE && kind != NR_JSON_FALSE)
+        return nr_err_set(r->err, NR_EINVAL, "at_once is neither true nor false: %.*s",
+                          shown(value), value.p);
+    r->s->at_once = kind == NR_JSON_TRUE;
+    return 0;
+}
+
 static int read_node(struct reading *r, struct nr_str value)
 {
     return read_text(r, "node", value, SAMPLE_ENTITY_MAX_BYTES, &r->s->node);
@@ -312,6 +323,7 @@ static const struct {
     {"account", read_account},
     {"function", read_function},
     {"version", read_version},
+    {"at_once", read_at_once},
     {"metrics", read_metrics},
     {"sketches", read_sketches},
     {"metric", read_metric},
@@ -342,6 +354,7 @@ static int finish_short(struct reading *r)
     s->has = 0;
     s->seq = 0;
     s->span_ms = 0;
+    s->at_once = false;
     s->node = s->account = s->function = s->version = (struct nr_str){NULL, 0};
     memset(s->value, 0, sizeof s->value);
     memset(s->sketch, 0, sizeof s->sketch);
@@ -369,6 +382,9 @@ static int finish_long(struct reading *r)
     for (unsigned i = 0; i < SAMPLE_SKETCHES; i++)
         if (s->sketch[i])
             s->has |= 1ull << sample_sketches[i];
+    s->at_once = s->at_once && !node;
+    if (s->at_once)
+        sample_at_once(s);
     s->label_count = 0;
     s->metric_value = 0;
     return 0;

@@ -59,21 +59,43 @@ void sketch_merge(struct sketch *to, const struct sketch *more)
         to->bucket[i] = sum(to->bucket[i], more->bucket[i]);
 }
 
-double sketch_quantile_ms(const struct sketch *s, double q)
+/* Most buckets have nothing: so many are passed over at a time. */
+enum { BLOCK = 16 };
+_Static_assert(SKETCH_BUCKETS % BLOCK == 0, "blocks of buckets");
+
+static bool is_empty(const uint32_t *bucket)
 {
-    double rank = q * s->count;
+    uint32_t any = 0;
+
+    for (unsigned i = 0; i < BLOCK; i++)
+        any |= bucket[i];
+    return any == 0;
+}
+
+/* The first one with which there are at least so many, or the last that has any. */
+static unsigned bucket_of_rank(const struct sketch *s, double rank)
+{
     uint64_t below = 0;
     unsigned last = 0;
 
-    if (s->count == 0)
-        return 0;
     for (unsigned i = 0; i < SKETCH_BUCKETS; i++) {
-        if (s->bucket[i] == 0)
+        while (i % BLOCK == 0 && i < SKETCH_BUCKETS && is_empty(&s->bucket[i]))
+            i += BLOCK;
+        if (i >= SKETCH_BUCKETS || s->bucket[i] == 0)
             continue;
         below += s->bucket[i];
         last = i;
         if ((double)below >= rank)
             break;
     }
+    return last;
+}
+
+double sketch_quantile_ms(const struct sketch *s, double q)
+{
+    unsigned last = s->count ? bucket_of_rank(s, q * s->count) : 0;
+
+    if (s->count == 0)
+        return 0;
     return last == 0 ? 0.001 : upper_us(last) * (2 / (1 + SKETCH_GROWTH)) / 1000;
 }

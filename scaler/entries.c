@@ -192,7 +192,7 @@ struct entry *entry_set(struct scaler *s, struct policy *p, const char *by, int6
     free(e->key);
     e->key = nr_steal(&key);
     e->updated_ms = updated_ms;
-    e->due_ms = 0;
+    e->due_ms = e->evaluated_ms = 0;
     e->decided = false; /* the first evaluation of a version is told, whatever it changes */
     e->fresh = windows_want(s->windows, p, tick_now(s)) || e->fresh;
     return e;

@@ -41,7 +41,8 @@ struct entry {
     char *key; /* of its target, on the bus too: "acme/parse", ":stems/python:3", ":nodes/NAME" */
     struct decide_state *state;
     int64_t due_ms;
-    bool mine;  /* it was ours to decide when we last looked */
+    int64_t evaluated_ms, at_once_ms; /* last at its time, and between two; 0: never */
+    bool mine;                        /* it was ours to decide when we last looked */
     bool fresh; /* it has just begun, and with it the windows of all that it looks at */
     /* What was decided last, here or elsewhere. */
     bool decided;
@@ -88,8 +89,8 @@ struct lag {
 };
 
 struct scaler_counts {
-    _Atomic uint64_t samples, bad_samples, evaluations, changes, heard, wishes, late_ticks, plans,
-        policies, functions, evaluate_us, clock_steps, refused;
+    _Atomic uint64_t samples, bad_samples, evaluations, at_once, changes, heard, wishes, late_ticks,
+        plans, policies, functions, evaluate_us, clock_steps, refused;
 };
 
 struct scaler {
@@ -178,6 +179,10 @@ void tick_stop(struct scaler *s);
 int64_t tick_now(struct scaler *s);
 /* What a policy sees now. */
 void tick_input(struct scaler *s, const struct policy *p, int64_t now_ms, struct decide_input *ret);
+/* Calls of a function wait (of is a sample that says so): its policies are evaluated now. */
+void tick_at_once(struct scaler *s, const struct sample *of);
+/* lags.c: the lags that policies ask for, into the windows and the journal. */
+void lags_take(struct scaler *s, int64_t now_ms);
 /* Whose lag m means: the consumer group that it names, or the one that is called like the function. */
 const char *tick_group_of(const struct policy *p, const struct metric_ref *m);
 /* What it remembers is written into the journal and the store, once all is recalled. begins: it goes on from something else than it decided

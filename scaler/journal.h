@@ -16,7 +16,7 @@ enum journal_kind {
     JOURNAL_PAST =
         'P', /* a sample from before the begin, heard again: it fills windows, and was counted before */
     JOURNAL_LAG = 'L',   /* [topic, group, lag] */
-    JOURNAL_TICK = 'T',  /* [policy, number, began, forecast...]: one evaluation */
+    JOURNAL_TICK = 'T',  /* [policy, number, began, forecast..., heard, at once]: one evaluation */
     JOURNAL_STATE = 'C', /* {"policy","number","state"}: what a policy remembers now */
     JOURNAL_GAP = 'G'    /* something that was processed is not here */
 };

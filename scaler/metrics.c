@@ -15,6 +15,8 @@ void scaler_metrics(struct scaler *s, struct nr_buf *out)
          &s->n.bad_samples},
         {"narae_scaler_evaluations_total", "counter", "Evaluations of policies.",
          &s->n.evaluations},
+        {"narae_scaler_evaluations_at_once_total", "counter",
+         "Evaluations of policies between their times, since calls waited.", &s->n.at_once},
         {"narae_scaler_decisions_total", "counter", "Evaluations that changed something.",
          &s->n.changes},
         {"narae_scaler_plans_total", "counter", "Changes of what forecasts keep warm.",

@@ -85,13 +85,18 @@ static bool is_relevant(const struct replay *r, struct nr_str text)
     return false;
 }
 
+static bool is_its_function(const struct policy *p, const struct sample *s)
+{
+    return p->target == TARGET_FUNCTION && nr_str_eqz(s->function, p->function) &&
+           nr_str_eqz(s->account, p->account);
+}
+
 static void count_sample(struct replay *r, int64_t t_ms, struct sample *s)
 {
     const struct policy *p = r->p;
 
     r->samples += counts(r, t_ms);
-    if (p->target != TARGET_FUNCTION || !nr_str_eqz(s->function, p->function) ||
-        !nr_str_eqz(s->account, p->account))
+    if (!is_its_function(p, s))
         return;
     move_models(r, t_ms);
     model_sample(&r->was, s);
@@ -115,6 +120,8 @@ static void on_sample(struct replay *r, const struct journal_record *rec)
         count_sample(r, rec->t_ms, &s);
     windows_clock(r->windows, rec->t_ms);
     windows_add(r->windows, &s);
+    if (r->generates && s.at_once && rec->kind == JOURNAL_SAMPLE && is_its_function(r->p, &s))
+        replay_generate_at_once(r, rec->t_ms);
 }
 
 static void on_lag(struct replay *r, const struct journal_record *rec)
@@ -134,7 +141,7 @@ static void set_back(struct replay *r, int64_t t_ms)
     replay_next_stretch(r, t_ms);
     model_back(&r->was, t_ms);
     model_back(&r->is, t_ms);
-    r->due_ms = 0;
+    r->due_ms = r->evaluated_ms = 0;
 }
 
 static void on_begin(struct replay *r, int64_t t_ms)

@@ -25,6 +25,7 @@ struct replay {
     enum replay_kind kind;
     bool edited, heard, generates;
     int64_t since_ms, upto_ms, key_ms, last_ms, due_ms;
+    int64_t evaluated_ms;                      /* last, where evaluations are generated */
     char *function[POLICY_CONDITIONS_MAX + 1]; /* in quotes, as a sample's text has them */
     unsigned function_count;
     bool custom; /* metrics of other producers count */
@@ -74,6 +75,8 @@ uint64_t replay_hash(const json_t *record);
 void replay_tick(struct replay *r, const struct journal_record *rec);
 /* Evaluations at multiples of evaluate_every up to t_ms, where none were recorded. */
 void replay_generate(struct replay *r, int64_t t_ms);
+/* Calls waited: the evaluation between two of these. */
+void replay_generate_at_once(struct replay *r, int64_t t_ms);
 void replay_reply(struct replay *r);
 
 #endif

@@ -149,6 +149,7 @@ void replay_tick(struct replay *r, const struct journal_record *rec)
     struct decide_input in = {.now_ms = rec->t_ms,
                               .began_ms = began,
                               .heard_ms = heard ? json_integer_value(heard) : INT64_MAX,
+                              .at_once = json_is_true(json_array_get(j, 9)),
                               .forecast = f};
 
     evaluate(r, &in);
@@ -168,7 +169,19 @@ void replay_generate(struct replay *r, int64_t t_ms)
                                   .heard_ms = INT64_MAX};
 
         evaluate(r, &in);
+        r->evaluated_ms = in.now_ms;
     }
+}
+
+void replay_generate_at_once(struct replay *r, int64_t t_ms)
+{
+    struct decide_input in = {.now_ms = t_ms,
+                              .began_ms = r->key_ms - POLICY_WINDOW_MAX_MS,
+                              .heard_ms = INT64_MAX,
+                              .at_once = true};
+
+    if (r->evaluated_ms > 0 && t_ms > r->evaluated_ms)
+        evaluate(r, &in);
 }
 
 /* ---- the reply -------------------------------------------------------------------------------------------------- */

@@ -46,8 +46,10 @@ static void hear_metric(struct scaler *s, const struct bus_message *m)
     windows_add(s->windows, &sample);
     journal_add(s->journal, m->at_ms < s->opened_ms ? JOURNAL_PAST : JOURNAL_SAMPLE, now_ms,
                 m->value);
-    if (sample.function.n > 0)
+    if (sample.function.n > 0 && !sample.at_once)
         plan_sample(s, &sample);
+    if (sample.at_once && m->at_ms >= s->opened_ms)
+        tick_at_once(s, &sample);
 }
 
 /* A mark of our own comes back behind all policies that were there before it. */

@@ -1,5 +1,8 @@
-/* Evaluations: each policy at multiples of its evaluate_every, wall clock; once a second the lags of topics, the journal's blocks; once a minute the
- * forecasts and what is kept too long. Who owns a policy's key decides; the others remember what they hear.
+/* Evaluations: each policy at multiples of its evaluate_every, wall clock; once a second the lags of topics (lags.c), the journal's blocks; once a minute
+ * the forecasts and what is kept too long. Who owns a policy's key decides; the others remember what they hear.
+ *
+ * Between two such times a policy is evaluated when calls of its function wait that may start nothing. The platform tells so with a sample, four times a second at
+ * most; what is not raised then is left for the policy's own time.
  *
  * The wall clock may be set back. By a little it stands still here; by more than some seconds the new time is believed, and nothing is left of a time to
  * come: windows begin anew (which protects from going down until they are known again), timers end now, what is decided is told again.
@@ -19,6 +22,7 @@ enum {
     COLD_START_MS = 5000, /* while none was measured */
     HEARD_LATE_MS = 3000, /* so far behind, what was not heard of a function may still come */
     STAND_STILL_MS = 5000,
+    AT_ONCE_LEAST_MS = 100, /* between two evaluations at once of a policy */
 };
 
 int64_t tick_now(struct scaler *s)
@@ -72,108 +76,39 @@ void tick_input(struct scaler *s, const struct policy *p, int64_t now_ms, struct
                       &ret->forecast);
 }
 
-/* ---- lags of topics ----------------------------------------------------------------------------------------- */
-
-static bool same(const char *a, const char *b)
-{
-    return strcmp(a, b) == 0;
-}
-
-const char *tick_group_of(const struct policy *p, const struct metric_ref *m)
-{
-    const char *slash = p->function ? strrchr(p->function, '/') : NULL;
-
-    return m->group ? m->group : slash ? slash + 1 : p->function ? p->function : p->name;
-}
-
-static void want_lag(struct scaler *s, const char *topic, const char *group)
-{
-    struct lag *room = NULL;
-
-    for (size_t i = 0; i < LAGS_MAX; i++) {
-        struct lag *l = &s->lags[i];
-
-        if (l->topic && same(l->topic, topic) && same(l->group, group)) {
-            l->wanted = true;
-            return;
-        }
-        if (l->topic == NULL && room == NULL)
-            room = l;
-    }
-    if (room)
-        *room = (struct lag){.topic = nr_strdup(topic), .group = nr_strdup(group), .wanted = true};
-}
-
-static void take_lag(struct scaler *s, struct lag *l, int64_t now_ms)
-{
-    int64_t lag = bus_lag(s->c.bus, nr_str_of(l->topic), nr_str_of(l->group));
-
-    if (lag < 0)
-        return;
-    nr_auto_json json_t *j = json_pack("[ssI]", l->topic, l->group, (json_int_t)lag);
-    nr_auto_free char *text = j ? nr_json_text(j, NULL) : NULL;
-
-    windows_add_lag(s->windows, l->topic, l->group, (double)lag, now_ms);
-    if (text)
-        journal_add(s->journal, JOURNAL_LAG, now_ms, nr_str_of(text));
-}
-
-static void take_lags(struct scaler *s, int64_t now_ms)
-{
-    for (size_t i = 0; i < LAGS_MAX; i++)
-        s->lags[i].wanted = false;
-    for (size_t i = 0; i < s->count; i++) {
-        const struct policy *p = s->entries[i]->policy;
-
-        for (unsigned c = 0; p->mode != POLICY_OFF && c < p->condition_count; c++) {
-            const struct metric_ref *m = &p->conditions[c].metric;
-
-            if (p->conditions[c].kind == CONDITION_METRIC && m->id == METRIC_TRIGGER_LAG &&
-                m->topic)
-                want_lag(s, m->topic, tick_group_of(p, m));
-        }
-    }
-    for (size_t i = 0; i < LAGS_MAX; i++) {
-        struct lag *l = &s->lags[i];
-
-        if (l->wanted) {
-            take_lag(s, l, now_ms);
-        } else {
-            free(l->topic);
-            free(l->group);
-            *l = (struct lag){0};
-        }
-    }
-}
-
 /* ---- one policy --------------------------------------------------------------------------------------------- */
 
 /* Everything that goes into an evaluation beside the samples, in figures that read back the same. */
 static void note_tick(struct scaler *s, const struct entry *e, const struct decide_input *in)
 {
     const struct forecast_view *f = &in->forecast;
-    nr_auto_json json_t *j = json_pack("[sIIbfffiI]", e->name, (json_int_t)e->policy->number,
-                                       (json_int_t)in->began_ms, (int)f->known, f->p50, f->p90,
-                                       f->confidence, (int)f->class, (json_int_t)in->heard_ms);
+    nr_auto_json json_t *j =
+        json_pack("[sIIbfffiIb]", e->name, (json_int_t)e->policy->number, (json_int_t)in->began_ms,
+                  (int)f->known, f->p50, f->p90, f->confidence, (int)f->class,
+                  (json_int_t)in->heard_ms, (int)in->at_once);
     nr_auto_free char *text = j ? nr_json_text(j, NULL) : NULL;
 
     if (text)
         journal_add(s->journal, JOURNAL_TICK, in->now_ms, nr_str_of(text));
 }
 
-static void evaluate(struct scaler *s, struct entry *e, int64_t now_ms)
+/* at_once: it is not the policy's time, but calls wait. */
+static void evaluate(struct scaler *s, struct entry *e, int64_t now_ms, bool at_once)
 {
     struct decide_input in;
     struct decision d = {0};
     uint64_t begun_us = nr_mono_us();
 
     tick_input(s, e->policy, now_ms, &in);
+    in.at_once = at_once;
     note_tick(s, e, &in);
     decide(e->policy, &in, e->state, &d);
     d.took_us = (uint32_t)(nr_mono_us() - begun_us);
     (void)atomic_fetch_add(&s->n.evaluations, 1);
+    (void)atomic_fetch_add(&s->n.at_once, at_once);
     (void)atomic_fetch_add(&s->n.evaluate_us, d.took_us);
-    if (d.changed || d.alerts != 0 || !e->decided)
+    *(at_once ? &e->at_once_ms : &e->evaluated_ms) = now_ms;
+    if (at_once ? d.changed : d.changed || d.alerts != 0 || !e->decided)
         record_decision(s, e, &d);
     else if (now_ms - e->told_ms >= AGAIN_MS)
         record_again(s, e);
@@ -243,7 +178,28 @@ static void evaluate_due(struct scaler *s, int64_t now_ms)
 
         set_due(s, e, now_ms);
         if (!first && is_ours(s, e))
-            evaluate(s, e, now_ms);
+            evaluate(s, e, now_ms, false);
+    }
+}
+
+/* Not before its first time, nor twice at one time, nor oftener than the platform tells. */
+static bool may_at_once(const struct entry *e, int64_t now_ms)
+{
+    return e->policy->mode != POLICY_OFF && e->evaluated_ms > 0 && e->due_ms > now_ms &&
+           now_ms > e->evaluated_ms && now_ms - e->at_once_ms >= AT_ONCE_LEAST_MS;
+}
+
+void tick_at_once(struct scaler *s, const struct sample *of)
+{
+    int64_t now_ms = tick_now(s);
+
+    for (size_t i = 0; i < s->count; i++) {
+        struct entry *e = s->entries[i];
+        const struct policy *p = e->policy;
+
+        if (p->target == TARGET_FUNCTION && nr_str_eqz(of->function, p->function) &&
+            nr_str_eqz(of->account, p->account) && may_at_once(e, now_ms) && is_ours(s, e))
+            evaluate(s, e, now_ms, true);
     }
 }
 
@@ -277,7 +233,7 @@ static void each_second(struct scaler *s, int64_t now_ms)
 {
     s->second = now_ms / SECOND_MS;
     scaler_hear_when_learned(s, now_ms);
-    take_lags(s, now_ms);
+    lags_take(s, now_ms);
     watch_bus(s);
     alive_say(s);
     wishes_expire(s);
@@ -293,7 +249,7 @@ static void each_second(struct scaler *s, int64_t now_ms)
 static void entry_back(struct scaler *s, struct entry *e, int64_t now_ms)
 {
     decide_state_back(e->state, now_ms);
-    e->due_ms = 0;
+    e->due_ms = e->evaluated_ms = e->at_once_ms = 0;
     e->told_ms = 0;
     if (e->decided_ms > now_ms)
         e->decided = false;

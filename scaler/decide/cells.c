@@ -7,6 +7,8 @@
 
 /* Cells beyond those of the window: the newest may be ahead of what is asked for, and a window is rounded up. */
 enum { SPARE_CELLS = 8 };
+/* A total of as many as fit a ring is exact as a double as well. */
+static const double whole_max = 1ll << 40;
 
 void *budget_alloc(struct budget *b, size_t bytes)
 {
@@ -30,7 +32,8 @@ void budget_free(struct budget *b, void *p, size_t bytes)
 
 static size_t ring_bytes(unsigned n, bool several)
 {
-    return n * (several ? 4 * sizeof(double) + sizeof(uint32_t) : sizeof(double));
+    return n *
+           (several ? 4 * sizeof(double) + sizeof(uint32_t) : sizeof(double) + sizeof(uint64_t));
 }
 
 /* Cells first..last, all of the ring at most. */
@@ -40,6 +43,52 @@ static void ring_clear(struct ring *r, int64_t first, int64_t last)
         first = last - r->n + 1;
     for (; first <= last; first++)
         memset(r->value + ring_place(r, first), 0xff, sizeof *r->value);
+}
+
+/* Where the cell is that is to be written. False: it is older than the ring is long. */
+static bool ring_reach(struct ring *r, int64_t number, unsigned *ret)
+{
+    if (r->n == 0 || number <= r->newest - (int64_t)r->n)
+        return false;
+    if (number > r->newest) {
+        ring_clear(r, r->newest + 1, number);
+        r->newest = number;
+    }
+    *ret = ring_place(r, number);
+    return true;
+}
+
+static bool is_whole(double value)
+{
+    return value >= -whole_max && value <= whole_max && value == (double)(int64_t)value;
+}
+
+/* The totals with a value of the newest cell, behind the stretch that ends before it (`goes_on`) or as its first. */
+static void total_set(struct ring *r, unsigned at, double value, bool goes_on)
+{
+    uint64_t *totals = ring_totals(r);
+
+    if (!is_whole(value)) {
+        r->whole_from = r->newest + 1;
+        return;
+    }
+    if (!goes_on)
+        r->whole_from = r->newest;
+    totals[at] = (goes_on ? totals[ring_place(r, r->newest - 1)] : 0) + (uint64_t)(int64_t)value;
+}
+
+static void value_set(struct ring *r, int64_t number, double value)
+{
+    int64_t newest = r->newest;
+    unsigned at;
+
+    if (!ring_reach(r, number, &at))
+        return;
+    r->value[at] = value;
+    if (number < newest)
+        r->whole_from = newest + 1; /* the totals behind it are of what it was */
+    else
+        total_set(r, at, value, r->whole_from < number && number <= newest + 1);
 }
 
 static void cell_set(struct ring *r, unsigned at, const struct cell *c)
@@ -53,24 +102,36 @@ static void cell_set(struct ring *r, unsigned at, const struct cell *c)
     ring_counts(r)[at] = c->count;
 }
 
+static void cell_copy(struct ring *to, const struct ring *from, int64_t number)
+{
+    unsigned at = ring_place(to, number), was = ring_place(from, number);
+
+    if (to->several) {
+        struct cell one = ring_cell(from, was);
+
+        cell_set(to, at, &one);
+        return;
+    }
+    to->value[at] = from->value[was];
+    if (number >= from->whole_from) {
+        ring_totals(to)[at] = ring_totals(from)[was];
+        to->whole_from = to->whole_from < number ? to->whole_from : number;
+    }
+}
+
 static bool ring_room(struct ring *r, struct budget *b, bool several, unsigned n)
 {
     if (n <= r->n)
         return true;
 
-    struct ring more = {budget_alloc(b, ring_bytes(n, several)), n, several, r->newest};
+    struct ring more = {budget_alloc(b, ring_bytes(n, several)), n, several, r->newest,
+                        r->newest + 1};
 
     if (more.value == NULL)
         return false;
     ring_clear(&more, 0, n - 1);
-    for (int64_t c = r->newest - r->n + 1; r->n && c <= r->newest; c++) {
-        struct cell one = several ? ring_cell(r, ring_place(r, c)) : (struct cell){.count = 0};
-
-        if (several)
-            cell_set(&more, ring_place(&more, c), &one);
-        else
-            more.value[ring_place(&more, c)] = r->value[ring_place(r, c)];
-    }
+    for (int64_t c = r->newest - r->n + 1; r->n && c <= r->newest; c++)
+        cell_copy(&more, r, c);
     budget_free(b, r->value, ring_bytes(r->n, several));
     *r = more;
     return true;
@@ -89,27 +150,6 @@ void series_free(struct series *s, struct budget *b)
     budget_free(b, s->fine.value, ring_bytes(s->fine.n, s->fine.several));
     budget_free(b, s->coarse.value, ring_bytes(s->coarse.n, s->coarse.several));
     memset(s, 0, sizeof *s);
-}
-
-/* Where the cell is that is to be written. False: it is older than the ring is long. */
-static bool ring_reach(struct ring *r, int64_t number, unsigned *ret)
-{
-    if (r->n == 0 || number <= r->newest - (int64_t)r->n)
-        return false;
-    if (number > r->newest) {
-        ring_clear(r, r->newest + 1, number);
-        r->newest = number;
-    }
-    *ret = ring_place(r, number);
-    return true;
-}
-
-static void value_set(struct ring *r, int64_t number, double value)
-{
-    unsigned at;
-
-    if (ring_reach(r, number, &at))
-        r->value[at] = value;
 }
 
 static void cell_add(struct ring *r, int64_t number, double value)
@@ -198,6 +238,7 @@ static void ring_rewind(struct ring *r, int64_t number)
         return;
     ring_clear(r, number + 1, r->newest);
     r->newest = number;
+    r->whole_from = r->whole_from < number + 1 ? r->whole_from : number + 1;
 }
 
 void series_rewind(struct series *s, int64_t second)

@@ -26,14 +26,18 @@ struct cell {
     uint32_t count; /* of values */
 };
 
-/* n cells, the newest of which is number `newest`; numbers count from 1970. Where a cell has one value the ring is these values. Else it is columns, one behind
- * the other, since a question is for one or two of them: n sums, n of min, of max and of last, then n counts. Nothing is known of a cell with all bits of
- * its value, or sum, set, which make a NAN. */
+/* n cells, the newest of which is number `newest`; numbers count from 1970. Where a cell has one value the ring is these values, then n running totals of
+ * them, so that the sum of a stretch is a difference and no walk. Else it is columns, one behind the other, since a question is for one or two of them: n
+ * sums, n of min, of max and of last, then n counts. Nothing is known of a cell with all bits of its value, or sum, set, which make a NAN.
+ *
+ * Totals hold in the stretch that ends with the newest cell and in which every cell has a whole number, as nearly all that is counted is: of these a
+ * sum is the same in whatever order they are added. All else is added in the order of time, as ever. */
 struct ring {
     double *value;
     unsigned n;
     bool several;
     int64_t newest;
+    int64_t whole_from; /* where that stretch begins; beyond `newest`: there is none */
 };
 
 /* One number over time, in seconds, in tens of them, or both, as windows ask for. */
@@ -60,6 +64,10 @@ static inline uint32_t *ring_counts(const struct ring *r)
 {
     return (uint32_t *)(r->value + (size_t)4 * r->n);
 }
+static inline uint64_t *ring_totals(const struct ring *r)
+{
+    return (uint64_t *)(void *)(r->value + r->n);
+}
 static inline unsigned ring_place(const struct ring *r, int64_t number)
 {
     return (unsigned)((uint64_t)number % r->n);
@@ -74,6 +82,18 @@ static inline struct cell ring_cell(const struct ring *r, unsigned at)
 static inline struct cell cell_of_value(double value)
 {
     return (struct cell){value, value, value, value, 1};
+}
+/* Cells first..last of values: whole numbers all of them, behind another one, all in the ring? So their sum, and each of them, is a difference of totals. */
+static inline bool ring_is_whole(const struct ring *r, int64_t first, int64_t last)
+{
+    return r->n > 0 && !r->several && first > r->whole_from && first <= last && last <= r->newest &&
+           first - 1 > r->newest - (int64_t)r->n;
+}
+static inline double ring_sum(const struct ring *r, int64_t first, int64_t last)
+{
+    const uint64_t *totals = ring_totals(r);
+
+    return (double)(int64_t)(totals[ring_place(r, last)] - totals[ring_place(r, first - 1)]);
 }
 /* False: it is out of the ring, or nothing is known of it. */
 static inline bool ring_read(const struct ring *r, int64_t number, struct cell *ret)

@@ -2,6 +2,9 @@
  * limits leave of it, what is remembered.
  *
  * Evaluated twice at one time it comes out the same: the second one begins with what was remembered before the first.
+ *
+ * Between the policy's times, when calls wait, only a raise counts: of an evaluation at once that raises nothing no trace is left, so that all that is
+ * decided at the policy's times comes out as without it.
  */
 #include "scaler/decide/state.h"
 
@@ -16,6 +19,37 @@ static int64_t from_of(const struct policy *p, const struct decide_input *in,
     if (m->now_ms)
         return m->last;
     return there > p->min ? there : p->min;
+}
+
+/* ---- what will be looked at ------------------------------------------------------------------------------------- */
+
+enum { LINE_BYTES = 64, CONDITION_BYTES = 128 /* as far as labels, which few have */ };
+
+static void fetch(const void *from, size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at += LINE_BYTES)
+        __builtin_prefetch((const char *)from + at);
+}
+
+static void fetch_memory(const struct memory *m, const struct policy *p)
+{
+    fetch(m, offsetof(struct memory, high) + LINE_BYTES);
+    fetch(&m->high.value, LINE_BYTES);
+    fetch(&m->low, LINE_BYTES);
+    fetch(&m->low.value, LINE_BYTES);
+    fetch(m->change, LINE_BYTES);
+    fetch(m->rule, p->rule_count * sizeof *m->rule);
+    fetch(m->since_ms, p->condition_count * sizeof *m->since_ms);
+}
+
+/* A thousand policies are more than a processor's own memory holds: each comes from afar, so all of it is asked for at once. */
+static void fetch_policy(const struct policy *p, const struct decide_state *s)
+{
+    fetch_memory(&s->now, p);
+    fetch_memory(&s->before, p);
+    for (unsigned i = 0; i < p->condition_count; i++)
+        fetch(&p->conditions[i], CONDITION_BYTES);
+    fetch(p->rules, p->rule_count * sizeof *p->rules);
 }
 
 static void begin(struct work *w)
@@ -67,6 +101,7 @@ static void decision_begin(struct work *w)
     d->maximum = -1;
     d->on_demand = true;
     d->changed = d->raise_first = false;
+    d->at_once = w->in->at_once;
     d->alerts = 0;
     d->took_us = 0;
 }
@@ -97,6 +132,8 @@ static void settle(struct work *w, int64_t to)
 
     d->to = to;
     d->min_warm = w->warm < to ? w->warm : to;
+    if (d->at_once && d->min_warm < m->min_warm)
+        d->min_warm = m->min_warm;
     d->maximum = w->max;
     d->on_demand = w->p->on_demand && !w->frozen && !(to == 0 && w->max == 0);
     d->changed = m->now_ms == 0 || to != w->from || d->min_warm != m->min_warm ||
@@ -128,6 +165,16 @@ static void remember(struct work *w)
     m->on_demand = d->on_demand;
 }
 
+static void leave_no_trace(struct work *w)
+{
+    struct decision *d = w->d;
+
+    memory_copy(&w->state->now, &w->state->before, w->p);
+    d->to = d->from;
+    d->changed = d->raise_first = false;
+    d->alerts = 0;
+}
+
 void decide(const struct policy *p, const struct decide_input *in, struct decide_state *s,
             struct decision *ret)
 {
@@ -139,6 +186,7 @@ void decide(const struct policy *p, const struct decide_input *in, struct decide
     w.d = ret;
     w.zero_fires = w.missing = w.frozen = w.voted = false;
     w.freeze_priority = INT64_MIN;
+    fetch_policy(p, s);
     if (p->mode == POLICY_OFF) {
         w.from = from_of(p, in, &s->now);
         decision_begin(&w);
@@ -152,4 +200,6 @@ void decide(const struct policy *p, const struct decide_input *in, struct decide
     settle(&w, limits_clamp(&w));
     tell_alerts(&w);
     remember(&w);
+    if (in->at_once && ret->to <= ret->from)
+        leave_no_trace(&w);
 }

@@ -30,6 +30,8 @@ struct decide_input {
     int64_t
         began_ms; /* since when samples are known: nothing goes down before the longest window of its rules has passed twice */
     int64_t heard_ms; /* what the windows were told by windows_heard(), for the record */
+    bool
+        at_once; /* calls wait: it is not the policy's time, so what does not raise desired is not decided, nor remembered */
 };
 
 struct decision_input {
@@ -102,6 +104,7 @@ struct decision {
         on_demand; /* may calls start containers; false: freeze, to == 0 with max 0, or the policy says so */
     bool changed;     /* something that the invoker obeys is another than before */
     bool raise_first; /* a rule fired for the first time: channels are told */
+    bool at_once;     /* since calls waited */
     uint64_t alerts;  /* bit i: rule i fires and did not before */
     uint32_t took_us; /* set by who measures; no part of equality */
 };
@@ -112,8 +115,9 @@ void decide(const struct policy *p, const struct decide_input *in, struct decide
 /* The record, as it goes to the bus, the store and `explain`:
  * {"v":1,"kind":"decision","t","policy","number","target":{...},"mode","inputs":[{"metric","labels","aggregate","window","op","than","value","samples","age_ms","held","unknown","for","holds_ms","containers"}],
  *  "votes":[{"rule","action","desired","why"}],"forecast":{"p50","p90","confidence","class","shadow"} or null,"floors":{"forecast","schedule","min","min_warm"},"made_by",
- *  "clamps":[{"by","from","to","why"}],"fired":[rules that fire and did not before],"from","to","min_warm","maximum","on_demand","took_us"};
- * null stands for a number that there is not; "for" and "holds_ms" are there where a condition has to last, "containers" where a value was shared out among them. */
+ *  "at_once":"calls wait","clamps":[{"by","from","to","why"}],"fired":[rules that fire and did not before],"from","to","min_warm","maximum","on_demand","took_us"};
+ * null stands for a number that there is not; "for" and "holds_ms" are there where a condition has to last, "containers" where a value was shared out among them,
+ * "at_once" where it was evaluated between its times since calls waited that may start nothing. */
 void decision_write(const struct decision *d, struct nr_buf *out);
 /* A clamp's word in the record. */
 const char *clamp_text(enum clamp_kind k);

@@ -233,7 +233,8 @@ void decision_write(const struct decision *d, struct nr_buf *out)
     add_floor(out, "min", d->floor_min);
     nr_buf_addc(out, ',');
     add_floor(out, "min_warm", d->floor_min_warm);
-    nr_buf_printf(out, "},\"made_by\":\"%s\",\"clamps\":[", maker_words[d->made_by]);
+    nr_buf_printf(out, "},\"made_by\":\"%s\",%s\"clamps\":[", maker_words[d->made_by],
+                  d->at_once ? "\"at_once\":\"calls wait\"," : "");
     for (unsigned i = 0; i < d->clamp_count; i++) {
         nr_buf_adds(out, i ? "," : "");
         add_clamp(out, &d->clamps[i]);
@@ -298,6 +299,6 @@ bool decision_equal(const struct decision *a, const struct decision *b)
            a->vote_count == b->vote_count && a->clamp_count == b->clamp_count &&
            a->from == b->from && a->to == b->to && a->min_warm == b->min_warm &&
            a->maximum == b->maximum && a->on_demand == b->on_demand && a->changed == b->changed &&
-           a->raise_first == b->raise_first && a->alerts == b->alerts && inputs_equal(a, b) &&
-           votes_equal(a, b) && clamps_equal(a, b) && forecasts_equal(a, b);
+           a->raise_first == b->raise_first && a->at_once == b->at_once && a->alerts == b->alerts &&
+           inputs_equal(a, b) && votes_equal(a, b) && clamps_equal(a, b) && forecasts_equal(a, b);
 }

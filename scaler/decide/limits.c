@@ -3,8 +3,6 @@
  */
 #include "scaler/decide/state.h"
 
-#include <stdarg.h>
-
 void clamp_note(struct work *w, enum clamp_kind kind, int64_t from, int64_t to, const char *fmt,
                 ...)
 {
@@ -20,7 +18,7 @@ void clamp_note(struct work *w, enum clamp_kind kind, int64_t from, int64_t to, 
     c->from = from;
     c->to = to;
     va_start(ap, fmt);
-    (void)vsnprintf(c->why, sizeof c->why, fmt, ap);
+    why_write(c->why, fmt, ap);
     va_end(ap);
 }
 

@@ -21,15 +21,29 @@ static void fetch(const void *from, size_t bytes)
         __builtin_prefetch((const char *)from + at);
 }
 
+/* Of seconds with totals these, before the longest window and at its end, which is where shorter ones end; else all of them. */
+static void fetch_seconds(const struct ring *r, unsigned seconds)
+{
+    int64_t first = r->newest - (int64_t)seconds + 1;
+
+    if (!ring_is_whole(r, first, r->newest)) {
+        fetch(r->value, r->n * sizeof(double));
+        return;
+    }
+    __builtin_prefetch(ring_totals(r) + ring_place(r, first - 1));
+    __builtin_prefetch(ring_totals(r) + ring_place(r, r->newest));
+}
+
 /* Of columns the sums and the counts only. */
 static void fetch_windows(const struct thing *t, const struct source *s)
 {
     for (unsigned i = 0; i < SAMPLE_SKETCHES; i++)
         fetch(s->sketch[i].fine.b, s->sketch[i].fine.used * sizeof(struct sparse_bucket));
     for (uint64_t left = s->series ? t->wants : 0; left; left &= left - 1) {
-        const struct series *m = &s->series[__builtin_ctzll(left)];
+        unsigned metric = (unsigned)__builtin_ctzll(left);
+        const struct series *m = &s->series[metric];
 
-        fetch(m->fine.value, m->fine.n * sizeof(double));
+        fetch_seconds(&m->fine, t->fine[metric]);
         fetch(m->coarse.value, m->coarse.n * sizeof(double));
         if (m->coarse.n)
             fetch(ring_counts(&m->coarse), m->coarse.n * sizeof(uint32_t));

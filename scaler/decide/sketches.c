@@ -170,11 +170,14 @@ void sketches_merge(const struct sketch_series *s, bool coarse, int64_t first, i
         return;
 
     const struct sparse_bucket *c = r->b + *begin_of(r, first), *end = r->b + end_of(r, last);
-    uint32_t count = to->count;
+    uint64_t count = to->count;
 
-    for (; c < end; c++) {
+    for (const struct sparse_bucket *each = c; each < end; each++)
+        count += each->count;
+    if (count <= UINT32_MAX)
+        for (; c < end; c++)
+            to->bucket[c->bucket] += c->count;
+    for (; c < end; c++)
         to->bucket[c->bucket] = sum(to->bucket[c->bucket], c->count);
-        count = sum(count, c->count);
-    }
-    to->count = count;
+    to->count = (uint32_t)(count < UINT32_MAX ? count : UINT32_MAX);
 }

@@ -3,6 +3,8 @@
 #ifndef NR_SCALER_DECIDE_STATE_H
 #define NR_SCALER_DECIDE_STATE_H
 
+#include <stdarg.h>
+
 #include "scaler/decide/decide.h"
 
 enum {
@@ -97,6 +99,11 @@ int64_t bounds_min(const struct work *w);
 void clamp_note(struct work *w, enum clamp_kind kind, int64_t from, int64_t to, const char *fmt,
                 ...) __attribute__((format(printf, 5, 6)));
 
+/* As vsnprintf(), of %s, %.20s, %lld and %% alone. */
+void why_write(char why[DECISION_WHY_BYTES], const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+void why_say(char why[DECISION_WHY_BYTES], const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 /* Is a value of this metric told of all containers together (and track's target of one of them), or is it of one alike? */
 bool metric_is_total(enum metric_id id);
 /* The smallest whole number that is not less, but for what rounding added; 0 to POLICY_COUNT_MAX. */

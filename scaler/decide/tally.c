@@ -64,6 +64,18 @@ unsigned tally_values(struct tally *t, const double *value, unsigned n, int64_t 
     return i;
 }
 
+void tally_sum(struct tally *t, const struct ring *r, int64_t first, int64_t last)
+{
+    if (t->known == 0) {
+        t->first = ring_sum(r, first, first);
+        t->first_cell = first;
+    }
+    t->sum += ring_sum(r, first, last);
+    t->known += (uint64_t)(last - first + 1);
+    t->last = ring_sum(r, last, last);
+    t->last_cell = last;
+}
+
 void tally_row(struct tally *t, const struct ring *r, unsigned at, unsigned n, int64_t number)
 {
     if (n == 0)

@@ -24,6 +24,9 @@ double aggregate_quantile(enum aggregate a);
 void tally_add(struct tally *t, const struct cell *c, int64_t number);
 /* Cells of one value that lie one after another, up to the first that is NAN, n at most: the same as each alone. How many they were. */
 unsigned tally_values(struct tally *t, const double *value, unsigned n, int64_t number);
+/* Cells first..last, for which ring_is_whole(): the same as each alone where t has added up to 0 so far, and neither extremes nor percentiles are asked
+ * for. */
+void tally_sum(struct tally *t, const struct ring *r, int64_t first, int64_t last);
 /* n cells of a ring of columns, none of them empty, that lie one after another from a place on: the same as each alone. */
 void tally_row(struct tally *t, const struct ring *r, unsigned at, unsigned n, int64_t number);
 /* counter: the rate is that of what was counted; else that of the rise. coarse: cells are of ten seconds. Sorts t->each. */

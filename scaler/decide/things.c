@@ -23,13 +23,12 @@ static bool key_is(const struct thing *t, struct nr_str account, struct nr_str f
            memcmp(t->key + account.n + 1, function.p, function.n) == 0;
 }
 
-struct thing *thing_find(struct windows *w, struct nr_str account, struct nr_str function)
+static __attribute__((noinline)) struct thing *look_up(struct windows *w, struct nr_str account,
+                                                       struct nr_str function)
 {
-    char key[1024];
+    char key[1024] __attribute__((uninitialized));
     size_t bytes = account.n + 1 + function.n;
 
-    if (w->last && key_is(w->last, account, function))
-        return w->last;
     if (account.p == NULL || function.p == NULL || bytes > sizeof key)
         return NULL;
     memcpy(key, account.p, account.n);
@@ -39,6 +38,12 @@ struct thing *thing_find(struct windows *w, struct nr_str account, struct nr_str
     struct nr_map_node *node = nr_map_get(&w->functions, (struct nr_str){key, bytes});
 
     return node ? (w->last = nr_container_of(node, struct thing, node)) : NULL;
+}
+
+/* One and the same is asked for again and again. */
+struct thing *thing_find(struct windows *w, struct nr_str account, struct nr_str function)
+{
+    return w->last && key_is(w->last, account, function) ? w->last : look_up(w, account, function);
 }
 
 static void source_rings_free(struct windows *w, struct source *s)

@@ -32,16 +32,23 @@ static bool own_share(const struct condition *c)
     return c->metric.id == METRIC_INFLIGHT_PER_INSTANCE && c->metric.function == NULL;
 }
 
+static struct window_value ask_for(const struct work *w, const struct condition *c,
+                                   const struct metric_ref *m)
+{
+    return windows_ask(w->in->windows, m, w->p->account, w->p->function, c->aggregate, c->window_ms,
+                       w->in->now_ms);
+}
+
 /* Its own function's containers that were decided and are on their way count as well. */
 static struct window_value ask(const struct work *w, const struct condition *c)
 {
-    struct metric_ref inflight = {.id = METRIC_INFLIGHT, .account = c->metric.account};
-    bool own = own_share(c);
-    struct window_value v = windows_ask(w->in->windows, own ? &inflight : &c->metric, w->p->account,
-                                        w->p->function, c->aggregate, c->window_ms, w->in->now_ms);
+    if (!own_share(c))
+        return ask_for(w, c, &c->metric);
 
-    if (own)
-        v.value /= (double)(w->capacity > 1 ? w->capacity : 1);
+    const struct metric_ref inflight = {.id = METRIC_INFLIGHT, .account = c->metric.account};
+    struct window_value v = ask_for(w, c, &inflight);
+
+    v.value /= (double)(w->capacity > 1 ? w->capacity : 1);
     return v;
 }
 

@@ -90,18 +90,15 @@ static int64_t track(struct work *w, const struct rule *r, char why[DECISION_WHY
 
         number = mean < w->capacity ? mean : w->capacity;
         number = per || total || number < w->from ? w->from : number;
-        (void)snprintf(why, DECISION_WHY_BYTES, "%.20s of %.20s, within %.20s %% of the target",
-                       number_text(value).z, number_text(r->target).z,
-                       number_text(r->tolerance * 100).z);
+        why_say(why, "%.20s of %.20s, within %.20s %% of the target", number_text(value).z,
+                number_text(r->target).z, number_text(r->tolerance * 100).z);
     } else if (per || total)
-        (void)snprintf(why, DECISION_WHY_BYTES, "%s for all, %s for each", number_text(value).z,
-                       number_text(r->target).z);
+        why_say(why, "%s for all, %s for each", number_text(value).z, number_text(r->target).z);
     else
-        (void)snprintf(why, DECISION_WHY_BYTES, "%s at %s of %s", number_text(now).z,
-                       number_text(value).z, number_text(r->target).z);
+        why_say(why, "%s at %s of %s", number_text(now).z, number_text(value).z,
+                number_text(r->target).z);
     if (number == 0 && w->from > 0 && w->state->sets_zero && !w->zero_fires) {
-        (void)snprintf(why, DECISION_WHY_BYTES,
-                       "nothing to do; the last one is for a rule that sets 0");
+        why_say(why, "nothing to do; the last one is for a rule that sets 0");
         return 1;
     }
     return number;
@@ -120,8 +117,7 @@ static int64_t add(struct work *w, const struct rule *r, char why[DECISION_WHY_B
 {
     int64_t base = w->capacity > w->from ? w->capacity : w->from, more = some_of(r, base);
 
-    (void)snprintf(why, DECISION_WHY_BYTES, "%lld more than %lld", (long long)more,
-                   (long long)base);
+    why_say(why, "%lld more than %lld", (long long)more, (long long)base);
     return base + more < POLICY_COUNT_MAX ? base + more : POLICY_COUNT_MAX;
 }
 
@@ -129,14 +125,13 @@ static int64_t take(struct work *w, const struct rule *r, char why[DECISION_WHY_
 {
     int64_t less = some_of(r, w->from);
 
-    (void)snprintf(why, DECISION_WHY_BYTES, "%lld less than %lld", (long long)less,
-                   (long long)w->from);
+    why_say(why, "%lld less than %lld", (long long)less, (long long)w->from);
     return w->from > less ? w->from - less : 0;
 }
 
 static int64_t set(struct work *w, const struct rule *r, char why[DECISION_WHY_BYTES])
 {
-    (void)snprintf(why, DECISION_WHY_BYTES, "set to %lld", (long long)r->count);
+    why_say(why, "set to %lld", (long long)r->count);
     return r->count;
 }
 
@@ -144,7 +139,7 @@ static int64_t set(struct work *w, const struct rule *r, char why[DECISION_WHY_B
 static int64_t prewarm(struct work *w, const struct rule *r, char why[DECISION_WHY_BYTES])
 {
     w->warm = r->count > w->warm ? r->count : w->warm;
-    (void)snprintf(why, DECISION_WHY_BYTES, "at least %lld ready", (long long)r->count);
+    why_say(why, "at least %lld ready", (long long)r->count);
     return r->count;
 }
 
@@ -153,13 +148,13 @@ static int64_t freeze(struct work *w, const struct rule *r, char why[DECISION_WH
     w->freeze_priority =
         !w->frozen || r->priority > w->freeze_priority ? r->priority : w->freeze_priority;
     w->frozen = true;
-    (void)snprintf(why, DECISION_WHY_BYTES, "stays as it is");
+    why_say(why, "stays as it is");
     return -1;
 }
 
 static int64_t alert(struct work *w, const struct rule *r, char why[DECISION_WHY_BYTES])
 {
-    (void)snprintf(why, DECISION_WHY_BYTES, "told only");
+    why_say(why, "told only");
     return -1;
 }
 

@@ -100,13 +100,33 @@ static int64_t in_a_row(const struct ring *r, int64_t number, int64_t most)
     return n < r->newest - number + 1 ? n : r->newest - number + 1;
 }
 
-/* Seconds as they lie, up to the first of which nothing is known. */
-static unsigned walk_values(const struct ring *own, const struct span *of, int64_t number,
-                            struct tally *all)
+/* Seconds by their total, or as they lie, up to the first of which nothing is known. */
+static int64_t walk_values(const struct ring *own, const struct span *of, int64_t number,
+                           struct tally *all)
 {
-    int64_t n = in_a_row(own, number, of->last - number + 1);
+    int64_t last = of->last < own->newest ? of->last : own->newest, n;
 
+    if (all->sum == 0 && !all->extremes && all->each == NULL && ring_is_whole(own, number, last)) {
+        tally_sum(all, own, number, last);
+        return last - number + 1;
+    }
+    n = in_a_row(own, number, of->last - number + 1);
     return n ? tally_values(all, own->value + ring_place(own, number), (unsigned)n, number) : 0;
+}
+
+/* Without a branch for each, since it is nearly always so. */
+static bool all_known(const double *sum, const uint32_t *count, const uint32_t *living, unsigned n)
+{
+    uint64_t unknown = 0, bits;
+    uint32_t more = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        memcpy(&bits, &sum[i], sizeof bits);
+        unknown |= bits == UINT64_MAX;
+    }
+    for (unsigned i = 0; i < n; i++)
+        more |= living[i] > count[i];
+    return unknown == 0 && more == 0;
 }
 
 /* Tens of seconds as they lie, up to the first of which more was known of the node than of the function. */
@@ -124,6 +144,7 @@ static unsigned walk_cells(const struct ring *own, const struct ring *alive, con
     const uint32_t *count = ring_counts(own) + at,
                    *living = ring_counts(alive) + ring_place(alive, number);
 
+    good = all_known(sum, count, living, (unsigned)n) ? (unsigned)n : 0;
     while (good < n && !isnan(sum[good]) && living[good] <= count[good])
         good++;
     tally_row(all, own, at, good, number);

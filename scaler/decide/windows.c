@@ -101,25 +101,37 @@ static bool told_before(const struct source *s, const struct sample *of)
     return s->t_ms != 0 && of->t_ms <= s->t_ms && of->seq != 0 && of->seq <= s->seq;
 }
 
+/* What comes at once is of the newest second that was told: nothing that is not whole is asked of a later one. */
+static int64_t second_at_once(const struct source *s, const struct sample *of)
+{
+    int64_t second = s->node->second > s->second ? s->node->second : s->second;
+
+    return second == INT64_MIN ? second_of(of) : second;
+}
+
 static void add_series(const struct thing *t, struct source *s, const struct sample *of,
                        int64_t second)
 {
     for (uint64_t left = t->wants & of->has; left && s->series; left &= left - 1) {
         unsigned m = (unsigned)__builtin_ctzll(left);
+        struct series *to = &s->series[m];
+        double value = of->value[m];
 
         if (second < s->second && s->second - second > 2 * CARRY_SECONDS)
-            series_rewind(&s->series[m], second);
+            series_rewind(to, second);
+        if (of->at_once && m == METRIC_INFLIGHT_MAX && to->second == second && to->last > value)
+            value = to->last;
         if (sample_metrics[m].kind == METRIC_COUNTER)
-            series_count(&s->series[m], second, of->value[m]);
+            series_count(to, second, value);
         else
-            series_gauge(&s->series[m], second, of->value[m]);
+            series_gauge(to, second, value);
     }
 }
 
 static void add_sample(struct windows *w, struct thing *t, struct source *s,
                        const struct sample *of)
 {
-    int64_t second = second_of(of);
+    int64_t second = of->at_once ? second_at_once(s, of) : second_of(of);
 
     add_series(t, s, of, second);
     for (unsigned i = 0; i < SAMPLE_SKETCHES; i++)

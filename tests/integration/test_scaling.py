@@ -5,6 +5,7 @@ import itertools
 import json
 import tempfile
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -114,6 +115,25 @@ def test_out_with_the_load_and_back_in(scaled, function):
     for later, earlier in zip(told, told[1:]):
         assert later["from"] == earlier["to"], "each step begins where the last one ended"
     assert all(d["votes"] for d in told[:-1])
+    replayed = ask(scaled, "POST", f"/policies/{function}/replay")
+    assert replayed["exact"] and replayed["same"] and replayed["differences"] == [], replayed
+
+
+def test_calls_that_wait_are_decided_on_at_once(scaled, function):
+    """Long before the policy's next time, soon after its last one."""
+    scaled.put(function, SLEEPS)
+    ask(scaled, "PUT", "/policies/" + function, policy(function, {"min": 1, "max": 4, "on_demand": False},
+                                                       [{"id": "busy", "when": {"metric": "inflight", "aggregate": "max", "window": "20s"},
+                                                         "do": {"action": "track", "target": 1}}], evaluate_every="5s"))
+    within(40, "there is one before any call", lambda: len(scaled.containers()) == 1)
+    within(40, "its time has just been", lambda: 0.5 < time.time() % 5 < 2)
+    with ThreadPoolExecutor(4) as pool:
+        for answer in [pool.submit(scaled.invoke, function, {"s": 2}) for _ in range(4)]:
+            assert answer.result().status == 200
+    told = decisions(scaled, function)
+    assert any(d.get("at_once") == "calls wait" and d["to"] > d["from"] for d in told), told
+    assert max(d["to"] for d in told) == 4
+    assert b"narae_scaler_evaluations_at_once_total 0" not in scaled.request("GET", "/metrics", auth=scaled.admin_auth).body
     replayed = ask(scaled, "POST", f"/policies/{function}/replay")
     assert replayed["exact"] and replayed["same"] and replayed["differences"] == [], replayed
 

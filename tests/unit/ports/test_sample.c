@@ -110,6 +110,42 @@ static void test_the_node_tells_of_itself_only(void **state)
     assert_true(s.has == 1ull << METRIC_INFLIGHT);
 }
 
+/* Only a function has calls that wait, and only its gauges are told then. */
+static void test_a_sample_at_once(void **state)
+{
+    struct sketch duration = {.count = 1, .bucket[3] = 1};
+    struct sample out = {.t_ms = NOW,
+                         .span_ms = 1,
+                         .node = NR_STR("box-1"),
+                         .account = NR_STR("acme"),
+                         .function = NR_STR("f"),
+                         .sketch = {&duration, NULL, NULL}};
+    struct nr_buf text;
+
+    out.has = 1ull << METRIC_INFLIGHT | 1ull << METRIC_ARRIVALS;
+    out.value[METRIC_INFLIGHT] = 7;
+    out.value[METRIC_ARRIVALS] = 8;
+    sample_at_once(&out);
+    nr_buf_init(&text, SAMPLE_MAX_BYTES);
+    sample_write(&out, &text);
+    assert_int_equal(sample_read(nr_buf_str(&text), NOW, &room, &s, &err), 0);
+    nr_buf_fini(&text);
+    assert_true(s.at_once && s.has == 1ull << METRIC_INFLIGHT);
+    assert_true(s.value[METRIC_INFLIGHT] == 7 && s.value[METRIC_ARRIVALS] == 0);
+    assert_null(s.sketch[SAMPLE_DURATION]);
+    assert_int_equal(
+        read_text("{\"v\":1,\"node\":\"n\",\"at_once\":true,\"account\":\"a\",\"function\":\"f\","
+                  "\"metrics\":{\"errors\":3,\"queue_depth\":2},"
+                  "\"sketches\":{\"duration_ms\":{\"g\":1.1,\"n\":1,\"b\":[[1,1]]}}}"),
+        0);
+    assert_true(s.at_once && s.has == 1ull << METRIC_QUEUE_DEPTH);
+    assert_int_equal(read_text("{\"v\":1,\"node\":\"n\",\"at_once\":true,\"metrics\":{}}"), 0);
+    assert_false(s.at_once);
+    assert_int_equal(read_text("{\"metric\":\"mine\",\"value\":1,\"at_once\":true}"), 0);
+    assert_false(s.at_once);
+    refused("{\"v\":1,\"node\":\"n\",\"at_once\":1,\"metrics\":{}}", "at_once");
+}
+
 static void test_the_short_form(void **state)
 {
     struct nr_buf text;
@@ -311,6 +347,7 @@ int main(void)
         cmocka_unit_test(test_every_metric_has_a_row_and_a_name_of_its_own),
         cmocka_unit_test(test_a_sample_is_read_back_as_itself),
         cmocka_unit_test(test_the_node_tells_of_itself_only),
+        cmocka_unit_test(test_a_sample_at_once),
         cmocka_unit_test(test_the_short_form),
         cmocka_unit_test(test_a_foreign_producer_cannot_tell_of_a_function),
         cmocka_unit_test(test_what_is_refused_is_said),

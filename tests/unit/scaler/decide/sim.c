@@ -68,7 +68,7 @@ static void add_node(struct sim *s)
     windows_add(s->windows, &n);
 }
 
-static void add_function(struct sim *s)
+static void add_function(struct sim *s, bool at_once)
 {
     struct sample f = sample_of(s);
     struct sketch durations = {.count = 0};
@@ -76,6 +76,7 @@ static void add_function(struct sim *s)
     f.account = nr_str_of(s->policy->account);
     f.function = nr_str_of(s->policy->function);
     put(&f, METRIC_INFLIGHT, s->inflight);
+    put(&f, METRIC_INFLIGHT_MAX, s->inflight);
     put(&f, METRIC_INSTANCES, s->instances);
     put(&f, METRIC_INSTANCES_BUSY, s->inflight < s->instances ? s->inflight : s->instances);
     put(&f, METRIC_STARTING, s->starting);
@@ -91,6 +92,8 @@ static void add_function(struct sim *s)
     for (int i = 0; i < (int)s->calls && s->duration_us; i++)
         sketch_add_us(&durations, s->duration_us);
     f.sketch[SAMPLE_DURATION] = &durations;
+    if (at_once)
+        sample_at_once(&f);
     windows_add(s->windows, &f);
 }
 
@@ -101,7 +104,7 @@ void sim_run(struct sim *s, int seconds)
         if (s->lives)
             add_node(s);
         if (s->tells && s->lives && s->policy->function)
-            add_function(s);
+            add_function(s, false);
     }
 }
 
@@ -116,12 +119,26 @@ int64_t sim_decide(struct sim *s)
     struct decide_input in = {.now_ms = s->now_ms,
                               .windows = s->windows,
                               .forecast = s->forecast,
-                              .began_ms = s->began_ms};
+                              .began_ms = s->began_ms,
+                              .at_once = s->at_once};
 
     windows_now(s->windows, s->policy->account, s->policy->function, s->now_ms, &in.now);
     decide(s->policy, &in, s->state, &s->d);
     s->changes += s->d.to != s->d.from;
     return s->d.to;
+}
+
+int64_t sim_at_once(struct sim *s, int64_t ms)
+{
+    int64_t to, full_ms = s->now_ms;
+
+    s->now_ms += ms;
+    add_function(s, true);
+    s->at_once = true;
+    to = sim_decide(s);
+    s->at_once = false;
+    s->now_ms = full_ms;
+    return to;
 }
 
 int64_t sim_evaluate(struct sim *s, int seconds, int every, bool follow)

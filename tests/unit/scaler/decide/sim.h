@@ -23,7 +23,7 @@ struct sim {
     struct forecast_view forecast;
     uint64_t seq;
     /* what is the case; `tells`: the function has samples, `lives`: the node has */
-    bool tells, lives;
+    bool tells, lives, at_once; /* at_once: the evaluation is one */
     double inflight, instances, starting, waiting, calls, errors, throttles, instance_mb, free_mb,
         instances_max, concurrent_max, cpu;
     uint64_t duration_us; /* of each call */
@@ -35,6 +35,8 @@ struct sim *sim_make(const char *policy_json);
 void sim_free(struct sim *s);
 /* So many seconds go by with samples. */
 void sim_run(struct sim *s, int seconds);
+/* So long after the last second calls wait: a sample at once, and the evaluation on it; what is desired then. */
+int64_t sim_at_once(struct sim *s, int64_t ms);
 /* The node's sample of the next second has come, the function's not yet. */
 void sim_half(struct sim *s);
 /* An evaluation now: what is desired. */
