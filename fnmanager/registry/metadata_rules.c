@@ -10,7 +10,6 @@
 struct rule_job {
     struct nr_db_job job;
     struct fn_key key;
-    const struct fn_list *q;
     struct nr_buf *out;
     struct function_target *action; /* out */
 };
@@ -156,31 +155,13 @@ int metadata_rule_action(struct nr_db *db, struct fn_key key, struct function_ta
     return r;
 }
 
-static int list_items(sqlite3 *db, const struct fn_list *q)
+static void write_item(sqlite3_stmt *s, const struct fn_list *q)
 {
-    sqlite3_stmt *s =
-        nr_db_prepare(db, "SELECT " ROW_COLUMNS " FROM rules WHERE account = ?1"
-                          " ORDER BY updated_ms DESC, revision DESC LIMIT ?2 OFFSET ?3");
-    const char *between = "";
-    int r;
+    struct rule_row row = {0};
 
-    if (s == NULL)
-        return nr_db_err(sqlite3_errcode(db));
-    nr_db_bind_text(s, 1, q->key.account);
-    sqlite3_bind_int64(s, 2, q->limit);
-    sqlite3_bind_int64(s, 3, q->skip);
-    nr_buf_addc(q->out, '[');
-    for (; (r = sqlite3_step(s)) == SQLITE_ROW && !q->out->failed; between = ",") {
-        struct rule_row row = {0};
-
-        read_row(s, &row);
-        nr_buf_adds(q->out, between);
-        rule_write(q->key.account, &row, NULL, q->out);
-        rule_row_fini(&row);
-    }
-    nr_buf_addc(q->out, ']');
-    (void)sqlite3_reset(s);
-    return q->out->failed ? NR_ETOOBIG : r == SQLITE_DONE ? 0 : nr_db_err(r);
+    read_row(s, &row);
+    rule_write(q->key.account, &row, NULL, q->out);
+    rule_row_fini(&row);
 }
 
 int sql_rule_count(sqlite3 *db, struct nr_str account, int64_t *ret)
@@ -197,24 +178,15 @@ int sql_rule_count(sqlite3 *db, struct nr_str account, int64_t *ret)
     return r == SQLITE_ROW ? 0 : nr_db_err(r);
 }
 
-static int list_run(sqlite3 *db, struct nr_db_job *job)
-{
-    const struct fn_list *q = nr_container_of(job, struct rule_job, job)->q;
-    int64_t n = 0;
-    int r;
-
-    if (!q->count)
-        return list_items(db, q);
-    r = sql_rule_count(db, q->key.account, &n);
-    sql_write_count(q, "rules", n);
-    return r;
-}
-
 int metadata_rule_list(struct nr_db *db, const struct fn_list *q)
 {
-    struct rule_job j = {.job = {.run = list_run}, .q = q};
+    static const struct sql_collection rules = {
+        "rules",
+        "SELECT " ROW_COLUMNS " FROM rules WHERE account = ?1"
+        " ORDER BY updated_ms DESC, revision DESC LIMIT ?2 OFFSET ?3",
+        sql_rule_count, write_item};
 
-    return nr_db_read_wait(db, &j.job);
+    return sql_list(db, q, &rules);
 }
 
 void trigger_rules_free(struct trigger_rule *rules, size_t n)

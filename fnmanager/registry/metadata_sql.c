@@ -115,3 +115,50 @@ void sql_write_count(const struct fn_list *q, const char *collection, int64_t to
     nr_buf_printf(q->out, "{\"%s\":%lld}", collection,
                   (long long)(total > q->skip ? total - q->skip : 0));
 }
+
+struct list_job {
+    struct nr_db_job job;
+    const struct fn_list *q;
+    const struct sql_collection *of;
+};
+
+static int write_page(sqlite3 *db, const struct fn_list *q, const struct sql_collection *of)
+{
+    sqlite3_stmt *s = nr_db_prepare(db, of->select);
+    const char *between = "";
+    int r;
+
+    if (s == NULL)
+        return nr_db_err(sqlite3_errcode(db));
+    nr_db_bind_text(s, 1, q->key.account);
+    sqlite3_bind_int64(s, 2, q->limit);
+    sqlite3_bind_int64(s, 3, q->skip);
+    nr_buf_addc(q->out, '[');
+    for (; (r = sqlite3_step(s)) == SQLITE_ROW && !q->out->failed; between = ",") {
+        nr_buf_adds(q->out, between);
+        of->write(s, q);
+    }
+    nr_buf_addc(q->out, ']');
+    (void)sqlite3_reset(s);
+    return q->out->failed ? NR_ETOOBIG : r == SQLITE_DONE ? 0 : nr_db_err(r);
+}
+
+static int list_run(sqlite3 *db, struct nr_db_job *job)
+{
+    const struct list_job *j = nr_container_of(job, struct list_job, job);
+    int64_t n = 0;
+    int r;
+
+    if (!j->q->count)
+        return write_page(db, j->q, j->of);
+    r = j->of->count(db, j->q->key.account, &n);
+    sql_write_count(j->q, j->of->name, n);
+    return r;
+}
+
+int sql_list(struct nr_db *db, const struct fn_list *q, const struct sql_collection *c)
+{
+    struct list_job j = {.job = {.run = list_run}, .q = q, .of = c};
+
+    return nr_db_read_wait(db, &j.job);
+}

@@ -28,6 +28,16 @@ int sql_names(sqlite3 *db, sqlite3_stmt *s, struct nr_str account,
 /* {"<collection>":n}: the rows of an account that are left after skipping, which is what a list with `count` answers. */
 void sql_write_count(const struct fn_list *q, const char *collection, int64_t total);
 
+/* A kind of entity whose lists are the account's rows in an order of theirs. */
+struct sql_collection {
+    const char *name;   /* "rules" */
+    const char *select; /* ?1 account, ?2 limit, ?3 skip */
+    int (*count)(sqlite3 *db, struct nr_str account, int64_t *ret);
+    void (*write)(sqlite3_stmt *s, const struct fn_list *q); /* a row, to q->out */
+};
+/* Writes a page of them as a JSON list, or their number, to q->out. Not inside a job: it is one. */
+int sql_list(struct nr_db *db, const struct fn_list *q, const struct sql_collection *c);
+
 /* A page of a list of `total` rows, found from the nearer end of its index. */
 struct sql_page {
     bool backward; /* the last `limit` rows of what is left after skipping `skip` from the end */

@@ -283,54 +283,26 @@ int metadata_trigger_load(struct nr_db *db, struct fn_key key, struct trigger **
 
 struct list_job {
     struct nr_db_job job;
-    const struct fn_list *q;
     struct nr_str account;
     void (*each)(void *arg, const char *name);
     void *arg;
 };
 
-static int list_items(sqlite3 *db, const struct fn_list *q)
+static void write_item(sqlite3_stmt *s, const struct fn_list *q)
 {
-    sqlite3_stmt *s = nr_db_prepare(
-        db, "SELECT name, version, publish, annotations, updated_ms FROM triggers"
-            " WHERE account = ?1 ORDER BY updated_ms DESC, revision DESC LIMIT ?2 OFFSET ?3");
-    const char *between = "";
-    int r;
-
-    if (s == NULL)
-        return nr_db_err(sqlite3_errcode(db));
-    nr_db_bind_text(s, 1, q->key.account);
-    sqlite3_bind_int64(s, 2, q->limit);
-    sqlite3_bind_int64(s, 3, q->skip);
-    nr_buf_addc(q->out, '[');
-    for (; (r = sqlite3_step(s)) == SQLITE_ROW && !q->out->failed; between = ",") {
-        nr_buf_adds(q->out, between);
-        write_common(s, q->key.account, q->out);
-        nr_buf_addc(q->out, '}');
-    }
-    nr_buf_addc(q->out, ']');
-    (void)sqlite3_reset(s);
-    return q->out->failed ? NR_ETOOBIG : r == SQLITE_DONE ? 0 : nr_db_err(r);
-}
-
-static int list_run(sqlite3 *db, struct nr_db_job *job)
-{
-    const struct fn_list *q = nr_container_of(job, struct list_job, job)->q;
-    int64_t n = 0;
-    int r;
-
-    if (!q->count)
-        return list_items(db, q);
-    r = count_of(db, q->key.account, &n);
-    sql_write_count(q, "triggers", n);
-    return r;
+    write_common(s, q->key.account, q->out);
+    nr_buf_addc(q->out, '}');
 }
 
 int metadata_trigger_list(struct nr_db *db, const struct fn_list *q)
 {
-    struct list_job j = {.job = {.run = list_run}, .q = q};
+    static const struct sql_collection triggers = {
+        "triggers",
+        "SELECT name, version, publish, annotations, updated_ms FROM triggers"
+        " WHERE account = ?1 ORDER BY updated_ms DESC, revision DESC LIMIT ?2 OFFSET ?3",
+        count_of, write_item};
 
-    return nr_db_read_wait(db, &j.job);
+    return sql_list(db, q, &triggers);
 }
 
 static int names_run(sqlite3 *db, struct nr_db_job *job)
