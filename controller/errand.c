@@ -1,8 +1,10 @@
 /* Errands by the invoker's port: an activation of its own each, which nobody admits, journals or records.
  *
- *   call     posted to the loop; the activation is made and run
- *   answer   the invoker is done with it: how it ended, told to who asked
- *   cut      one that finds no container in time, or the platform's stop
+ *   call     posted to the loop; the activation is made and run. A new container is a cold call, the next calls of the same revision find it
+ *            warm
+ *   watch    of one that is watched: stands in for the claim, so it begins before the first byte of the call is sent
+ *   answer   what the call said; then the last look at its container, and the slot comes back: `done` when both are there
+ *   cut      by who asked, of one that finds no container in time, when its account leaves, or by the platform's stop
  */
 #include "ports/errand.h"
 
@@ -37,6 +39,8 @@ struct errand {
     struct errand_call *call;
     struct activation *a;
     struct nr_deadline patience;
+    struct call_watch *watch; /* until its last look is asked for */
+    bool watching;            /* until that has come */
 };
 
 static void refuse(struct errand_call *c, int code, const char *text)
@@ -46,11 +50,6 @@ static void refuse(struct errand_call *c, int code, const char *text)
 }
 
 /* ---- how it ended ------------------------------------------------------------------------------------------- */
-
-static bool says(struct nr_str text, const char *what)
-{
-    return text.n > 0 && memmem(text.p, text.n, what, strlen(what)) != NULL;
-}
 
 static int code_of(const struct activation *a)
 {
@@ -64,28 +63,34 @@ static int code_of(const struct activation *a)
         return NR_EUNAVAIL;
     if (o->timed_out)
         return NR_ETIMEOUT;
-    return says(o->result, "memory") ? NR_ENOMEM : NR_EPROTO;
+    return o->out_of_memory ? NR_ENOMEM : NR_EPROTO;
 }
 
 static void fill(struct errand_call *c, const struct activation *a)
 {
-    struct nr_str text = a->err != 0 ? nr_str_of(a->error.text) : a->outcome.result;
-    int code = code_of(a);
+    struct nr_str text = a->outcome.result;
 
+    c->cold = a->start == START_COLD || a->start == START_STEM;
+    c->start_us =
+        (int64_t)(a->queue_us + a->network_us + a->create_us + a->boot_us + a->handover_us);
+    c->init_us = (int64_t)a->init_us;
+    c->run_us = a->started_us ? (int64_t)(a->answered_us - a->started_us) : 0;
+    c->err.code = code_of(a);
     nr_buf_init(&c->result, RESULT_MAX_BYTES);
-    if (code == 0)
+    if (a->err != 0)
+        (void)snprintf(c->err.text, sizeof(c->err.text), "%s",
+                       a->error.text[0] ? a->error.text : nr_err_text(a->err));
+    else if (text.n > 0)
         nr_buf_add(&c->result, text.p, text.n);
-    else
-        (void)nr_err_set(&c->err, code, "%.*s", (int)(text.n < 400 ? text.n : 400),
-                         text.n ? text.p : "");
 }
 
-static void on_step(struct activation *a)
+/* Slot and last look are both back. */
+static void finish_if_done(struct errand *x)
 {
-    struct errand *x = a->owner;
     struct errand_call *c = x->call;
+    struct activation *a = x->a;
 
-    if (a->i != I_END)
+    if (a->i != I_END || x->watching)
         return;
     nr_deadline_cancel(&x->patience);
     nr_list_del(&x->link);
@@ -94,6 +99,37 @@ static void on_step(struct activation *a)
     activation_unref(a);
     free(x);
     c->done(c);
+}
+
+static void on_watched(void *arg, const struct call_usage *u)
+{
+    struct errand *x = arg;
+
+    x->call->usage = *u;
+    x->watching = false;
+    finish_if_done(x);
+}
+
+/* The last look may come at once: then it is that which finishes. */
+static void on_step(struct activation *a)
+{
+    struct errand *x = a->owner;
+    struct call_watch *w = x->watch;
+
+    x->watch = NULL;
+    if (w)
+        invoker_watch_end(w, a->started_us);
+    else
+        finish_if_done(x);
+}
+
+static int claim(struct activation *a)
+{
+    struct errand *x = a->owner;
+
+    x->watching = true;
+    x->watch = invoker_watch(a, on_watched, x);
+    return 1;
 }
 
 static void on_patience_over(struct nr_deadline *d)
@@ -121,6 +157,8 @@ static int refuse_early(struct errands *e, struct errand_call *c)
         refuse(c, NR_ESTOPPING, "the platform is stopping");
     else if (leaver_of(e, c->fn->account))
         refuse(c, NR_ESTOPPING, "the account is leaving");
+    else if (e->invoker == NULL)
+        refuse(c, NR_EUNAVAIL, "this host has no containers of its own");
     else if (c->follows && !invoker_serves(e->invoker, c->fn->revision))
         refuse(c, NR_ENOENT, "its container is gone");
     else
@@ -149,6 +187,7 @@ static void begin(struct errands *e, struct errand_call *c)
     a->blocking = true;
     a->owner = x;
     a->on_step = on_step;
+    a->claim = c->watched ? claim : NULL;
     a->accepted_us = nr_mono_us();
     nr_new_id(nr_wall_ms(), 0, a->id);
     nr_deadline_set(e->loop, &x->patience, 2 * (uint64_t)c->fn->timeout_ms + PATIENCE_MS);
@@ -157,23 +196,42 @@ static void begin(struct errands *e, struct errand_call *c)
 
 /* ---- from other threads ------------------------------------------------------------------------------------- */
 
-/* A call, or with NULL the end of a revision. */
 struct letter {
     struct nr_mail mail;
     struct errands *to;
+    void (*read)(const struct letter *l); /* on the loop */
     struct errand_call *call;
+    const void *owner;
     uint64_t revision;
 };
 
+static void read_call(const struct letter *l)
+{
+    begin(l->to, l->call);
+}
+
+static void read_cut(const struct letter *l)
+{
+    NR_LIST_EACH(&l->to->under_way, at) {
+        const struct errand *x = nr_container_of(at, struct errand, link);
+
+        if (x->call->owner == l->owner)
+            invoker_cut(x->a, NR_ESTOPPING);
+    }
+}
+
+static void read_forget(const struct letter *l)
+{
+    if (!l->to->stopped && l->to->invoker)
+        invoker_forget(l->to->invoker, l->revision);
+}
+
 static void open_letter(struct nr_mail *m)
 {
-    struct letter l = *nr_container_of(m, struct letter, mail);
+    struct letter *l = nr_container_of(m, struct letter, mail);
 
-    free(nr_container_of(m, struct letter, mail));
-    if (l.call)
-        begin(l.to, l.call);
-    else if (!l.to->stopped)
-        invoker_forget(l.to->invoker, l.revision);
+    l->read(l);
+    free(l);
 }
 
 /* What is posted before the stop is still read; afterwards nobody may read it. */
@@ -196,13 +254,18 @@ static bool post(struct errands *e, struct letter l)
 
 void errands_call(struct errands *e, struct errand_call *c)
 {
-    if (!post(e, (struct letter){.call = c}))
+    if (!post(e, (struct letter){.read = read_call, .call = c}))
         refuse(c, NR_ESTOPPING, "the platform is stopping");
 }
 
 void errands_forget(struct errands *e, uint64_t revision)
 {
-    (void)post(e, (struct letter){.revision = revision});
+    (void)post(e, (struct letter){.read = read_forget, .revision = revision});
+}
+
+void errands_cut(struct errands *e, const void *owner)
+{
+    (void)post(e, (struct letter){.read = read_cut, .owner = owner});
 }
 
 /* ---- opening and closing ------------------------------------------------------------------------------------ */

@@ -174,7 +174,18 @@ static void on_errand(void *arg, struct errand_call *c)
 
 static void on_errand_end(void *arg, uint64_t revision)
 {
-    errands_forget(((struct daemon *)arg)->errands, revision);
+    struct daemon *d = arg;
+
+    if (d->errands)
+        errands_forget(d->errands, revision);
+}
+
+static void on_errand_cut(void *arg, const void *owner)
+{
+    struct daemon *d = arg;
+
+    if (d->errands)
+        errands_cut(d->errands, owner);
 }
 
 static void on_registry_auth(void *arg, const char *account, const char *image, char **ret_auth)
@@ -204,6 +215,7 @@ int part_open_fnmanager(struct daemon *d, struct nr_err *err)
                                        .image = on_image,
                                        .errand = on_errand,
                                        .errand_end = on_errand_end,
+                                       .errand_cut = on_errand_cut,
                                        .devices = d->devices,
                                        .loop = &d->loop,
                                        .on_change = on_change,

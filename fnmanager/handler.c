@@ -15,6 +15,7 @@
 #include "fnmanager/functions/functions_api.h"
 #include "fnmanager/accounts/buckets.h"
 #include "fnmanager/archive/export.h"
+#include "fnmanager/compile/compile_room.h"
 #include "fnmanager/accounts/grants_api.h"
 #include "fnmanager/accounts/keys_api.h"
 #include "fnmanager/accounts/quota.h"
@@ -326,7 +327,8 @@ static bool run_call(struct handler *h, struct fn_call *call, uint64_t *ret_old)
         write_only_narrow(call);
     if (r < 0) {
         nr_err_set(&call->err, r, "%s", TEXT_INTERNAL);
-        nr_buf_fini(&call->reply);
+        if (!call->whole)
+            nr_buf_fini(&call->reply);
         nr_count(nr_err_status(r) >= 500 ? &h->failed : &h->refused, 1);
     }
     if (call->op != FN_RESOLVE && call->op != FN_RESOLVE_ALIAS)
@@ -363,6 +365,7 @@ static void sweep(struct fnmanager *m)
 
     nr_count(&m->swept, (uint64_t)n);
     (void)version_retention(m);
+    compile_sweep(m);
     (void)metadata_audit_trim(m->db, AUDIT_LINES_MAX);
 }
 

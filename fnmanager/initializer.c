@@ -181,6 +181,12 @@ void fnmanager_metrics(struct fnmanager *m, struct nr_buf *out)
          m->storage.hashed},
         {"narae_fnmanager_files_damaged_total",
          "Stored files that were not what was uploaded; never run.", m->storage.damaged},
+        {"narae_fnmanager_compilers_total", "Compilers that were run.", m->compiling.runs},
+        {"narae_fnmanager_compilers_lost_total",
+         "Of them again, because a result went with its container.", m->compiling.lost},
+        {"narae_fnmanager_compiled_damaged_total",
+         "Compiled files that were not what the compiler had made; made anew, never run.",
+         m->compiling.damaged},
         {"narae_fnmanager_swept_total", "Files and folders without a row that were removed.",
          m->swept},
     };

@@ -10,6 +10,8 @@ static void on_done(struct fn_call *call)
     if (call->err.code != 0) {
         request_refuse(q, call->status ? call->status : nr_err_status(call->err.code), "%s",
                        call->err.text);
+        if (call->whole)
+            q->whole = nr_buf_str(&call->reply);
         if (q->route->body == BODY_ARCHIVE && q->status == 429)
             archive_retry_later(q);
     } else {

@@ -144,7 +144,7 @@ void reply_write(struct gateway_request *q)
     if (q->err.code != 0) {
         nr_buf_reset(&q->text, 0);
         (q->route && (q->route->flags & ROUTE_WEB) ? error_body_pretty : error_body)(
-            &q->text, nr_str_of(q->err.text), q->transaction);
+            &q->text, q->whole.n ? q->whole : nr_str_of(q->err.text), q->transaction);
         q->body = nr_buf_str(&q->text);
         q->media_type = NULL;
         error_log(q);

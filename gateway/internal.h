@@ -152,6 +152,7 @@ struct gateway_request {
     struct file_reply *file;
     struct web_call *web; /* until the end of the request */
     bool asks;            /* call, query and scale are in use */
+    struct nr_str whole;  /* the sentence of `err` where it is longer; lent by `call` */
 
     /* From here on nothing is cleared for each request (gateway.c): these are large, and a call of a function needs none. */
     struct nr_err err; /* code != 0: the body is made of its text and the transaction */

@@ -199,6 +199,7 @@ static void unanswered(const struct outcome_facts *f, struct outcome *o)
         nr_buf_adds(&b, r->after);
     }
     o->timed_out = f->event == EVENT_TIMEOUT;
+    o->out_of_memory = r->verdict == NR_VERDICT_OOM;
     take_error(o, OUTCOME_DEVELOPER_ERROR, nr_buf_str(&b));
     nr_buf_fini(&b);
 }

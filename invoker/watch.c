@@ -16,7 +16,7 @@
 #include "common/base/clock.h"
 #include "invoker/host.h"
 #include "invoker/usage.h"
-#include "ports/preenv.h"
+#include "ports/errand.h"
 
 enum { LOOK_EVERY_MS = 10, SLICES = 512, ASK_AGAIN_MS = 1 };
 

@@ -74,8 +74,9 @@ struct outcome {
     struct activation *
         result_of; /* shared: in whose memory `result` is when it is not in its own (a sequence answers what its last step did);
                                      let go with the activation, not before */
-    bool timed_out; /* annotation `timeout` */
-    bool is_array;  /* a bare array is answered bare */
+    bool timed_out;     /* annotation `timeout` */
+    bool out_of_memory; /* its container had no more memory for it: the end was for that */
+    bool is_array;      /* a bare array is answered bare */
 };
 
 struct activation {

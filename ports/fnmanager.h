@@ -69,6 +69,8 @@ struct fnmanager_config {
     /* Begins a call of ports/errand.h, and ends a revision's containers; any thread. NULL: nothing can be compiled. */
     void (*errand)(void *arg, struct errand_call *c);
     void (*errand_end)(void *arg, uint64_t revision);
+    /* Cuts the errands of an owner; any thread. */
+    void (*errand_cut)(void *arg, const void *owner);
     const struct grant_device
         *devices;         /* kept; those that may be granted, ends with a NULL name; NULL: none */
     struct nr_loop *loop; /* of on_change */
@@ -242,6 +244,8 @@ struct fn_call {
     int status; /* HTTP status; an operation sets another 2xx than 200; 0 with FN_RESOLVE, FN_RESOLVE_ALIAS: see err */
     struct nr_err err;   /* a refusal: code and the exact OpenWhisk text */
     struct nr_buf reply; /* body of a 2xx; nr_buf_fini by the caller */
+    bool
+        whole; /* of a refusal: `reply` is its sentence as a whole, of which err.text has the beginning */
     int file; /* FN_ACCOUNT_EXPORT: an open file that is the body instead, given to the caller */
     int64_t file_bytes;
     struct function *

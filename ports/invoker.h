@@ -91,7 +91,7 @@ void invoker_cut(struct activation *a, int err);
 struct call_watch;
 struct call_usage;
 /* For a->claim, in whose place it stands (returns 1 then): looks at the container of the call until invoker_watch_end(), and lets the call
- * go on when the first look is done. `done` comes once after the end, on the loop; the watch is gone then. ports/preenv.h. */
+ * go on when the first look is done. `done` comes once after the end, on the loop; the watch is gone then. ports/errand.h. */
 struct call_watch *invoker_watch(struct activation *a,
                                  void (*done)(void *arg, const struct call_usage *u), void *arg);
 /* The call was answered; its run began at run_us (0: it never did). One last look, then `done`, maybe before this returns. */

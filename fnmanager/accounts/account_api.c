@@ -73,7 +73,7 @@ static void write_account(struct account_row *row, const struct account_amount *
     nr_buf_adds(out, ",\"quota\":");
     account_write_amount(&row->quota, out);
     nr_buf_adds(out, ",\"usage\":");
-    account_write_amount(used != NULL ? used : &nothing, out);
+    account_write_used(used != NULL ? used : &nothing, out);
     nr_buf_printf(out, ",\"created_ms\":%lld", (long long)row->created_ms);
 }
 

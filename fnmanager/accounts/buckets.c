@@ -3,6 +3,7 @@
  * Verifying: each folder that a version names is looked at once, whatever number of versions share it: is the file there, has it the size and
  * the SHA-256 of the row? Then the folders are walked for what no row names. It only reports; the sweeper removes. What changes
  * meanwhile is asked for again before it is reported, and what is younger than a minute may be an upload whose row is about to be stored.
+ * Compiled code is read too; what is damaged of it goes, for it is made anew.
  */
 #include "fnmanager/accounts/buckets.h"
 
@@ -12,6 +13,7 @@
 
 #include "common/base/clock.h"
 #include "fnmanager/accounts/account_api.h"
+#include "fnmanager/compile/compile_check.h"
 #include "fnmanager/storage/code.h"
 #include "fnmanager/registry/metadata_files.h"
 #include "fnmanager/accounts/quota.h"
@@ -79,8 +81,11 @@ static void list_one(void *arg, const struct account_row *account,
         return;
     nr_buf_printf(&l->names, "%s\n{\"account\":", account->name);
     nr_buf_json(&l->names, nr_str_of(account->name));
-    nr_buf_printf(&l->names, ",\"bytes\":%lld,\"functions\":%lld,\"versions\":%lld,\"quota\":",
-                  (long long)used->bytes, (long long)used->functions, (long long)used->versions);
+    nr_buf_printf(
+        &l->names,
+        ",\"bytes\":%lld,\"functions\":%lld,\"versions\":%lld,\"compiled_bytes\":%lld,\"quota\":",
+        (long long)used->bytes, (long long)used->functions, (long long)used->versions,
+        (long long)used->compiled_bytes);
     account_write_amount(&account->quota, &l->names);
     nr_buf_addc(&l->names, '\n');
 }
@@ -117,8 +122,9 @@ int bucket_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 
 struct verify {
     struct fnmanager *m;
-    struct nr_buf damaged, orphans;
-    int64_t files, bytes, damaged_count, orphan_count;
+    struct nr_buf damaged, orphans, compiled;
+    struct compile_checked checked;
+    int64_t files, bytes, damaged_count, orphan_count, compiled_count;
     int r; /* the registry's first trouble */
 };
 
@@ -254,6 +260,28 @@ static int verify(struct verify *v, struct nr_str account)
     return v->r;
 }
 
+static void tell_compiled(void *arg, const struct compile_name *n, const char *file)
+{
+    struct verify *v = arg;
+
+    if (v->compiled_count++ >= TOLD_MAX)
+        return;
+    nr_buf_printf(&v->compiled, "%s{\"function\":\"%s%s%s\",\"version\":%lld,\"file\":",
+                  v->compiled.n > 0 ? "," : "", n->package, n->package[0] ? "/" : "", n->name,
+                  (long long)n->number);
+    nr_buf_json(&v->compiled, nr_str_of(file));
+    nr_buf_addc(&v->compiled, '}');
+}
+
+static void write_compiled(const struct verify *v, struct nr_buf *out)
+{
+    nr_buf_printf(
+        out, ",\"compiled\":{\"files\":%lld,\"bytes\":%lld,\"damaged_count\":%lld,\"damaged\":[",
+        (long long)v->checked.files, (long long)v->checked.bytes, (long long)v->checked.damaged);
+    nr_buf_add(out, v->compiled.p, v->compiled.n);
+    nr_buf_adds(out, "]}");
+}
+
 int bucket_verify(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
     struct account_row row = {0};
@@ -265,11 +293,14 @@ int bucket_verify(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
         return r;
     nr_buf_init(&v.damaged, VERIFY_REPLY_MAX_BYTES);
     nr_buf_init(&v.orphans, VERIFY_REPLY_MAX_BYTES);
-    nr_buf_init(&call->reply, 2 * VERIFY_REPLY_MAX_BYTES + 4096);
+    nr_buf_init(&v.compiled, VERIFY_REPLY_MAX_BYTES);
+    nr_buf_init(&call->reply, 3 * VERIFY_REPLY_MAX_BYTES + 4096);
     r = metadata_account(m->db, call->name, &row);
     account_row_fini(&row);
     if (r == 0)
         r = verify(&v, call->name);
+    if (r == 0)
+        r = compile_verify(m, call->name, tell_compiled, &v, &v.checked);
     if (r == 0)
         nr_buf_printf(
             &call->reply,
@@ -279,9 +310,13 @@ int bucket_verify(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     nr_buf_add(&call->reply, v.damaged.p, v.damaged.n);
     nr_buf_adds(&call->reply, "],\"orphans\":[");
     nr_buf_add(&call->reply, v.orphans.p, v.orphans.n);
-    nr_buf_adds(&call->reply, "]}");
+    nr_buf_addc(&call->reply, ']');
+    write_compiled(&v, &call->reply);
+    nr_buf_addc(&call->reply, '}');
+    *ret_old = v.compiled_count > 0 ? HANDLER_MANY : 0;
     nr_count(&m->storage.damaged, (uint64_t)v.damaged_count);
     nr_buf_fini(&v.damaged);
     nr_buf_fini(&v.orphans);
+    nr_buf_fini(&v.compiled);
     return r < 0 ? account_refuse(call, r) : 0;
 }

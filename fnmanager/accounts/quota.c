@@ -27,7 +27,7 @@ static int64_t *number_at(struct account_row *row, size_t offset)
     return (int64_t *)(void *)((char *)row + offset);
 }
 
-void account_write_amount(const struct account_amount *a, struct nr_buf *out)
+static void write_numbers(const struct account_amount *a, struct nr_buf *out)
 {
     const int64_t values[] = {a->bytes, a->functions, a->versions};
 
@@ -38,14 +38,25 @@ void account_write_amount(const struct account_amount *a, struct nr_buf *out)
         else
             nr_buf_addi(out, values[i]);
     }
+}
+
+void account_write_amount(const struct account_amount *a, struct nr_buf *out)
+{
+    write_numbers(a, out);
     nr_buf_addc(out, '}');
+}
+
+void account_write_used(const struct account_amount *a, struct nr_buf *out)
+{
+    write_numbers(a, out);
+    nr_buf_printf(out, ",\"compiled_bytes\":%lld}", (long long)a->compiled_bytes);
 }
 
 int quota_begin(sqlite3 *db, struct nr_str account, struct quota_mark *m, struct nr_err *err)
 {
     sqlite3_stmt *s = nr_db_prepare(
         db,
-        "SELECT coalesce(u.bytes, 0), coalesce(u.functions, 0), coalesce(u.versions, 0),"
+        "SELECT coalesce(u.bytes + u.compiled_bytes, 0), coalesce(u.functions, 0), coalesce(u.versions, 0),"
         " a.quota_bytes, a.quota_functions, a.quota_versions, a.state, coalesce(u.garbage_bytes, 0) FROM accounts a"
         " LEFT JOIN usage u ON u.account = a.name WHERE a.name = ?1");
     bool active = false;

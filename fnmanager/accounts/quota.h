@@ -1,4 +1,4 @@
-/* Quotas of accounts: bytes of code, functions, published versions.
+/* Quotas of accounts: bytes of code and of what was compiled from it, functions, published versions.
  */
 #ifndef NR_FNMANAGER_QUOTA_H
 #define NR_FNMANAGER_QUOTA_H
@@ -21,5 +21,7 @@ int quota_put(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old);
 
 /* Adds {"bytes","functions","versions"}; -1 is null. */
 void account_write_amount(const struct account_amount *a, struct nr_buf *out);
+/* Adds {"bytes","functions","versions","compiled_bytes"}. */
+void account_write_used(const struct account_amount *a, struct nr_buf *out);
 
 #endif

@@ -1,6 +1,5 @@
-/* A source is looked up by its key first, then looked at (an executable, or an archive with what runs in it, needs no compiler), then compiled. The
- * result is kept before anything names it. Results that no version names any more go when a new one comes, so what an account's folder
- * holds is bounded by its versions, and by a ceiling.
+/* A source is looked up by its key first, then looked at (an executable, or an archive with what runs in it, needs no compiler), then compiled: when the
+ * account may run anything, there is a place for a compiler, and room for what it makes. The result is kept before anything names it.
  */
 #include "fnmanager/compile/compile.h"
 
@@ -8,10 +7,12 @@
 #include <stdio.h>
 
 #include "common/base/file.h"
+#include "fnmanager/compile/compile_check.h"
+#include "fnmanager/compile/compile_known.h"
+#include "fnmanager/compile/compile_room.h"
 #include "fnmanager/compile/compile_run.h"
 #include "fnmanager/images/images.h"
 #include "fnmanager/manager.h"
-#include "fnmanager/registry/metadata_sources.h"
 #include "fnmanager/storage/archive_list.h"
 #include "fnmanager/storage/code.h"
 
@@ -88,69 +89,6 @@ static int is_as_it_is(const struct form *f, const struct compile_source *s, boo
     return r < 0 ? r : look_into(f, (struct nr_str){bytes, n}, ret_as_is, err);
 }
 
-/* ---- room ------------------------------------------------------------------------------------------------------ */
-
-struct names {
-    const struct runtime_kind *kinds;
-    struct nr_str account;
-    char (*key)[COMPILED_KEY_BYTES]; /* made */
-    size_t n;
-};
-
-static void note(void *arg, const struct stored_source *s)
-{
-    struct names *l = arg;
-
-    for (const struct runtime_kind *k = l->kinds; k->kind != NULL; k++) {
-        if (k->compiler == NULL || strcmp(k->kind, s->kind) != 0)
-            continue;
-        void *grown = nr_try_realloc(l->key, (l->n + 1) * sizeof(*l->key));
-
-        nr_check(grown != NULL);
-        l->key = grown;
-        const struct compile_source source = {.account = l->account,
-                                              .kind = s->kind,
-                                              .main = s->main,
-                                              .file = s->file,
-                                              .sha256 = s->sha256};
-
-        compiled_key(k->compiler, &source, l->key[l->n++]);
-    }
-}
-
-static bool is_named(void *arg, const char *key)
-{
-    const struct names *l = arg;
-
-    for (size_t i = 0; i < l->n; i++) {
-        if (strcmp(l->key[i], key) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* What no version names any more goes; what is left must leave room for one more. */
-static int make_room(struct fnmanager *m, struct nr_str account, const char *folder,
-                     struct nr_err *err)
-{
-    struct names l = {.kinds = m->config.kinds, .account = account};
-    int r = metadata_sources(m->db, account, note, &l);
-
-    if (r == 0)
-        compiled_sweep(folder, SWEEP_AFTER_MS, is_named, &l);
-    free(l.key);
-    if (r < 0)
-        return nr_err_set(err, r, TEXT_INTERNAL);
-    int64_t bytes = compiled_bytes(folder);
-
-    if (bytes + COMPILED_FILE_MAX_BYTES <= COMPILED_OF_ACCOUNT_MAX_BYTES)
-        return 0;
-    return nr_err_set(
-        err, NR_EFORBIDDEN,
-        "What was compiled for the account's versions takes %lld bytes; at most %lld are allowed before another compilation. Delete functions or versions.",
-        (long long)bytes, (long long)(COMPILED_OF_ACCOUNT_MAX_BYTES - COMPILED_FILE_MAX_BYTES));
-}
-
 /* ---- compiling -------------------------------------------------------------------------------------------------- */
 
 /* "go" of "narae/go:0123" */
@@ -201,69 +139,112 @@ static int judge(const struct form *f, struct nr_str bytes, struct nr_err *err)
                : 0;
 }
 
-static int compile_and_keep(struct fnmanager *m, struct account *who, const struct runtime_kind *k,
-                            const struct compile_source *s, const char *folder, const char *key,
-                            struct nr_err *err)
+_Static_assert(2 * (COMPILES_MAX + COMPILE_WAITERS_MAX) <= HANDLER_IMAGE_THREADS,
+               "compilers take at most half of the threads that may wait");
+
+/* What is to be made. */
+struct job {
+    struct fnmanager *m;
+    struct account *who;
+    const struct runtime_kind *kind;
+    const struct compile_source *source;
+    bool called;         /* for a call, else for a deploy */
+    struct nr_buf *said; /* as compile_source() has it */
+    const char *folder;
+    char key[COMPILED_KEY_BYTES];
+};
+
+static int compile_and_keep(const struct job *j, struct nr_err *err)
 {
-    const struct form *f = form_of(k);
+    const struct form *f = form_of(j->kind);
     nr_auto_free char *bytes = NULL;
     struct compiled made = {.as_is = false};
     size_t n = 0;
-    int r = need_images(m, k, err);
+    int r = compile_run(j->m, j->who, j->kind->compiler, j->source, &bytes, &n, j->said, err);
 
-    if (r == 0)
-        r = make_room(m, s->account, folder, err);
-    if (r == 0)
-        r = compile_run(m, who, k->compiler, s, &bytes, &n, err);
     if (r == 0)
         r = judge(f, (struct nr_str){bytes, n}, err);
+    if (r < 0)
+        return r;
     (void)snprintf(made.file, sizeof(made.file), "%s", f->file);
-    return r < 0 ? r : compiled_keep(folder, key, (struct nr_str){bytes, n}, &made, err);
-}
-
-/* Another may have made it meanwhile. */
-static int compile_in_turn(struct fnmanager *m, struct account *who, const struct runtime_kind *k,
-                           const struct compile_source *s, bool waits, const char *folder,
-                           const char *key, struct nr_err *err)
-{
-    struct compiled c;
-    int at = compile_enter(&m->compiling, s->account, waits, err);
-
-    if (at < 0)
-        return at;
-    int r =
-        compiled_find(folder, key, &c) == 0 ? 0 : compile_and_keep(m, who, k, s, folder, key, err);
-
-    compile_leave(&m->compiling, at);
+    r = compile_room_keep(j->m, j->source->account, j->folder, j->key, (struct nr_str){bytes, n},
+                          &made, err);
+    if (r == 0)
+        compile_know(&j->m->compiling, j->key);
     return r;
 }
 
-/* `waits`: for a place, when others compile. */
-static int make(struct fnmanager *m, struct account *who, const struct compile_source *source,
-                bool waits, struct nr_err *err)
+/* Who may run nothing has nothing compiled either. */
+static int may_run(const struct account *who, struct nr_err *err)
 {
-    const struct runtime_kind *k = kind_of(m, source->kind);
+    if (who->concurrent_invocations != 0)
+        return 0;
+    return nr_err_set(
+        err, NR_EQUOTA,
+        "The account may run 0 calls at once (concurrentInvocations), and so nothing is compiled for it.");
+}
+
+/* Another may have made it meanwhile. */
+static int compile_in_turn(const struct job *j, struct nr_err *err)
+{
+    struct nr_str account = j->source->account;
+    struct compiled c;
+    int at = compile_enter(&j->m->compiling, account, j->called, err), r = 0;
+
+    if (at < 0)
+        return at;
+    if (compile_find(j->m, account, j->folder, j->key, &c) < 0 &&
+        (r = need_images(j->m, j->kind, err)) == 0 &&
+        (r = compile_room(j->m, account, j->folder, err)) == 0)
+        r = compile_and_keep(j, err);
+    compile_leave(&j->m->compiling, at);
+    return r;
+}
+
+/* Not while its folder is swept: an empty one goes. */
+static int keep_as_it_is(const struct job *j, struct nr_err *err)
+{
+    struct compiled c = {.as_is = true};
+
+    pthread_mutex_lock(&j->m->compiling.keeping);
+    int r = compiled_keep(j->folder, j->key, (struct nr_str){"", 0}, &c, err);
+
+    pthread_mutex_unlock(&j->m->compiling.keeping);
+    return r;
+}
+
+static int make(struct job *j, struct nr_err *err)
+{
+    const struct compile_source *source = j->source;
     struct compiled c = {.as_is = false};
-    char key[COMPILED_KEY_BYTES];
     int r;
 
-    if (k == NULL || source->file[0] == '\0')
+    j->kind = kind_of(j->m, source->kind);
+    if (j->kind == NULL || source->file[0] == '\0')
         return 0;
-    nr_auto_free char *folder = compiled_folder(m->data_dir, source->account);
+    nr_auto_free char *folder = compiled_folder(j->m->data_dir, source->account);
 
-    compiled_key(k->compiler, source, key);
-    if (compiled_find(folder, key, &c) == 0)
+    j->folder = folder;
+    compiled_key(j->kind->compiler, source, j->key);
+    if (compile_find(j->m, source->account, folder, j->key, &c) == 0) {
+        if (c.garbage)
+            compiled_name_again(folder, j->key);
         return 0;
-    if ((r = is_as_it_is(form_of(k), source, &c.as_is, err)) < 0)
+    }
+    if ((r = is_as_it_is(form_of(j->kind), source, &c.as_is, err)) < 0)
         return r;
-    return c.as_is ? compiled_keep(folder, key, (struct nr_str){"", 0}, &c, err)
-                   : compile_in_turn(m, who, k, source, waits, folder, key, err);
+    if (c.as_is)
+        return keep_as_it_is(j, err);
+    r = may_run(j->who, err);
+    return r < 0 ? r : compile_in_turn(j, err);
 }
 
 int compile_source(struct fnmanager *m, struct account *who, const struct compile_source *source,
-                   struct nr_err *err)
+                   struct nr_buf *said, struct nr_err *err)
 {
-    return make(m, who, source, false, err);
+    struct job j = {.m = m, .who = who, .source = source, .said = said};
+
+    return make(&j, err);
 }
 
 int compile_row(struct fnmanager *m, struct account *who, struct nr_str account,
@@ -272,8 +253,9 @@ int compile_row(struct fnmanager *m, struct account *who, struct nr_str account,
     nr_auto_free char *path = storage_path(&m->storage, row->folder, row->file);
     const struct compile_source s = {account, row->kind,       row->main,  row->file,
                                      path,    row->code_bytes, row->sha256};
+    struct job j = {.m = m, .who = who, .source = &s, .called = true};
 
-    return make(m, who, &s, true, err);
+    return make(&j, err);
 }
 
 int compile_apply(struct fnmanager *m, struct nr_str account, const struct fn_row *row,
@@ -293,7 +275,7 @@ int compile_apply(struct fnmanager *m, struct nr_str account, const struct fn_ro
     nr_auto_free char *folder = compiled_folder(m->data_dir, account);
 
     compiled_key(k->compiler, &s, key);
-    if (compiled_find(folder, key, &c) < 0)
+    if (compile_find(m, account, folder, key, &c) < 0)
         return NR_ENOENT;
     free(f->exec);
     f->exec = nr_strdup(form_of(k)->exec);

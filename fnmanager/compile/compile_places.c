@@ -1,20 +1,23 @@
 /* A lock, the names of those who are in, and a condition that is signalled whenever one leaves. */
 #include "fnmanager/compile/compile_places.h"
 
-#include <stdlib.h>
-
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "fnmanager/compile/compile_known.h"
 
 void compile_init(struct compiling *c)
 {
     (void)pthread_mutex_init(&c->lock, NULL);
+    (void)pthread_mutex_init(&c->keeping, NULL);
     nr_mono_cond_init(&c->left);
+    nr_map_init(&c->whole);
 }
 
 void compile_fini(struct compiling *c)
 {
+    compile_known_fini(c);
     (void)pthread_cond_destroy(&c->left);
+    (void)pthread_mutex_destroy(&c->keeping);
     (void)pthread_mutex_destroy(&c->lock);
 }
 
@@ -33,24 +36,30 @@ static int find(const struct compiling *c, struct nr_str account, int *ret_own)
     return *ret_own < COMPILES_OF_ACCOUNT_MAX ? at : -1;
 }
 
-static int refuse(bool waits, int own, struct nr_err *err)
+static int refuse(bool called, int own, struct nr_err *err)
 {
-    if (waits)
+    if (!called && own >= COMPILES_OF_ACCOUNT_MAX)
         return nr_err_set(
-            err, NR_EBUSY,
-            "The function has to be compiled before it can run, and other compilations are under way. Try again when they have ended.");
+            err, NR_EQUOTA,
+            "The account has %d compilations under way; at most %d are allowed. Try again when they have ended.",
+            own, COMPILES_OF_ACCOUNT_MAX);
     return nr_err_set(
-        err, NR_EQUOTA,
-        "The account has %d compilations under way; at most %d are allowed. Try again when they have ended.",
-        own, COMPILES_OF_ACCOUNT_MAX);
+        err, NR_EBUSY,
+        "%s, and other compilations are under way: at most %d at once, %d of one account. Try again when they have ended.",
+        called ? "The function has to be compiled before it can run"
+               : "The code has to be compiled",
+        COMPILES_MAX, COMPILES_OF_ACCOUNT_MAX);
 }
 
-int compile_enter(struct compiling *c, struct nr_str account, bool waits, struct nr_err *err)
+int compile_enter(struct compiling *c, struct nr_str account, bool called, struct nr_err *err)
 {
     int own, at;
 
     pthread_mutex_lock(&c->lock);
-    if ((at = find(c, account, &own)) < 0 && waits && c->waiting < COMPILE_WAITERS_MAX) {
+    at = find(c, account, &own);
+    bool waits = at < 0 && (called || own < COMPILES_OF_ACCOUNT_MAX);
+
+    if (waits && c->waiting < COMPILE_WAITERS_MAX) {
         const struct timespec until = nr_mono_after(COMPILE_WAIT_MS);
         int r = 0;
 
@@ -62,7 +71,7 @@ int compile_enter(struct compiling *c, struct nr_str account, bool waits, struct
     if (at >= 0)
         c->account[at] = nr_strndup(account.p, account.n);
     pthread_mutex_unlock(&c->lock);
-    return at >= 0 ? at : refuse(waits, own, err);
+    return at >= 0 ? at : refuse(called, own, err);
 }
 
 void compile_leave(struct compiling *c, int place)

@@ -9,7 +9,9 @@
 #include "fnmanager/manager.h"
 #include "ports/errand.h"
 
-enum { MEMORY_MB = 1024, TIMEOUT_MS = 120000, PIECES_MAX = 128, ALL_PIECES_MS = 60000, TRIES = 2 };
+enum { MEMORY_MB = 1024, MEMORY_STEP_MB = 64, TIMEOUT_MS = 120000 };
+enum { PIECES_MAX = 128, ALL_PIECES_MS = 60000, TRIES = 2 };
+#define REFUSED "The code does not compile:\n"
 
 /* No function of a tenant can be called so. */
 #define NAME ":compile"
@@ -20,11 +22,20 @@ struct session {
     struct account *who;
     struct function *fn;
     struct nr_err *err;
+    struct nr_buf *said;
     bool
         lost; /* the container went with its result before that was fetched: no mistake of the source */
 };
 
 /* ---- the function -------------------------------------------------------------------------------------------- */
+
+/* As functions have it: in whole steps. */
+static int64_t memory_mb(int64_t max_mb)
+{
+    int64_t mb = max_mb < MEMORY_MB ? max_mb : MEMORY_MB;
+
+    return mb < MEMORY_STEP_MB ? mb : mb / MEMORY_STEP_MB * MEMORY_STEP_MB;
+}
 
 static struct function *function_of(struct fnmanager *m, const char *image,
                                     const struct compile_source *s)
@@ -55,7 +66,7 @@ static struct function *function_of(struct fnmanager *m, const char *image,
     f->init_parameters = nr_strdup("{}");
     f->limits = nr_strdup("{}");
     f->timeout_ms = TIMEOUT_MS;
-    f->memory_mb = m->config.memory_max_mb < MEMORY_MB ? m->config.memory_max_mb : MEMORY_MB;
+    f->memory_mb = memory_mb(m->config.memory_max_mb);
     f->concurrency = 1;
     f->network = FN_NET_NONE;
     f->store = STORE_NONE;
@@ -64,37 +75,6 @@ static struct function *function_of(struct fnmanager *m, const char *image,
 }
 
 /* ---- a call of it -------------------------------------------------------------------------------------------- */
-
-struct wait {
-    struct errand_call call;
-    pthread_mutex_t lock;
-    pthread_cond_t come;
-    bool done;
-};
-
-static void on_done(struct errand_call *c)
-{
-    struct wait *w = nr_container_of(c, struct wait, call);
-
-    pthread_mutex_lock(&w->lock);
-    w->done = true;
-    pthread_cond_signal(&w->come);
-    pthread_mutex_unlock(&w->lock);
-}
-
-static void call_and_wait(const struct session *x, struct wait *w)
-{
-    w->call.done = on_done;
-    pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->come, NULL);
-    x->m->config.errand(x->m->config.arg, &w->call);
-    pthread_mutex_lock(&w->lock);
-    while (!w->done)
-        pthread_cond_wait(&w->come, &w->lock);
-    pthread_mutex_unlock(&w->lock);
-    pthread_cond_destroy(&w->come);
-    pthread_mutex_destroy(&w->lock);
-}
 
 /* How an errand's failure reads to who deploys. */
 static int tell(const struct session *x, const struct nr_err *why)
@@ -131,27 +111,65 @@ static int tell_lost(struct session *x)
         x->source->kind);
 }
 
+/* How many bytes of a text are its first lines that have room in `max`; of a first line that has not, what has, in whole characters. */
+static size_t lines_in(const char *text, size_t max)
+{
+    size_t n = strlen(text), at = max;
+
+    if (n <= max)
+        return n;
+    while (at > 0 && text[at] != '\n')
+        at--;
+    if (at > 0)
+        return at;
+    for (at = max; at > 0 && ((unsigned char)text[at] & 0xC0) == 0x80;)
+        at--;
+    return at;
+}
+
+/* The source is no good: what the compiler wrote, whole lines of it. */
+static void tell_refused(struct session *x, const char *words)
+{
+    size_t room = sizeof(x->err->text) - sizeof(REFUSED);
+    size_t all = lines_in(words, COMPILE_SAID_MAX_BYTES), some = lines_in(words, room);
+
+    (void)nr_err_set(x->err, NR_EINVAL, REFUSED "%.*s", (int)some, words);
+    if (x->said == NULL)
+        return;
+    nr_buf_init(x->said, sizeof(REFUSED) + COMPILE_SAID_MAX_BYTES + 8);
+    nr_buf_adds(x->said, REFUSED);
+    nr_buf_add(x->said, words, all);
+    nr_buf_adds(x->said, words[all] != '\0' ? "\n..." : "");
+}
+
+/* What came of a call about what was compiled (`follows`) or to be: 0, or x->err says why not. */
+static int judge_call(struct session *x, const struct errand_call *c)
+{
+    switch (c->err.code) {
+    case 0: return 0;
+    case NR_ENOENT: return tell_lost(x);
+    case NR_EPROTO: return c->follows ? tell_lost(x) : tell(x, &c->err);
+    default: return tell(x, &c->err);
+    }
+}
+
 /* The answer to `input` (JSON object text) as an object (made); NULL: x->err says why. `follows`: it is about what was compiled. */
 static json_t *ask(struct session *x, const char *input, bool follows)
 {
-    struct wait w = {
-        .call = {.fn = x->fn, .account = x->who, .input = nr_str_of(input), .follows = follows}};
+    struct errand_call c = {
+        .fn = x->fn, .account = x->who, .input = nr_str_of(input), .follows = follows};
     json_t *o = NULL;
     const char *refused;
 
-    call_and_wait(x, &w);
-    if (w.call.err.code == NR_ENOENT)
-        (void)tell_lost(x);
-    else if (w.call.err.code != 0)
-        (void)tell(x, &w.call.err);
-    else if ((o = nr_json_parse(nr_buf_str(&w.call.result), NULL)) == NULL)
+    errand_wait(x->m->config.errand, x->m->config.arg, &c);
+    if (judge_call(x, &c) == 0 && (o = nr_json_parse(nr_buf_str(&c.result), NULL)) == NULL)
         (void)nr_err_set(x->err, NR_EINVAL, "The compiler's answer is no JSON.");
-    nr_buf_fini(&w.call.result);
+    nr_buf_fini(&c.result);
     if (o != NULL && (refused = nr_json_string(o, "refused")) != NULL) {
         if (follows) /* a fresh container knows nothing of it */
             (void)tell_lost(x);
         else
-            (void)nr_err_set(x->err, NR_EINVAL, "The code does not compile:\n%s", refused);
+            tell_refused(x, refused);
         json_decref(o);
         o = NULL;
     }
@@ -221,6 +239,7 @@ static int attempt(struct session *x, const char *image, char **ret_bytes, size_
     x->fn = function_of(x->m, image, x->source);
     x->lost = false;
     *x->err = (struct nr_err){0};
+    nr_count(&x->m->compiling.runs, 1);
     int64_t bytes = compile(x);
     int r = bytes < 0 ? (int)bytes : fetch(x, bytes, ret_bytes);
 
@@ -232,13 +251,16 @@ static int attempt(struct session *x, const char *image, char **ret_bytes, size_
 }
 
 int compile_run(struct fnmanager *m, struct account *who, const char *image,
-                const struct compile_source *s, char **ret_bytes, size_t *ret_n, struct nr_err *err)
+                const struct compile_source *s, char **ret_bytes, size_t *ret_n,
+                struct nr_buf *said, struct nr_err *err)
 {
     struct nr_err why = {0};
-    struct session x = {.m = m, .source = s, .who = who, .err = &why, .lost = true};
+    struct session x = {.m = m, .source = s, .who = who, .err = &why, .said = said, .lost = true};
     int r = 0;
 
-    for (int i = 0; i < TRIES && x.lost; i++)
+    for (int i = 0; i < TRIES && x.lost; i++) {
+        nr_count(&m->compiling.lost, i > 0);
         r = attempt(&x, image, ret_bytes, ret_n);
+    }
     return r == 0 ? 0 : nr_err_set(err, why.code ? why.code : r, "%s", why.text);
 }

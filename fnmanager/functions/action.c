@@ -207,8 +207,9 @@ static int compile_code(struct fnmanager *m, struct fn_call *call, struct put *p
 
     if (p->code.number == 0 || !compile_is_needed(m, p->row.kind))
         return 0;
-    int r = compile_source(m, call->account, &s, &call->err);
+    int r = compile_source(m, call->account, &s, &call->reply, &call->err);
 
+    call->whole = r < 0 && call->reply.n > 0;
     return r == 0 ? handler_key_is_good(m, call) : r;
 }
 

@@ -101,6 +101,16 @@ int preenv_queue(struct preenv *p, const struct preenv_run *r, struct nr_err *er
     return e;
 }
 
+/* The one that is under way. The lock is held. */
+static void cancel_run(struct preenv *p)
+{
+    const struct fnmanager_config *c = &p->m->config;
+
+    p->cancel = true;
+    if (c->errand_cut)
+        c->errand_cut(c->arg, p);
+}
+
 int preenv_cancel(struct preenv *p, const char *id, bool *ret_waited)
 {
     int e = NR_ENOENT;
@@ -114,8 +124,7 @@ int preenv_cancel(struct preenv *p, const char *id, bool *ret_waited)
         if (*ret_waited) {
             remove_at(p, i);
         } else {
-            p->cancel = true;
-            p->tester->cut(p->tester);
+            cancel_run(p);
         }
     }
     pthread_mutex_unlock(&p->lock);
@@ -139,8 +148,7 @@ void preenv_gone(struct preenv *p, struct fn_key key)
             remove_at(p, i);
         } else {
             p->queue[i].gone = true;
-            p->cancel = true;
-            p->tester->cut(p->tester);
+            cancel_run(p);
         }
     }
     pthread_mutex_unlock(&p->lock);

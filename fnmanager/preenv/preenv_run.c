@@ -108,35 +108,50 @@ static bool goes_on(struct preenv_session *x)
 
 /* ---- one call ------------------------------------------------------------------------------------------------ */
 
-struct wait {
-    struct preenv_call call;
-    pthread_mutex_t lock;
-    pthread_cond_t come;
-    bool done;
-};
-
-static void on_done(struct preenv_call *call)
+/* How it ended. Where the kernel killed something of it for want of memory, that is why it failed. */
+static enum preenv_outcome outcome_of(const struct errand_call *c)
 {
-    struct wait *w = nr_container_of(call, struct wait, call);
-
-    pthread_mutex_lock(&w->lock);
-    w->done = true;
-    pthread_cond_signal(&w->come);
-    pthread_mutex_unlock(&w->lock);
+    switch (c->err.code) {
+    case 0: return c->usage.known ? PREENV_OK : PREENV_UNAVAIL;
+    case NR_ESTOPPING: return PREENV_STOPPED;
+    case NR_ETIMEOUT: return PREENV_TIMEOUT;
+    case NR_ENOMEM: return c->usage.oom_kills > 0 ? PREENV_OOM : PREENV_ABORT;
+    case NR_EPROTO: return c->usage.oom_kills > 0 ? PREENV_OOM : PREENV_ERROR;
+    default: return PREENV_UNAVAIL;
+    }
 }
 
-static void call_and_wait(struct preenv_session *x, struct wait *w)
+static void run_call(struct preenv_session *x, struct errand_call *c)
 {
-    w->call.done = on_done;
-    pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->come, NULL);
-    x->tester->call(x->tester, &w->call);
-    pthread_mutex_lock(&w->lock);
-    while (!w->done)
-        pthread_cond_wait(&w->come, &w->lock);
-    pthread_mutex_unlock(&w->lock);
-    pthread_cond_destroy(&w->come);
-    pthread_mutex_destroy(&w->lock);
+    const struct fnmanager_config *config = &x->m->config;
+
+    c->watched = true;
+    c->owner = x->m->preenv;
+    if (config->errand == NULL)
+        (void)nr_err_set(&c->err, NR_EUNAVAIL, "there is no invoker");
+    else
+        errand_wait(config->errand, config->arg, c);
+    nr_buf_fini(&c->result);
+}
+
+/* Nothing more of c's configuration is to be learnt: the end of the run, or of the platform. */
+static bool is_no_measurement(struct preenv_session *x, const struct errand_call *c,
+                              enum preenv_outcome outcome)
+{
+    char text[480];
+
+    if (outcome == PREENV_STOPPED) {
+        if (goes_on(x)) /* it was not cancelled, nor does its account leave */
+            *x->stop = true;
+        return true;
+    }
+    if (outcome != PREENV_UNAVAIL)
+        return false;
+    (void)snprintf(text, sizeof(text), "A test call could not be run or measured: %.400s",
+                   c->err.code ? c->err.text
+                               : "the control groups of its container cannot be read on this host");
+    end_run(x, PREENV_FAILED, text);
+    return true;
 }
 
 static double ms(int64_t us)
@@ -150,7 +165,7 @@ static double mb(int64_t bytes)
 }
 
 static void add_sample(struct preenv_session *x, struct preenv_config *c,
-                       const struct preenv_call *call, unsigned payload)
+                       const struct errand_call *call, unsigned payload)
 {
     const struct call_usage *u = &call->usage;
     const struct preenv_sample s = {
@@ -177,7 +192,7 @@ static void add_sample(struct preenv_session *x, struct preenv_config *c,
 
 /* The limit is what the configuration claims, or the measurement is none. */
 static bool limit_is_right(struct preenv_session *x, const struct preenv_config *c,
-                           const struct preenv_call *call)
+                           const struct errand_call *call)
 {
     char text[200];
 
@@ -194,28 +209,20 @@ static bool limit_is_right(struct preenv_session *x, const struct preenv_config 
 static bool test_call(struct preenv_session *x, struct preenv_config *c, struct function *f,
                       unsigned payload)
 {
-    struct wait w = {.call = {.fn = f, .account = x->who, .input = nr_str_of(x->inputs[payload])}};
-    char text[480];
+    struct errand_call call = {.fn = f, .account = x->who, .input = nr_str_of(x->inputs[payload])};
 
     if (!goes_on(x))
         return false;
-    call_and_wait(x, &w);
-    if (w.call.outcome == PREENV_STOPPED) {
-        *x->stop = *x->stop || !*x->cancel;
-        (void)goes_on(x);
+    run_call(x, &call);
+    enum preenv_outcome outcome = outcome_of(&call);
+
+    if (is_no_measurement(x, &call, outcome))
         return false;
-    }
-    if (w.call.outcome == PREENV_UNAVAIL) {
-        (void)snprintf(text, sizeof(text), "A test call could not be run or measured: %s",
-                       w.call.text);
-        end_run(x, PREENV_FAILED, text);
-        return false;
-    }
-    if (w.call.usage.known)
-        add_sample(x, c, &w.call, payload);
-    c->outcome = w.call.outcome;
-    (void)snprintf(c->error, sizeof(c->error), "%s", w.call.text);
-    return c->outcome == PREENV_OK && limit_is_right(x, c, &w.call);
+    if (call.usage.known)
+        add_sample(x, c, &call, payload);
+    c->outcome = outcome;
+    (void)snprintf(c->error, sizeof(c->error), "%.255s", call.err.text);
+    return c->outcome == PREENV_OK && limit_is_right(x, c, &call);
 }
 
 /* ---- blocks and rounds --------------------------------------------------------------------------------------- */
@@ -242,7 +249,8 @@ static bool block(struct preenv_session *x, struct preenv_config *c, unsigned wa
     for (unsigned p = 0; p < x->payloads && well; p++)
         for (unsigned i = 0; i < warm && well; i++)
             well = test_call(x, c, f, p);
-    x->tester->forget(x->tester, f->revision);
+    if (x->m->config.errand_end)
+        x->m->config.errand_end(x->m->config.arg, f->revision);
     function_unref(f);
     preenv_analyze(c, x->weights, x->payloads, x->tester->cores);
     return well && x->run->state == PREENV_RUNNING;

@@ -122,9 +122,10 @@ static int each_run(sqlite3 *db, struct nr_db_job *job)
 {
     struct each_job *j = nr_container_of(job, struct each_job, job);
     sqlite3_stmt *s = nr_db_prepare(
-        db, "SELECT " ACCOUNT_COLUMNS ", coalesce(u.bytes, 0), coalesce(u.functions, 0),"
-            " coalesce(u.versions, 0) FROM accounts a LEFT JOIN usage u ON u.account = a.name"
-            " ORDER BY a.name");
+        db,
+        "SELECT " ACCOUNT_COLUMNS ", coalesce(u.bytes + u.compiled_bytes, 0),"
+        " coalesce(u.functions, 0), coalesce(u.versions, 0), coalesce(u.compiled_bytes, 0) FROM accounts a LEFT JOIN usage u ON u.account = a.name"
+        " ORDER BY a.name");
     int r;
 
     if (s == NULL)
@@ -133,7 +134,8 @@ static int each_run(sqlite3 *db, struct nr_db_job *job)
         struct account_row row = {0};
         const struct account_amount used = {sqlite3_column_int64(s, ACCOUNT_COLUMN_COUNT),
                                             sqlite3_column_int64(s, ACCOUNT_COLUMN_COUNT + 1),
-                                            sqlite3_column_int64(s, ACCOUNT_COLUMN_COUNT + 2)};
+                                            sqlite3_column_int64(s, ACCOUNT_COLUMN_COUNT + 2),
+                                            sqlite3_column_int64(s, ACCOUNT_COLUMN_COUNT + 3)};
 
         account_read(s, 0, &row);
         j->each(j->arg, &row, &used);

@@ -14,9 +14,11 @@ enum account_state {
 /* "ACTIVE", "SUSPENDED", "DELETING". */
 const char *account_state_name(enum account_state s);
 
-/* What an account uses, or may use (-1: no limit). Bytes: of files of code, each once, whatever number of versions share it. */
+/* What an account uses, or may use (-1: no limit). Bytes: of files of code, each once, whatever number of versions share it, and of what compilers made
+ * of them, which stands apart too. */
 struct account_amount {
     int64_t bytes, functions, versions;
+    int64_t compiled_bytes; /* of `bytes`; of what is used only */
 };
 
 /* An account as stored; texts made. */

@@ -74,9 +74,9 @@ def test_create_and_show(platform, admin):
     assert (shown["name"], shown["state"], shown["profile"]) == ("a-made", "ACTIVE", "default")
     assert (shown["invocationsPerMinute"], shown["concurrentInvocations"], shown["firesPerMinute"]) == (60, 30, 60)
     nothing = {"bytes": None, "functions": None, "versions": None}
-    assert shown["quota"] == nothing and shown["usage"] == {"bytes": 0, "functions": 0, "versions": 0}
+    assert shown["quota"] == nothing and shown["usage"] == {"bytes": 0, "functions": 0, "versions": 0, "compiled_bytes": 0}
     assert put(platform, key).status == 200
-    assert admin.show("a-made")["usage"] == {"bytes": len(ECHO), "functions": 1, "versions": 0}
+    assert admin.show("a-made")["usage"] == {"bytes": len(ECHO), "functions": 1, "versions": 0, "compiled_bytes": 0}
     listed = {a["name"]: a for a in admin.ask("GET", "").json["accounts"]}
     assert {"admin", "guest", "a-made"} <= set(listed) and listed["a-made"]["state"] == "ACTIVE"
     assert call(platform, key, x=1).json == {"x": 1}

@@ -99,7 +99,7 @@ struct rig_reply rig_run(struct rig *r, struct fn_call *call)
     reply.status = call->status;
     reply.code = call->err.code;
     reply.fn = call->fn;
-    if (call->err.code != 0)
+    if (call->err.code != 0 && !call->whole)
         reply.body = nr_strdup(call->err.text);
     else
         reply.body = nr_strndup(call->reply.n != 0 ? call->reply.p : "", call->reply.n);

@@ -1,6 +1,7 @@
 /* Kinds that are compiled, over a compiler that answers as it is told: when it is asked, what is kept of what it made, what its refusals become, and
  * that a refused upload changes nothing.
  */
+#include <fcntl.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -50,6 +51,8 @@ struct host {
     bool restarts; /* and the errand starts another, which knows nothing of it */
     char main[64], source[128];
     struct account *who;
+    int64_t memory_mb; /* of its container */
+    const char *says;  /* JSON text of what the function says with `code` */
 };
 
 static void on_image(void *arg, struct image_call *c)
@@ -84,6 +87,7 @@ static void compile(struct host *h, struct errand_call *c, const json_t *in)
     (void)snprintf(h->main, sizeof(h->main), "%s", nr_json_string(in, "main"));
     assert_string_equal(c->fn->image, "narae/go:1");
     assert_true(c->fn->trial && c->fn->network == FN_NET_NONE);
+    h->memory_mb = c->fn->memory_mb;
     assert_ptr_equal(c->account, h->who);
     if (h->refused)
         nr_buf_printf(&c->result, "{\"refused\":\"%s\"}", h->refused);
@@ -98,8 +102,11 @@ static void on_errand(void *arg, struct errand_call *c)
     nr_auto_json json_t *in = nr_json_parse(c->input, NULL);
     const json_t *piece = json_object_get(in, "piece");
 
-    nr_buf_init(&c->result, 4096);
-    if (h->code)
+    nr_buf_init(&c->result, 64 << 10);
+    if (h->code && h->says) {
+        c->err.code = h->code;
+        nr_buf_adds(&c->result, h->says);
+    } else if (h->code)
         (void)nr_err_set(&c->err, h->code, "as told");
     else if (piece && h->evictions > 0 && h->evictions-- > 0)
         h->restarts ? nr_buf_adds(&c->result, "{\"refused\":\"There is no result.\"}")
@@ -256,6 +263,9 @@ static void test_failures_have_their_words(void **state)
     check_refusal(h, GO("a"), 400, "exceeded its memory limit of 1024 MB");
     h->code = NR_EUNAVAIL;
     check_refusal(h, GO("a"), 503, "cannot run now");
+    h->code = NR_EPROTO;
+    h->says = "{\"error\":\"It \\\"ended\\\" unexpectedly.\"}"; /* a sentence, not its JSON */
+    check_refusal(h, GO("a"), 400, "the compiler of 'go:1.19' failed: It \"ended\" unexpectedly.");
     h->code = 0;
     h->claims = COMPILED_FILE_MAX_BYTES + 1;
     check_refusal(h, GO("a"), 413, "the limit is 67108864");
@@ -266,7 +276,7 @@ static void test_failures_have_their_words(void **state)
     h->claims = 0;
     h->made = "#!/bin/sh";
     check_refusal(h, GO("a"), 400, "is not what it should make");
-    assert_int_equal(h->ends, h->compiles + 3);
+    assert_int_equal(h->ends, h->compiles + 4);
 }
 
 /* The compiler's container may be evicted between its calls: once more, and never the tenant's mistake. */
@@ -343,36 +353,218 @@ static void test_what_is_gone_is_made_at_the_first_call(void **state)
     rig_reply_fini(&r);
 }
 
-static bool is_kept(void *arg, const char *key)
+static bool is_kept(const void *arg, const char *key)
 {
     return strcmp(arg, key) == 0;
 }
 
+static const char *const results[] = {
+    "1111111111111111111111111111111111111111111111111111111111111111",
+    "2222222222222222222222222222222222222222222222222222222222222222"};
+
+/* Who was told of a result may still start a container from it: it goes only when it was garbage for so long. */
 static void test_results_nobody_names_go(void **state)
 {
     struct host *h = *state;
     char folder[128];
-    const char *key[] = {"1111111111111111111111111111111111111111111111111111111111111111",
-                         "2222222222222222222222222222222222222222222222222222222222222222"};
     struct compiled c = {.as_is = false, .file = "exec"}, found;
+    struct compiled_sizes sizes;
 
     (void)snprintf(folder, sizeof(folder), "%s/some", h->rig.dir);
     for (int i = 0; i < 2; i++)
-        assert_int_equal(compiled_keep(folder, key[i], NR_STR(ELF), &c, NULL), 0);
-    int64_t bytes = compiled_bytes(folder);
-
-    compiled_sweep(folder, 3600000, is_kept, (void *)(uintptr_t)key[1]); /* none is old enough */
-    assert_int_equal(compiled_bytes(folder), bytes);
-    compiled_sweep(folder, -1000, is_kept, (void *)(uintptr_t)key[1]);
-    assert_int_equal(compiled_bytes(folder), bytes / 2);
-    assert_int_equal(compiled_find(folder, key[0], &found), NR_ENOENT);
-    assert_int_equal(compiled_find(folder, key[1], &found), 0);
+        assert_int_equal(compiled_keep(folder, results[i], NR_STR(ELF), &c, NULL), 0);
+    for (int i = 0; i < 2; i++) { /* both times it is only seen to be garbage */
+        compiled_sweep(folder, -1000, is_kept, results[1], &sizes);
+        assert_int_equal(sizes.kept, strlen(ELF));
+        assert_int_equal(sizes.garbage, strlen(ELF));
+        assert_int_equal(compiled_find(folder, results[0], &found), 0);
+        assert_true(found.garbage);
+        compiled_name_again(folder, results[0]);
+    }
+    compiled_sweep(folder, 3600000, is_kept, results[1], &sizes);
+    compiled_sweep(folder, 3600000, is_kept, results[1], &sizes); /* not for long enough */
+    assert_int_equal(sizes.garbage, strlen(ELF));
+    compiled_sweep(folder, -1000, is_kept, results[1], &sizes);
+    assert_int_equal(sizes.garbage, 0);
+    assert_int_equal(compiled_find(folder, results[0], &found), NR_ENOENT);
+    assert_int_equal(compiled_find(folder, results[1], &found), 0);
+    assert_false(found.garbage);
     assert_int_equal(found.bytes, strlen(ELF));
     assert_memory_equal(found.sha256, c.sha256, sizeof(c.sha256));
-    nr_auto_free char *path = compiled_path(folder, key[1]);
+    nr_auto_free char *path = compiled_path(folder, results[1]);
 
     assert_int_equal(truncate(path, 3), 0); /* half of it is no result */
-    assert_int_equal(compiled_find(folder, key[1], &found), NR_ENOENT);
+    assert_int_equal(compiled_find(folder, results[1], &found), NR_ENOENT);
+    compiled_sweep(folder, -1000, is_kept, "none", &sizes);
+    compiled_sweep(folder, -1000, is_kept, "none", &sizes);
+    assert_int_equal(access(folder, F_OK), -1);
+}
+
+/* The path of the only result of the guest (made). */
+static char *only_result(struct host *h)
+{
+    struct function *f = resolve(h, "f");
+    char *path = nr_strdup(f->code_path);
+
+    assert_non_null(strstr(path, "/compiled/guest/"));
+    function_unref(f);
+    return path;
+}
+
+/* The same size, another byte. */
+static void damage(const char *path)
+{
+    assert_int_equal(chmod(path, 0755), 0);
+    nr_auto_close int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    assert_int_equal(pwrite(fd, "X", 1, 7), 1);
+}
+
+static void test_what_is_damaged_is_made_again(void **state)
+{
+    struct host *h = *state;
+
+    put(h, "f", GO("a"), 200);
+    nr_auto_free char *path = only_result(h);
+
+    rig_close(&h->rig);
+    damage(path);
+    rig_open(&h->rig); /* another run: its first use looks */
+    h->who = h->rig.guest;
+    nr_auto_free char *again = only_result(h), *text = NULL;
+    size_t n = 0;
+
+    assert_string_equal(path, again);
+    assert_int_equal(h->compiles, 2);
+    assert_int_equal(nr_file_read(path, 4096, &text, &n, NULL), 0);
+    assert_string_equal(text, ELF);
+}
+
+static void test_verifying_the_bucket_finds_it(void **state)
+{
+    struct host *h = *state;
+
+    put(h, "f", GO("a"), 200);
+    put(h, "g", GO("a"), 200);
+    nr_auto_free char *path = only_result(h);
+    int changes = h->rig.changes;
+    struct rig_reply r =
+        rig_call(&h->rig, h->rig.guest, FN_BUCKET_VERIFY, NULL, "guest", NULL, false);
+
+    assert_non_null(strstr(r.body, "\"compiled\":{\"files\":1,\"bytes\":15,\"damaged_count\":0"));
+    assert_int_equal(h->rig.changes, changes);
+    rig_reply_fini(&r);
+    damage(path);
+    r = rig_call(&h->rig, h->rig.guest, FN_BUCKET_VERIFY, NULL, "guest", NULL, false);
+    assert_non_null(strstr(r.body, "\"damaged_count\":1,\"damaged\":[{\"function\":"));
+    assert_non_null(strstr(r.body, "\"damaged_count\":0,")); /* nothing that was uploaded */
+    assert_int_equal(h->rig.changes, changes + 2);           /* both are asked for anew */
+    assert_int_equal(h->rig.change, FN_KEPT);
+    rig_reply_fini(&r);
+    function_unref(resolve(h, "f"));
+    assert_int_equal(h->compiles, 2);
+    r = rig_call(&h->rig, h->rig.guest, FN_BUCKET_VERIFY, NULL, "guest", NULL, false);
+    assert_non_null(strstr(r.body, "\"compiled\":{\"files\":1,\"bytes\":15,\"damaged_count\":0"));
+    rig_reply_fini(&r);
+}
+
+static char *account_document(struct host *h)
+{
+    struct rig_reply r =
+        rig_call(&h->rig, h->rig.admin, FN_ACCOUNT_SHOW, NULL, "guest", NULL, false);
+
+    assert_int_equal(r.status, 200);
+    return r.body;
+}
+
+static void set_quota(struct host *h, int64_t bytes)
+{
+    char body[64];
+
+    (void)snprintf(body, sizeof(body), "{\"bytes\":%lld}", (long long)bytes);
+    struct rig_reply r = rig_call(&h->rig, h->rig.admin, FN_QUOTA_PUT, NULL, "guest", body, false);
+
+    assert_int_equal(r.status, 200);
+    rig_reply_fini(&r);
+}
+
+static void test_what_was_compiled_counts(void **state)
+{
+    struct host *h = *state;
+
+    put(h, "f", GO("a"), 200); /* 1 byte, and 15 that were made of it */
+    nr_auto_free char *one = account_document(h);
+
+    assert_non_null(strstr(one, "\"usage\":{\"bytes\":16,"));
+    assert_non_null(strstr(one, "\"compiled_bytes\":15}"));
+    set_quota(h, 30);
+    check_refusal(h, "{\"exec\":{\"kind\":\"go:1.19\",\"code\":\"bc\"}}", 403,
+                  "What the compiler made has 15 bytes: The account 'guest' would have 31 bytes");
+    assert_int_equal(h->compiles, 2);
+    set_quota(h, 16);
+    check_refusal(h, "{\"exec\":{\"kind\":\"go:1.19\",\"code\":\"d\"}}", 403,
+                  "has 16 bytes of code, compiled code among them, and its quota is 16");
+    assert_int_equal(h->compiles, 2); /* the quota is asked first */
+    set_quota(h, 33);
+    put(h, "f", GO("bc"), 200);
+    nr_auto_free char *two =
+        account_document(h); /* what no version names counts until it was seen */
+
+    assert_non_null(strstr(two, "\"usage\":{\"bytes\":32,"));
+    put(h, "f", GO("bcd"), 200);
+    nr_auto_free char *three = account_document(h);
+
+    assert_non_null(strstr(three, "\"usage\":{\"bytes\":33,"));
+}
+
+/* Whole lines, of which the body of the refusal has more than a sentence. */
+static void test_the_compilers_words_have_room(void **state)
+{
+    struct host *h = *state;
+    struct nr_buf words;
+
+    nr_buf_init(&words, 16384);
+    for (int i = 0; i < 100; i++)
+        nr_buf_printf(&words,
+                      "code.go:%d: this line is wrong in a way that takes 60 bytes or so\\n", i);
+    nr_buf_addc(&words, '\0');
+    h->refused = nr_buf_str(&words).p;
+    struct fn_call call = {
+        .op = FN_ACTION_PUT, .account = h->rig.guest, .name = NR_STR("f"), .body = NR_STR(GO("a"))};
+    struct rig_reply r = rig_run(&h->rig, &call);
+
+    assert_int_equal(r.status, 400);
+    assert_true(call.whole);
+    assert_non_null(strstr(r.body, "code.go:0: this"));
+    assert_non_null(strstr(r.body, "code.go:50: this"));
+    assert_null(strstr(r.body, "code.go:99: this"));
+    assert_non_null(strstr(r.body, "or so\n..."));
+    assert_true(strlen(r.body) > 3900 && strlen(r.body) < 4200);
+    assert_true(strlen(call.err.text) > 400); /* whole lines of it too */
+    assert_string_equal(strrchr(call.err.text, ' '), " so");
+    rig_reply_fini(&r);
+    nr_buf_fini(&words);
+}
+
+static void test_memory_has_whole_steps(void **state)
+{
+    struct host *h = *state;
+
+    rig_close(&h->rig);
+    h->rig.config.memory_max_mb = 1000;
+    rig_open(&h->rig);
+    h->who = h->rig.guest;
+    put(h, "f", GO("a"), 200);
+    assert_int_equal(h->memory_mb, 960);
+}
+
+static void test_who_may_run_nothing_compiles_nothing(void **state)
+{
+    struct host *h = *state;
+
+    h->rig.guest->concurrent_invocations = 0;
+    check_refusal(h, GO("a"), 429, "concurrentInvocations");
+    assert_int_equal(h->compiles, 0);
 }
 
 struct turn {
@@ -403,7 +595,7 @@ static void test_calls_wait_for_their_turn(void **state)
     struct turn turn[COMPILE_WAITERS_MAX];
     pthread_t thread[COMPILE_WAITERS_MAX];
     int own[COMPILES_OF_ACCOUNT_MAX];
-    struct nr_err err = {0};
+    struct nr_err err = {0}, full = {0};
 
     (void)state;
     compile_init(&c);
@@ -418,9 +610,11 @@ static void test_calls_wait_for_their_turn(void **state)
     while (waiting(&c) < COMPILE_WAITERS_MAX)
         (void)sched_yield();
     assert_int_equal(compile_enter(&c, NR_STR("guest"), true, NULL), NR_EBUSY);
-    int other = compile_enter(&c, NR_STR("other"), true, NULL);
+    int other = compile_enter(&c, NR_STR("other"), false, NULL); /* they cannot hold all */
 
     assert_true(other >= 0);
+    assert_int_equal(compile_enter(&c, NR_STR("third"), false, &full), NR_EBUSY);
+    assert_non_null(strstr(full.text, "at most 3 at once, 2 of one account"));
     compile_leave(&c, other); /* none of theirs */
     for (int i = 0; i < COMPILES_OF_ACCOUNT_MAX; i++)
         compile_leave(&c, own[i]);
@@ -446,6 +640,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_gone_is_made_at_the_first_call, begin, end),
         cmocka_unit_test(test_calls_wait_for_their_turn),
         cmocka_unit_test_setup_teardown(test_results_nobody_names_go, begin, end),
+        cmocka_unit_test_setup_teardown(test_what_is_damaged_is_made_again, begin, end),
+        cmocka_unit_test_setup_teardown(test_verifying_the_bucket_finds_it, begin, end),
+        cmocka_unit_test_setup_teardown(test_what_was_compiled_counts, begin, end),
+        cmocka_unit_test_setup_teardown(test_the_compilers_words_have_room, begin, end),
+        cmocka_unit_test_setup_teardown(test_memory_has_whole_steps, begin, end),
+        cmocka_unit_test_setup_teardown(test_who_may_run_nothing_compiles_nothing, begin, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

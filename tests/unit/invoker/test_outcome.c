@@ -89,6 +89,7 @@ static void every_event(void **state)
         if (o.status != table[i].status || !nr_str_eqz(o.result, table[i].result))
             fail_msg("%s: status %d, %.*s", table[i].name, o.status, (int)o.result.n, o.result.p);
         assert_int_equal(o.timed_out, table[i].event == EVENT_TIMEOUT);
+        assert_int_equal(o.out_of_memory, strstr(table[i].result, "exhausted its memory") != NULL);
         assert_int_equal(o.is_array, strcmp(table[i].name, "array") == 0);
         assert_int_equal(outcome_reusable(&o, NR_VERDICT_OK),
                          o.status <= OUTCOME_APPLICATION_ERROR);
