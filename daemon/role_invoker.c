@@ -256,19 +256,26 @@ static void on_invoker_closed(void *arg)
     uv_stop(&r->d->loop.uv);
 }
 
+static void on_link_closed(void *arg)
+{
+    struct role *r = arg;
+
+    r->closing = true;
+    if (r->d->invoker)
+        invoker_close(r->d->invoker, on_invoker_closed, r);
+    else
+        on_invoker_closed(r);
+}
+
 static void on_containers_gone(void *arg)
 {
     struct role *r = arg;
-    struct daemon *d = r->d;
 
-    d->left_some = d->invoker && invoker_left(d->invoker) > 0;
-    r->closing = true;
+    r->d->left_some = r->d->invoker && invoker_left(r->d->invoker) > 0;
     if (r->link)
-        link_close(r->link);
-    if (d->invoker)
-        invoker_close(d->invoker, on_invoker_closed, r);
+        link_close(r->link, on_link_closed, r);
     else
-        on_invoker_closed(r);
+        on_link_closed(r);
 }
 
 static void on_calls_gone(void *arg)

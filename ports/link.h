@@ -56,8 +56,9 @@ void link_registry_auth(struct link *l, const char *account, const char *image, 
 void link_drain(struct link *l, uint64_t max_ms, void (*done)(void *arg), void *arg);
 /* Calls that have not ended. */
 size_t link_running(const struct link *l);
-/* The containers are gone: tells the controller so, and ends the link. Nobody is asked or told anything any more. */
-void link_close(struct link *l);
+/* The containers are gone: tells the controller so, and ends the link; who waits for credentials gets none. `closed` once, later, on the loop: nobody is asked or told
+ * anything any more. */
+void link_close(struct link *l, void (*closed)(void *arg), void *arg);
 /* The invoker is closed and the loop has ended. NULL is fine. */
 void link_free(struct link *l);
 

@@ -20,7 +20,13 @@
 #include "common/net/tls.h"
 #include "invoker/platform.h"
 
-enum { META_KEEP_BYTES = 64 << 10, ARENA_MAX_BYTES = 4 << 20, JITTER = 4 };
+enum {
+    META_KEEP_BYTES = 64 << 10,
+    ARENA_MAX_BYTES = 4 << 20,
+    JITTER = 4,
+    FLUSH_MS = 10,
+    FLUSH_MAX_MS = 2000
+};
 
 /* ---- sending ------------------------------------------------------------------------------------------------ */
 
@@ -239,7 +245,8 @@ static void on_ended(void *arg, int code, const char *why)
     nr_log(l->log, l->up ? NR_LOG_WARN : NR_LOG_INFO, "link", "%s %s: %s",
            l->up ? "the link is down to" : "no link to", l->address, why);
     down(l);
-    redial(l);
+    if (!l->closed)
+        redial(l);
 }
 
 static void on_opened(void *arg)
@@ -468,19 +475,34 @@ int link_open(const struct link_config *c, struct link **ret, struct nr_err *err
 
 /* ---- closing ------------------------------------------------------------------------------------------------ */
 
-void link_close(struct link *l)
+/* The last frame is on its way, or has had its time. */
+static void on_flush(struct nr_deadline *d)
 {
-    struct nr_deadline *const all[] = {&l->redial, &l->limbo, &l->soon, &l->leave_deadline};
+    struct link *l = nr_container_of(d, struct link, leave_deadline);
+    struct nr_deadline *const all[] = {&l->redial, &l->limbo, &l->soon};
 
-    if (l->up)
-        serve_send_bare(l, WIRE_LEAVING, 0, 0);
-    if (l->stream)
-        nr_stream_finish(l->stream);
-    l->closed = true;
+    if (l->stream && nr_stream_unsent(l->stream) > 0 && ++l->flushes < FLUSH_MAX_MS / FLUSH_MS) {
+        nr_deadline_set(l->loop, &l->leave_deadline, FLUSH_MS);
+        return;
+    }
+    nr_stream_close(l->stream);
     down(l);
     for (size_t i = 0; i < nr_countof(all); i++)
         nr_deadline_cancel(all[i]);
+    l->on_closed(l->on_closed_arg);
+}
+
+void link_close(struct link *l, void (*closed)(void *arg), void *arg)
+{
+    l->leaving = l->closed = true;
+    l->on_closed = closed;
+    l->on_closed_arg = arg;
+    nr_deadline_cancel(&l->redial);
+    serve_send_bare(l, WIRE_LEAVING, 0, 0);
     auth_fini(l);
+    l->drained = NULL;
+    l->leave_deadline.fire = on_flush;
+    nr_deadline_set(l->loop, &l->leave_deadline, 0);
 }
 
 static void free_list(char **list)

@@ -210,6 +210,9 @@ struct link {
     struct nr_deadline leave_deadline;
     void (*drained)(void *arg);
     void *drained_arg;
+    unsigned flushes;
+    void (*on_closed)(void *arg);
+    void *on_closed_arg;
 };
 
 /* Empties and lends l->meta. */

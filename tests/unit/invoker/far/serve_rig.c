@@ -9,6 +9,7 @@
 #include "common/base/file.h"
 #include "common/base/json.h"
 #include "invoker/far/snapshot.h"
+#include "invoker/platform.h"
 #include "ports/figures.h"
 
 struct rig *rig;
@@ -144,6 +145,13 @@ void invoker_figures(struct invoker *v, void (*each)(void *arg, const struct con
     *ret = (struct node_figures){.memory_max_mb = 1024, .containers = v->container_count};
     if (rig->pool_count)
         each(arg, &f);
+}
+
+const struct platform *platform_here(void)
+{
+    static const struct platform here = {.architecture = "amd64"};
+
+    return &here;
 }
 
 bool container_loaded(const struct container *ct)
@@ -431,6 +439,16 @@ void rig_run(uint64_t number, uint64_t revision)
     rig_send(WIRE_RUN, 0, number, meta, NR_STR("{\"a\":1}"));
 }
 
+static void on_link_closed(void *arg)
+{
+    rig->link_closed = true;
+}
+
+static bool link_is_closed(void)
+{
+    return rig->link_closed;
+}
+
 static void on_listener_closed(void *arg)
 {
     rig->listener_closed = true;
@@ -465,8 +483,10 @@ int rig_teardown(void **state)
             rig->calls[i]->i = I_AWAIT;
             invoker_cut(rig->calls[i], NR_ESTOPPING);
         }
-    if (rig->link)
-        link_close(rig->link);
+    if (rig->link) {
+        link_close(rig->link, on_link_closed, NULL);
+        rig_until(link_is_closed, "the link is closed");
+    }
     nr_stream_close(rig->peer);
     nr_stream_listener_close(rig->listener, on_listener_closed, NULL);
     rig_until(listener_is_closed, "the listener is closed");

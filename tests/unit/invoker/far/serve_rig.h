@@ -29,7 +29,7 @@ struct rig {
     struct nr_stream *peer; /* NULL: no link */
     struct nr_link frames;
     unsigned links;
-    bool listener_closed;
+    bool listener_closed, link_closed;
 
     /* the invoker */
     struct invoker invoker;

@@ -76,6 +76,7 @@ static void it_says_who_it_is(void **state)
     assert_string_equal(h->installation, "0123456789abcdef");
     assert_string_equal(h->version, "1.2.3");
     assert_int_equal(strlen(h->session), WIRE_SESSION_BYTES);
+    assert_string_equal(h->arch, "amd64");
     assert_int_equal(h->cores, 2);
     assert_int_equal(h->memory_max_mb, 1024);
     assert_int_equal(h->tag_count, 2);
