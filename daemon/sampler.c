@@ -25,7 +25,8 @@ struct sampler {
     struct nr_deadline next;
     struct nr_work work;
     bool under_way;
-    struct invoker *pressed; /* whose calls wait to be told of until the second is written; NULL: nobody's */
+    struct invoker
+        *pressed; /* whose calls wait to be told of until the second is written; NULL: nobody's */
     uint64_t seq, begun_us; /* when the span began */
     int64_t t_ms, span_ms;  /* of the samples under way */
     struct pace pace;

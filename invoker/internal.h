@@ -447,7 +447,7 @@ struct invoker {
     void (*event)(void *arg, const struct event *e);
     void *event_arg;
     void (*pressed)(void *arg); /* with event_arg */
-    uint64_t full_ms; /* when it was told last that there is no room; 0: not yet */
+    uint64_t full_ms;           /* when it was told last that there is no room; 0: not yet */
 
     struct nr_map pools, pasts;
     struct nr_link containers, hungry;
