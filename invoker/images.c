@@ -109,7 +109,8 @@ static void no_answer(struct image_call *c, int r)
     (void)nr_err_set(&c->err, NR_EUNAVAIL, "The Docker Engine of this host does not answer.");
 }
 
-static int ask(struct engine_worker *w, struct image_call *c)
+/* What its registry tells of it: (*ret made) or NULL with c->err. */
+static json_t *ask_registry(struct engine_worker *w, struct image_call *c)
 {
     char path[PATH_MAX_BYTES];
     struct engine_reply reply = {0};
@@ -118,19 +119,28 @@ static int ask(struct engine_worker *w, struct image_call *c)
     const struct engine_errand x = {
         .method = "GET", .path = path, .auth = c->auth, .timeout_ms = ASK_MS};
     int r = engine_errand(w, &x, &reply, &c->err);
-    nr_auto_json json_t *o = r == 0 ? nr_json_parse(nr_buf_str(&reply.body), NULL) : NULL;
-    const char *digest = o ? nr_json_string(json_object_get(o, "Descriptor"), "digest") : NULL;
+    json_t *o = r == 0 && reply.status == 200 ? nr_json_parse(nr_buf_str(&reply.body), NULL) : NULL;
 
     if (r < 0)
         no_answer(c, r);
-    if (r == 0 && reply.status == 200 && digest && strlen(digest) < sizeof(c->digest)) {
+    else if (o == NULL)
+        refused(c, &reply, &c->err);
+    nr_buf_fini(&reply.body);
+    return o;
+}
+
+static int ask(struct engine_worker *w, struct image_call *c)
+{
+    nr_auto_json json_t *o = ask_registry(w, c);
+    const char *digest = o ? nr_json_string(json_object_get(o, "Descriptor"), "digest") : NULL;
+
+    if (digest && strlen(digest) < sizeof(c->digest)) {
         (void)snprintf(c->digest, sizeof(c->digest), "%s", digest);
         (void)image_platforms_check(platform_here(), json_object_get(o, "Platforms"), c->reference,
                                     &c->err);
-    } else if (r == 0) {
-        refused(c, &reply, &c->err);
+    } else if (o) {
+        (void)image_refusal(c->reference, "", &c->err);
     }
-    nr_buf_fini(&reply.body);
     return c->err.code;
 }
 
@@ -152,7 +162,8 @@ static bool on_bytes(void *arg, struct nr_str bytes)
 }
 
 /* "repository@digest", for a pull by anything else would be of whatever the tag means by then. Old functions have a tag. */
-static int pull_path(const char *reference, char out[static PATH_MAX_BYTES], struct nr_err *err)
+static int pull_path(const char *reference, unsigned variant, char out[static PATH_MAX_BYTES],
+                     struct nr_err *err)
 {
     const char *at = strchr(reference, '@'), *slash = strrchr(reference, '/');
     const char *colon = strchr(slash ? slash : reference, ':');
@@ -160,15 +171,20 @@ static int pull_path(const char *reference, char out[static PATH_MAX_BYTES], str
     char repository[3 * PATH_MAX_BYTES / 2 + 1];
     size_t k = nr_pct_encode((struct nr_str){reference, n}, repository);
     const char *tag = at ? at + 1 : colon ? "" : "latest";
-    int bytes = snprintf(out, PATH_MAX_BYTES, "/images/create?fromImage=%.*s%s%s", (int)k,
-                         repository, *tag ? "&tag=" : "", tag);
+    char platform[IMAGE_PLATFORM_BYTES] = "";
+
+    if (variant > 0)
+        (void)snprintf(platform, sizeof(platform), "&platform=linux/%s/v%u",
+                       platform_here()->architecture, variant);
+    int bytes = snprintf(out, PATH_MAX_BYTES, "/images/create?fromImage=%.*s%s%s%s", (int)k,
+                         repository, *tag ? "&tag=" : "", tag, platform);
 
     return bytes > 0 && bytes < PATH_MAX_BYTES
                ? 0
                : nr_err_set(err, NR_EINVAL, "The image reference is too long.");
 }
 
-static int pull(struct engine_worker *w, struct image_call *c)
+static int pull_variant(struct engine_worker *w, struct image_call *c, unsigned variant)
 {
     char path[PATH_MAX_BYTES];
     struct engine_reply reply = {0};
@@ -181,7 +197,7 @@ static int pull(struct engine_worker *w, struct image_call *c)
                                     .on_bytes = on_bytes,
                                     .arg = &p};
     struct nr_err why = {0};
-    int r = pull_path(c->reference, path, &c->err);
+    int r = pull_path(c->reference, variant, path, &c->err);
 
     if (r == 0)
         r = engine_errand(w, &x, &reply, &why);
@@ -195,6 +211,25 @@ static int pull(struct engine_worker *w, struct image_call *c)
     }
     pull_text_free(p.text);
     return c->err.code;
+}
+
+/* The Engine takes what every processor of this architecture runs. Where the list has none it is asked what it has: one more question, but of
+ * such images alone. */
+static int pull(struct engine_worker *w, struct image_call *c)
+{
+    int r = pull_variant(w, c, 0);
+
+    if (r != NR_EINVAL)
+        return r;
+    struct image_call question = {.reference = c->reference, .auth = c->auth};
+    nr_auto_json json_t *o = ask_registry(w, &question);
+    unsigned variant =
+        o ? image_platforms_variant(platform_here(), json_object_get(o, "Platforms")) : 0;
+
+    if (variant == 0)
+        return r;
+    c->err = (struct nr_err){0};
+    return pull_variant(w, c, variant);
 }
 
 /* ---- the port ----------------------------------------------------------------------------------------------- */

@@ -1,6 +1,8 @@
 /* Images have an operating system, an architecture and perhaps a variant of it ("linux", "arm", "v7"). One tag can stand for several images,
  * a manifest list: the Engine of each host then takes the entry that is made for it, and the tag's pin, the digest of the list, is the same
- * everywhere. Whether there is such an entry is asked here, at deploy, before anything is pulled.
+ * everywhere. Whether there is such an entry is asked here, at deploy, before anything is pulled. Of amd64 there may be entries for levels of
+ * its processors ("v3"), which the Engine does not find by itself: where a list has none for all of them, the highest that this one has is
+ * asked for by name.
  *
  * Registries may say anything: of their words only those that an architecture can be called are told again, and no more than a line of them.
  */
@@ -12,11 +14,15 @@
 
 #include "common/base/json.h"
 #include "common/base/mem.h"
+#include "invoker/cpu_level.h"
 
 static const struct platform platforms[] = {
-    {"amd64", 1, "SCMP_ARCH_X86_64", false},
-    {"arm64", 8, "SCMP_ARCH_AARCH64", false},
-    {"arm", 7, "SCMP_ARCH_ARM", true},
+    {"amd64", 1, "linux/amd64", "SCMP_ARCH_X86_64", false},
+    {"amd64", 2, "linux/amd64/v2", "SCMP_ARCH_X86_64", false},
+    {"amd64", 3, "linux/amd64/v3", "SCMP_ARCH_X86_64", false},
+    {"amd64", 4, "linux/amd64/v4", "SCMP_ARCH_X86_64", false},
+    {"arm64", 8, "linux/arm64", "SCMP_ARCH_AARCH64", false},
+    {"arm", 7, "linux/arm", "SCMP_ARCH_ARM", true},
 };
 
 #if defined(__x86_64__)
@@ -41,7 +47,13 @@ const struct platform *platform_named(const char *architecture)
 
 const struct platform *platform_here(void)
 {
-    return platform_named(here);
+    const struct platform *p = platform_named(here);
+    unsigned level = cpu_level();
+
+    while (p && p < platforms + nr_countof(platforms) - 1 && p->newest_variant < level &&
+           strcmp(p[1].architecture, here) == 0)
+        p++;
+    return p;
 }
 
 /* ---- one image ---------------------------------------------------------------------------------------------- */
@@ -127,9 +139,9 @@ static int none_fits(const struct platform *node, const struct told *t, const ch
 
     for (size_t i = 0; i < t->count; i++)
         n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", i > 0 ? ", " : "", t->names[i]);
-    return nr_err_set(err, NR_EINVAL, "The image '%.128s' is for %s%s; this host runs linux/%s.",
+    return nr_err_set(err, NR_EINVAL, "The image '%.128s' is for %s%s; this host runs %s.",
                       reference, n > 0 ? list : "no processor", t->more > 0 ? " and more" : "",
-                      node->architecture);
+                      node->name);
 }
 
 int image_platforms_check(const struct platform *node, const json_t *told_of, const char *reference,
@@ -152,4 +164,26 @@ int image_platforms_check(const struct platform *node, const json_t *told_of, co
         tell(&t, &p);
     }
     return none_fits(node, &t, reference, err);
+}
+
+unsigned image_platforms_variant(const struct platform *node, const json_t *told_of)
+{
+    unsigned best = 0;
+    const json_t *e;
+    size_t i;
+
+    if (node == NULL)
+        return 0;
+    json_array_foreach(told_of, i, e) {
+        struct image_platform p = {nr_json_string(e, "os"), nr_json_string(e, "architecture"),
+                                   nr_json_string(e, "variant")};
+        unsigned variant = variant_number(p.variant);
+
+        if (!image_platform_fits(node, &p))
+            continue;
+        if (variant <= 1)
+            return 0;
+        best = variant > best ? variant : best;
+    }
+    return best;
 }

@@ -10,17 +10,18 @@
 
 #include "common/base/err.h"
 
-/* One architecture that naraed is built for. */
+/* One architecture that naraed is built for; of amd64 one for each level of its processors. */
 struct platform {
     const char *architecture; /* as images have it: "amd64" */
     unsigned newest_variant;  /* "v1" up to this one run; an image without a variant does too */
+    const char *name;         /* for people: "linux/amd64/v3" */
     const char *seccomp;      /* as the Engine's profiles have it */
     bool narrow;              /* words of 32 bits, and the system calls of such kernels */
 };
 
-/* The one that this program is built for; NULL when the table has no row for it. */
+/* The one that this program is built for, on the processor that runs it; NULL when the table has no row for it. */
 const struct platform *platform_here(void);
-/* The row of an architecture by its name in images, or NULL. */
+/* The first row of an architecture by its name in images, which every processor of it is, or NULL. */
 const struct platform *platform_named(const char *architecture);
 
 /* What an image is made for; NULL and "" are "not told". */
@@ -38,5 +39,9 @@ bool image_platform_fits(const struct platform *here, const struct image_platfor
  * for `here`? NR_EINVAL with a sentence that names those that are there. */
 int image_platforms_check(const struct platform *here, const json_t *platforms,
                           const char *reference, struct nr_err *err);
+
+/* Which variant of `here`'s architecture is to be asked for by name, because the list (as above) has none that every processor of it runs: the highest that
+ * `here` runs. 0: none, the Engine finds by itself what there is. */
+unsigned image_platforms_variant(const struct platform *here, const json_t *platforms);
 
 #endif

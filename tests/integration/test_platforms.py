@@ -1,6 +1,7 @@
 """Several images under one name, one an architecture: the node's own is taken, the pin is that of all; where there is none the deploy says what
 there is."""
 import os
+import pathlib
 import platform as machine
 
 import pytest
@@ -8,9 +9,20 @@ from conftest import engine
 from registry import Registry, docker, made_for, make_image
 
 HERE = {"x86_64": "amd64", "aarch64": "arm64"}.get(machine.machine(), "arm")
+LEVELS = ["ssse3 cx16 sse4_1 sse4_2 popcnt lahf_lm", "fma movbe avx f16c bmi1 avx2 bmi2 abm", "avx512f avx512dq avx512cd avx512bw avx512vl"]
 ELSEWHERE = "amd64" if HERE == "arm64" else "arm64"
 NOTE = {"os": "unknown", "architecture": "unknown"}  # what builders say about an image beside it
 FORMS = {"oci": "application/vnd.oci.image.index.v1+json", "docker": "application/vnd.docker.distribution.manifest.list.v2+json"}
+
+
+def level():
+    """Of this processor: 1 to 4; 0 where there are no levels."""
+    flags = pathlib.Path("/proc/cpuinfo").read_text().split("flags", 1)[-1].split("\n", 1)[0].split()
+    has = [set(words.split()) <= set(flags) for words in LEVELS]
+    return 0 if HERE != "amd64" else 1 + (has + [False]).index(False)
+
+
+RUNS = f"linux/{HERE}" + (f"/v{level()}" if level() > 1 else "")
 
 
 def linux(architecture, **more):
@@ -64,7 +76,7 @@ def test_the_nodes_own_of_several_runs(platform, public, made, name, form):
     docker("image", "rm", f"{repository}@{digest}")
     assert answer(platform, name) == {"image": "here"}
     reply = deploy(platform, name, f"{repository}@{entries[1]}")  # another node's by itself
-    assert reply.status == 400 and f"is for linux/{ELSEWHERE}; this host runs linux/{HERE}." in reply.error, reply
+    assert reply.status == 400 and f"is for linux/{ELSEWHERE}; this host runs {RUNS}." in reply.error, reply
     assert answer(platform, name) == {"image": "here"}
 
 
@@ -79,6 +91,23 @@ def test_none_for_this_node_names_those_that_are_there(platform, public, made, n
         reference, digest, _ = public.index(f"team/none:{n}", [(made[image], platform_) for image, platform_ in entries])
         reply = deploy(platform, name, reference)
         assert reply.status == 400, (told, reply)
-        assert reply.error == f"The image '{reference}' is for {told}; this host runs linux/{HERE}.", reply
+        assert reply.error == f"The image '{reference}' is for {told}; this host runs {RUNS}.", reply
         assert platform.request("GET", f"actions/{name}").status == 404
         assert "Id" not in engine(f"/images/{reference.rsplit(':', 1)[0]}@{digest}/json")  # nothing was pulled
+
+
+@pytest.mark.skipif(level() < 2, reason="this processor has no level above the first")
+def test_a_level_of_this_processor_runs(platform, public, made, name):
+    """Where a list has nothing for every amd64 the highest level that this processor has is taken, at the deploy and when it is pulled again."""
+    highest = linux(HERE, variant=f"v{level()}")
+    both = public.index("team/both:1", [(made["there"], highest), (made["here"], linux(HERE))])[0]
+    reference, digest, _ = public.index(
+        "team/levels:1", [(made["s390x"], linux("s390x")), (made["there"], linux(HERE, variant="v9")), (made["here"], highest)])
+    repository = reference.rsplit(":", 1)[0]
+    for _ in range(2):
+        reply = deploy(platform, name, reference)
+        assert reply.status == 200 and pin(reply.json) == f"{repository}@{digest}", reply
+        docker("image", "rm", f"{repository}@{digest}")
+    assert answer(platform, name) == {"image": "here"}
+    assert deploy(platform, name, both).status == 200
+    assert answer(platform, name) == {"image": "here"}, "what runs on all goes first"

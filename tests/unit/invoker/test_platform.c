@@ -9,6 +9,7 @@
 
 #include "common/base/json.h"
 #include "common/base/mem.h"
+#include "invoker/cpu_level.h"
 
 static void an_image_fits_by_architecture_and_variant(void **state)
 {
@@ -44,7 +45,11 @@ static void this_node_is_in_the_table(void **state)
 
     (void)state;
     assert_non_null(node);
-    assert_ptr_equal(platform_named(node->architecture), node);
+    assert_string_equal(platform_named(node->architecture)->architecture, node->architecture);
+    if (strcmp(node->architecture, "amd64") == 0) /* as its processor is */
+        assert_int_equal(node->newest_variant, cpu_level());
+    else
+        assert_ptr_equal(platform_named(node->architecture), node);
     assert_int_equal(node->narrow, sizeof(void *) == 4);
     assert_null(platform_named("pdp11"));
     struct image_platform any = {"linux", "pdp11", NULL};
@@ -54,12 +59,26 @@ static void this_node_is_in_the_table(void **state)
     assert_false(image_platform_fits(NULL, &any));
 }
 
+/* The row of "amd64", or of a level of it: "amd64/v3". */
+static const struct platform *node_of(const char *name)
+{
+    const char *slash = strchr(name, '/');
+    nr_auto_free char *architecture =
+        nr_strndup(name, slash ? (size_t)(slash - name) : strlen(name));
+    const struct platform *p = platform_named(architecture);
+
+    while (slash && p->newest_variant < (unsigned)(slash[2] - '0'))
+        p++;
+    assert_string_equal(p->architecture, architecture);
+    return p;
+}
+
 /* What the check says of a list, or "" (made). */
 static char *said(const char *node, const char *list)
 {
     nr_auto_json json_t *platforms = nr_json_parse(nr_str_of(list), NULL);
     struct nr_err err = {0};
-    int r = image_platforms_check(platform_named(node), platforms, "team/app:1", &err);
+    int r = image_platforms_check(node_of(node), platforms, "team/app:1", &err);
 
     assert_int_equal(r, err.code);
     assert_true(r == 0 || r == NR_EINVAL);
@@ -69,6 +88,9 @@ static char *said(const char *node, const char *list)
 #define AMD64 "{\"os\":\"linux\",\"architecture\":\"amd64\"}"
 #define ARM64 "{\"os\":\"linux\",\"architecture\":\"arm64\",\"variant\":\"v8\"}"
 #define ARM "{\"os\":\"linux\",\"architecture\":\"arm\",\"variant\":\"v7\"}"
+#define V1 "{\"os\":\"linux\",\"architecture\":\"amd64\",\"variant\":\"v1\"}"
+#define V2 "{\"os\":\"linux\",\"architecture\":\"amd64\",\"variant\":\"v2\"}"
+#define V3 "{\"os\":\"linux\",\"architecture\":\"amd64\",\"variant\":\"v3\"}"
 #define NOTE "{\"os\":\"unknown\",\"architecture\":\"unknown\"}"
 
 static void a_list_has_one_that_fits_or_names_what_it_has(void **state)
@@ -84,6 +106,13 @@ static void a_list_has_one_that_fits_or_names_what_it_has(void **state)
         {"amd64", "null", ""},
         {"arm", "[" ARM64 "," AMD64 "," NOTE "," AMD64 "]",
          "The image 'team/app:1' is for linux/arm64/v8, linux/amd64; this host runs linux/arm."},
+        {"amd64/v2", "[" V2 "," V3 "]", ""},
+        {"amd64/v4", "[" V3 "]", ""},
+        {"amd64/v2", "[" V3 "," ARM "]",
+         "The image 'team/app:1' is for linux/amd64/v3, linux/arm/v7; this host runs "
+         "linux/amd64/v2."},
+        {"amd64", "[" V2 "]",
+         "The image 'team/app:1' is for linux/amd64/v2; this host runs linux/amd64."},
         {"amd64", "[" ARM "]",
          "The image 'team/app:1' is for linux/arm/v7; this host runs linux/amd64."},
         {"amd64", "[" NOTE "]",
@@ -98,6 +127,71 @@ static void a_list_has_one_that_fits_or_names_what_it_has(void **state)
 
         assert_string_equal(text, cases[i].said);
     }
+}
+
+/* What runs on all of them goes first: a host with another processor takes the same. */
+static void the_level_that_is_asked_for(void **state)
+{
+    static const struct {
+        const char *node, *list;
+        unsigned variant;
+    } cases[] = {
+        {"amd64/v3", "[" V2 "," V3 "]", 3},
+        {"amd64/v3", "[" V3 "," V2 "," ARM64 "]", 3},
+        {"amd64/v2", "[" V3 "," V2 "]", 2},
+        {"amd64/v4", "[" NOTE "," V2 "]", 2},
+        {"amd64/v3", "[" V3 "," AMD64 "]", 0},
+        {"amd64/v3", "[" V3 "," V1 "]", 0},
+        {"amd64", "[" V3 "," V2 "]", 0},
+        {"amd64/v4", "[" ARM "]", 0},
+        {"amd64/v4", "[]", 0},
+        {"amd64/v4", "null", 0},
+        {"arm64", "[" V2 "," AMD64 "]", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < nr_countof(cases); i++) {
+        nr_auto_json json_t *list = nr_json_parse(nr_str_of(cases[i].list), NULL);
+
+        if (image_platforms_variant(node_of(cases[i].node), list) != cases[i].variant)
+            fail_msg("case %zu: %s on %s", i, cases[i].list, cases[i].node);
+    }
+    assert_int_equal(image_platforms_variant(NULL, NULL), 0);
+}
+
+/* A level is whole or it is not there; the kernel must save what its registers hold. */
+static void levels_of_processors(void **state)
+{
+    static const struct cpu_words v2 = {.leaf1_ecx = 0x00982201, .extended1_ecx = 0x01},
+                                  v3 = {0x38D83201, 0x00000128, 0x21, 0x06},
+                                  v4 = {0x38D83201, 0xD0030128, 0x21, 0xE6},
+                                  all = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT64_MAX},
+                                  none = {0};
+    static const struct {
+        const struct cpu_words *words;
+        unsigned level;
+    } cases[] = {{&none, 1}, {&v2, 2}, {&v3, 3}, {&v4, 4}, {&all, 4}};
+
+    (void)state;
+    for (size_t i = 0; i < nr_countof(cases); i++)
+        assert_int_equal(cpu_level_of(cases[i].words), cases[i].level);
+    for (unsigned bit = 0; bit < 32; bit++) { /* each of them counts */
+        struct cpu_words less[] = {v4, v4, v4};
+        uint32_t gone = UINT32_C(1) << bit;
+
+        less[0].leaf1_ecx &= ~gone;
+        less[1].leaf7_ebx &= ~gone;
+        less[2].extended1_ecx &= ~gone;
+        assert_int_equal(cpu_level_of(&less[0]) < 4, (v4.leaf1_ecx & gone) != 0);
+        assert_int_equal(cpu_level_of(&less[1]) < 4, (v4.leaf7_ebx & gone) != 0);
+        assert_int_equal(cpu_level_of(&less[2]) < 4, (v4.extended1_ecx & gone) != 0);
+    }
+    struct cpu_words unsaved = v4;
+
+    unsaved.xcr0 = 0x06;
+    assert_int_equal(cpu_level_of(&unsaved), 3);
+    unsaved.xcr0 = 0x02;
+    assert_int_equal(cpu_level_of(&unsaved), 2);
 }
 
 /* A registry may send thousands of entries with words as long as it likes. */
@@ -143,6 +237,8 @@ int main(void)
         cmocka_unit_test(an_image_fits_by_architecture_and_variant),
         cmocka_unit_test(this_node_is_in_the_table),
         cmocka_unit_test(a_list_has_one_that_fits_or_names_what_it_has),
+        cmocka_unit_test(the_level_that_is_asked_for),
+        cmocka_unit_test(levels_of_processors),
         cmocka_unit_test(a_hostile_list_is_told_in_a_line),
         cmocka_unit_test(platforms_are_written_as_people_do),
     };
