@@ -36,6 +36,39 @@ static const struct column quota[] = {
     {"versions", "versions", CELL_LIMIT, 0},
 };
 
+static void write_kept(const json_t *row, const char *key, const char *zero, struct nr_buf *out)
+{
+    json_int_t in_force = json_integer_value(json_object_get(json_object_get(row, "inForce"), key));
+
+    if (in_force == 0)
+        nr_buf_adds(out, zero);
+    else
+        nr_buf_addi(out, in_force);
+    if (json_is_null(json_object_get(row, key)))
+        nr_buf_adds(out, " (default)");
+}
+
+static void write_versions(const json_t *row, struct nr_buf *out)
+{
+    write_kept(row, "keepVersions", "all", out);
+}
+
+static void write_versions_days(const json_t *row, struct nr_buf *out)
+{
+    write_kept(row, "keepVersionsDays", "for ever", out);
+}
+
+static void write_retired_days(const json_t *row, struct nr_buf *out)
+{
+    write_kept(row, "keepRetiredDays", "for ever", out);
+}
+
+static const struct column retention[] = {
+    {"keepVersions", "keepVersions", CELL_NUMBER, 0, .write = write_versions},
+    {"keepVersionsDays", "keepVersionsDays", CELL_NUMBER, 0, .write = write_versions_days},
+    {"keepRetiredDays", "keepRetiredDays", CELL_NUMBER, 0, .write = write_retired_days},
+};
+
 int verb_account_list(struct cli *c)
 {
     return cli_get_list(c, "/narae/v1/accounts", "accounts", columns, nr_countof(columns),
@@ -104,13 +137,13 @@ int verb_account_delete(struct cli *c)
 
 /* ---- limits and quotas: shown, or set by KEY=NUMBER ------------------------------------------------------------------ */
 
-/* "KEY=NUMBER", or "KEY=none" for no limit, goes into the body; false: it is neither, or the key is not known. No limit is null in a
- * quota, -1 in limits. */
+/* "KEY=NUMBER", or "KEY=none" for no limit ("KEY=default" of what is kept), goes into the body; false: it is neither, or the key is not
+ * known. No limit is null in a quota, -1 in limits. */
 static bool take_number(json_t *body, const char *word, const struct column *known, size_t count)
 {
     const char *equals = strchr(word, '=');
     struct nr_str key = {word, equals ? (size_t)(equals - word) : 0};
-    bool none = equals && strcmp(equals + 1, "none") == 0;
+    bool none = equals && strcmp(equals + 1, known == retention ? "default" : "none") == 0;
     int64_t number = 0;
     size_t k = 0;
 
@@ -161,6 +194,11 @@ int verb_account_quota(struct cli *c)
 int verb_account_limits(struct cli *c)
 {
     return show_or_set(c, "limits", limits, nr_countof(limits));
+}
+
+int verb_account_retention(struct cli *c)
+{
+    return show_or_set(c, "retention", retention, nr_countof(retention));
 }
 
 /* ---- the archive -------------------------------------------------------------------------------------------------------- */

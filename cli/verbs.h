@@ -91,6 +91,7 @@ int verb_account_export(struct cli *c);
 int verb_account_import(struct cli *c);
 int verb_account_quota(struct cli *c);
 int verb_account_limits(struct cli *c);
+int verb_account_retention(struct cli *c);
 int verb_key_list(struct cli *c);
 int verb_key_create(struct cli *c);
 int verb_key_rotate(struct cli *c);

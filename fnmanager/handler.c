@@ -19,6 +19,7 @@
 #include "fnmanager/accounts/grants_api.h"
 #include "fnmanager/accounts/keys_api.h"
 #include "fnmanager/accounts/quota.h"
+#include "fnmanager/accounts/retention.h"
 #include "fnmanager/functions/lifecycle_controller.h"
 #include "fnmanager/entities/packages_api.h"
 #include "fnmanager/images/images_api.h"
@@ -75,6 +76,8 @@ static const struct {
     [FN_ACCOUNT_REMOVE] = {"account_remove", account_remove, CALL_BULK},
     [FN_QUOTA_GET] = {"quota_get", quota_get},
     [FN_QUOTA_PUT] = {"quota_put", quota_put},
+    [FN_RETENTION_GET] = {"retention_get", retention_get},
+    [FN_RETENTION_PUT] = {"retention_put", retention_put},
     [FN_KEY_LIST] = {"key_list", key_list},
     [FN_KEY_CREATE] = {"key_create", key_create},
     [FN_KEY_ROTATE] = {"key_rotate", key_rotate},

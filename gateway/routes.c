@@ -105,6 +105,8 @@ const struct route routes[] = {
     {NR_HTTP_POST, "/narae/v1/accounts/:account/import", SCOPE_WRITE, BODY_ARCHIVE, 0, accounts_call, FN_ACCOUNT_IMPORT},
     {NR_HTTP_GET, "/narae/v1/accounts/:account/quota", SCOPE_READ, BODY_IGNORED, 0, accounts_call, FN_QUOTA_GET},
     {NR_HTTP_PUT, "/narae/v1/accounts/:account/quota", SCOPE_ADMIN, BODY_SETTINGS, 0, accounts_call, FN_QUOTA_PUT},
+    {NR_HTTP_GET, "/narae/v1/accounts/:account/retention", SCOPE_READ, BODY_IGNORED, 0, accounts_call, FN_RETENTION_GET},
+    {NR_HTTP_PUT, "/narae/v1/accounts/:account/retention", SCOPE_ADMIN, BODY_SETTINGS, 0, accounts_call, FN_RETENTION_PUT},
     {NR_HTTP_GET, "/narae/v1/accounts/:account/keys", SCOPE_READ, BODY_IGNORED, 0, accounts_call, FN_KEY_LIST},
     {NR_HTTP_POST, "/narae/v1/accounts/:account/keys", SCOPE_ADMIN, BODY_SETTINGS, 0, accounts_call, FN_KEY_CREATE},
     {NR_HTTP_POST, "/narae/v1/accounts/:account/keys/:item/rotate", SCOPE_ADMIN, BODY_SETTINGS, 0, accounts_call, FN_KEY_ROTATE},

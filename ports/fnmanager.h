@@ -57,6 +57,7 @@ struct fnmanager_config {
     bool dev_keys;         /* the public pair; loopback only (the daemon checks) */
     bool catalog;          /* the packages of whisk.system are made, and brought up to date */
     int64_t memory_max_mb; /* of the node */
+    /* Of accounts that have no numbers of their own. */
     int64_t keep_versions; /* published versions of a function; older ones go; 0: all */
     int64_t keep_versions_days, keep_retired_days; /* 0: for ever */
     const struct node *node; /* kept: cores and GPUs; NULL: neither is known */
@@ -139,6 +140,8 @@ enum fn_op {
     FN_ACCOUNT_REMOVE,
     FN_QUOTA_GET, /* name: the account */
     FN_QUOTA_PUT,
+    FN_RETENTION_GET, /* name: the account */
+    FN_RETENTION_PUT,
     FN_KEY_LIST, /* name: the account */
     FN_KEY_CREATE,
     FN_KEY_ROTATE, /* item: the key's uuid */
@@ -263,10 +266,9 @@ struct fn_call {
 /* Queues c; done comes once on c->loop. Any thread. */
 void fnmanager_post(struct fnmanager *m, struct fn_call *c);
 
-/* LATEST of a function, as FN_RESOLVE gives it (shared, given); NULL when there is none that may run. Blocking; for a start, before the
- * loop runs. */
-struct function *fnmanager_function(struct fnmanager *m, const char *account, const char *package,
-                                    const char *name);
+/* A function, as FN_RESOLVE gives it (shared, given); NULL when there is none that may run, or not for who calls. Blocking; for a start, before
+ * the loop runs. */
+struct function *fnmanager_function(struct fnmanager *m, const struct function_names *names);
 
 /* What the Engine is to show a registry so that `account` gets `image` (*ret_auth made, to be wiped); NULL when the account has no credentials
  * there. Blocking; any thread but the loop's. */

@@ -5,7 +5,7 @@
 #ifndef NR_COMMON_DATA_SCHEMA_VERSIONS_H
 #define NR_COMMON_DATA_SCHEMA_VERSIONS_H
 
-#define NR_SCHEMA_META 11   /* fnmanager/registry/schema.c */
+#define NR_SCHEMA_META 12   /* fnmanager/registry/schema.c */
 #define NR_SCHEMA_CALLS 3   /* controller/recovery.c */
 #define NR_SCHEMA_SCALING 2 /* scaler/store.c */
 

@@ -51,6 +51,7 @@ void accounts_new_row(const char *name, struct account_row *row)
     row->reason = nr_strdup("");
     row->state = ACCOUNT_ACTIVE;
     row->quota = (struct account_amount){-1, -1, -1};
+    row->keep = (struct account_keep){-1, -1, -1};
     row->created_ms = nr_wall_ms();
     nr_random(&row->id, sizeof(row->id));
 }

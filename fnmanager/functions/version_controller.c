@@ -2,7 +2,7 @@
  * version is never changed, only moved through its life and removed.
  *
  * Retention: after each publication the oldest versions beyond `keep_versions` go, and every minute those that are older than
- * `keep_versions_days` or were retired `keep_retired_days` ago. Never what an alias names, and never a BLOCKED one: somebody keeps
+ * `keep_versions_days` or were retired `keep_retired_days` ago: the account's numbers, or the platform's (accounts/retention.c). Never what an alias names, and never a BLOCKED one: somebody keeps
  * it there to look at it.
  */
 #include "fnmanager/functions/version_controller.h"
@@ -15,7 +15,6 @@
 #include "fnmanager/registry/metadata_versions.h"
 
 #define NOTE_MAX_BYTES 1000
-#define DAY_MS 86400000ll
 
 static int write_versions(struct fnmanager *m, struct fn_call *call, int64_t number)
 {
@@ -64,8 +63,7 @@ static void keep_newest(struct fnmanager *m, struct fn_key key)
 {
     struct fn_names surplus = {0};
 
-    if (m->config.keep_versions == 0 ||
-        metadata_surplus(m->db, key, m->config.keep_versions, &surplus) < 0)
+    if (metadata_surplus(m->db, key, m->config.keep_versions, &surplus) < 0)
         return;
     (void)remove_all(m, &surplus, "more versions than are kept");
     fn_names_free(&surplus);
@@ -82,12 +80,10 @@ int64_t version_retention(struct fnmanager *m)
     int64_t removed = 0, n;
 
     for (size_t i = 0; i < nr_countof(rules); i++) {
-        if (rules[i].days == 0)
-            continue;
         do {
             struct fn_names outdated = {0};
-            if (metadata_outdated(m->db, rules[i].state, nr_wall_ms() - rules[i].days * DAY_MS,
-                                  &outdated) < 0)
+            if (metadata_outdated(m->db, rules[i].state, nr_wall_ms(), rules[i].days, &outdated) <
+                0)
                 return removed;
             n = remove_all(m, &outdated, rules[i].why);
             removed += n;

@@ -86,6 +86,9 @@ void account_read(sqlite3_stmt *s, int at, struct account_row *r)
                                 sqlite3_column_int64(s, at + 9)};
     r->created_ms = sqlite3_column_int64(s, at + 10);
     r->id = (uint64_t)sqlite3_column_int64(s, at + 11);
+    r->keep =
+        (struct account_keep){sqlite3_column_int64(s, at + 12), sqlite3_column_int64(s, at + 13),
+                              sqlite3_column_int64(s, at + 14)};
 }
 
 static int account_run(sqlite3 *db, struct nr_db_job *job)
@@ -206,13 +209,15 @@ static int store(sqlite3 *db, const struct account_change *c)
             ? nr_db_prepare(
                   db,
                   "INSERT INTO accounts(name, profile, reason, state, invocations_per_minute, fires_per_minute,"
-                  " concurrent_invocations, quota_bytes, quota_functions, quota_versions, created_ms, id)"
-                  " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")
+                  " concurrent_invocations, quota_bytes, quota_functions, quota_versions, created_ms, id,"
+                  " keep_versions, keep_versions_days, keep_retired_days)"
+                  " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)")
             : nr_db_prepare(
                   db,
                   "UPDATE accounts SET profile = ?2, reason = ?3, state = ?4,"
                   " invocations_per_minute = ?5, fires_per_minute = ?6, concurrent_invocations = ?7,"
-                  " quota_bytes = ?8, quota_functions = ?9, quota_versions = ?10 WHERE name = ?1");
+                  " quota_bytes = ?8, quota_functions = ?9, quota_versions = ?10, keep_versions = ?13,"
+                  " keep_versions_days = ?14, keep_retired_days = ?15 WHERE name = ?1");
 
     if (s == NULL)
         return nr_db_err(sqlite3_errcode(db));
@@ -226,6 +231,9 @@ static int store(sqlite3 *db, const struct account_change *c)
     sqlite3_bind_int64(s, 8, a->quota.bytes);
     sqlite3_bind_int64(s, 9, a->quota.functions);
     sqlite3_bind_int64(s, 10, a->quota.versions);
+    sqlite3_bind_int64(s, 13, a->keep.versions);
+    sqlite3_bind_int64(s, 14, a->keep.versions_days);
+    sqlite3_bind_int64(s, 15, a->keep.retired_days);
     if (c->create) {
         sqlite3_bind_int64(s, 11, a->created_ms);
         sqlite3_bind_int64(s, 12, (int64_t)a->id);

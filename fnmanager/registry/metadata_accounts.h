@@ -21,12 +21,18 @@ struct account_amount {
     int64_t compiled_bytes; /* of `bytes`; of what is used only */
 };
 
+/* What it keeps of the past of its functions; -1: as the platform does, 0: all, for ever. */
+struct account_keep {
+    int64_t versions, versions_days, retired_days;
+};
+
 /* An account as stored; texts made. */
 struct account_row {
     char *name, *profile, *reason; /* reason: of its suspension, "" when none was given */
     enum account_state state;
     int64_t invocations_per_minute, fires_per_minute, concurrent_invocations;
     struct account_amount quota;
+    struct account_keep keep;
     int64_t created_ms;
     uint64_t
         id; /* drawn when it was made: of no other account, not of an earlier one of its name either */
@@ -99,10 +105,11 @@ int account_audit(sqlite3 *db, struct fn_actor actor, const char *move, struct n
 int account_admin_left(sqlite3 *db, struct nr_str account, struct nr_str uuid, int64_t now_ms);
 /* The columns of an account from `at` on, in the order of ACCOUNT_COLUMNS; texts made. */
 void account_read(sqlite3_stmt *s, int at, struct account_row *r);
-#define ACCOUNT_COLUMNS                                                                            \
-    "a.name, a.profile, a.reason, a.state, a.invocations_per_minute, a.fires_per_minute,"          \
-    " a.concurrent_invocations, a.quota_bytes, a.quota_functions, a.quota_versions, a.created_ms, a.id"
-#define ACCOUNT_COLUMN_COUNT 12
+#define ACCOUNT_COLUMNS                                                                                  \
+    "a.name, a.profile, a.reason, a.state, a.invocations_per_minute, a.fires_per_minute,"                \
+    " a.concurrent_invocations, a.quota_bytes, a.quota_functions, a.quota_versions, a.created_ms, a.id," \
+    " a.keep_versions, a.keep_versions_days, a.keep_retired_days"
+#define ACCOUNT_COLUMN_COUNT 15
 /* Steps a statement that gives no rows. */
 int metadata_step(sqlite3_stmt *s);
 

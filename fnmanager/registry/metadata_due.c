@@ -9,7 +9,8 @@
 struct due_job {
     struct nr_db_job job;
     struct fn_key key;
-    int64_t a; /* in: a time or a count; out: a time */
+    int64_t a;    /* in: a time or a count; out: a time */
+    int64_t days; /* in */
     struct fn_names names;
 };
 
@@ -131,48 +132,70 @@ int metadata_windows_next(struct nr_db *db, int64_t *ret)
     return r;
 }
 
+/* Of the account `o`: its own number, or the platform's, which is bound as ?3. The least of all accounts bounds the walk of the index, by time;
+ * where nobody has a number above 0 there is no walk. */
+#define DAYS(column) "(CASE WHEN o." column " >= 0 THEN o." column " ELSE ?3 END)"
+#define LEAST(column)                                                                              \
+    "(SELECT min(d) FROM (SELECT " DAYS(column) " AS d FROM accounts o) WHERE d > 0)"
+#define FOR_ITS_DAYS(since, column)                                                                \
+    since " <= ?1 - 86400000 * " LEAST(column) " AND " DAYS(                                       \
+        column) " > 0 AND " since " <= ?1 - 86400000 * " DAYS(column)
+#define RETIRED_LONG_AGO FOR_ITS_DAYS("v.moved_ms", "keep_retired_days")
+/* A version that came in an archive is older than its function here, and its time begins with it. */
+#define PUBLISHED_LONG_AGO                                                                         \
+    FOR_ITS_DAYS("v.updated_ms", "keep_versions_days")                                             \
+    " AND f.created_ms <= ?1 - 86400000 * " DAYS("keep_versions_days")
+
+static int read_outdated(sqlite3 *db, sqlite3_stmt *s, struct due_job *j)
+{
+    sqlite3_bind_int64(s, 1, j->a);
+    sqlite3_bind_int64(s, 2, OUTDATED_MAX);
+    sqlite3_bind_int64(s, 3, j->days);
+    return read_names(db, s, j);
+}
+
 /* Only what can be removed: else the same 256 would be found for ever. */
 static int retired_run(sqlite3 *db, struct nr_db_job *job)
 {
     struct due_job *j = nr_container_of(job, struct due_job, job);
     sqlite3_stmt *s = nr_db_prepare(
         db, NAMES
-        " WHERE v.state = 'RETIRED' AND v.moved_ms <= ?1 AND CASE v.number WHEN 0 THEN"
+        " JOIN accounts o ON o.name = f.account WHERE v.state = 'RETIRED' AND " RETIRED_LONG_AGO
+        " AND CASE v.number WHEN 0 THEN"
         " NOT EXISTS(SELECT 1 FROM versions w WHERE w.function_id = f.id AND w.state <> 'RETIRED')"
         " AND NOT EXISTS(SELECT 1 FROM aliases a WHERE a.function_id = f.id AND a.protected <> 0)"
         " ELSE" IN_NO_ALIAS " END ORDER BY v.moved_ms LIMIT ?2");
 
     if (s == NULL)
         return nr_db_err(sqlite3_errcode(db));
-    sqlite3_bind_int64(s, 1, j->a);
-    sqlite3_bind_int64(s, 2, OUTDATED_MAX);
-    return read_names(db, s, j);
+    return read_outdated(db, s, j);
 }
 
-/* A version that came in an archive is older than its function here, and its time begins with it. */
 static int published_run(sqlite3 *db, struct nr_db_job *job)
 {
     struct due_job *j = nr_container_of(job, struct due_job, job);
     sqlite3_stmt *s = nr_db_prepare(
         db, NAMES
-        " WHERE v.state = 'PUBLISHED' AND max(v.updated_ms, f.created_ms) <= ?1 AND" IN_NO_ALIAS
-        " ORDER BY v.updated_ms LIMIT ?2");
+        " JOIN accounts o ON o.name = f.account WHERE v.state = 'PUBLISHED' AND " PUBLISHED_LONG_AGO
+        " AND" IN_NO_ALIAS " ORDER BY v.updated_ms LIMIT ?2");
 
     if (s == NULL)
         return nr_db_err(sqlite3_errcode(db));
-    sqlite3_bind_int64(s, 1, j->a);
-    sqlite3_bind_int64(s, 2, OUTDATED_MAX);
-    return read_names(db, s, j);
+    return read_outdated(db, s, j);
 }
 
-int metadata_outdated(struct nr_db *db, enum function_state state, int64_t before_ms,
+int metadata_outdated(struct nr_db *db, enum function_state state, int64_t now_ms, int64_t days,
                       struct fn_names *ret)
 {
     struct due_job j = {.job = {.run = state == FN_RETIRED ? retired_run : published_run},
-                        .a = before_ms};
+                        .a = now_ms,
+                        .days = days};
 
     return give(&j, nr_db_read_wait(db, &j.job), ret);
 }
+
+#define KEPT                                                                                       \
+    "(SELECT CASE WHEN keep_versions >= 0 THEN keep_versions ELSE ?4 END FROM accounts WHERE name = ?1)"
 
 static int surplus_run(sqlite3 *db, struct nr_db_job *job)
 {
@@ -180,8 +203,9 @@ static int surplus_run(sqlite3 *db, struct nr_db_job *job)
     sqlite3_stmt *s = nr_db_prepare(
         db,
         NAMES " WHERE f.account = ?1 AND f.package = ?2 AND f.name = ?3 AND v.state = 'PUBLISHED'"
-              " AND v.number <= (SELECT w.number FROM versions w WHERE w.function_id = f.id"
-              " AND w.number > 0 ORDER BY w.number DESC LIMIT 1 OFFSET ?4) AND" IN_NO_ALIAS);
+              " AND " KEPT " > 0 AND v.number <= (SELECT w.number FROM versions w"
+              " WHERE w.function_id = f.id AND w.number > 0 ORDER BY w.number DESC LIMIT 1"
+              " OFFSET " KEPT ") AND" IN_NO_ALIAS);
 
     if (s == NULL)
         return nr_db_err(sqlite3_errcode(db));

@@ -58,11 +58,12 @@ int metadata_windows_end(struct nr_db *db, int64_t now_ms, struct fn_names *ret)
 /* When the next window ends (wall clock), into *ret; 0: none is open. */
 int metadata_windows_next(struct nr_db *db, int64_t *ret);
 
-/* What may go by age, into *ret (made), at most 256: FN_RETIRED since before_ms or longer (LATEST when all of its function is), or
- * FN_PUBLISHED at before_ms or earlier; never what an alias still needs. */
-int metadata_outdated(struct nr_db *db, enum function_state state, int64_t before_ms,
+/* What may go by age at now_ms, into *ret (made), at most 256: FN_RETIRED for its account's days or longer (LATEST when all of its function
+ * is), or FN_PUBLISHED as long ago; never what an alias still needs. `days`: of accounts that have no number of their own; 0: for ever. */
+int metadata_outdated(struct nr_db *db, enum function_state state, int64_t now_ms, int64_t days,
                       struct fn_names *ret);
-/* PUBLISHED versions of a function that no alias names, the newest `keep` of its versions left out. */
+/* PUBLISHED versions of a function that no alias names, the newest of its versions left out: as many as its account keeps, or `keep` when that
+ * has no number of its own; 0: all of them. */
 int metadata_surplus(struct nr_db *db, struct fn_key key, int64_t keep, struct fn_names *ret);
 
 #endif

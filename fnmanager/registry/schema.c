@@ -218,7 +218,14 @@ static const char step_account_ids[] =
 static const char step_compiled[] =
     "ALTER TABLE usage ADD COLUMN compiled_bytes INTEGER NOT NULL DEFAULT 0;";
 
+/* What an account keeps of its functions' past; -1: as the platform does. */
+static const char step_retention[] =
+    "ALTER TABLE accounts ADD COLUMN keep_versions INTEGER NOT NULL DEFAULT -1;"
+    "ALTER TABLE accounts ADD COLUMN keep_versions_days INTEGER NOT NULL DEFAULT -1;"
+    "ALTER TABLE accounts ADD COLUMN keep_retired_days INTEGER NOT NULL DEFAULT -1;";
+
 const char *const schema_steps[] = {step_1,       step_2,           step_3,        step_4,
                                     step_5,       step_accounts,    step_images,   step_entities,
-                                    step_garbage, step_account_ids, step_compiled, NULL};
+                                    step_garbage, step_account_ids, step_compiled, step_retention,
+                                    NULL};
 NR_SCHEMA_CHECK(schema_steps, NR_SCHEMA_META);

@@ -34,7 +34,7 @@ WORDS = {
     "scale versions": [NONE], "scale mode": [NONE, "off"], "scale delete": [NONE], "scale explain": [NONE], "scale dry-run": [NONE],
     "scale replay": [NONE], "scale import": ["keda", "keda.yaml"], "scale forecasts": [], "scale channels": [NONE + "=none"], "scale status": [],
     "account list": [], "account create": [NONE], "account show": [NONE], "account suspend": [NONE], "account resume": [NONE],
-    "account delete": [NONE], "account quota": [NONE], "account limits": [NONE], "account export": [NONE, "out.tar"],
+    "account delete": [NONE], "account quota": [NONE], "account limits": [NONE], "account retention": [NONE], "account export": [NONE, "out.tar"],
     "account import": [NONE, "f.py"], "key list": [NONE], "key create": [NONE], "key rotate": [NONE, UUID], "key revoke": [NONE, UUID],
     "bucket usage": [], "bucket verify": [NONE], "image list": [], "image pull": ["127.0.0.1:1/none:1"], "image prune": [], "registry list": [],
     "registry set": ["127.0.0.1:1", "--username", "ci", "--password", "x"], "registry delete": ["127.0.0.1:2"], "status": [], "top": ["--once"],

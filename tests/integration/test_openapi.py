@@ -162,6 +162,8 @@ def accounts(call):
     call("PUT", account + "/limits", {"invocationsPerMinute": 10})
     call("GET", account + "/quota")
     call("PUT", account + "/quota", {"bytes": 1000000, "functions": None})
+    call("GET", account + "/retention")
+    call("PUT", account + "/retention", {"keepVersions": 5, "keepRetiredDays": None})
     call("GET", account + "/grants")
     call("PUT", account + "/grants", {})
     key = call("POST", account + "/keys", {"scopes": ["invoke"], "expires": 3600, "note": "a note"}, 201)["uuid"]

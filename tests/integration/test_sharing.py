@@ -192,7 +192,7 @@ def test_no_spelling_of_a_name_opens_anything(tenants, form):
 def test_the_platforms_own_api_answers_alike(tenants):
     owner, other = tenants
     for path in ("accounts/{}", "accounts/{}/export", "accounts/{}/quota", "accounts/{}/keys", "accounts/{}/limits",
-                 "accounts/{}/grants"):
+                 "accounts/{}/grants", "accounts/{}/retention"):
         answers = [other.ask("GET", "/narae/v1/" + path.format(n)) for n in (owner.name, "sharing-nobod")]
         assert answers[0].status == answers[1].status and answers[0].status in (403, 404), answers
         assert answers[0].error.replace(owner.name, "sharing-nobod") == answers[1].error

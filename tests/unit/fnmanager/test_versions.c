@@ -134,6 +134,54 @@ static void age_removes_what_no_alias_names(void **state)
     rig_end(&r);
 }
 
+static void set_retention(struct rig *r, const char *account, const char *body)
+{
+    struct rig_reply reply = rig_call(r, r->admin, FN_RETENTION_PUT, NULL, account, body, false);
+
+    assert_int_equal(reply.status, 200);
+    rig_reply_fini(&reply);
+}
+
+/* An account's own numbers go before the platform's, in both directions; what it has no number of is the platform's. */
+static void an_account_keeps_what_it_was_given(void **state)
+{
+    struct rig r;
+
+    (void)state;
+    rig_begin(&r);
+    rig_close(&r);
+    r.config.keep_versions = 2;
+    r.config.keep_retired_days = 1;
+    r.config.keep_versions_days = 0;
+    rig_open(&r);
+    set_retention(&r, "guest", "{\"keepVersions\":4,\"keepRetiredDays\":30}");
+    put(&r, PUT(1));
+    for (int i = 0; i < 5; i++)
+        ask(&r, FN_VERSION_PUBLISH, FN_EVERY_VERSION, NULL, NULL, 201);
+    assert_versions(&r, "[2,3,4,5]");
+    set_retention(&r, "guest", "{\"keepVersions\":0}"); /* all */
+    ask(&r, FN_VERSION_PUBLISH, FN_EVERY_VERSION, NULL, NULL, 201);
+    assert_versions(&r, "[2,3,4,5,6]");
+    ask(&r, FN_MOVE_RETIRE, 3, NULL, NULL, 200);
+    nr_clock_fake(0, 29 * DAY_MS);
+    assert_int_equal(version_retention(r.m), 0); /* the platform's day does not count */
+    nr_clock_fake(0, 31 * DAY_MS);
+    assert_int_equal(version_retention(r.m), 1);
+    assert_versions(&r, "[2,4,5,6]");
+    set_retention(&r, "admin", "{\"keepVersionsDays\":1}"); /* another's */
+    assert_int_equal(version_retention(r.m), 0);
+    set_retention(&r, "guest", "{\"keepVersions\":null,\"keepVersionsDays\":40}");
+    nr_clock_fake(0, 39 * DAY_MS);
+    assert_int_equal(version_retention(r.m), 0);
+    ask(&r, FN_VERSION_PUBLISH, FN_EVERY_VERSION, NULL, NULL, 201);
+    assert_versions(&r, "[6,7]"); /* the platform's two */
+    nr_clock_fake(0, 41 * DAY_MS);
+    assert_int_equal(version_retention(r.m), 1);
+    assert_versions(&r, "[7]");
+    nr_clock_fake(0, 0);
+    rig_end(&r);
+}
+
 static void age_removes_a_retired_function(void **state)
 {
     struct rig r;
@@ -267,6 +315,7 @@ int main(void)
         cmocka_unit_test(versions_share_the_file_of_their_upload),
         cmocka_unit_test(the_newest_are_kept),
         cmocka_unit_test(age_removes_what_no_alias_names),
+        cmocka_unit_test(an_account_keeps_what_it_was_given),
         cmocka_unit_test(age_removes_a_retired_function),
         cmocka_unit_test(age_begins_with_the_import),
         cmocka_unit_test(moves_say_what_they_mean),
