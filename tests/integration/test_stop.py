@@ -3,11 +3,15 @@ import pathlib
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 import pytest
 
-from conftest import BUILD, Platform, SLOW, within
+from conftest import BUILD, DOCKER, Platform, SLOW, within
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "faults"))
+from proxy import Proxy  # noqa: E402
 
 ECHO = "def main(args):\n    return args\n"
 
@@ -125,3 +129,34 @@ def test_a_start_that_fails_late_leaves_no_folder_either(tmp_path):
                           capture_output=True, text=True, timeout=60 * SLOW, check=False)
     assert done.returncode == 1 and "calls.db" in done.stderr
     assert not pathlib.Path(f"/run/narae/{data.stat().st_ino & 0xffffffff:08x}").exists()
+
+
+class RemovesNothing(Proxy):
+    """An Engine that hangs whenever it is to remove something."""
+
+    def exchange(self, client, engine):
+        if client.recv(6, socket.MSG_PEEK | socket.MSG_WAITALL) != b"DELETE":
+            return super().exchange(client, engine)
+        self.asked.append("DELETE")
+        while client.recv(65536):  # until the other side gives up
+            pass
+        return False
+
+
+def test_a_start_that_fails_while_the_engine_hangs_can_be_ended(tmp_path):
+    own = Platform(tmp_path)
+    proxy = RemovesNothing(str(tmp_path / "engine.sock"), DOCKER)
+    own.docker_of_naraed = proxy.path
+    own.data.mkdir()
+    (own.data / "scaling.db").write_bytes(b"this is no database at all " * 200)
+    try:
+        own.spawn()
+        within(60, "it waits for the Engine", lambda: "what it made is still being removed; a signal ends at once" in own.said())
+        own.label = "narae.installation=" + (own.data / "installation").read_text().strip()
+        assert proxy.asked and own.process.poll() is None
+        own.process.send_signal(signal.SIGTERM)
+        assert own.wait(10) == 1
+        assert "a signal: stopping now" in own.said()
+    finally:
+        proxy.close()
+        own.discard()
