@@ -108,14 +108,12 @@ static inline bool ring_read(const struct ring *r, int64_t number, struct cell *
 }
 
 /* Sketches of seconds or of tens: only the buckets that have something. Those of all cells lie in one block, in the order of the cells' numbers and in each in
- * that of the buckets, so that a window is read as it lies. */
-struct sparse_bucket {
-    uint32_t bucket, count;
-};
+ * that of the buckets, so that a window is read as it lies. A word is a bucket, and so many in it; what is too many for one word has several. */
+enum { WORD_BUCKET_BITS = 8, WORD_COUNT_MAX = (1 << 24) - 1 };
 struct sketch_ring {
-    struct sparse_bucket *b;
-    unsigned used, room; /* of b; what lies before the oldest cell is of no cell any more */
-    uint32_t *at;        /* n: where each cell begins in b; it ends where the next one begins */
+    uint32_t *words;
+    unsigned used, room; /* of words; what lies before the oldest cell is of no cell any more */
+    uint32_t *at;        /* n: where each cell begins in words; it ends where the next one begins */
     unsigned n;
     int64_t newest;
 };
@@ -128,6 +126,8 @@ void sketches_free(struct sketch_series *s, struct budget *b);
 /* False: there was no memory for all of it. */
 bool sketches_add(struct sketch_series *s, struct budget *b, int64_t second,
                   const struct sketch *more);
+/* The words of the newest cells, so many (lent), and how many bytes they are. */
+const void *sketches_newest(const struct sketch_ring *r, unsigned cells, size_t *ret_bytes);
 /* Cells first..last of the fine or the coarse ring, added to *to. */
 void sketches_merge(const struct sketch_series *s, bool coarse, int64_t first, int64_t last,
                     struct sketch *to);

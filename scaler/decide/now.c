@@ -37,8 +37,13 @@ static void fetch_seconds(const struct ring *r, unsigned seconds)
 /* Of columns the sums and the counts only. */
 static void fetch_windows(const struct thing *t, const struct source *s)
 {
-    for (unsigned i = 0; i < SAMPLE_SKETCHES; i++)
-        fetch(s->sketch[i].fine.b, s->sketch[i].fine.used * sizeof(struct sparse_bucket));
+    for (unsigned i = 0; i < SAMPLE_SKETCHES; i++) {
+        size_t bytes;
+        const void *newest =
+            sketches_newest(&s->sketch[i].fine, t->fine[sample_sketches[i]] + 1u, &bytes);
+
+        fetch(newest, bytes);
+    }
     for (uint64_t left = s->series ? t->wants : 0; left; left &= left - 1) {
         unsigned metric = (unsigned)__builtin_ctzll(left);
         const struct series *m = &s->series[metric];

@@ -1,10 +1,11 @@
-/* Sketches over time. A second's calls fall into few buckets, so a cell keeps only those that have something. They are written at the end of the block as time
+/* Sketches over time. A second's calls fall into few buckets, so a cell keeps only those that have something, a word each. They are written at the end of the block as time
  * goes on; what fell out of the ring lies at its beginning, and goes when the block is full. A sample that comes late is put between what is there.
  */
 #include "common/base/mem.h"
 #include "scaler/decide/cells.h"
 
 enum { SPARE_CELLS = 8, GROW_BY = 64 };
+_Static_assert(SKETCH_BUCKETS <= 1 << WORD_BUCKET_BITS, "a bucket's number fits a word");
 
 static uint32_t *begin_of(const struct sketch_ring *r, int64_t number)
 {
@@ -47,7 +48,7 @@ bool sketches_room(struct sketch_series *s, struct budget *b, unsigned fine, uns
 
 static void ring_free(struct sketch_ring *r, struct budget *b)
 {
-    budget_free(b, r->b, r->room * sizeof *r->b);
+    budget_free(b, r->words, r->room * sizeof *r->words);
     budget_free(b, r->at, r->n * sizeof *r->at);
     memset(r, 0, sizeof *r);
 }
@@ -80,13 +81,13 @@ static void compact(struct sketch_ring *r)
 {
     unsigned dead = *begin_of(r, oldest_of(r));
 
-    memmove(r->b, r->b + dead, (r->used - dead) * sizeof *r->b);
+    memmove(r->words, r->words + dead, (r->used - dead) * sizeof *r->words);
     for (unsigned i = 0; i < r->n; i++)
         r->at[i] -= dead;
     r->used -= dead;
 }
 
-/* Room for one more bucket. */
+/* Room for one more word. */
 static bool grow(struct sketch_ring *r, struct budget *b)
 {
     if (r->used < r->room)
@@ -97,32 +98,70 @@ static bool grow(struct sketch_ring *r, struct budget *b)
         return true;
 
     unsigned room = r->room + r->room / 2 + GROW_BY;
-    struct sparse_bucket *more = budget_alloc(b, room * sizeof *more);
+    uint32_t *more = budget_alloc(b, room * sizeof *more);
 
     if (more == NULL)
         return r->used < r->room;
     if (r->used)
-        memcpy(more, r->b, r->used * sizeof *more);
-    budget_free(b, r->b, r->room * sizeof *r->b);
-    r->b = more;
+        memcpy(more, r->words, r->used * sizeof *more);
+    budget_free(b, r->words, r->room * sizeof *r->words);
+    r->words = more;
     r->room = room;
     return true;
 }
 
-/* A further bucket of a cell, behind so many that it has. */
+static uint32_t word_of(uint32_t bucket, uint32_t count)
+{
+    return count << WORD_BUCKET_BITS | bucket;
+}
+
+static uint32_t bucket_of(uint32_t word)
+{
+    return word & ((1u << WORD_BUCKET_BITS) - 1);
+}
+
+static uint32_t count_of(uint32_t word)
+{
+    return word >> WORD_BUCKET_BITS;
+}
+
+/* A further word of a cell, behind so many that it has. */
 static bool insert(struct sketch_ring *r, struct budget *b, int64_t number, unsigned place,
-                   struct sparse_bucket one)
+                   uint32_t word)
 {
     unsigned at;
 
     if (!grow(r, b))
         return false;
     at = *begin_of(r, number) + place;
-    memmove(&r->b[at + 1], &r->b[at], (r->used - at) * sizeof *r->b);
-    r->b[at] = one;
+    memmove(&r->words[at + 1], &r->words[at], (r->used - at) * sizeof *r->words);
+    r->words[at] = word;
     r->used++;
     while (++number <= r->newest)
         ++*begin_of(r, number);
+    return true;
+}
+
+/* So many more in a bucket of a cell, whose words begin at *place or later: as far as they have room, then in further ones. */
+static bool bucket_add(struct sketch_ring *r, struct budget *b, int64_t number, unsigned *place,
+                       uint32_t bucket, uint32_t count)
+{
+    for (; count > 0; ++*place) {
+        unsigned begin = *begin_of(r, number), n = end_of(r, number) - begin;
+
+        while (*place < n && bucket_of(r->words[begin + *place]) < bucket)
+            ++*place;
+
+        bool there = *place < n && bucket_of(r->words[begin + *place]) == bucket;
+        uint32_t has = there ? count_of(r->words[begin + *place]) : 0,
+                 more = count < WORD_COUNT_MAX - has ? count : WORD_COUNT_MAX - has;
+
+        if (there)
+            r->words[begin + *place] = word_of(bucket, has + more);
+        else if (!insert(r, b, number, *place, word_of(bucket, more)))
+            return false;
+        count -= more;
+    }
     return true;
 }
 
@@ -133,19 +172,9 @@ static bool ring_add(struct sketch_ring *r, struct budget *b, int64_t number,
 
     if (!ring_reach(r, number))
         return true;
-    for (uint32_t i = 0; i < SKETCH_BUCKETS; i++) {
-        if (more->bucket[i] == 0)
-            continue;
-
-        unsigned begin = *begin_of(r, number), n = end_of(r, number) - begin;
-
-        while (place < n && r->b[begin + place].bucket < i)
-            place++;
-        if (place < n && r->b[begin + place].bucket == i)
-            r->b[begin + place].count = sum(r->b[begin + place].count, more->bucket[i]);
-        else if (!insert(r, b, number, place, (struct sparse_bucket){i, more->bucket[i]}))
+    for (uint32_t i = 0; i < SKETCH_BUCKETS; i++)
+        if (more->bucket[i] > 0 && !bucket_add(r, b, number, &place, i, more->bucket[i]))
             return false;
-    }
     return true;
 }
 
@@ -155,6 +184,15 @@ bool sketches_add(struct sketch_series *s, struct budget *b, int64_t second,
     bool fine = ring_add(&s->fine, b, second, more);
 
     return ring_add(&s->coarse, b, second / COARSE_SECONDS, more) && fine;
+}
+
+const void *sketches_newest(const struct sketch_ring *r, unsigned cells, size_t *ret_bytes)
+{
+    int64_t first = r->newest - (int64_t)(cells < r->n ? cells : r->n) + 1;
+    unsigned begin = r->n && cells ? *begin_of(r, first) : r->used;
+
+    *ret_bytes = (r->used - begin) * sizeof *r->words;
+    return r->words + begin;
 }
 
 void sketches_merge(const struct sketch_series *s, bool coarse, int64_t first, int64_t last,
@@ -169,15 +207,15 @@ void sketches_merge(const struct sketch_series *s, bool coarse, int64_t first, i
     if (first > last)
         return;
 
-    const struct sparse_bucket *c = r->b + *begin_of(r, first), *end = r->b + end_of(r, last);
+    const uint32_t *c = r->words + *begin_of(r, first), *end = r->words + end_of(r, last);
     uint64_t count = to->count;
 
-    for (const struct sparse_bucket *each = c; each < end; each++)
-        count += each->count;
+    for (const uint32_t *each = c; each < end; each++)
+        count += count_of(*each);
     if (count <= UINT32_MAX)
         for (; c < end; c++)
-            to->bucket[c->bucket] += c->count;
+            to->bucket[bucket_of(*c)] += count_of(*c);
     for (; c < end; c++)
-        to->bucket[c->bucket] = sum(to->bucket[c->bucket], c->count);
+        to->bucket[bucket_of(*c)] = sum(to->bucket[bucket_of(*c)], count_of(*c));
     to->count = (uint32_t)(count < UINT32_MAX ? count : UINT32_MAX);
 }
