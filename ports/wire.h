@@ -80,9 +80,9 @@ enum wire_type {
     WIRE_WANT_CODE = 17, /* struct wire_range. Of a function that this link was told */
     WIRE_CLAIM = 18,     /* call; WIRE_COLD: the code is to be loaded first */
     WIRE_ANSWER = 19,    /* call; struct wire_answer; raw: the result, a JSON text */
-    WIRE_LOGS = 20,      /* call; raw: whole lines, in order, after ANSWER */
+    WIRE_LOGS = 20,      /* call; raw: a part of its lines, in order, after ANSWER */
     WIRE_END = 21,       /* call; the slot is back, logs are whole */
-    WIRE_BOUNCE = 22,    /* call; not taken. An error after CLAIMED */
+    WIRE_BOUNCE = 22,    /* call; not taken. Not after CLAIMED */
     WIRE_REPORT =
         23, /* {"node":struct wire_node,"pools":[struct wire_pool]}; node in the first frame; WIRE_MORE: more follow */
     WIRE_EVENT = 24,     /* struct event */

@@ -214,9 +214,11 @@ int far_on_bounce(struct far_link *link, const struct wire_frame *w)
 {
     struct far_call *c = far_call_numbered(link->f, w->head.call);
 
-    if (c && c->state != FAR_GIVEN)
+    if (c && c->state > FAR_ASKED)
         return far_link_broken(link, "BOUNCE of a call that was claimed");
-    if (c)
+    if (c && c->state == FAR_ASKED)
+        c->epoch = 0; /* it bounces when the claim's answer is there */
+    else if (c)
         bounce(c);
     return 0;
 }

@@ -246,8 +246,8 @@ int far_on_logs(struct far_link *link, const struct wire_frame *w)
         return 0;
     if (c->state != FAR_ANSWERED)
         return far_link_broken(link, "LOGS before the ANSWER");
-    if (w->raw.n == 0 || w->raw.p[w->raw.n - 1] != '\n')
-        return far_link_broken(link, "LOGS that are not whole lines");
+    if (w->raw.n == 0)
+        return far_link_broken(link, "LOGS of nothing");
     if (c->a->logs.n + w->raw.n > WIRE_LOGS_MAX_BYTES)
         return far_link_broken(link, "more than %d bytes of LOGS of a call", WIRE_LOGS_MAX_BYTES);
     if (c->a->fn->log_max_bytes > 0)

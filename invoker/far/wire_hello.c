@@ -139,10 +139,12 @@ static int read_list(struct nr_str json, size_t max, struct nr_arena *arena, cha
     struct nr_str text;
     size_t n = 0;
 
-    if (json.n && nr_json_kind_of(json) != NR_JSON_ARRAY)
+    if (json.n == 0)
+        return 0;
+    if (nr_json_kind_of(json) != NR_JSON_ARRAY)
         return bad(err, "kinds and images are lists");
     nr_json_walk_begin(&walk, json);
-    while (json.n && nr_json_walk_next(&walk, &m)) {
+    while (nr_json_walk_next(&walk, &m)) {
         if (n == max)
             return bad(err, "more kinds or images than there may be");
         if (wire_read_text(m.value, TEXT_MAX_BYTES, arena, &text) < 0 || !is_plain(text))
@@ -165,10 +167,12 @@ static int read_tags(struct nr_str json, struct nr_arena *arena, struct far_hell
     struct nr_json_member m;
     struct nr_str value;
 
-    if (json.n && nr_json_kind_of(json) != NR_JSON_OBJECT)
+    if (json.n == 0)
+        return 0;
+    if (nr_json_kind_of(json) != NR_JSON_OBJECT)
         return bad(err, "tags are an object");
     nr_json_walk_begin(&walk, json);
-    while (json.n && nr_json_walk_next(&walk, &m)) {
+    while (nr_json_walk_next(&walk, &m)) {
         if (h->tag_count == WIRE_TAGS_MAX)
             return bad(err, "more than 32 tags");
         if (!is_tag(m.key) || wire_read_text(m.value, WIRE_TAG_MAX_BYTES, arena, &value) < 0 ||
