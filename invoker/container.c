@@ -392,6 +392,8 @@ static void looked_around(struct container *ct)
         network_in(ct);
     if (ct->state == CT_STEM && !ct->retired)
         stem_ready(ct);
+    if (ct->state == CT_DYING) /* it died meanwhile */
+        monitor_last_look(ct);
     container_remove_when_free(ct);
     container_unref(ct);
 }

@@ -144,6 +144,23 @@ static uint64_t works_since_ms(const struct container *ct, const struct watched 
     return since_ms > w->looked_ms && since_ms < at_ms ? since_ms : w->looked_ms;
 }
 
+/* Adds up what a look or an agent has told. */
+static void count(struct monitor *m, const struct container *ct, const struct usage_sum *more)
+{
+    sum_up(m, ct, more);
+    if (more->oom_kills > 0)
+        event_oom(ct, more->oom_kills);
+}
+
+/* What its agent told before is not counted again. */
+static void take_told(struct watched *w, struct usage_sum *more)
+{
+    int64_t known = w->told < more->oom_kills ? w->told : more->oom_kills;
+
+    more->oom_kills -= known;
+    w->told -= known;
+}
+
 static void take_in(struct monitor *m, struct look *l)
 {
     struct watched *w = l->w;
@@ -157,9 +174,8 @@ static void take_in(struct monitor *m, struct look *l)
         bool first = w->usage.count == 0;
 
         usage_add(&w->usage, &l->now, at_ms, &more);
-        sum_up(m, l->ct, &more);
-        if (more.oom_kills > 0)
-            event_oom(l->ct, more.oom_kills);
+        take_told(w, &more);
+        count(m, l->ct, &more);
         w->cpu_percent =
             first || since_ms >= at_ms ? 0 : (double)more.cpu_us / 10 / (double)(at_ms - since_ms);
     }
@@ -219,6 +235,8 @@ static void done(struct nr_work *work_)
     nr_hist_add_us(&m->seconds, p->cost_us);
     for (unsigned i = 0; i < p->count; i++) {
         take_in(m, &p->looks[i]);
+        if (p->looks[i].w->last)
+            monitor_last_look(p->looks[i].ct);
         container_unref(p->looks[i].ct);
     }
     if (p->regular) {
@@ -311,9 +329,13 @@ static void on_next(struct nr_deadline *d)
 void monitor_last_look(struct container *ct)
 {
     struct monitor *m = ct->v->monitor;
-    const struct watched *w = ct->watched;
+    struct watched *w = ct->watched;
+    bool follows = w && w->last;
 
-    if (m == NULL || m->stopped || (w && w->every_ms > LOOK_MS && !worked_since_look(ct, w)))
+    if (w)
+        w->last = w->busy;
+    if (m == NULL || m->stopped || (w && w->busy) ||
+        (w && !follows && w->every_ms > LOOK_MS && !worked_since_look(ct, w)))
         return;
     struct pass *p = pass_make(m, 1);
 
@@ -321,6 +343,17 @@ void monitor_last_look(struct container *ct)
         post(p);
     else
         free(p);
+}
+
+void monitor_told_oom(struct container *ct)
+{
+    static const struct usage_sum one = {.oom_kills = 1};
+    struct monitor *m = ct->v->monitor;
+
+    if (m == NULL || m->stopped || watched_of(ct)->told > 0)
+        return;
+    ct->watched->told = 1;
+    count(m, ct, &one);
 }
 
 bool monitor_forget_account(struct monitor *m, const char *account)

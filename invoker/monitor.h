@@ -19,8 +19,12 @@ struct monitor *monitor_open(struct invoker *v, const struct invoker_config *c);
 void monitor_stop(struct monitor *m);
 /* All containers are gone. NULL is fine. */
 void monitor_free(struct monitor *m);
-/* Its last call has ended and the Engine is about to remove it: one more look, so that nothing it used is lost. */
+/* Its last call has ended and the Engine is about to remove it: one more look, so that nothing it used is lost. Where one is under way, which may
+ * have read before, the last one follows it; where its groups are still looked up it is to be asked for again. */
 void monitor_last_look(struct container *ct);
+/* A call of it ended for want of memory, as its agent or its group says, and no look has seen that kill: it is counted now, for the group goes with
+ * the container, maybe before the next look. A look that sees it later does not count it again. */
+void monitor_told_oom(struct container *ct);
 /* Its memory goes: frees what is known of it. */
 void monitor_forget(struct container *ct);
 

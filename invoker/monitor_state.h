@@ -15,7 +15,9 @@ enum { KINDS_MAX = 16, KIND_BYTES = 32 };
 /* What is known of one container. */
 struct watched {
     struct usage usage;
-    bool busy; /* a pass looks at it */
+    bool busy;    /* a pass looks at it */
+    bool last;    /* and then once more */
+    int64_t told; /* kills that are counted and that no look has seen yet */
     uint64_t looked_ms, every_ms;
     double cpu_percent; /* of one core, between the last two looks */
 };

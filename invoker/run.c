@@ -16,6 +16,7 @@
 #include "invoker/ahead.h"
 #include "invoker/frame_budget.h"
 #include "invoker/freeze.h"
+#include "invoker/monitor.h"
 #include "invoker/outcome.h"
 #include "invoker/stem.h"
 
@@ -115,6 +116,8 @@ static void decide(struct activation *a, bool init, enum outcome_event event)
         .timeout_ms = a->fn->timeout_ms,
     };
 
+    if (facts.verdict == NR_VERDICT_OOM && monitor_oom_kills(s->ct) <= s->oom_kills)
+        monitor_told_oom(s->ct);
     outcome_decide(&facts, &a->arena, &a->outcome);
     s->got.bytes = (struct nr_str){NULL, 0};
 }
