@@ -186,8 +186,8 @@ static void sweep_result(const struct sweep *w, const char *key, const struct st
         remove_at(w->fd, key);
         return;
     }
-    if (needed == was_garbage)
-        (void)fchmodat(w->fd, key, needed ? MODE_LINE : MODE_GARBAGE, 0);
+    if (needed == was_garbage && fchmodat(w->fd, key, needed ? MODE_LINE : MODE_GARBAGE, 0) != 0)
+        return; /* it went meanwhile */
     *(needed ? &w->sizes->kept : &w->sizes->garbage) += code_bytes(w, key);
 }
 
