@@ -307,7 +307,8 @@ int code_part(struct code *c, uint64_t at, uint64_t bytes, struct nr_str part, s
         settle_and_let_go(c, CODE_ABSENT);
         return 0;
     }
-    memcpy(c->part + c->part_bytes, part.p, part.n);
+    if (part.n)
+        memcpy(c->part + c->part_bytes, part.p, part.n);
     c->part_bytes += part.n;
     if (c->part_bytes == c->asked) {
         c->asked = 0;

@@ -281,7 +281,7 @@ static void dial(struct link *l)
                                        .open_ms = WIRE_HELLO_MS,
                                        .silence_ms = WIRE_SILENCE_MS,
                                        .unsent_max_bytes = WIRE_UNSENT_MAX_BYTES,
-                                       .water_bytes = SERVE_WATER_BYTES};
+                                       .water_bytes = SERVE_WATER_BYTES - 1};
     struct nr_err err = {0};
 
     l->links++;

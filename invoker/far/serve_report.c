@@ -75,6 +75,7 @@ static void on_report(struct nr_deadline *d)
     struct link *l = nr_container_of(d, struct link, report);
 
     nr_deadline_set(l->loop, &l->report, WIRE_REPORT_MS);
+    results_send(l);
     if (serve_flows(l))
         tell(l);
     leave_look(l);

@@ -57,7 +57,9 @@ extern struct rig *rig; /* of the running test */
 
 int rig_setup(void **state);
 int rig_teardown(void **state);
-/* Dials; the controller is there and has got HELLO. */
+/* Opens the link, which dials `address`. */
+void rig_dial(void);
+/* The same; the controller of the rig is there and has got HELLO. */
 void rig_open(void);
 /* Answers HELLO; `wanted` of them. */
 void rig_welcome(const char *controller, const uint64_t *wanted, size_t count);
