@@ -14,7 +14,7 @@
 
 #include "common/base/clock.h"
 
-enum { READ_BYTES = 64 << 10, KEEP_BYTES = 64 << 10, WATCH_PARTS = 4 };
+enum { READ_BYTES = 64 << 10, KEEP_BYTES = 64 << 10, WATCH_PARTS = 8 };
 
 /* ---- the end ---- */
 
@@ -87,11 +87,15 @@ static void on_deadline(struct nr_deadline *d)
         nr_stream_open_now(s);
     } else if (!s->is_open) {
         nr_stream_fail(s, NR_ETIMEOUT, "the connection was not open in time");
+    } else if (silent_ms >= s->config.silence_ms && !s->suspected) {
+        s->suspected = true; /* it may be we who slept: what has come meanwhile is read first */
+        nr_deadline_set(s->config.loop, d, 1);
     } else if (silent_ms >= s->config.silence_ms) {
         (void)snprintf(why, sizeof(why), "nothing was heard for %llu ms",
                        (unsigned long long)silent_ms);
         nr_stream_fail(s, NR_ETIMEOUT, why);
     } else {
+        s->suspected = false;
         watch(s);
     }
 }

@@ -25,6 +25,7 @@ struct nr_stream {
         deadline; /* until it is open; then the silence watch; then of the last words */
     uint64_t heard_ms;
     bool is_pipe, connected, is_open, writing, closing, finishing, crowded;
+    bool suspected; /* it was silent for too long when it was looked at last */
     bool reopening; /* the handle is closed to be made anew, for another address of the host */
     bool quiet;     /* its owner has closed it: no hook comes any more */
     int code;       /* why it ended, and the sentence; the first counts */
