@@ -62,7 +62,7 @@ def code_of(n, size=1000):
 
 def test_usage_counts_bytes_once(platform, admin):
     key = admin.create("b-usage")
-    nothing = {"account": "b-usage", "bytes": 0, "functions": 0, "versions": 0, "garbage_bytes": 0,
+    nothing = {"account": "b-usage", "bytes": 0, "functions": 0, "versions": 0, "compiled_bytes": 0, "garbage_bytes": 0,
                "quota": {"bytes": None, "functions": None, "versions": None}}
     assert bucket(platform, "b-usage") == nothing
     assert put(platform, key, code=code_of(1)).status == 200
@@ -78,7 +78,8 @@ def test_usage_counts_bytes_once(platform, admin):
     assert put(platform, key, code=code_of(4, 900)).status == 200
     assert bucket(platform, "b-usage")["bytes"] == 2400 and bucket(platform, "b-usage")["garbage_bytes"] == 700
     assert verify(platform, "b-usage") == {"files": 3, "bytes": 2400, "damaged_count": 0, "orphan_count": 0,
-                                           "damaged": [], "orphans": []}
+                                           "damaged": [], "orphans": [],
+                                           "compiled": {"files": 0, "bytes": 0, "damaged_count": 0, "damaged": []}}
     assert platform.request("DELETE", "actions/f", auth=key).status == 200
     last = bucket(platform, "b-usage")
     assert (last["bytes"], last["functions"], last["versions"], last["garbage_bytes"]) == (500, 1, 0, 2600)
