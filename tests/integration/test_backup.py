@@ -230,7 +230,8 @@ def test_an_older_schema_is_brought_up_to_date(world, unpacked, place):
     shutil.copytree(unpacked, old)
     with sqlite3.connect(old / "meta.db") as db:
         now = db.execute("PRAGMA user_version").fetchone()[0]
-        db.execute("ALTER TABLE usage DROP COLUMN compiled_bytes")
+        for column in ("keep_versions", "keep_versions_days", "keep_retired_days"):
+            db.execute(f"ALTER TABLE accounts DROP COLUMN {column}")
         db.execute(f"PRAGMA user_version={now - 1}")
     db.close()
     file = pack(members_of(old), place.parent / "old.narae")
