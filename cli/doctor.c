@@ -1,5 +1,6 @@
 /* narae doctor: what the platform found on its host. */
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/cli.h"
 #include "cli/verbs.h"
@@ -27,6 +28,36 @@ static void print_whole(const json_t *row)
         printf("%-4s %-24s -> %s\n", "", "", next);
 }
 
+/* Who runs functions, as a row like those of the table: this host, others, or both, and how many of them are there. NULL: an older platform does not tell. */
+static json_t *layout_row(const json_t *answer)
+{
+    const char *layout = nr_json_string(answer, "layout");
+    const json_t *far = json_object_get(answer, "invokers"), *one;
+    size_t i, up = 0, known = json_array_size(far);
+    char text[160];
+
+    if (layout == NULL)
+        return NULL;
+    json_array_foreach(far, i, one)
+        up += json_is_true(json_object_get(one, "up"));
+    if (known > 0)
+        (void)snprintf(text, sizeof(text), "%s; %zu of %zu invokers of other hosts are connected",
+                       layout, up, known);
+    else
+        (void)snprintf(text, sizeof(text), "%s", layout);
+    return json_pack("{s:s, s:s, s:b}", "name", "functions run on", "value", text, "yes",
+                     up > 0 || strcmp(layout, "other hosts") != 0);
+}
+
+static int print_row(const struct cli *c, const json_t *row)
+{
+    if (row && c->term.columns)
+        print_capability(c, row);
+    else if (row)
+        print_whole(row);
+    return row && !json_is_true(json_object_get(row, "yes"));
+}
+
 int verb_doctor(struct cli *c)
 {
     nr_auto_json json_t *answer = NULL;
@@ -44,12 +75,11 @@ int verb_doctor(struct cli *c)
     nr_auto_json json_t *list =
         json_is_array(answer) ? json_incref(answer) : json_pack("[O]", answer);
     json_array_foreach(list, i, invoker) {
+        nr_auto_json json_t *layout = layout_row(invoker);
+
+        bad += print_row(c, layout);
         json_array_foreach(json_object_get(invoker, "capabilities"), k, row) {
-            bad += !json_is_true(json_object_get(row, "yes"));
-            if (c->term.columns)
-                print_capability(c, row);
-            else
-                print_whole(row);
+            bad += print_row(c, row);
         }
     }
     if (bad) {

@@ -1,5 +1,6 @@
-/* narae invokers: each host in two lines, then its containers and what they use, those that use most CPU first. */
+/* narae invokers: this host in two lines, its containers and what they use, those that use most CPU first; then the invokers of other hosts. */
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/cli.h"
 #include "cli/verbs.h"
@@ -38,6 +39,33 @@ static const struct column columns[] = {
     {"VERSION", "version", CELL_TEXT, 0, .wide = true},
 };
 
+static void write_tags(const json_t *row, struct nr_buf *out)
+{
+    const json_t *tag;
+    size_t i;
+
+    json_array_foreach(json_object_get(row, "place"), i, tag) {
+        if (i)
+            nr_buf_addc(out, ' ');
+        text_add_clean(nr_str_of(json_string_value(tag)), out);
+    }
+}
+
+static const struct column others[] = {
+    {"INVOKER", "name", CELL_TEXT, 0},
+    {"STATE", "state", CELL_STATE, 0},
+    {"ARCH", "arch", CELL_TEXT, 0},
+    {"CORES", "cores", CELL_NUMBER, 0},
+    {"CALLS", "calls", CELL_NUMBER, 0},
+    {"CONTAINERS", "containers", CELL_NUMBER, 0},
+    {"USED", "memory_used_mb", CELL_MB, 0},
+    {"MEMORY", "memory_max_mb", CELL_MB, 0},
+    {"TAGS", NULL, CELL_TEXT, 8, .write = write_tags},
+    {"WHY NOT", "why", CELL_TEXT, 8},
+    {"ADDRESS", "address", CELL_TEXT, 0, .wide = true},
+    {"VERSION", "version", CELL_TEXT, 0, .wide = true},
+};
+
 static double number(const json_t *of, const char *key)
 {
     return json_number_value(json_object_get(of, key));
@@ -55,6 +83,16 @@ static void print_host(const struct cli *c, const json_t *invoker)
     const json_t *host = json_object_get(invoker, "host");
     char line[256];
 
+    if (strcmp(word(invoker, "name"), "") == 0) {
+        (void)snprintf(
+            line, sizeof(line),
+            "this host runs no functions itself; %.0f invokers of other hosts are known; "
+            "%.0f calls wait for one",
+            (double)json_array_size(json_object_get(invoker, "invokers")),
+            number(invoker, "unplaced"));
+        text_print_wrapped(stdout, &c->term, 2, 0, line);
+        return;
+    }
     (void)snprintf(
         line, sizeof(line),
         "invoker %s: %s, engine %s; %.0f of %.0f MB given to containers; %.0f calls wait",
@@ -113,6 +151,10 @@ int verb_invokers(struct cli *c)
         print_host(c, invoker);
         if ((e = print_containers(c, json_object_get(invoker, "containers"))) != 0)
             return e;
+        const json_t *far = json_object_get(invoker, "invokers");
+
+        if (json_array_size(far) > 0)
+            table_print(stdout, &c->term, c->form == FORM_WIDE, others, nr_countof(others), far);
     }
     return CLI_DONE;
 }

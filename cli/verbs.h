@@ -107,6 +107,11 @@ int verb_registry_set(struct cli *c);
 int verb_registry_delete(struct cli *c);
 /* invokers.c, doctor.c, top.c */
 int verb_invokers(struct cli *c);
+int verb_invokers_add(struct cli *c); /* invokers_manage.c, this and the next ones */
+int verb_invokers_remove(struct cli *c);
+int verb_invokers_cordon(struct cli *c);
+int verb_invokers_uncordon(struct cli *c);
+int verb_invokers_drain(struct cli *c);
 int verb_doctor(struct cli *c);
 int verb_status(struct cli *c);
 int verb_top(struct cli *c);

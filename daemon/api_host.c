@@ -94,7 +94,7 @@ int part_tell_api_host(struct daemon *d, struct nr_err *err)
     const char *told;
 
     (void)err;
-    if (strcmp(d->options.api_host, "none") == 0)
+    if (d->invoker == NULL || strcmp(d->options.api_host, "none") == 0)
         return 0;
     if (api.url == NULL && !read_listen(d, &api))
         (void)nr_err_set(&why, NR_EUNAVAIL, "containers cannot reach %s", d->options.listen);

@@ -92,8 +92,14 @@ int part_open_fnmanager(struct daemon *d, struct nr_err *err);
 void part_invoker_config(struct daemon *d, char volumes[static DAEMON_PATH_BYTES],
                          struct invoker_config *ret);
 int part_open_invoker(struct daemon *d, struct nr_err *err);
+/* fleet.c: --docker=none: this host runs no containers. */
+bool fleet_is_far_only(const struct daemon *d);
+/* Its options, before anything is opened. */
+int fleet_judge(struct daemon *d, struct nr_err *err);
 /* The fleet, over the invoker of this host. */
 int part_open_invokers(struct daemon *d, struct nr_err *err);
+/* Other hosts may join; last of all. */
+int part_listen_invokers(struct daemon *d, struct nr_err *err);
 int part_open_preenv(struct daemon *d, struct nr_err *err);
 int part_open_controller(struct daemon *d, struct nr_err *err);
 /* What functions and the node do goes to the bus once a second. */

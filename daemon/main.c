@@ -32,11 +32,29 @@
 
 /* In this order, once there is a loop; a stop goes the other way. */
 static int (*const opens[])(struct daemon *d, struct nr_err *err) = {
-    role_judge,        scaling_judge,     place_lock_data,     place_name_installation, place_find_run,
-    place_find_agent,  place_try_listen,    place_open_tls,          place_read_devices,
-    place_read_gpus,   place_read_api_host, part_open_bus,           part_open_fnmanager,
-    part_open_invoker, part_open_invokers,  part_open_preenv,        part_open_controller,
-    part_open_sampler, part_open_scaler,    part_open_gateway,       part_tell_api_host,
+    role_judge,
+    fleet_judge,
+    scaling_judge,
+    place_lock_data,
+    place_name_installation,
+    place_find_run,
+    place_find_agent,
+    place_try_listen,
+    place_open_tls,
+    place_read_devices,
+    place_read_gpus,
+    place_read_api_host,
+    part_open_bus,
+    part_open_fnmanager,
+    part_open_invoker,
+    part_open_invokers,
+    part_open_preenv,
+    part_open_controller,
+    part_open_sampler,
+    part_open_scaler,
+    part_open_gateway,
+    part_tell_api_host,
+    part_listen_invokers,
 };
 
 /* Of a process that is a scaler only. */
@@ -227,8 +245,9 @@ static void watch_signals(struct daemon *d)
         uv_signal_t *handle;
         uv_signal_cb cb;
         int signum;
-    } watch[] = {
-        {&d->term, on_stop, SIGTERM}, {&d->intr, on_stop, SIGINT}, {&d->hup, daemon_on_reload, SIGHUP}};
+    } watch[] = {{&d->term, on_stop, SIGTERM},
+                 {&d->intr, on_stop, SIGINT},
+                 {&d->hup, daemon_on_reload, SIGHUP}};
 
     for (size_t i = 0; i < nr_countof(watch); i++) {
         (void)uv_signal_init(&d->loop.uv, watch[i].handle);

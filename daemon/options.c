@@ -12,7 +12,8 @@ const struct nr_option daemon_options[] = {
      .help =
          "folder of sockets; its path must be short (default /run/narae/<8 hex of the data folder's inode>)"},
     {"docker", NR_OPT_STRING, AT(docker), "/var/run/docker.sock",
-     .help = "socket of the Docker Engine"},
+     .help =
+         "socket of the Docker Engine; none: this host runs no containers, those of --invokers-listen do"},
     {"guest-profile", NR_OPT_CHOICE, AT(guest_profile), "local", .choices = "local|default|iot",
      .help = "limits of the account guest that a first start makes"},
     {"dev-keys", NR_OPT_BOOL, AT(dev_keys), "false",
@@ -122,6 +123,12 @@ const struct nr_option daemon_options[] = {
          "what each processor draws more when it works; used where the host does not count energy itself (RAPL)"},
     {"energy-by-model", NR_OPT_BOOL, AT(energy_by_model), "false",
      .help = "estimate energy from processor time even where the host counts it"},
+    {"invokers-listen", NR_OPT_STRING, AT(invokers_listen), NULL,
+     .help =
+         "where invokers of other hosts may join: ADDRESS:PORT (TLS, with --tls-cert or a certificate of its own in the data folder) or unix:/PATH"},
+    {"invoker-uid", NR_OPT_INT, AT(invoker_uid), "-1", -1, 1ll << 32, "uid",
+     .help =
+         "who may join over --invokers-listen=unix:/PATH, beside root and the user of this process"},
     {"roles", NR_OPT_CHOICE, AT(roles), "all", .choices = "all|scaler|invoker",
      .help =
          "what this process is: the whole platform, a scaler only, which hears and tells over --kafka, or an invoker only, which runs containers on this host for --controller"},

@@ -32,6 +32,10 @@ static const struct runtime_kind kinds[] = {
     {NULL, NULL, NULL, NULL, false, NULL},
 };
 
+static const char far_only[] =
+    "This host runs no containers itself (--docker=none): own images, compilers and trial runs "
+    "need a controller with a Docker Engine.";
+
 /* An account that is leaving: the controller's part, then the invoker's. */
 struct forgetting {
     struct nr_link link; /* in d->forgettings */
@@ -149,7 +153,8 @@ static void on_image(void *arg, struct image_call *c)
     (void)pthread_mutex_unlock(&d->images_lock);
     if (open)
         return;
-    (void)nr_err_set(&c->err, NR_ESTOPPING, "The platform is stopping.");
+    (void)nr_err_set(&c->err, d->invoker ? NR_ESTOPPING : NR_EUNAVAIL, "%s",
+                     d->invoker ? "The platform is stopping." : far_only);
     c->done(c);
 }
 
@@ -280,6 +285,8 @@ int part_open_invoker(struct daemon *d, struct nr_err *err)
     char volumes[DAEMON_PATH_BYTES];
     struct invoker_config c;
 
+    if (fleet_is_far_only(d))
+        return 0;
     part_invoker_config(d, volumes, &c);
     c.function_of = place_is_restored(d) ? NULL : function_of;
     c.function_of_arg = d;
@@ -295,20 +302,12 @@ int part_open_invoker(struct daemon *d, struct nr_err *err)
     return r;
 }
 
-int part_open_invokers(struct daemon *d, struct nr_err *err)
-{
-    const struct invokers_config c = {.loop = &d->loop,
-                                      .local = d->invoker,
-                                      .node = &d->node,
-                                      .data_dir = d->options.data,
-                                      .log = &d->log};
-
-    return invokers_open(&c, &d->invokers, err);
-}
-
+/* Trial runs and compilers need containers of this host: errands are refused where there are none. */
 int part_open_preenv(struct daemon *d, struct nr_err *err)
 {
     d->errands = errands_open(&d->loop, d->invoker);
+    if (d->invoker == NULL)
+        return 0;
     d->tester = preenv_tester_open(&d->loop, d->invoker, &d->node);
     return fnmanager_preenv(d->fnmanager, d->tester, err);
 }
@@ -332,7 +331,7 @@ int part_open_controller(struct daemon *d, struct nr_err *err)
 
     int r = controller_open(&c, &d->controller, err);
 
-    if (r == 0)
+    if (r == 0 && d->tester)
         preenv_tester_records(d->tester, d->controller);
     return r;
 }

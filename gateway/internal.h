@@ -296,9 +296,10 @@ void fire_call(struct gateway_request *q);        /* fire.c */
 void activations_call(struct gateway_request *q); /* activations.c; op: enum query_op */
 void export_call(struct gateway_request *q);      /* actions.c */
 void accounts_call(struct gateway_request *q);
-void functions_call(struct gateway_request *q); /* actions.c; op: enum fn_op */
-void scaling_call(struct gateway_request *q);   /* scaling.c; op: enum scale_op */
-void logs_call(struct gateway_request *q);      /* logs.c */
+void functions_call(struct gateway_request *q);      /* actions.c; op: enum fn_op */
+void scaling_call(struct gateway_request *q);        /* scaling.c; op: enum scale_op */
+void invokers_route_call(struct gateway_request *q); /* invokers.c; op: enum invokers_op */
+void logs_call(struct gateway_request *q);           /* logs.c */
 void progress_call(struct gateway_request *q); /* progress.c; op: enum fn_op that gives the state */
 void info_root(struct gateway_request *q);     /* info.c, this and the next ones */
 void info_api(struct gateway_request *q);

@@ -203,6 +203,7 @@ void function_unref(struct function *f)
         free(texts[i]);
     free_names(f->final_names);
     free_names(f->bound_names);
+    free_names(f->place);
     for (size_t i = 0; i < f->step_count; i++)
         function_target_fini(&f->steps[i]);
     free(f->steps);

@@ -37,6 +37,7 @@ enum { ACTIVATION_POOL_MAX = 2048 };
 
 struct controller;
 struct slot;
+struct far;
 struct composition; /* controller: a sequence or a composition that runs */
 struct fire;        /* controller: a trigger that is fired */
 struct counted;     /* controller: figures of one function */
@@ -172,6 +173,11 @@ struct activation {
     struct slot *slot;
     struct nr_deadline deadline; /* init or run limit */
     void *invoker;
+
+    /* fleet */
+    struct far *far;       /* the other host that has it; NULL: this one, or none yet */
+    bool unplaced;         /* it waits for a host, in the fleet's queue */
+    unsigned char bounces; /* hosts that gave it back before it had started */
 
     struct nr_arena arena; /* everything that lives as long as this does */
 

@@ -109,6 +109,8 @@ void far_drain(struct far *f, void (*done)(void *arg), void *arg);
 void far_load(const struct far *f, uint64_t revision, struct invoker_load *ret);
 /* All revisions together: slots in use and calls that wait. */
 unsigned far_busy(const struct far *f);
+/* Memory there that no container has, as last reported. */
+int64_t far_room_mb(const struct far *f);
 /* As invoker_figures(): `each` is called from inside, what is counted since the last time begins anew. */
 void far_figures(struct far *f, void (*each)(void *arg, const struct container_figures *figures),
                  void *arg, struct node_figures *ret);

@@ -124,6 +124,8 @@ struct function {
     /* Annotation final: names of parameters that a call must not give, sorted by their bytes; ends with NULL; NULL: none. */
     char **final_names;
     char **bound_names; /* all names in `parameters`, likewise */
+    /* Annotation narae.place: tags that its host must have, "key=value"; ends with NULL; NULL: none. */
+    char **place;
     struct function_target
         *steps;        /* of a sequence: what runs one after the other; kind is "sequence" then */
     size_t step_count; /* 0: it is none */

@@ -26,25 +26,27 @@ struct invokers_config {
     struct invoker *local; /* kept, and closed by invokers_close(); NULL: this host runs no calls */
     const struct node *node; /* kept; of this host */
     const char *data_dir;    /* lent: fleet.db, and the certificate of the listener */
-    const char *
-        listen; /* lent; "ADDRESS:PORT" (TLS) or "unix:/PATH"; NULL: no invoker of another host is taken */
-    const char *certificate, *key; /* lent; of the listener, PEM files; NULL: its own is made */
-    const char *installation;      /* lent; told to invokers */
-    int invoker_uid; /* who may dial over the unix socket beside root and ourselves; -1: nobody */
-    unsigned failed_logins_per_minute; /* of one address; 0: no limit */
-    /* As in struct invoker_config, of the other hosts; on `loop`. */
+    /* kept; "ADDRESS:PORT" (TLS) or "unix:/PATH"; NULL: no invoker of another host is taken */
+    const char *listen;
+    const char *certificate, *key; /* kept; of the listener, PEM files; NULL: its own is made */
+    int64_t
+        invoker_uid; /* who may dial over the unix socket beside root and ourselves; -1: nobody */
+    /* As in struct invoker_config, of the other hosts. */
     void (*event)(void *arg, const struct event *e);
     void (*registry_auth)(void *arg, const char *account, const char *image, char **ret_auth);
     void *arg;
     struct nr_log *log;
 };
 
-/* Opens fleet.db and listens. Blocking; at start. */
+/* Opens fleet.db where others may join. Blocking; at start. */
 int invokers_open(const struct invokers_config *c, struct invokers **ret, struct nr_err *err);
+/* Others may join from now on; once, when all that they need is open. Functions there are told `api_url` (lent; NULL: nothing) as __OW_API_HOST.
+ * Blocking; at start. Nothing happens where none may join. */
+int invokers_listen(struct invokers *f, const char *api_url, struct nr_err *err);
 /* That of this process (lent); NULL: there is none. Trial runs, compilers and images are its alone. */
 struct invoker *invokers_local(const struct invokers *f);
-/* What functions of the other hosts are told as __OW_API_HOST (lent); NULL: nothing. Once, before the loop runs. */
-void invokers_api_host(struct invokers *f, const char *url);
+/* There is no other, and none may join. */
+bool invokers_alone(const struct invokers *f);
 
 /* As invoker_run(), invoker_claimed() and invoker_cut(), on whatever host. A call that no host can take ends with NR_EUNAVAIL and a sentence. */
 void invokers_run(struct invokers *f, struct activation *a);

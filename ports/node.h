@@ -21,6 +21,7 @@ struct node {
     int cores;
     const struct node_gpu *gpus; /* kept; never changes */
     unsigned gpu_count;
+    bool more_hosts; /* others may join, and have what this one has not */
 };
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "common/base/json.h"
 #include "common/base/mem.h"
+#include "ports/tags.h"
 
 enum { CPUS_MIN_MILLI = 50, SHARE_MIN = 2, SHARE_MAX = 262144, GPU_STEP_MB = 256 };
 enum { MEMORY_STEP_MB = 64 };
@@ -110,6 +111,26 @@ static int read_gpu(const json_t *value, struct settings *s, struct nr_err *err)
     return 0;
 }
 
+/* ---- place -------------------------------------------------------------------------------------------------- */
+
+static int read_place(const json_t *value, struct settings *s, struct nr_err *err)
+{
+    int r = tags_read(value, "narae.place", NULL, err);
+
+    if (r == 0)
+        s->place = value;
+    return r;
+}
+
+char **settings_place(const struct settings *s)
+{
+    char **tags = NULL;
+
+    if (s->place)
+        (void)tags_read(s->place, "narae.place", &tags, NULL);
+    return tags;
+}
+
 /* ---- all of them -------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -119,6 +140,7 @@ static const struct {
     {"narae.cpus", read_cpus},
     {"narae.cpu_share", read_share},
     {"narae.gpu", read_gpu},
+    {"narae.place", read_place},
 };
 
 int settings_read(const json_t *annotations, struct settings *ret, struct nr_err *err)
@@ -166,6 +188,8 @@ static int fit_gpu(const struct function_gpu *want, const struct node *node, str
 
 int settings_fit(const struct settings *s, const struct node *node, struct nr_err *err)
 {
+    if (node && node->more_hosts)
+        return 0;
     if (node && s->cpus_milli > (int64_t)node->cores * MILLI)
         return nr_err_set(err, NR_EINVAL, "narae.cpus %.3g exceeds the cores of this node: %d.",
                           (double)s->cpus_milli / MILLI, node->cores);

@@ -3,6 +3,7 @@
  *
  *   narae.cpus       cap in cores, 0.05 up to the node's
  *   narae.cpu_share  weight against others, 2 to 262144; without it in proportion to memory (256 MB is 1024)
+ *   narae.place      {"arch":"arm64","gpu":true} tags that a host must have to run it: texts, truths or whole numbers
  *   narae.gpu        {"count"} whole GPUs; with "memory_mb" (steps of 256) or "percentage" (1 to 100) that share of each
  *
  * Pure; any thread.
@@ -19,11 +20,14 @@
 struct settings {
     int64_t cpus_milli, cpu_share; /* as in struct function */
     struct function_gpu gpu;
+    const json_t *place; /* lent by the annotations; NULL: none */
 };
 
 /* What the annotations (JSON array of {key, value}, lent) say. NR_EINVAL with a sentence that has the limit and the value. */
 int settings_read(const json_t *annotations, struct settings *ret, struct nr_err *err);
-/* Can the node (lent; NULL: it is not known and has no GPU) give this? NR_EINVAL likewise. */
+/* The tags of `place` as "key=value" (made, ends with NULL, tags_free()); NULL: there are none. */
+char **settings_place(const struct settings *s);
+/* Can the node (lent; NULL: it is not known and has no GPU) give this? NR_EINVAL likewise. Where other hosts may join they are asked when it is called. */
 int settings_fit(const struct settings *s, const struct node *node, struct nr_err *err);
 /* Both, for annotations as they are stored (JSON text, lent). */
 int settings_check(const char *annotations, const struct node *node, struct nr_err *err);

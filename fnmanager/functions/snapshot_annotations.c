@@ -159,4 +159,5 @@ void snapshot_annotations(const char *stored, bool native, struct function *f)
     f->cpus_milli = s.cpus_milli;
     f->cpu_share = s.cpu_share;
     f->gpu = s.gpu;
+    f->place = settings_place(&s);
 }

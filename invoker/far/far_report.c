@@ -118,6 +118,12 @@ unsigned far_busy(const struct far *f)
     return (unsigned)f->calls.count;
 }
 
+int64_t far_room_mb(const struct far *f)
+{
+    return f->reported_ms ? f->node.memory_max_mb - f->node.memory_used_mb
+                          : f->hello->memory_max_mb;
+}
+
 void far_figures(struct far *f, void (*each)(void *arg, const struct container_figures *figures),
                  void *arg, struct node_figures *ret)
 {

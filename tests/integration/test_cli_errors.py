@@ -38,15 +38,16 @@ WORDS = {
     "account import": [NONE, "f.py"], "key list": [NONE], "key create": [NONE], "key rotate": [NONE, UUID], "key revoke": [NONE, UUID],
     "bucket usage": [], "bucket verify": [NONE], "image list": [], "image pull": ["127.0.0.1:1/none:1"], "image prune": [], "registry list": [],
     "registry set": ["127.0.0.1:1", "--username", "ci", "--password", "x"], "registry delete": ["127.0.0.1:2"], "status": [], "top": ["--once"],
+    "invokers add": [NONE], "invokers remove": [NONE], "invokers cordon": [NONE], "invokers uncordon": [NONE], "invokers drain": [NONE],
     "invokers": [], "doctor": [], "completion": ["csh"], "man": [], "help": [NONE], "backup": ["out.narae"], "restore": ["in.narae"],
 }
 OFFLINE = {"completion", "man", "help", "backup", "restore"}
 # With the administrator's key: nothing is missing for these, or they would make it.
 FOUND = {verb for verb, words in WORDS.items() if not any(NONE in w or "0" * 8 in w for w in words)} | {
     "package create", "trigger create", "account create", "help", "package update", "trigger update", "backup", "restore"}  # they would make it
-NO_NEXT = {"package bind", "rule create", "rule update"}
+NO_NEXT = {"package bind", "rule create", "rule update", "invokers add", "invokers remove", "invokers cordon", "invokers uncordon", "invokers drain"}
 ELSE = {"rule create": {"bad_request", "not_found"}, "package bind": {"bad_request", "forbidden", "not_found"}, "api create": {"conflict"},
-        "api update": {"conflict"}, "rule update": {"bad_request", "not_found"}}
+        "api update": {"conflict"}, "invokers add": {"bad_request"}, "rule update": {"bad_request", "not_found"}}
 
 
 class Script:

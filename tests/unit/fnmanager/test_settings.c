@@ -8,6 +8,7 @@
 
 #include "common/base/json.h"
 #include "common/base/mem.h"
+#include "ports/tags.h"
 
 static const struct node_gpu gpus[] = {{"a0", 4096, true}, {"a1", 8192, true}};
 static const struct node node = {.memory_max_mb = 4096, .cores = 2, .gpus = gpus, .gpu_count = 2},
@@ -70,6 +71,16 @@ static void ranges_are_told(void **state)
         {"gpu", "{\"count\":0,\"percentage\":60}", "share of 0 GPUs"},
         {"gpu", "{\"number\":1}", "knows count, memory_mb and percentage"},
         {"gpu", "1", "must be an object"},
+        {"place", "{}", NULL},
+        {"place", "{\"arch\":\"arm64\",\"gpu\":true,\"line\":7}", NULL},
+        {"place", "\"arm64\"", "an object of at most 16 tags"},
+        {"place", "{\"\":\"x\"}", "is no tag"},
+        {"place", "{\"a=b\":\"x\"}", "'a=b' is no tag"},
+        {"place", "{\"arch\":\"\"}", "narae.place.arch must be"},
+        {"place", "{\"arch\":1.5}", "narae.place.arch must be"},
+        {"place", "{\"arch\":null}", "narae.place.arch must be"},
+        {"place", "{\"arch\":\"0123456789012345678901234567890123456789012345678901234567890123\"}",
+         "of 1 to 63 bytes"},
     };
 
     for (size_t i = 0; i < nr_countof(cases); i++) {
@@ -84,6 +95,38 @@ static void ranges_are_told(void **state)
             (cases[i].part && strstr(err.text, cases[i].part) == NULL))
             fail_msg("%s: %d %s", text, r, err.text);
     }
+}
+
+static void a_place_is_a_list_of_tags(void **state)
+{
+    nr_auto_json json_t *all = nr_json_parse(
+        NR_STR(
+            "[{\"key\":\"narae.place\",\"value\":{\"arch\":\"arm64\",\"gpu\":false,\"line\":7}}]"),
+        NULL);
+    static const char *const want[] = {"arch=arm64", "gpu=false", "line=7"};
+    struct settings s;
+
+    assert_int_equal(settings_read(all, &s, NULL), 0);
+    char **place = settings_place(&s);
+
+    for (size_t i = 0; i < nr_countof(want); i++) {
+        assert_string_equal(place[i], want[i]);
+        assert_true(tags_have(place, want[i]));
+    }
+    assert_null(place[nr_countof(want)]);
+    assert_false(tags_have(place, "arch=amd64"));
+    tags_free(place);
+    assert_int_equal(settings_read(NULL, &s, NULL), 0);
+    assert_null(settings_place(&s));
+}
+
+static void what_another_host_may_have_is_not_refused(void **state)
+{
+    const struct node one_of_many = {.cores = 2, .more_hosts = true};
+    static const char gpu[] = "[{\"key\":\"narae.gpu\",\"value\":{\"count\":2}}]";
+
+    assert_int_equal(settings_check(gpu, &bare, NULL), NR_EINVAL);
+    assert_int_equal(settings_check(gpu, &one_of_many, NULL), 0);
 }
 
 static void a_node_without_gpus_says_so(void **state)
@@ -117,6 +160,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_said_is_read),
         cmocka_unit_test(ranges_are_told),
+        cmocka_unit_test(a_place_is_a_list_of_tags),
+        cmocka_unit_test(what_another_host_may_have_is_not_refused),
         cmocka_unit_test(a_node_without_gpus_says_so),
         cmocka_unit_test(memory_has_steps),
     };

@@ -1,0 +1,205 @@
+/* Other hosts by name: who may join, and what happens when one has, or is lost.
+ *
+ *   name    is added by the administrator, with a token; over the unix socket also by joining, for who may dial it is trusted
+ *   token   its hash only is kept; who has been given one must show it, however he dials
+ *   twice   a name that is connected belongs to its session until the link is dead: a second process of that name is refused
+ */
+#include "controller/fleet.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/json.h"
+#include "common/base/mem.h"
+#include "ports/tags.h"
+
+bool fleet_name_is_good(struct nr_str name)
+{
+    for (size_t i = 0; i < name.n; i++)
+        if (!(name.p[i] >= 'a' && name.p[i] <= 'z') && !(name.p[i] >= '0' && name.p[i] <= '9') &&
+            name.p[i] != '-')
+            return false;
+    /* "0" is the one of this process. */
+    return name.n > 0 && name.n < INVOKER_NAME_BYTES && !nr_str_eqz(name, "0");
+}
+
+struct fleet_host *fleet_host_find(struct invokers *f, struct nr_str name)
+{
+    for (size_t i = 0; i < f->host_count; i++)
+        if (nr_str_eqz(name, f->hosts[i]->name))
+            return f->hosts[i];
+    return NULL;
+}
+
+struct fleet_host *fleet_host_make(struct invokers *f, struct nr_str name)
+{
+    if (f->host_count == INVOKERS_MAX)
+        return NULL;
+    struct fleet_host *h = nr_alloc(sizeof(*h));
+
+    h->fleet = f;
+    memcpy(h->name, name.p, name.n);
+    h->id = placement_hash(name);
+    h->added_ms = nr_wall_ms();
+    nr_list_init(&h->debts);
+    fleet_host_tag(h);
+    f->hosts[f->host_count++] = h;
+    return h;
+}
+
+void fleet_host_end(struct fleet_host *h)
+{
+    struct far *far = h->far;
+
+    h->far = NULL; /* nothing is placed there any more */
+    h->joined_ms = 0;
+    if (far) {
+        far_set_owner(far, NULL);
+        far_end(far);
+    }
+    fleet_drop_debts(h);
+}
+
+void fleet_host_remove(struct fleet_host *h)
+{
+    struct invokers *f = h->fleet;
+
+    for (size_t i = 0; i < f->host_count; i++)
+        if (f->hosts[i] == h) {
+            f->hosts[i] = f->hosts[--f->host_count];
+            break;
+        }
+    fleet_host_end(h);
+    tags_free(h->tags);
+    free(h->given);
+    free(h->told);
+    free(h);
+}
+
+/* ---- tags --------------------------------------------------------------------------------------------------------- */
+
+void fleet_host_tag(struct fleet_host *h)
+{
+    nr_auto_json json_t *all = h->told ? nr_json_parse(nr_str_of(h->told), NULL) : NULL;
+    nr_auto_json json_t *given = h->given ? nr_json_parse(nr_str_of(h->given), NULL) : NULL;
+    const char *key;
+    json_t *value;
+    size_t n = 0;
+
+    if (all == NULL)
+        all = json_object();
+    (void)json_object_update(all, given);
+    (void)json_object_set_new(all, "host", json_string(h->name));
+    tags_free(h->tags);
+    h->tags = nr_alloc((json_object_size(all) + 1) * sizeof(*h->tags));
+    json_object_foreach(all, key, value) {
+        nr_auto_json json_t *one = json_pack("{s:O}", key, value);
+        char **tag = NULL;
+
+        if (tags_read(one, "tags", &tag, NULL) < 0 || tag == NULL)
+            continue; /* a text that is none */
+        h->tags[n++] = tag[0];
+        free(tag);
+    }
+    h->tags[n] = NULL;
+}
+
+/* Its own tags cannot say that it is another architecture, or has what it has not. */
+static char *told_by(const struct far_hello *hello)
+{
+    nr_auto_json json_t *told = json_object();
+
+    for (size_t i = 0; i < hello->tag_count; i++)
+        (void)json_object_set_new(told, hello->tags[i].key, json_string(hello->tags[i].value));
+    (void)json_object_set_new(told, "arch", json_string(hello->arch));
+    (void)json_object_set_new(told, "gpu", json_boolean(hello->gpus > 0));
+    return json_dumps(told, JSON_COMPACT | JSON_SORT_KEYS);
+}
+
+/* ---- joining ------------------------------------------------------------------------------------------------------ */
+
+static bool is_known(const struct fleet_host *h, const struct far_hello *hello)
+{
+    unsigned char hash[NR_SHA256_BYTES];
+
+    if (!h->has_token)
+        return true;
+    nr_sha256(nr_str_of(hello->token), hash);
+    return nr_same_bytes(hash, h->token, sizeof(hash));
+}
+
+int fleet_admit(void *arg, const struct far_hello *hello, const char *address, struct nr_err *err)
+{
+    struct invokers *f = arg;
+    const struct nr_str name = nr_str_of(hello->name);
+    struct fleet_host *h = fleet_host_find(f, name);
+    bool trusted = f->pin[0] == '\0'; /* by the uid that the socket tells */
+
+    (void)address;
+    if (f->closing)
+        return nr_err_set(err, NR_EFORBIDDEN, "the controller is stopping");
+    if (!fleet_name_is_good(name))
+        return nr_err_set(err, NR_EFORBIDDEN, "'%.63s' cannot be the name of an invoker",
+                          hello->name);
+    if (h == NULL ? !trusted : !is_known(h, hello) || (!trusted && !h->has_token))
+        return nr_err_set(
+            err, NR_EFORBIDDEN,
+            "the token is not the one of an invoker %s: `narae invokers add %s` makes one",
+            hello->name, hello->name);
+    if (h && h->far && far_is_up(h->far) && strcmp(far_hello(h->far)->session, hello->session) != 0)
+        return nr_err_set(err, NR_EFORBIDDEN,
+                          "an invoker %s is connected already; each has a name of its own",
+                          hello->name);
+    if (h || fleet_host_make(f, name))
+        return 0;
+    return nr_err_set(err, NR_EFORBIDDEN, "there are %d invokers, more cannot be", INVOKERS_MAX);
+}
+
+void fleet_joined(void *arg, struct far *far)
+{
+    struct invokers *f = arg;
+    const struct far_hello *hello = far_hello(far);
+    struct fleet_host *h = fleet_host_find(f, nr_str_of(hello->name));
+
+    if (h == NULL) { /* it was removed meanwhile */
+        far_end(far);
+        return;
+    }
+    h->far = far;
+    far_set_owner(far, h);
+    h->joined_ms = nr_wall_ms();
+    h->draining = false;
+    free(h->told);
+    h->told = told_by(hello);
+    fleet_host_tag(h);
+    fleet_write_host(h);
+    far_cordon(far, h->cordoned);
+    fleet_tell_debts(h);
+    nr_log(f->log, NR_LOG_INFO, "fleet", "invoker %s (%s, %lld cores, %lld MB) has joined%s",
+           h->name, hello->arch, (long long)hello->cores, (long long)hello->memory_max_mb,
+           h->cordoned ? "; it is cordoned" : "");
+    fleet_wish_again(f);
+    fleet_retry(f);
+}
+
+void fleet_lost(void *arg, struct far *far)
+{
+    struct invokers *f = arg;
+    struct fleet_host *h = far_owner(far);
+
+    if (h == NULL)
+        return;
+    nr_log(f->log, NR_LOG_WARN, "fleet",
+           "invoker %s is away: what had not started there is placed on others", h->name);
+    h->draining = false;
+    fleet_release_debts(h);
+    fleet_wish_again(f);
+}
+
+void fleet_reported(void *arg, struct far *far)
+{
+    (void)far;
+    fleet_retry(arg);
+}
