@@ -114,12 +114,12 @@ static void on_event(void *arg, const struct event *e)
     sampler_event(((struct daemon *)arg)->sampler, e);
 }
 
-/* Calls wait that may start no container. */
+/* Calls wait that may start no container. With invokers on other hosts nobody knows at this moment what these have: the next full sample tells. */
 static void on_pressed(void *arg)
 {
     struct daemon *d = arg;
 
-    if (!d->stopping)
+    if (!d->stopping && invokers_alone(d->invokers))
         sampler_at_once(d->sampler, d->invoker);
 }
 
