@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include <sys/stat.h>
+
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/json.h"
@@ -117,6 +119,7 @@ struct peer {
 static struct peer peers[8]; /* one a dial, in turn */
 static unsigned dials;
 static struct peer *peer = peers;
+static struct nr_tls *peer_tls; /* NULL: by the unix socket */
 
 static int64_t peer_length(void *arg, const char *head)
 {
@@ -195,7 +198,7 @@ static void peer_dial(void)
                                        .open_ms = 30000,
                                        .unsent_max_bytes = 64 << 20};
 
-    assert_int_equal(nr_stream_dial(&c, address, NULL, &peer->s, NULL), 0);
+    assert_int_equal(nr_stream_dial(&c, address, peer_tls, &peer->s, NULL), 0);
     until(&peer->opened, 1);
 }
 
@@ -1268,6 +1271,56 @@ static void test_before_hello(void **state)
     assert_int_equal(owner.admitted, 0);
 }
 
+/* By TCP: a certificate of its own, made once, with a pin that stays. */
+static void test_tls(void **state)
+{
+    struct far_listener_config c = {.loop = &loop,
+                                    .listen = "127.0.0.1:0",
+                                    .data_dir = dir,
+                                    .invoker_uid = -1,
+                                    .log = &quiet,
+                                    .admit = admit,
+                                    .joined = on_joined,
+                                    .lost = on_lost,
+                                    .bounced = on_bounced,
+                                    .reported = on_reported};
+    struct far_listener *l = NULL;
+    struct nr_tls *client = NULL;
+    struct stat st;
+    char path[128], pin[NR_TLS_PIN_BYTES], plain[sizeof(address)];
+    int closed = owner.closed;
+
+    assert_int_equal(far_listen(&c, &l, NULL), 0);
+    (void)snprintf(pin, sizeof(pin), "%s", far_pin(l));
+    (void)snprintf(path, sizeof(path), "%s/invokers.key", dir);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    memcpy(plain, address, sizeof(plain));
+    (void)snprintf(address, sizeof(address), "tls://127.0.0.1:%u", far_port(l));
+    assert_int_equal(nr_tls_open_client(pin, &client, NULL), 0);
+    peer_tls = client;
+    (void)join(SESSION);
+    assert_string_equal(far_hello(owner.f)->name, "box-1");
+    peer_hang_up();
+    far_end(owner.f);
+    owner.f = NULL;
+    far_listener_close(l, on_closed, NULL);
+    until(&owner.closed, closed + 1);
+    assert_int_equal(far_listen(&c, &l, NULL), 0); /* as a next start */
+    assert_string_equal(far_pin(l), pin);
+    far_listener_close(l, on_closed, NULL);
+    until(&owner.closed, closed + 2);
+    owner.closed = 0;
+    peer_tls = NULL;
+    nr_tls_close(client);
+    memcpy(address, plain, sizeof(plain));
+    c.cert_path = path; /* without its key */
+    assert_int_equal(far_listen(&c, &l, NULL), NR_EINVAL);
+    c.listen = "nowhere";
+    c.cert_path = NULL;
+    assert_int_equal(far_listen(&c, &l, NULL), NR_EINVAL);
+}
+
 static int make_dir(void **state)
 {
     assert_non_null(mkdtemp(dir));
@@ -1310,6 +1363,7 @@ int main(void)
         T(test_leaving),
         T(test_hostile_frames),
         T(test_before_hello),
+        T(test_tls),
     };
 
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
