@@ -14,24 +14,24 @@
 #include "ports/tags.h"
 
 /* As images call a processor. */
-static const char *arch_here(void)
+static const char *arch_here(struct utsname *name)
 {
     static const struct {
         const char *machine, *arch;
     } words[] = {{"x86_64", "amd64"}, {"aarch64", "arm64"}, {"armv7l", "arm"}, {"i686", "386"}};
-    static struct utsname name;
 
-    if (uname(&name) != 0)
+    if (uname(name) != 0)
         return "unknown";
     for (size_t i = 0; i < nr_countof(words); i++)
-        if (strcmp(name.machine, words[i].machine) == 0)
+        if (strcmp(name->machine, words[i].machine) == 0)
             return words[i].arch;
-    return name.machine;
+    return name->machine;
 }
 
 static char **local_tags(const struct node *node)
 {
-    json_t *told = json_pack("{s:s, s:s, s:b}", "host", "0", "arch", arch_here(), "gpu",
+    struct utsname name;
+    json_t *told = json_pack("{s:s, s:s, s:b}", "host", "0", "arch", arch_here(&name), "gpu",
                              node && node->gpu_count > 0);
     char **tags = NULL;
 

@@ -311,6 +311,18 @@ bool invokers_ready(const struct invokers *f, char why[static INVOKER_WHY_BYTES]
     return true;
 }
 
+/* Every name is known but "nobody". */
+void invokers_post(struct invokers *f, struct invokers_call *c)
+{
+    nr_buf_init(&c->reply, 1024);
+    if (nr_str_eqz(c->name, "nobody"))
+        (void)nr_err_set(&c->err, NR_ENOENT, "There is no invoker 'nobody'.");
+    else
+        nr_buf_printf(&c->reply, "{\"op\":%d,\"body\":%zu}", (int)c->op, c->body.n);
+    c->made = c->op == INVOKERS_ADD;
+    c->done(c);
+}
+
 /* ---- the scaler ---- */
 
 void scaler_post(struct scaler *s, struct scale_call *c)
