@@ -25,6 +25,7 @@ int controller_open(const struct controller_config *config, struct controller **
     c->queue_max_bytes = config->queue_max_bytes;
     c->on_metric = config->on_metric;
     c->on_metric_arg = config->on_metric_arg;
+    c->beside = config->beside;
     c->pool = activation_pool_make();
     nr_map_init(&c->uses);
     nr_map_init(&c->functions);

@@ -89,9 +89,11 @@ struct controller {
         unstored_peak_bytes;  /* of calls that have ended and whose rows are not on disk */
     int64_t reload_after_seq; /* rows of an earlier run beyond this one are still to be loaded */
     bool reload_more, reloading;
+    bool reload_anew;                      /* from the first row, when the read under way is done */
     int64_t reloaded_live, reload_waiting; /* of them: look their functions up again later */
 
     bool stopping, cut, closed, disk_full, sweeping;
+    bool beside; /* another process ends its calls in the same journal */
     struct nr_deadline drain_deadline, tidy;
     void (*idle)(void *arg);
     void *idle_arg;
@@ -200,6 +202,9 @@ void journal_end(struct controller *c, struct activation *a);
 int journal_claim(struct activation *a);
 /* Steps a statement that gives at most one row: 0 or NR_E*. NULL is NR_EIO. The writer's thread. */
 int journal_step(sqlite3_stmt *s);
+/* Makes the row of a call that ran when its process died, `id` in its epoch (id NULL: all that run), a failed one; *ret_failed counts them. The writer's
+ * thread. */
+int journal_fail(sqlite3 *db, const char *id, int epoch, int64_t *ret_failed);
 
 /* recovery.c: opens calls.db, and loads the queued rows of an earlier run bit by bit; call it again when some have ended. */
 int journal_open(struct controller *c, struct nr_err *err);

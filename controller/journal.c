@@ -203,7 +203,8 @@ static void on_claimed(struct nr_db_job *job)
             disk_is_full(c);
     }
     a->claim = NULL;
-    run_claimed(a, job->status);
+    /* another process has claimed it, or its row is gone: nothing is ours to say of it */
+    run_claimed(a, job->status == NR_ECONFLICT ? NR_ESTOPPING : job->status);
 }
 
 int journal_claim(struct activation *a)

@@ -45,26 +45,40 @@ struct recover_job {
     struct nr_db_job job;
     struct journal_count rows;
     int64_t failed;
+    bool beside; /* what runs may be another process's, which lives */
 };
 
 /* What ran when the platform died did run, maybe to its end: it is not run again, and its record says what happened. */
-static int recover_run(sqlite3 *db, struct nr_db_job *job)
+int journal_fail(sqlite3 *db, const char *id, int epoch, int64_t *ret_failed)
 {
-    struct recover_job *r = nr_container_of(job, struct recover_job, job);
     sqlite3_stmt *s = nr_db_prepare(
         db,
-        "UPDATE calls SET state=2, status=3, end_ms=?, duration_ms=0, version=coalesce(version,'0.0.1'),"
+        "UPDATE calls SET state=2, status=3, end_ms=?1, duration_ms=0, version=coalesce(version,'0.0.1'),"
         " annotations='[]', logs='', input=NULL,"
-        " result='{\"error\":\"The platform stopped while the action was running.\"}' WHERE state=1");
+        " result='{\"error\":\"The platform stopped while the action was running.\"}'"
+        " WHERE state=1 AND (?2 IS NULL OR (id=?2 AND epoch=?3))");
 
     if (s == NULL)
         return NR_EIO;
     sqlite3_bind_int64(s, 1, nr_wall_ms());
+    nr_db_bind_text(s, 2, id ? nr_str_of(id) : (struct nr_str){NULL, 0});
+    sqlite3_bind_int(s, 3, epoch);
     int e = journal_step(s);
+
+    if (e == 0)
+        *ret_failed += sqlite3_changes(db);
+    return e;
+}
+
+static int recover_run(sqlite3 *db, struct nr_db_job *job)
+{
+    struct recover_job *r = nr_container_of(job, struct recover_job, job);
+    int e = r->beside ? 0 : journal_fail(db, NULL, 0, &r->failed);
+
     if (e != 0)
         return e;
-    r->failed = sqlite3_changes(db);
-    s = nr_db_prepare(db, "SELECT count(*) FROM calls WHERE state=0");
+    sqlite3_stmt *s = nr_db_prepare(db, "SELECT count(*) FROM calls WHERE state=0");
+
     if (s == NULL || sqlite3_step(s) != SQLITE_ROW)
         return NR_EIO;
     r->rows.queued = sqlite3_column_int64(s, 0);
@@ -76,7 +90,7 @@ int journal_open(struct controller *c, struct nr_err *err)
     char path[4096];
     struct nr_db_config config = {
         .path = path, .steps = schema, .page_bytes = 4096, .readers = 2, .busy_timeout_ms = 5000};
-    struct recover_job r = {.job = {.run = recover_run}};
+    struct recover_job r = {.job = {.run = recover_run}, .beside = c->beside};
     int e;
 
     (void)snprintf(path, sizeof(path), "%s/calls.db", c->data_dir);
@@ -175,6 +189,11 @@ static void on_reloaded(struct nr_db_job *job)
     c->reload_after_seq = r->last_seq;
     c->reload_more = job->status != 0 || r->count == RELOAD_ROWS || r->bytes >= RELOAD_MAX_BYTES;
     c->reloading = false;
+    if (c->reload_anew) {
+        c->reload_anew = false;
+        c->reload_after_seq = 0;
+        c->reload_more = true;
+    }
     for (struct reload_row *row = r->rows, *next; row; row = next) {
         next = row->next;
         /* accepted by this run, or loaded before: it lives */

@@ -7,6 +7,7 @@
 
 #include "common/base/list.h"
 #include "daemon/options.h"
+#include "daemon/takeover.h"
 #include "ports/gateway.h"
 
 struct errands;
@@ -39,11 +40,16 @@ struct daemon {
     struct invoker_api api;      /* as --api-host says; url NULL: it says nothing */
     pthread_mutex_t images_lock; /* of no_images: the invoker takes no further image calls */
     bool no_images;
-    uv_signal_t term, intr, hup;
+    uv_signal_t term, intr, hup, usr2;
     char host[256]; /* this host's name, in samples and records */
     char run[DAEMON_PATH_BYTES], agent[DAEMON_PATH_BYTES], installation[17];
     int lock_fd, argc;
     bool stopping, left_some;
+    bool handed;                /* another process serves on; ours end their calls */
+    struct listening listening; /* sockets that were open before us */
+    struct endings *endings;
+    struct takeover *takeover; /* NULL: a start like any other */
+    struct release *release;
     bool failed;                /* to start */
     struct nr_deadline tell;    /* while it stops: what it still waits for */
     struct nr_link forgettings; /* accounts that are leaving */
@@ -76,6 +82,8 @@ const char *place_image_hint(void);
 /* Cores, memory and the host's name; before any part is opened. */
 void place_size_node(struct daemon *d);
 int place_open_tls(struct daemon *d, struct nr_err *err);
+/* What processes have that handed over and still end calls. */
+int place_read_endings(struct daemon *d, struct nr_err *err);
 /* Before anything is made on the host that a start which fails would leave there. */
 int place_try_listen(struct daemon *d, struct nr_err *err);
 int place_read_devices(struct daemon *d, struct nr_err *err);
@@ -100,6 +108,8 @@ int fleet_judge(struct daemon *d, struct nr_err *err);
 int part_open_invokers(struct daemon *d, struct nr_err *err);
 /* Other hosts may join; last of all. */
 int part_listen_invokers(struct daemon *d, struct nr_err *err);
+/* With d->takeover: what the process before has left is adopted. The function manager is open. */
+int part_adopt(struct daemon *d, struct nr_err *err);
 int part_open_preenv(struct daemon *d, struct nr_err *err);
 int part_open_controller(struct daemon *d, struct nr_err *err);
 /* What functions and the node do goes to the bus once a second. */
@@ -120,6 +130,8 @@ int place_api_of(const char *url, struct invoker_api *ret, struct nr_err *err);
 int part_tell_api_host(struct daemon *d, struct nr_err *err);
 /* The invoker takes no further image calls; any thread. */
 void part_end_images(struct daemon *d);
+/* main.c: no call runs any more; the rest of a stop. */
+void daemon_end(struct daemon *d);
 /* Accounts that were leaving are left as they are: the next start goes on. The loop has stopped. */
 void part_end_forgettings(struct daemon *d);
 

@@ -5,6 +5,7 @@
  *   TERM    not ready, no new calls; running ones finish (drain-s); containers are removed; everything is closed; exit 0, or 1 when
  *           containers are left (the log names them; the next start removes or adopts them)
  *   again   now
+ *   USR2    a process of the program as it lies on the disk now takes over (takeover.h); so does one that is started with --takeover
  *   HUP     log level and certificates are read again; on a mistake nothing changes
  *
  * A start that fails says one line and exits with 1.
@@ -38,6 +39,7 @@ static int (*const opens[])(struct daemon *d, struct nr_err *err) = {
     place_lock_data,
     place_name_installation,
     place_find_run,
+    place_read_endings,
     place_find_agent,
     place_try_listen,
     place_open_tls,
@@ -55,6 +57,18 @@ static int (*const opens[])(struct daemon *d, struct nr_err *err) = {
     part_open_gateway,
     part_tell_api_host,
     part_listen_invokers,
+    release_open,
+};
+
+/* Where another process serves: up to takeover_ask() it does so still. */
+static int (*const takeover_opens[])(struct daemon *d, struct nr_err *err) = {
+    role_judge,           fleet_judge,         scaling_judge,     place_name_installation,
+    place_read_endings,   place_find_agent,    place_open_tls,    place_read_devices,
+    place_read_gpus,      place_read_api_host, takeover_judge,    part_open_bus,
+    part_open_invoker,    takeover_ask,        place_lock_data,   part_open_fnmanager,
+    takeover_adopt,       part_open_invokers,  part_open_preenv,  part_open_controller,
+    part_open_sampler,    part_open_scaler,    part_open_gateway, part_tell_api_host,
+    part_listen_invokers, release_open,
 };
 
 /* Of a process that is a scaler only. */
@@ -77,6 +91,8 @@ static void on_invokers_closed(void *arg)
     uv_close((uv_handle_t *)&d->term, NULL);
     uv_close((uv_handle_t *)&d->intr, NULL);
     uv_close((uv_handle_t *)&d->hup, NULL);
+    uv_close((uv_handle_t *)&d->usr2, NULL);
+    release_close(d->release);
     uv_stop(&d->loop.uv);
 }
 
@@ -118,6 +134,11 @@ static void on_scaler_stopped(void *arg)
         on_containers_gone(d);
 }
 
+void daemon_end(struct daemon *d)
+{
+    on_scaler_stopped(d);
+}
+
 static void stop_scaler(struct daemon *d)
 {
     if (d->scaler)
@@ -156,6 +177,8 @@ static void on_stop(uv_signal_t *s, int signum)
 {
     struct daemon *d = s->data;
 
+    if (release_hurry(d->release))
+        return;
     if (d->stopping) {
         nr_log(&d->log, NR_LOG_WARN, "daemon",
                "%s signal: stopping now; the next start removes what is left",
@@ -174,11 +197,31 @@ static void on_stop(uv_signal_t *s, int signum)
         signum, (long long)controller_running(d->controller), (long long)d->options.drain_s);
     d->tell.fire = on_tell;
     nr_deadline_set(&d->loop, &d->tell, TELL_MS);
+    supervisor_tell("STOPPING=1");
     gateway_set_ready(d->gateway, false);
     preenv_tester_stop(d->tester);
     errands_stop(d->errands);
     gateway_drain(d->gateway, on_door_closed, d);
     controller_drain(d->controller, (uint64_t)d->options.drain_s * 1000, on_calls_done, d);
+}
+
+/* The other processes of this installation have ended. */
+static void on_alone(void *arg)
+{
+    struct daemon *d = arg;
+
+    if (d->handed || d->stopping)
+        return;
+    controller_alone(d->controller);
+    invoker_alone(d->invoker);
+}
+
+static void on_upgrade(uv_signal_t *s, int signum)
+{
+    struct daemon *d = s->data;
+
+    (void)signum;
+    release_upgrade(d->release);
 }
 
 /* ---- reload ------------------------------------------------------------------------------------------------------ */
@@ -228,6 +271,7 @@ static sigset_t held_signals(void)
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
     (void)sigaddset(&set, SIGHUP);
+    (void)sigaddset(&set, SIGUSR2);
     return set;
 }
 
@@ -247,7 +291,8 @@ static void watch_signals(struct daemon *d)
         int signum;
     } watch[] = {{&d->term, on_stop, SIGTERM},
                  {&d->intr, on_stop, SIGINT},
-                 {&d->hup, daemon_on_reload, SIGHUP}};
+                 {&d->hup, daemon_on_reload, SIGHUP},
+                 {&d->usr2, on_upgrade, SIGUSR2}};
 
     for (size_t i = 0; i < nr_countof(watch); i++) {
         (void)uv_signal_init(&d->loop.uv, watch[i].handle);
@@ -263,6 +308,7 @@ static void serve(struct daemon *d)
     const char *port = strrchr(listen, ':');
 
     hold_signals(SIG_UNBLOCK);
+    supervisor_tell("READY=1");
     if (scaling_is_all(d)) {
         fputs("scaling\n", stderr);
         (void)uv_run(&d->loop.uv, UV_RUN_DEFAULT);
@@ -270,6 +316,8 @@ static void serve(struct daemon *d)
     }
     controller_start(d->controller);
     gateway_set_ready(d->gateway, true);
+    takeover_serving(d);
+    endings_watch(d->endings, on_alone, d);
     fprintf(stderr, "listening on %s://%.*s:%d\n", d->tls ? "https" : "http",
             (int)(port ? port - listen : 0), listen, gateway_port(d->gateway));
     (void)uv_run(&d->loop.uv, UV_RUN_DEFAULT);
@@ -294,6 +342,9 @@ static int close_all(struct daemon *d)
         place_drop_run(d); /* who was here before may have left containers that use it */
     else if (busy == 0 && !d->left_some && !scaling_is_all(d))
         place_leave_run(d);
+    release_free(d->release);
+    takeover_free(d->takeover);
+    endings_close(d->endings);
     nr_tls_close(d->tls);
     nr_options_fini(d->sets);
     grants_devices_free(d->devices);
@@ -308,13 +359,36 @@ static int close_all(struct daemon *d)
     return busy || d->left_some || d->failed ? 1 : 0;
 }
 
+struct way {
+    int (*const *steps)(struct daemon *d, struct nr_err *err);
+    size_t n;
+};
+
+/* How this process starts: it may look for one that serves. */
+static int choose_way(struct daemon *d, struct way *ret, struct nr_err *err)
+{
+    static const struct way all = {opens, nr_countof(opens)},
+                            scaler = {scaler_opens, nr_countof(scaler_opens)},
+                            taking = {takeover_opens, nr_countof(takeover_opens)};
+    bool alone = scaling_is_all(d), found = false;
+    int r = listening_inherit(d, err);
+
+    if (r == 0)
+        r = listening_judge(d, err);
+    if (r == 0 && d->options.takeover && !alone && access(d->options.data, F_OK) == 0 &&
+        (r = place_find_run(d, err)) == 0)
+        r = takeover_find(d, &found, err);
+    *ret = alone ? scaler : found ? taking : all;
+    return r;
+}
+
 static int open_all(struct daemon *d, struct nr_err *err)
 {
-    bool alone = scaling_is_all(d);
-    int r = 0;
+    struct way way;
+    int r = choose_way(d, &way, err);
 
-    for (size_t i = 0; r == 0 && i < (alone ? nr_countof(scaler_opens) : nr_countof(opens)); i++)
-        r = (alone ? scaler_opens : opens)[i](d, err);
+    for (size_t i = 0; r == 0 && i < way.n; i++)
+        r = way.steps[i](d, err);
     return r < 0 ? r : 0;
 }
 

@@ -164,6 +164,9 @@ const struct nr_option daemon_options[] = {
     {"scaling-time", NR_OPT_INT, AT(scaling_time), "1", 1, 600, "times",
      .help =
          "for trials: how much faster than the clock the time of policies, forecasts and samples runs (160: a day in nine minutes); not with --kafka"},
+    {"takeover", NR_OPT_BOOL, AT(takeover), "false",
+     .help =
+         "take over from the naraed that serves with the same options: it hands over its sockets, no connection is refused, and its running calls end there"},
     {"version", NR_OPT_BOOL, AT(version), "false", .help = "print the version and end"},
     {"help-markdown", NR_OPT_BOOL, AT(help_markdown), "false",
      .help = "print this table for docs/configuration.md"},

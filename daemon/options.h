@@ -10,6 +10,7 @@ struct options {
     char *api_host, *device, *gpus, *registries, *secret_key_file;
     char *listen, *data, *run, *docker, *guest_profile, *log_level, *log_format, *agent, *tls_cert,
         *tls_key, *runtime, *freezer, *memory_raise, *network, *seccomp, *stems;
+    bool takeover;
     bool dev_keys, tls_self_signed, help_markdown, version, keep_containers, no_catalog;
     int64_t memory_mb, keep_alive_s, drain_s, retention_days, retention_mb, queue_max, queue_mb,
         connections_max, inflight_mb, import_max_mb;

@@ -203,6 +203,7 @@ static void on_registry_auth(void *arg, const char *account, const char *image, 
 int part_open_fnmanager(struct daemon *d, struct nr_err *err)
 {
     const struct fnmanager_config c = {.data_dir = d->options.data,
+                                       .revision_least = takeover_revision(d->takeover),
                                        .kinds = kinds,
                                        .native_image = NARAE_IMAGE_NATIVE,
                                        .image_hint = place_image_hint(),
@@ -295,11 +296,20 @@ int part_open_invoker(struct daemon *d, struct nr_err *err)
     c.event = on_event;
     c.event_arg = d;
     c.pressed = on_pressed;
+    c.beside = d->takeover || endings_any(d->endings);
+    c.adopts_later = d->takeover != NULL;
+    c.foreign = endings_foreign;
+    c.foreign_arg = d->endings;
     int r = invoker_open(&c, &d->invoker, err);
 
     if (r == 0 && c.function_of == NULL)
         place_forget_restore(d);
     return r;
+}
+
+int part_adopt(struct daemon *d, struct nr_err *err)
+{
+    return invoker_adopt(d->invoker, function_of, d, err);
 }
 
 /* Trial runs and compilers need containers of this host: errands are refused where there are none. */
@@ -327,6 +337,7 @@ int part_open_controller(struct daemon *d, struct nr_err *err)
                                         .queue_max_bytes = d->options.queue_mb << 20,
                                         .event = on_event,
                                         .event_arg = d,
+                                        .beside = endings_any(d->endings),
                                         .log = &d->log};
 
     int r = controller_open(&c, &d->controller, err);
@@ -347,6 +358,8 @@ int part_open_gateway(struct daemon *d, struct nr_err *err)
 {
     const struct gateway_config c = {.loop = &d->loop,
                                      .listen = d->options.listen,
+                                     .listen_fds = d->listening.fds,
+                                     .listen_fd_count = d->listening.count,
                                      .tls = d->tls,
                                      .fnmanager = d->fnmanager,
                                      .controller = d->controller,
@@ -366,6 +379,7 @@ int part_open_gateway(struct daemon *d, struct nr_err *err)
 
     int r = gateway_open(&c, &d->gateway, err);
 
+    d->listening.count = 0; /* given */
     if (r == 0)
         part_tell_samples(d);
     return r;

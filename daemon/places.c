@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -18,12 +19,25 @@
 
 #define AGENT_FILE "/narae-agent"
 
+enum { LOCK_MS = 5000, LOCK_AGAIN_MS = 5 };
+
 static bool has_mark(const struct daemon *d, const char *name)
 {
     char path[DAEMON_PATH_BYTES];
 
     (void)snprintf(path, sizeof(path), "%s/%s", d->options.data, name);
     return access(path, F_OK) == 0;
+}
+
+/* Who has just died, or has let go for us, may hold the lock for a moment yet. */
+static bool lock(const struct daemon *d)
+{
+    uint64_t until_ms = nr_mono_ms() + (d->takeover || d->listening.count ? LOCK_MS : 0);
+    int r;
+
+    while ((r = flock(d->lock_fd, LOCK_EX | LOCK_NB)) != 0 && nr_mono_ms() < until_ms)
+        (void)poll(NULL, 0, LOCK_AGAIN_MS);
+    return r == 0;
 }
 
 int place_lock_data(struct daemon *d, struct nr_err *err)
@@ -38,7 +52,7 @@ int place_lock_data(struct daemon *d, struct nr_err *err)
     if (d->lock_fd < 0)
         return nr_err_set(err, nr_err_from_errno(errno), "the data folder %s cannot be written: %s",
                           data, strerror(errno));
-    if (flock(d->lock_fd, LOCK_EX | LOCK_NB) != 0)
+    if (!lock(d))
         return nr_err_set(err, NR_EBUSY, "the data folder %s is in use by another naraed", data);
     if (has_mark(d, NR_MARK_RESTORING))
         return nr_err_set(
@@ -94,8 +108,15 @@ int place_find_run(struct daemon *d, struct nr_err *err)
     return 0;
 }
 
+int place_read_endings(struct daemon *d, struct nr_err *err)
+{
+    return endings_open(&d->loop, d->run, &d->log, &d->endings, err);
+}
+
 void place_leave_run(const struct daemon *d)
 {
+    if (d->handed || takeover_waits(d->takeover) || endings_any(d->endings))
+        return; /* another process lives there */
     if (d->options.run == NULL && !d->options.keep_containers)
         (void)nr_dir_remove(d->run, NULL);
 }
@@ -177,7 +198,7 @@ int place_open_tls(struct daemon *d, struct nr_err *err)
 
 int place_try_listen(struct daemon *d, struct nr_err *err)
 {
-    return nr_net_try_listen(d->options.listen, err);
+    return d->listening.count ? 0 : nr_net_try_listen(d->options.listen, err);
 }
 
 bool place_on_loopback(const char *listen)

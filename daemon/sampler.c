@@ -24,7 +24,7 @@ struct sampler {
     char *name;
     struct nr_deadline next;
     struct nr_work work;
-    bool under_way;
+    bool under_way, hushed;
     struct invoker
         *pressed; /* whose calls wait to be told of until the second is written; NULL: nobody's */
     uint64_t seq, begun_us; /* when the span began */
@@ -176,7 +176,7 @@ void sampler_event(struct sampler *s, const struct event *e)
 {
     struct nr_buf key, text;
 
-    if (s == NULL)
+    if (s == NULL || s->hushed)
         return;
     nr_buf_init(&key, SAMPLE_MAX_BYTES);
     nr_buf_init(&text, SAMPLE_MAX_BYTES);
@@ -222,6 +222,12 @@ void sampler_tell(struct sampler *s,
     s->tell = tell;
     s->tell_arg = arg;
     (void)pthread_mutex_unlock(&s->lock);
+}
+
+void sampler_hush(struct sampler *s)
+{
+    s->hushed = true;
+    nr_deadline_cancel(&s->next);
 }
 
 void sampler_close(struct sampler *s)

@@ -30,6 +30,8 @@ void sampler_tell(struct sampler *s,
 void sampler_at_once(struct sampler *s, struct invoker *v);
 /* What happened (lent) goes to the topic events. NULL is fine. */
 void sampler_event(struct sampler *s, const struct event *e);
+/* Nothing more is told: another process does it from now on. */
+void sampler_hush(struct sampler *s);
 /* Waits for the samples that are being written: runs the loop meanwhile. NULL is fine. */
 void sampler_close(struct sampler *s);
 

@@ -14,6 +14,7 @@
 
 #define DB_PAGE_BYTES 4096
 #define DB_BUSY_MS 5000
+#define FREEZE_REVISIONS 10000
 
 static int open_db(struct fnmanager *m, struct nr_err *err)
 {
@@ -32,7 +33,8 @@ static int open_db(struct fnmanager *m, struct nr_err *err)
     uint64_t revision = 0;
     if ((r = metadata_revision(m->db, &revision)) < 0)
         return nr_err_set(err, r, "%s has no counter of revisions: %s", path, nr_err_text(r));
-    atomic_init(&m->revision, revision);
+    atomic_init(&m->revision,
+                revision > m->config.revision_least ? revision : m->config.revision_least);
     return 0;
 }
 
@@ -117,6 +119,14 @@ void fnmanager_close(struct fnmanager *m)
     images_fini(&m->images);
     compile_fini(&m->compiling);
     free(m);
+}
+
+/* What still runs here may take a few numbers more; nothing of that reaches the registry. */
+uint64_t fnmanager_freeze(struct fnmanager *m)
+{
+    sweeper_stop(&m->sweeper);
+    nr_db_freeze(m->db);
+    return atomic_load(&m->revision) + FREEZE_REVISIONS;
 }
 
 uint64_t fnmanager_next_revision(struct fnmanager *m)

@@ -5,6 +5,8 @@
  */
 #include "gateway/internal.h"
 
+#include <unistd.h>
+
 #include "common/base/clock.h"
 #include "common/base/size.h"
 #include "gateway/api_tables.h"
@@ -53,6 +55,7 @@ int gateway_open(const struct gateway_config *c, struct gateway **ret, struct nr
     }
     g->config = *c;
     g->config.listen = NULL;
+    g->config.listen_fds = NULL;
     g->opened_ms = nr_wall_ms();
     nr_list_init(&g->log_streams);
     nr_list_init(&g->progress_streams);
@@ -60,7 +63,12 @@ int gateway_open(const struct gateway_config *c, struct gateway **ret, struct nr
     nr_list_init(&g->spooling);
     http_config(c, &http);
     r = nr_http_open(c->loop, &http, &gateway_hooks, g, &g->http, err);
-    if (r == 0)
+    for (size_t i = 0; i < c->listen_fd_count; i++)
+        if (r == 0)
+            r = nr_http_listen_fd(g->http, c->listen_fds[i], &g->port, err);
+        else
+            (void)close(c->listen_fds[i]);
+    if (r == 0 && c->listen_fd_count == 0)
         r = nr_http_listen(g->http, c->listen, &g->port, err);
     if (r != 0) {
         nr_http_close(g->http, nothing, g);
@@ -110,13 +118,39 @@ void gateway_forget_account(struct gateway *g, const char *account)
     custom_series_forget(g->customs, account);
 }
 
+size_t gateway_listeners(const struct gateway *g, int *ret_fds, size_t max)
+{
+    return nr_http_listeners(g->http, ret_fds, max);
+}
+
+static void stop_streams(struct gateway *g)
+{
+    logs_stop_all(g);
+    progress_stop_all(g);
+    events_stop_all(g);
+}
+
+size_t gateway_hand_over(struct gateway *g, int *ret_fds, size_t max)
+{
+    stop_streams(g);
+    return nr_http_hand_over(g->http, ret_fds, max);
+}
+
+unsigned gateway_reading(const struct gateway *g)
+{
+    return nr_http_reading(g->http);
+}
+
+void gateway_adopt(struct gateway *g, int fd)
+{
+    nr_http_adopt(g->http, fd);
+}
+
 void gateway_drain(struct gateway *g, void (*idle)(void *arg), void *arg)
 {
     g->ready = false;
     g->stopping = true;
-    logs_stop_all(g);
-    progress_stop_all(g);
-    events_stop_all(g);
+    stop_streams(g);
     nr_http_drain(g->http, idle, arg);
 }
 

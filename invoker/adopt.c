@@ -258,7 +258,7 @@ static void sweep_folder(struct invoker *v, const json_t *list)
             continue;
         memcpy(name, e->d_name, NAME_BYTES);
         name[NAME_BYTES] = '\0';
-        if (!is_known(list, name))
+        if (!is_known(list, name) && !beside_foreign(v, name))
             (void)identity_remove(v->folder, name, NULL);
     }
     if (d)
@@ -293,7 +293,7 @@ int adopt_open(struct invoker *v, const struct invoker_config *c, struct nr_err 
             .runs = state && (strcmp(state, "running") == 0 || strcmp(state, "paused") == 0),
         };
 
-        if (!engine_is_id(l.id) || is_orphan(v, l.id))
+        if (!engine_is_id(l.id) || is_orphan(v, l.id) || beside_foreign(v, l.name))
             continue;
         v->adoption.found++;
         (void)gpu_adopt(v->gpus, l.name,
@@ -357,8 +357,10 @@ void adopt_leave(struct invoker *v)
     for (struct nr_link *l = v->containers.next; l != &v->containers; l = l->next) {
         struct container *ct = nr_container_of(l, struct container, in_all);
 
-        ct->left = (ct->state == CT_IDLE || ct->state == CT_FROZEN) && !ct->retired && ct->pool &&
-                   !ct->pool->stale;
+        bool idle = ct->state == CT_IDLE || ct->state == CT_FROZEN ||
+                    (v->handed && ct->state == CT_ADOPTING);
+
+        ct->left = idle && !ct->retired && ct->pool && !ct->pool->stale;
         v->adoption.left += ct->left;
     }
     nr_log(v->log, NR_LOG_INFO, "invoker", "%u idle containers are left to the next start",

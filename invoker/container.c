@@ -182,6 +182,7 @@ static struct container *make(struct invoker *v, enum container_state first)
         .v = v, .state = first, .refs = 1, .code_fd = -1, .begun_us = nr_mono_us()};
     nr_random(random, sizeof(random));
     nr_hex(random, sizeof(random), ct->name);
+    memcpy(ct->name, v->prefix, strlen(v->prefix));
     ct->deadline.fire = on_deadline;
     nr_list_init(&ct->conns);
     nr_list_add(&v->containers, &ct->in_all);

@@ -420,6 +420,8 @@ struct invoker_metrics {
 /* A call may come with the snapshot of a revision that was forgotten meanwhile: its container is for that call only. So many are
  * remembered. */
 enum { FORGOTTEN_MAX = 1024 };
+/* Of a process that has handed over, and a NUL. */
+enum { BESIDE_PREFIX_BYTES = 5 };
 
 struct invoker {
     struct nr_loop *loop;
@@ -481,6 +483,12 @@ struct invoker {
 
     struct adoption adoption;
     bool keep_containers;
+    bool beside;  /* beside.c's: another process of this installation has containers here */
+    bool handed;  /* it serves on, and we end what we have */
+    bool expects; /* it is about to come */
+    char prefix[BESIDE_PREFIX_BYTES]; /* of the names of containers made since; "": any */
+    bool (*foreign)(void *arg, const char *name);
+    void *foreign_arg;
 
     bool stopping;
     bool resting;  /* invoker_rest() */
@@ -500,6 +508,8 @@ void invoker_tick(struct activation *a);
 /* Why the container of a's slot must go after this call, as far as it is known now; ENDED_NOT: it may stay. */
 enum end_reason invoker_end_reason(const struct activation *a);
 
+/* beside.c: is it a container of another process, which lives? */
+bool beside_foreign(const struct invoker *v, const char *name);
 /* invoker.c: a container or an orphan is gone; ends a drain that waits for the last one. */
 void invoker_container_gone(struct invoker *v);
 /* The last reference to a container is gone; ends a close that waits for the last one. */

@@ -76,7 +76,7 @@ static int make_folders(struct invoker *v, struct nr_err *err)
 /* Opening has failed: what it made goes. A folder that is not empty is an earlier run's, whose containers use the files beside it too. */
 static void drop_folders(const struct invoker *v)
 {
-    if (rmdir(v->folder) < 0)
+    if (v->beside || rmdir(v->folder) < 0)
         return;
     nr_auto_free char *resolvers = joined(v->run_dir, "/resolv.conf");
 
@@ -115,6 +115,9 @@ static struct invoker *invoker_make(const struct invoker_config *c)
                           .freeze_after_ms = c->freeze_after_ms,
                           .containers_max = c->containers_max,
                           .keep_containers = c->keep_containers,
+                          .beside = c->beside,
+                          .foreign = c->foreign,
+                          .foreign_arg = c->foreign_arg,
                           .start_us = START_US};
     v->run_dir = nr_strdup(c->run_dir);
     v->folder = joined(c->run_dir, "/c");
@@ -169,7 +172,7 @@ static void invoker_free(struct invoker *v)
     gpu_free(v->gpus);
     image_commands_free(v->commands);
     network_free(v->network);
-    if (!v->keep_containers)
+    if (!v->keep_containers && !v->beside)
         volume_unmount_all(v->volumes_dir);
     monitor_free(v->monitor);
     sweep_free(v->sweep);
@@ -205,7 +208,7 @@ int invoker_open(const struct invoker_config *c, struct invoker **ret, struct nr
         invoker_free(v);
         return r;
     }
-    if (adopt_open(v, c, err) < 0)
+    if (!c->adopts_later && adopt_open(v, c, err) < 0)
         nr_log(v->log, NR_LOG_WARN, "invoker",
                "containers of an earlier run could not be listed: %s", err ? err->text : "");
     if (err)
@@ -375,7 +378,7 @@ void invoker_drain(struct invoker *v, uint64_t max_ms, void (*done)(void *arg), 
     v->drained_arg = arg;
     v->drain_deadline.fire = on_drain_deadline;
     nr_deadline_set(v->loop, &v->drain_deadline, max_ms);
-    if (v->keep_containers)
+    if (v->keep_containers && !v->handed)
         adopt_leave(v);
     engine_hurry_removals(v->engine);
     engine_stop_errands(v->engine);
@@ -389,7 +392,8 @@ static void on_engine_closed(void *arg)
     void (*closed)(void *) = v->closed;
     void *closed_arg = v->closed_arg;
 
-    cgroup_parent_remove(v->probe.cgroup_parent);
+    if (!v->beside)
+        cgroup_parent_remove(v->probe.cgroup_parent);
     invoker_free(v);
     closed(closed_arg);
 }

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -20,6 +21,11 @@ enum { PATH_BYTES = 64 };
 
 /* ---- taking ---------------------------------------------------------------------------------------------------- */
 
+static void link_name(const struct network *n, unsigned index, char out[LINK_NAME_BYTES])
+{
+    (void)snprintf(out, LINK_NAME_BYTES, "n%s-%u", n->firewall.tag, index % 10000);
+}
+
 struct net_slot *network_add_slot(struct network *n, unsigned index, struct net_user *u)
 {
     struct net_slot *s = nr_alloc(sizeof(*s));
@@ -30,12 +36,23 @@ struct net_slot *network_add_slot(struct network *n, unsigned index, struct net_
     s->user = u;
     s->address = n->firewall.subnet.address + 1 + index;
     (void)subnet_text((struct subnet){s->address, 32}, s->name);
-    (void)snprintf(s->link, sizeof(s->link), "n%s-%u", n->firewall.tag, index % 10000);
+    link_name(n, index, s->link);
     n->taken[index] = true;
     n->count[NET_USED]++;
     n->total++;
     nr_list_add(&n->slots, &s->link_all);
     return s;
+}
+
+/* Has another process of this installation a container there? */
+static bool is_foreign(const struct network *n, unsigned index)
+{
+    char name[LINK_NAME_BYTES];
+
+    if (!n->v->beside)
+        return false;
+    link_name(n, index, name);
+    return if_nametoindex(name) != 0;
 }
 
 /* Addresses go round, so that what is still on its way to the last user of one finds nobody for long. */
@@ -49,7 +66,7 @@ struct net_slot *net_slot_take(struct network *n, struct net_user *u, struct nr_
     }
     do
         n->next_index = n->next_index % NET_INDEX_MAX + 1;
-    while (n->taken[n->next_index]);
+    while (n->taken[n->next_index] || is_foreign(n, n->next_index));
     return network_add_slot(n, n->next_index, u);
 }
 

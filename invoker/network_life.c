@@ -98,7 +98,8 @@ static void on_tidy(struct nr_deadline *d)
 {
     struct network *n = nr_container_of(d, struct network, tidy);
     uint64_t now = n->v->loop->now_ms;
-    bool with_rules = n->total > 0 || now - n->checked_ms >= CHECK_MS;
+    /* the grants of another process's slots are not ours to judge */
+    bool with_rules = !n->v->beside && (n->total > 0 || now - n->checked_ms >= CHECK_MS);
 
     nr_deadline_set(n->v->loop, &n->tidy, LOOK_MS);
     if (n->looking)
@@ -153,7 +154,7 @@ void network_end_if_empty(struct network *n)
     if (!n->stopping || n->done || n->looking || n->count[NET_RETURNING] > 0)
         return;
     n->done = true;
-    if (n->total > 0) {
+    if (n->total > 0 || n->v->beside) {
         n->closed(n->closed_arg);
         return;
     }

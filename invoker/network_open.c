@@ -111,8 +111,9 @@ static int build(struct network *n, struct nr_err *err)
     if (r == 0)
         r = write_resolvers(n, err);
     if (r == 0)
-        r = firewall_install(f, true, err);
-    if (r == 0)
+        r = firewall_install(f, !n->v->beside, err);
+    r = r > 0 ? 0 : r;
+    if (r == 0 && !n->v->beside)
         r = firewall_forget_grants(f, err);
     return r == 0 ? network_link_bridge(f->bridge, f->subnet, err) : r;
 }
@@ -137,7 +138,7 @@ void network_undo(struct network *n)
 
     if (n == NULL)
         return;
-    if (if_nametoindex(n->firewall.bridge) != 0 || firewall_there(&n->firewall))
+    if (!n->v->beside && (if_nametoindex(n->firewall.bridge) != 0 || firewall_there(&n->firewall)))
         (void)network_remove_all(&n->firewall, &err);
     if (err.code != 0)
         nr_log(n->v->log, NR_LOG_WARN, "invoker",

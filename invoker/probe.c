@@ -223,7 +223,8 @@ int probe_run(struct invoker *v, const struct invoker_config *c, struct nr_err *
     for (unsigned i = 0; i < p.runtime_count; i++)
         trial_remove(v, &p.trials[i], r < 0);
     if (r < 0) {
-        cgroup_parent_remove(v->probe.cgroup_parent);
+        if (!v->beside)
+            cgroup_parent_remove(v->probe.cgroup_parent);
         network_undo(v->network);
         v->network = NULL;
     }

@@ -235,7 +235,8 @@ void tell_trial(struct probing *p)
         out,
         "the Engine option native.cgroupdriver=cgroupfs, or a bound of the Engine's own slice");
     if (!cap) {
-        cgroup_parent_remove(out->cgroup_parent);
+        if (!p->v->beside)
+            cgroup_parent_remove(out->cgroup_parent);
         out->cgroup_parent[0] = '\0';
     }
 }

@@ -33,6 +33,7 @@ struct sweep {
     struct nr_deadline next;
     struct engine_job job;
     bool under_way, stopped;
+    bool hurried;      /* the next look is a full one */
     uint64_t failures; /* of the Engine's calls, seen so far */
     uint64_t doubt_until_ms, full_ms;
     struct nr_buf unknown;   /* ids that nobody knew at the last full look, one a line */
@@ -110,7 +111,7 @@ static void judge_containers(struct sweep *s)
     json_array_foreach(s->list, i, each) {
         const char *id = nr_json_string(each, "Id"), *name = adopt_name_of(each);
 
-        if (!engine_is_id(id) || name[0] == '\0' || known(v, id, name))
+        if (!engine_is_id(id) || name[0] == '\0' || known(v, id, name) || beside_foreign(v, name))
             continue;
         nr_log(
             v->log, NR_LOG_WARN, "invoker",
@@ -166,7 +167,7 @@ static void on_looked(struct engine_job *j)
     struct invoker *v = s->v;
 
     s->under_way = false;
-    if (s->listed && !s->stopped && !v->stopping) {
+    if (s->listed && !s->stopped && !v->stopping && !v->expects) {
         s->full_ms = v->loop->now_ms;
         judge_containers(s);
         judge_groups(s);
@@ -200,8 +201,9 @@ static void on_next(struct nr_deadline *d)
     if (s->under_way)
         return;
     s->under_way = true;
-    s->full = doubtful(s) || s->unknown.n > 0 || v->loop->now_ms - s->full_ms >= FULL_MS;
-    s->listed = false;
+    s->full =
+        doubtful(s) || s->hurried || s->unknown.n > 0 || v->loop->now_ms - s->full_ms >= FULL_MS;
+    s->listed = s->hurried = false;
     nr_buf_reset(&s->groups, SIZE_MAX);
     s->job = (struct engine_job){.rank = RANK_PREWARM, .work = look_work, .done = on_looked};
     v->alive++;
@@ -221,6 +223,11 @@ struct sweep *sweep_open(struct invoker *v)
         nr_buf_init(bufs[i], GROUPS_MAX_BYTES);
     nr_deadline_set(v->loop, &s->next, LOOK_MS);
     return s;
+}
+
+void sweep_hurry(struct sweep *s)
+{
+    s->hurried = true;
 }
 
 void sweep_stop(struct sweep *s)

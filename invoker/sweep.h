@@ -10,6 +10,8 @@ struct sweep;
 
 /* Looks from now on. */
 struct sweep *sweep_open(struct invoker *v);
+/* The next look is a full one. */
+void sweep_hurry(struct sweep *s);
 /* No further look; what is under way keeps the invoker alive. NULL is fine. */
 void sweep_stop(struct sweep *s);
 void sweep_free(struct sweep *s);

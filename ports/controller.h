@@ -28,6 +28,8 @@ struct controller_config {
     /* A call was refused by a limit, the first of its function in a minute; on `loop`, e is lent for the call. NULL: nobody listens. */
     void (*event)(void *arg, const struct event *e);
     void *event_arg;
+    bool
+        beside; /* a process of an earlier release or start still ends its calls: rows that run are left alone until controller_alone() */
     struct nr_log *log;
 };
 
@@ -37,6 +39,8 @@ int controller_open(const struct controller_config *c, struct controller **ret, 
 /* Starts queued rows of an earlier run; called once when the loop is about to run. */
 void controller_start(struct controller *c);
 
+/* Opened `beside`: the other process has ended. What it left undone is recorded as failed or queued again. */
+void controller_alone(struct controller *c);
 /* Takes over one reference of a (given). on_reply comes once, maybe before this returns. */
 void controller_invoke(struct controller *c, struct activation *a);
 

@@ -73,7 +73,9 @@ struct fnmanager_config {
     /* Cuts the errands of an owner; any thread. */
     void (*errand_cut)(void *arg, const void *owner);
     const struct grant_device
-        *devices;         /* kept; those that may be granted, ends with a NULL name; NULL: none */
+        *devices; /* kept; those that may be granted, ends with a NULL name; NULL: none */
+    uint64_t
+        revision_least; /* revisions begin above it: what fnmanager_freeze() of the process before returned; 0: there was none */
     struct nr_loop *loop; /* of on_change */
     /* On `loop`, before the `done` of the change: a version of this function, or an alias, is another one now, or gone. */
     void (*on_change)(void *arg, const char *account, const char *package, const char *name,
@@ -91,6 +93,9 @@ int fnmanager_open(const struct fnmanager_config *c, struct fnmanager **ret, str
 struct preenv_tester;
 /* PreEnv has a Tester from now on (kept): runs that an earlier process left are gone on with. Once, before the loop runs. */
 int fnmanager_preenv(struct fnmanager *m, struct preenv_tester *t, struct nr_err *err);
+/* Another process serves on with the same data: nothing is written any more (changes end with NR_ESTOPPING), and functions are still looked up. Returns
+ * the number above which that process may count revisions. Blocking, shortly. */
+uint64_t fnmanager_freeze(struct fnmanager *m);
 /* Finishes what was posted; joins its threads. Blocking; the loop must still run for outstanding `done`s, or be past them. */
 void fnmanager_close(struct fnmanager *m);
 

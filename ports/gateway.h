@@ -19,8 +19,11 @@ struct gateway;
 struct nr_tls;
 
 struct gateway_config {
-    struct nr_loop *loop;          /* kept */
-    const char *listen;            /* "127.0.0.1:3233", "[::1]:0"; lent */
+    struct nr_loop *loop; /* kept */
+    const char *listen;   /* "127.0.0.1:3233", "[::1]:0"; lent */
+    const int
+        *listen_fds; /* lent; sockets that listen already (each given), in place of `listen` */
+    size_t listen_fd_count;        /* 0: there are none */
     struct nr_tls *tls;            /* kept; NULL: plain */
     struct fnmanager *fnmanager;   /* kept */
     struct controller *controller; /* kept */
@@ -53,6 +56,16 @@ int gateway_open(const struct gateway_config *c, struct gateway **ret, struct nr
 int gateway_port(const struct gateway *g);
 /* What /readyz says; false also refuses calls with 503 and Retry-After. */
 void gateway_set_ready(struct gateway *g, bool ready);
+/* Copies (given) of the listening sockets, at most max of them; returns how many. */
+size_t gateway_listeners(const struct gateway *g, int *ret_fds, size_t max);
+/* Another process serves on: accepts no connection any more, ends streams, and closes each connection after its reply; those that are idle and not
+ * encrypted are given away as descriptors (given), at most max; returns how many. Requests that were begun are taken until gateway_drain(), before which it
+ * is called once more for connections that have become idle since. */
+size_t gateway_hand_over(struct gateway *g, int *ret_fds, size_t max);
+/* Requests that have begun and are not whole yet. */
+unsigned gateway_reading(const struct gateway *g);
+/* Goes on with a connection that the process before gave away (fd given). */
+void gateway_adopt(struct gateway *g, int fd);
 /* Not ready any more, accepts no connection, closes idle ones; `idle` comes once, when the last
  * connection is gone (maybe before this returns). */
 void gateway_drain(struct gateway *g, void (*idle)(void *arg), void *arg);

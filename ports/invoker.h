@@ -50,6 +50,14 @@ struct invoker_config {
      * containers of an earlier run. NULL: none is adopted. */
     struct function *(*function_of)(void *arg, const struct function_names *names);
     void *function_of_arg;
+    /* Another process of this installation has containers here: what is everybody's (bridge, rules, control group, folders) is neither made anew nor
+     * removed, until invoker_alone(). */
+    bool beside;
+    bool
+        adopts_later; /* that process serves still: what it leaves is adopted by invoker_adopt(), not by invoker_open() */
+    /* Is the container of this name (8 hex) such a process's? Loop's thread, or that of the start; any number of times. NULL: none is. */
+    bool (*foreign)(void *arg, const char *name);
+    void *foreign_arg;
     /* What the Engine is to show a registry so that `account` gets `image` (*ret_auth made, wiped and freed by the invoker), or NULL. Blocking;
      * an Engine worker's thread. NULL: nobody has credentials. */
     void (*registry_auth)(void *arg, const char *account, const char *image, char **ret_auth);
@@ -67,6 +75,18 @@ struct invoker_config {
  * An Engine that does not answer is NR_EUNAVAIL with a sentence that says what to do; a missing image is a warning in the table. */
 int invoker_open(const struct invoker_config *c, struct invoker **ret, struct nr_err *err);
 
+/* With `adopts_later`: adopts or removes what is there now, of functions as function_of (NULL: none is adopted) tells them. Blocking; at start. */
+int invoker_adopt(struct invoker *v,
+                  struct function *(*function_of)(void *arg, const struct function_names *names),
+                  void *arg, struct nr_err *err);
+/* The other process has ended: the installation is ours alone, and what it left goes. */
+void invoker_alone(struct invoker *v);
+/* Another process of this installation tries the Engine (`on`), or has ended that: containers that nobody knows are left alone meanwhile. */
+void invoker_expect(struct invoker *v, bool on);
+/* Another process serves on here: idle containers are let go of, closed and thawed, for it to adopt; those with calls go on to the end of these, and calls that
+ * wait are still given one. Nothing is kept ahead of calls any more. Adds to `out` a JSON object {"prefix","containers":[...]}: the names that stay ours,
+ * and how those begin that are still made. */
+void invoker_hand_over(struct invoker *v, struct nr_buf *out);
 /* Where the platform's API is, as functions see it. */
 struct invoker_api {
     const char *url;  /* what they are told as __OW_API_HOST (lent); NULL: one of the next three */

@@ -62,13 +62,21 @@ struct nr_db_job *nr_db_pop(struct nr_db_queue *q)
     return job;
 }
 
-/* Wakes the thread only for what it would act on: lazy jobs gather without a system call each. */
-static void post(struct nr_db *d, struct nr_db_queue *q, struct nr_db_job *job)
+/* Does a job of this queue come too late? Under the lock. */
+static bool is_refused(const struct nr_db *d, const struct nr_db_queue *q)
+{
+    return d->closing || (d->frozen && q == &d->writes);
+}
+
+/* Wakes the thread only for what it would act on: lazy jobs gather without a system call each. `freeze`: it is the last of its queue. */
+static void post_last(struct nr_db *d, struct nr_db_queue *q, struct nr_db_job *job, bool freeze)
 {
     job->status = 0;
     job->next = NULL;
     (void)pthread_mutex_lock(&d->lock);
-    bool stopping = d->closing;
+    bool stopping = is_refused(d, q);
+
+    d->frozen = d->frozen || freeze;
 
     if (!stopping) {
         *q->last = job;
@@ -84,6 +92,11 @@ static void post(struct nr_db *d, struct nr_db_queue *q, struct nr_db_job *job)
         job->status = NR_ESTOPPING;
         nr_db_report(job);
     }
+}
+
+static void post(struct nr_db *d, struct nr_db_queue *q, struct nr_db_job *job)
+{
+    post_last(d, q, job, false);
 }
 
 void nr_db_write(struct nr_db *d, struct nr_db_job *job)
@@ -109,13 +122,13 @@ static bool is_thread_of(const struct nr_db *d)
     return found;
 }
 
-static int post_and_wait(struct nr_db *d, struct nr_db_queue *q, struct nr_db_job *job)
+static int post_and_wait(struct nr_db *d, struct nr_db_queue *q, struct nr_db_job *job, bool freeze)
 {
     nr_check(!is_thread_of(d));
     struct waiter w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
 
     job->wait = &w;
-    post(d, q, job);
+    post_last(d, q, job, freeze);
     (void)pthread_mutex_lock(&w.lock);
     while (!w.done)
         (void)pthread_cond_wait(&w.wake, &w.lock);
@@ -127,12 +140,26 @@ static int post_and_wait(struct nr_db *d, struct nr_db_queue *q, struct nr_db_jo
 
 int nr_db_write_wait(struct nr_db *d, struct nr_db_job *job)
 {
-    return post_and_wait(d, &d->writes, job);
+    return post_and_wait(d, &d->writes, job, false);
 }
 
 int nr_db_read_wait(struct nr_db *d, struct nr_db_job *job)
 {
-    return post_and_wait(d, &d->reads, job);
+    return post_and_wait(d, &d->reads, job, false);
+}
+
+static int nothing(sqlite3 *db, struct nr_db_job *job)
+{
+    (void)db;
+    (void)job;
+    return 0;
+}
+
+void nr_db_freeze(struct nr_db *d)
+{
+    struct nr_db_job last = {.run = nothing};
+
+    (void)post_and_wait(d, &d->writes, &last, true);
 }
 
 struct nr_db_stats nr_db_stats(struct nr_db *d)

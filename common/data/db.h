@@ -56,7 +56,7 @@ struct nr_db_stats {
 
 /* Opens (a new file: 0600, incremental vacuum), checks, migrates (NR_EINVAL with one sentence when the file is newer than one
  * step) and starts the threads. Foreign keys are enforced. The check: header and schema always; all pages (quick_check) when the
- * file is at most 16 MiB or was not closed cleanly, for at most 3 s. NR_ECORRUPT comes with a sentence that names the file and
+ * file is at most 16 MiB or was not closed cleanly (nobody else has it open now), for at most 3 s. NR_ECORRUPT comes with a sentence that names the file and
  * what to do. */
 int nr_db_open(const struct nr_db_config *c, struct nr_db **ret, struct nr_err *err);
 /* Finishes what is queued, checkpoints, joins the threads. NULL is fine, and so is a second call. Blocking. Jobs that are posted
@@ -65,6 +65,13 @@ void nr_db_stop(struct nr_db *d);
 /* Stops it and frees it. NULL is fine. Who posts from what its jobs do when they are done stops it first, and closes it when all
  * their mails have been delivered. */
 void nr_db_close(struct nr_db *d);
+
+/* What is queued to be written is finished (blocking); writes from then on are done at once with NR_ESTOPPING, while reads go on: another
+ * process writes here now. */
+void nr_db_freeze(struct nr_db *d);
+/* May a program that knows `known` steps of its schema open this file? Changes nothing; a file that is not there fits. NR_EINVAL as nr_db_open()
+ * says it, or what kept it from being read. Blocking. */
+int nr_db_judge(const char *path, int known, struct nr_err *err);
 
 void nr_db_write(struct nr_db *d, struct nr_db_job *job);
 /* On a reader connection: sees every job that was done before it was posted. */

@@ -11,7 +11,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "common/data/db_conn.h"
+#include "common/data/db_threads.h"
 
 enum { SMALL_BYTES = 16 << 20, CHECK_MS = 3000, CHECK_STEPS = 10000, STATEMENT_BYTES = 64 };
 
@@ -27,14 +27,31 @@ static int create(const char *path, bool *ret_new, struct nr_err *err)
     return 0;
 }
 
-/* Did the last process that had it open end without closing it? */
+/* Whoever has a database open in this mode holds a shared lock on this byte of its index of the log (sqlite's wal-index format). */
+enum { INDEX_LOCK_BYTE = 128 };
+
+/* Has another process it open? */
+static bool is_shared(const char *path)
+{
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = INDEX_LOCK_BYTE, .l_len = 1};
+    char index[4096];
+
+    (void)snprintf(index, sizeof(index), "%s-shm", path);
+    nr_auto_close int fd = open(index, O_RDWR | O_CLOEXEC);
+
+    return fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+/* Did the last process that had it open end without closing it? Asked before we have it open ourselves: closing any descriptor of the index
+ * would end our own locks on it. */
 static bool was_cut(const char *path)
 {
     char wal[4096];
     struct stat st;
 
     (void)snprintf(wal, sizeof(wal), "%s-wal", path);
-    return stat(wal, &st) == 0 && st.st_size > 0;
+    return stat(wal, &st) == 0 && st.st_size > 0 && !is_shared(path);
 }
 
 static int check_is_late(void *deadline_ms)
@@ -132,6 +149,37 @@ static int step(struct nr_db_conn *c, const struct nr_db_config *config, int64_t
     return 0;
 }
 
+/* A release only adds, so the one before it can serve. */
+static int judge(const char *path, int64_t version, int64_t known, struct nr_err *err)
+{
+    return version <= known + 1
+               ? 0
+               : nr_err_set(
+                     err, NR_EINVAL,
+                     "%s: its schema is version %d, this program knows %d: start a newer release",
+                     path, (int)version, (int)known);
+}
+
+int nr_db_judge(const char *path, int known, struct nr_err *err)
+{
+    struct nr_db_conn c = {0};
+    struct stat st;
+
+    if (stat(path, &st) < 0 && errno == ENOENT)
+        return 0;
+    nr_db_set_up();
+    int r = nr_db_conn_open(&c, path, 0, NR_DB_READER, err);
+
+    if (r < 0)
+        return r;
+    int64_t version = nr_db_conn_number(&c, "PRAGMA user_version");
+
+    r = version < 0 ? nr_db_conn_fail(&c, path, "the schema's version cannot be read", err)
+                    : judge(path, version, known, err);
+    nr_db_conn_close(&c);
+    return r;
+}
+
 static int migrate(struct nr_db_conn *c, const struct nr_db_config *config, struct nr_err *err)
 {
     int64_t version = nr_db_conn_number(c, "PRAGMA user_version"), known = 0;
@@ -141,11 +189,7 @@ static int migrate(struct nr_db_conn *c, const struct nr_db_config *config, stru
         known++;
     if (version < 0)
         return nr_db_conn_fail(c, config->path, "the schema's version cannot be read", err);
-    if (version > known + 1)
-        return nr_err_set(
-            err, NR_EINVAL,
-            "%s: its schema is version %d, this program knows %d: start a newer release",
-            config->path, (int)version, (int)known);
+    r = judge(config->path, version, known, err);
     for (; r == 0 && version < known; version++)
         r = step(c, config, version, err);
     return r;

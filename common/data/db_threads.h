@@ -32,7 +32,7 @@ struct nr_db {
     pthread_mutex_t lock; /* queues, closing, stats */
     struct nr_db_queue writes, reads;
     struct nr_db_stats stats;
-    bool closing;
+    bool closing, frozen;
     struct nr_db_conn
         writer; /* the writer's, as is quiet_work: there is something to do when it is quiet */
     bool quiet_work;

@@ -161,7 +161,7 @@ static void next_request(struct nr_http_conn *c)
 {
     if (c->phase == NR_HTTP_P_CLOSING)
         return;
-    if (!c->keep || c->server->draining) {
+    if (!c->keep || (c->server->draining && !c->server->leaving)) {
         part(c);
         return;
     }
@@ -415,12 +415,12 @@ static void name_peer(struct nr_http_conn *c)
         (void)uv_ip6_name((const struct sockaddr_in6 *)&addr, c->peer, sizeof(c->peer));
 }
 
-bool nr_http_conn_open(struct nr_http_server *s, uv_stream_t *listener)
+static struct nr_http_conn *make(struct nr_http_server *s)
 {
     struct nr_http_conn *c = nr_try_alloc(sizeof(*c));
 
     if (c == NULL)
-        return false;
+        return NULL;
     c->server = s;
     c->deadline.fire = on_deadline;
     c->tcp.data = c;
@@ -428,22 +428,45 @@ bool nr_http_conn_open(struct nr_http_server *s, uv_stream_t *listener)
     nr_buf_init(&c->later, OUT_MAX_BYTES);
     if (uv_tcp_init(&s->loop->uv, &c->tcp) < 0) {
         free(c);
-        return false;
+        return NULL;
     }
     nr_list_add(&s->conns, &c->link);
     s->stats.connections++;
-    if (uv_accept(listener, (uv_stream_t *)&c->tcp) < 0) {
+    return c;
+}
+
+/* It has its socket, or does not. */
+static void begin(struct nr_http_conn *c, bool whole)
+{
+    struct nr_http_server *s = c->server;
+
+    if (!whole || (s->config.tls && (c->tls = nr_tls_conn_make(s->config.tls)) == NULL)) {
         nr_http_conn_close(c);
-        return true;
-    }
-    if (s->config.tls && (c->tls = nr_tls_conn_make(s->config.tls)) == NULL) {
-        nr_http_conn_close(c);
-        return true;
+        return;
     }
     name_peer(c);
     c->phase = NR_HTTP_P_IDLE;
     c->keep = true;
     nr_http_conn_limit(c, c->tls ? s->config.header_timeout_ms : s->config.idle_timeout_ms);
     resume_reading(c);
-    return true;
+}
+
+bool nr_http_conn_open(struct nr_http_server *s, uv_stream_t *listener)
+{
+    struct nr_http_conn *c = make(s);
+
+    if (c)
+        begin(c, uv_accept(listener, (uv_stream_t *)&c->tcp) == 0);
+    return c != NULL;
+}
+
+void nr_http_conn_take(struct nr_http_server *s, int fd)
+{
+    struct nr_http_conn *c = make(s);
+    bool whole = c && uv_tcp_open(&c->tcp, fd) == 0;
+
+    if (!whole)
+        (void)close(fd);
+    if (c)
+        begin(c, whole);
 }

@@ -1,6 +1,7 @@
 /* What the files of the HTTP server share: the connection, and who calls whom between them. Private to common/net.
  *
  *   http_server.c  listeners, accepting, draining, closing, pools of buffers and requests
+ *   http_handover.c  sockets that go to another process
  *   http_conn.c    one connection: reading, phases, timeouts, end of a request, end of the connection
  *   http_head.c    the head by lines; what of it is ours to check
  *   http_parse.c   bytes -> request: head, llhttp, bodies
@@ -81,6 +82,13 @@ struct nr_http_conn {
     char peer[46];
 };
 
+struct nr_http_listener {
+    uv_tcp_t tcp;
+    struct nr_http_server *server;
+    struct nr_link link;
+    bool holds; /* a connection waits in it */
+};
+
 struct nr_http_server {
     struct nr_loop *loop;
     struct nr_http_config config;
@@ -99,6 +107,7 @@ struct nr_http_server {
     char date[40];
     uint64_t date_ms;
     bool draining, closing;
+    bool leaving; /* draining, and idle connections are still given away */
     void (*idle)(void *arg);
     void *idle_arg;
     void (*done)(void *arg);
@@ -114,10 +123,14 @@ struct nr_http_req *nr_http_req_take(struct nr_http_server *s);
 void nr_http_req_give(struct nr_http_server *s, struct nr_http_req *r);
 /* The connection is closed and holds nothing any more: frees it, goes on accepting, tells who waits for the last one. */
 void nr_http_conn_free(struct nr_http_conn *c);
+/* Closes the listeners. */
+void nr_http_stop_listening(struct nr_http_server *s);
 
 /* ---- http_conn.c ---- */
 /* Takes the next connection of a listener. False: no memory; libuv holds it. */
 bool nr_http_conn_open(struct nr_http_server *s, uv_stream_t *listener);
+/* Takes a connection that another process has accepted (fd given, closed on failure). */
+void nr_http_conn_take(struct nr_http_server *s, int fd);
 void nr_http_conn_close(struct nr_http_conn *c);
 /* Time limit from now on; 0 milliseconds: none. */
 void nr_http_conn_limit(struct nr_http_conn *c, uint64_t after_ms);

@@ -9,6 +9,7 @@
 #include "common/net/http_conn.h"
 
 #include <arpa/inet.h>
+#include <unistd.h>
 
 #include "common/net/address.h"
 
@@ -19,13 +20,6 @@
 #define IN_SLACK_BYTES (4 << 10)
 #define ACCEPT_RETRY_MS 20
 #define SCRATCH_MAX_BYTES (1 << 20)
-
-struct listener {
-    uv_tcp_t tcp;
-    struct nr_http_server *server;
-    struct nr_link link;
-    bool holds; /* a connection waits in it */
-};
 
 void nr_http_config_init(struct nr_http_config *c)
 {
@@ -142,20 +136,20 @@ static void on_prepare_closed(uv_handle_t *h)
 
 static void on_listener_closed(uv_handle_t *h)
 {
-    struct listener *l = h->data;
+    struct nr_http_listener *l = h->data;
     struct nr_http_server *s = l->server;
 
     free(l);
     on_own_closed(s);
 }
 
-static void stop_listening(struct nr_http_server *s)
+void nr_http_stop_listening(struct nr_http_server *s)
 {
     struct nr_link *it;
 
     nr_deadline_cancel(&s->retry);
     while ((it = nr_list_pop(&s->listeners))) {
-        struct listener *l = nr_container_of(it, struct listener, link);
+        struct nr_http_listener *l = nr_container_of(it, struct nr_http_listener, link);
 
         uv_close((uv_handle_t *)&l->tcp, on_listener_closed);
     }
@@ -179,9 +173,10 @@ static void tell_if_empty(struct nr_http_server *s)
 void nr_http_drain(struct nr_http_server *s, void (*idle)(void *arg), void *arg)
 {
     s->draining = true;
+    s->leaving = false;
     s->idle = idle;
     s->idle_arg = arg;
-    stop_listening(s);
+    nr_http_stop_listening(s);
     NR_LIST_EACH(&s->conns, it) {
         struct nr_http_conn *c = nr_container_of(it, struct nr_http_conn, link);
 
@@ -201,7 +196,7 @@ void nr_http_close(struct nr_http_server *s, void (*closed)(void *arg), void *ar
     s->closing = true;
     s->done = closed;
     s->done_arg = arg;
-    stop_listening(s);
+    nr_http_stop_listening(s);
     NR_LIST_EACH(&s->conns, it)
         nr_http_conn_close(nr_container_of(it, struct nr_http_conn, link));
     tell_if_empty(s);
@@ -220,7 +215,7 @@ uint64_t nr_http_filed_bytes(const struct nr_http_req *r)
 /* ---- accepting ---- */
 
 /* False: the connection stays with the listener. */
-static bool take(struct nr_http_server *s, struct listener *l)
+static bool take(struct nr_http_server *s, struct nr_http_listener *l)
 {
     if (s->stats.connections >= s->config.connections_max)
         return false;
@@ -233,7 +228,7 @@ static bool take(struct nr_http_server *s, struct listener *l)
 static void take_held(struct nr_http_server *s)
 {
     NR_LIST_EACH(&s->listeners, it) {
-        struct listener *l = nr_container_of(it, struct listener, link);
+        struct nr_http_listener *l = nr_container_of(it, struct nr_http_listener, link);
 
         if (l->holds)
             l->holds = !take(s, l);
@@ -247,7 +242,7 @@ static void on_retry(struct nr_deadline *d)
 
 static void on_connection(uv_stream_t *listener, int status)
 {
-    struct listener *l = listener->data;
+    struct nr_http_listener *l = listener->data;
 
     if (status < 0)
         return; /* the client gave up before we took it */
@@ -318,13 +313,12 @@ int nr_http_open(struct nr_loop *l, const struct nr_http_config *c, const struct
     return 0;
 }
 
-static int bind_and_listen(struct listener *l, const struct sockaddr_storage *addr, int *ret_port)
+/* Of a socket that has its address. */
+static int begin_listening(struct nr_http_listener *l, int *ret_port)
 {
     struct sockaddr_storage bound;
     int n = sizeof(bound), r;
 
-    if ((r = uv_tcp_bind(&l->tcp, (const struct sockaddr *)addr, 0)) < 0)
-        return r;
     (void)uv_tcp_nodelay(&l->tcp, 1); /* Linux hands it on to what is accepted */
     if ((r = uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection)) < 0)
         return r;
@@ -335,31 +329,63 @@ static int bind_and_listen(struct listener *l, const struct sockaddr_storage *ad
     return 0;
 }
 
+static struct nr_http_listener *listener_make(struct nr_http_server *s, unsigned family)
+{
+    struct nr_http_listener *l = nr_alloc(sizeof(*l));
+
+    l->server = s;
+    if (uv_tcp_init_ex(&s->loop->uv, &l->tcp, family) < 0) {
+        free(l);
+        return NULL;
+    }
+    l->tcp.data = l;
+    s->handles++;
+    return l;
+}
+
+/* What the listener lacks is in r; it is among those of the server, or closed. */
+static int listener_add(struct nr_http_listener *l, int r)
+{
+    if (r < 0)
+        uv_close((uv_handle_t *)&l->tcp, on_listener_closed);
+    else
+        nr_list_add(&l->server->listeners, &l->link);
+    return r;
+}
+
 int nr_http_listen(struct nr_http_server *s, const char *address, int *ret_port, struct nr_err *err)
 {
     struct sockaddr_storage addr = {0};
-    struct listener *l;
-    int r, port;
+    int r = UV_ENOMEM, port = 0;
 
     if (nr_net_address(address, &addr) < 0)
         return nr_err_set(err, NR_EINVAL,
                           "cannot listen on %s: not an address and a port, as in 127.0.0.1:3233",
                           address);
-    l = nr_alloc(sizeof(*l));
-    l->server = s;
-    if ((r = uv_tcp_init_ex(&s->loop->uv, &l->tcp, addr.ss_family)) < 0) {
-        free(l);
+    struct nr_http_listener *l = listener_make(s, addr.ss_family);
+
+    if (l && (r = uv_tcp_bind(&l->tcp, (const struct sockaddr *)&addr, 0)) == 0)
+        r = begin_listening(l, &port);
+    if (l == NULL || listener_add(l, r) < 0)
         return nr_err_set(err, nr_err_from_errno(r), "cannot listen on %s: %s", address,
                           uv_strerror(r));
-    }
-    l->tcp.data = l;
-    s->handles++;
-    if ((r = bind_and_listen(l, &addr, &port)) < 0) {
-        uv_close((uv_handle_t *)&l->tcp, on_listener_closed);
-        return nr_err_set(err, nr_err_from_errno(r), "cannot listen on %s: %s", address,
-                          uv_strerror(r));
-    }
-    nr_list_add(&s->listeners, &l->link);
+    if (ret_port)
+        *ret_port = port;
+    return 0;
+}
+
+int nr_http_listen_fd(struct nr_http_server *s, int fd, int *ret_port, struct nr_err *err)
+{
+    struct nr_http_listener *l = listener_make(s, AF_UNSPEC);
+    int r = UV_ENOMEM, port = 0;
+
+    if (l && (r = uv_tcp_open(&l->tcp, fd)) == 0)
+        r = begin_listening(l, &port);
+    else
+        (void)close(fd);
+    if (l == NULL || listener_add(l, r) < 0)
+        return nr_err_set(err, nr_err_from_errno(r),
+                          "cannot listen on the socket that was given: %s", uv_strerror(r));
     if (ret_port)
         *ret_port = port;
     return 0;

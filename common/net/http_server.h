@@ -119,6 +119,18 @@ int nr_http_open(struct nr_loop *l, const struct nr_http_config *c, const struct
 /* Listens on "127.0.0.1:3233" or "[::1]:0"; may be called more than once. *ret_port (may be NULL) tells the port taken. */
 int nr_http_listen(struct nr_http_server *s, const char *address, int *ret_port,
                    struct nr_err *err);
+/* The same on a socket that listens already (fd given, also on failure): of a supervisor, or of the process that was here before. */
+int nr_http_listen_fd(struct nr_http_server *s, int fd, int *ret_port, struct nr_err *err);
+/* Copies (given) of the listening sockets, at most max of them; returns how many. */
+size_t nr_http_listeners(const struct nr_http_server *s, int *ret_fds, size_t max);
+/* Begins to leave: accepts nothing any more, and every connection closes after its next reply. Those between two requests that are not
+ * encrypted are not closed but given away as descriptors (given), at most max of them; returns how many. Once more before nr_http_drain() it gives
+ * away those that have come between two requests since. Not from inside a hook. */
+size_t nr_http_hand_over(struct nr_http_server *s, int *ret_fds, size_t max);
+/* Connections whose request has begun and is not whole. */
+unsigned nr_http_reading(const struct nr_http_server *s);
+/* Goes on with a connection that another process gave away (fd given). One that cannot be served is closed. */
+void nr_http_adopt(struct nr_http_server *s, int fd);
 /* Stops accepting and closes idle connections; running requests go on, then their connections close. `idle` comes once, when the
  * last connection is gone (at once when there is none). */
 void nr_http_drain(struct nr_http_server *s, void (*idle)(void *arg), void *arg);

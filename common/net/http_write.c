@@ -244,7 +244,8 @@ static struct nr_str make_head(struct nr_http_conn *c, int status, struct nr_str
     } else if (c->chunked_reply) {
         nr_buf_adds(out, "Transfer-Encoding: chunked\r\n");
     }
-    if (!c->keep || s->draining)
+    c->keep = c->keep && !s->draining;
+    if (!c->keep)
         nr_buf_adds(out, "Connection: close\r\n");
     else if (c->http10)
         nr_buf_adds(out, "Connection: keep-alive\r\n");

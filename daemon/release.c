@@ -1,0 +1,458 @@
+/* The side of who serves: it waits at <run>/takeover for one who comes after it, and lets go when it is asked to.
+ *
+ * release_tick() is the story: the cases stand in the order in which things happen, `return` means that somebody ticks again. Up to `ask` nothing is
+ * changed, and one who goes away is forgotten. From then on there is no way back: what follows is short, and one who dies after it is replaced by a
+ * process of the program that runs here, which has the sockets that everybody knows.
+ * What remains is a process that ends its calls, however long these take: the same stop as after a signal, without a bound on their time.
+ */
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/mem.h"
+#include "daemon/daemon.h"
+#include "daemon/runtime_images.h"
+#include "daemon/sampler.h"
+#include "daemon/takeover.h"
+#include "ports/errand.h"
+#include "ports/preenv.h"
+
+enum {
+    STEP_MS = 2,
+    SHORT_MS =
+        500, /* so long what has begun may come in, and short calls may end, while new connections wait */
+    SCALER_MS = 2000,    /* for its last words */
+    OPEN_MS = 120000,    /* for the other one to serve */
+    CALLS_MS = 86400000, /* no call may last so long */
+    CONNECTIONS_MAX = 16000,
+};
+
+enum stage {
+    WAITS,   /* nobody is here */
+    GREETED, /* one who comes prepares itself */
+    TAKES,   /* asked: what has begun comes in */
+    ENDS,    /* nothing new: short calls end */
+    LETS_GO, /* what is idle, the registry, the lock */
+    AWAITS,  /* the other one opens */
+    FINISHES /* it serves; our calls end */
+};
+
+struct release {
+    struct daemon *d;
+    enum stage stage;
+    uv_poll_t door, peer;
+    int door_fd, peer_fd, ending_fd; /* -1: none */
+    pid_t peer_pid, child;
+    struct nr_deadline step;
+    uint64_t until_ms;
+    struct listening sockets; /* copies */
+    int *connections;         /* given */
+    size_t count;
+    bool calls_done, scaler_done, hurried;
+    bool peer_closing; /* its handle is */
+};
+
+static void release_tick(struct release *r);
+
+static void on_step(struct nr_deadline *d)
+{
+    release_tick(nr_container_of(d, struct release, step));
+}
+
+/* Ticked again soon; false: the time of this stage is over. */
+static bool later(struct release *r)
+{
+    if (r->d->loop.now_ms >= r->until_ms)
+        return false;
+    nr_deadline_set(&r->d->loop, &r->step, STEP_MS);
+    return true;
+}
+
+static void on_calls_done(void *arg)
+{
+    struct release *r = arg;
+
+    r->calls_done = true;
+    if (r->stage == FINISHES)
+        release_tick(r);
+}
+
+static void on_scaler_stopped(void *arg)
+{
+    ((struct release *)arg)->scaler_done = true;
+}
+
+static void on_door_closed(void *arg)
+{
+    (void)arg; /* answers are out; what matters is that no call runs */
+}
+
+static void on_peer_closed(uv_handle_t *h)
+{
+    ((struct release *)h->data)->peer_closing = false;
+}
+
+static void forget_peer(struct release *r)
+{
+    if (r->peer_fd < 0)
+        return;
+    (void)uv_poll_stop(&r->peer);
+    r->peer_closing = true;
+    uv_close((uv_handle_t *)&r->peer, on_peer_closed);
+    (void)close(r->peer_fd);
+    r->peer_fd = -1;
+}
+
+/* ---- letting go ------------------------------------------------------------------------------------------------- */
+
+/* Idle connections. */
+static void collect(struct release *r)
+{
+    r->count +=
+        gateway_hand_over(r->d->gateway, r->connections + r->count, CONNECTIONS_MAX - r->count);
+}
+
+static void begin(struct release *r)
+{
+    struct daemon *d = r->d;
+
+    nr_log(&d->log, NR_LOG_INFO, "daemon", "process %d takes over", (int)r->peer_pid);
+    d->handed = true;
+    r->connections = nr_alloc(CONNECTIONS_MAX * sizeof(*r->connections));
+    collect(r);
+    preenv_tester_stop(d->tester);
+    errands_stop(d->errands);
+    if (d->scaler)
+        scaler_stop(d->scaler, on_scaler_stopped, r);
+    r->scaler_done = d->scaler == NULL;
+    r->until_ms = d->loop.now_ms + SHORT_MS;
+}
+
+static void refuse_new(struct release *r)
+{
+    struct daemon *d = r->d;
+
+    collect(r);
+    d->stopping = true;
+    gateway_set_ready(d->gateway, false);
+    gateway_drain(d->gateway, on_door_closed, r);
+    controller_drain(d->controller, r->hurried ? (uint64_t)d->options.drain_s * 1000 : CALLS_MS,
+                     on_calls_done, r);
+}
+
+static void send_connections(struct release *r)
+{
+    size_t sent = 0;
+
+    while (sent < r->count) {
+        size_t n = r->count - sent < PASS_FDS_MAX ? r->count - sent : PASS_FDS_MAX;
+
+        if (pass_send(r->peer_fd, "connections", r->connections + sent, n) < 0)
+            break;
+        sent += n;
+    }
+    if (sent < r->count)
+        nr_log(&r->d->log, NR_LOG_WARN, "daemon",
+               "%zu of %zu idle connections could not be handed over, and are closed",
+               r->count - sent, r->count);
+    pass_close(r->connections, r->count);
+    free(r->connections);
+    r->connections = NULL;
+    r->count = 0;
+}
+
+/* Files and the registry's last commit: nobody is served here any more who could wait for it. False: the other one is gone. */
+static bool let_go(struct release *r)
+{
+    struct daemon *d = r->d;
+    struct nr_buf ours;
+    struct nr_err err = {0};
+    char released[64];
+
+    sampler_hush(d->sampler); /* the other one tells what happens from now on */
+    nr_buf_init(&ours, 1 << 20);
+    invoker_hand_over(d->invoker, &ours);
+    if (endings_write(d->run, nr_buf_str(&ours), &r->ending_fd, &err) < 0)
+        nr_log(&d->log, NR_LOG_ERROR, "daemon",
+               "calls that run will be taken for those of a process that died: %s", err.text);
+    nr_buf_fini(&ours);
+    (void)snprintf(released, sizeof(released), "released %llu",
+                   (unsigned long long)fnmanager_freeze(d->fnmanager));
+    (void)close(d->lock_fd);
+    d->lock_fd = -1;
+    send_connections(r);
+    return pass_send(r->peer_fd, released, NULL, 0) == 0;
+}
+
+/* The one who took over is gone before it served. */
+static void replace(struct release *r)
+{
+    struct nr_err err = {0};
+    pid_t pid = 0;
+
+    forget_peer(r);
+    if (successor_spawn(r->d, &r->sockets, &pid, &err) < 0) {
+        nr_log(
+            &r->d->log, NR_LOG_ERROR, "daemon",
+            "the process that took over ended before it served, and none could be put in its place: %s",
+            err.text);
+        r->d->left_some = true; /* the exit status says it */
+    } else {
+        char words[64];
+
+        nr_log(
+            &r->d->log, NR_LOG_ERROR, "daemon",
+            "the process that took over ended before it served; process %d of this release goes on",
+            (int)pid);
+        (void)snprintf(words, sizeof(words), "MAINPID=%d", (int)pid);
+        supervisor_tell(words);
+    }
+}
+
+static void told_serving(struct release *r)
+{
+    char words[64];
+
+    (void)snprintf(words, sizeof(words), "MAINPID=%d", (int)r->peer_pid);
+    supervisor_tell(words);
+    nr_log(&r->d->log, NR_LOG_INFO, "daemon", "process %d serves; %lld calls end here",
+           (int)r->peer_pid, (long long)controller_running(r->d->controller));
+    forget_peer(r);
+}
+
+static void release_tick(struct release *r)
+{
+    struct daemon *d = r->d;
+
+    switch (r->stage) {
+    case WAITS: /* ticked by `hello` */
+    case GREETED: /* ticked by `ask` */ return;
+    case TAKES: /* requests that have begun become calls */
+        if (gateway_reading(d->gateway) > 0 && later(r))
+            return;
+        refuse_new(r);
+        r->stage = ENDS;
+        /* fall through */
+    case ENDS: /* containers that are idle by then can be adopted */
+        if (!r->calls_done && later(r))
+            return;
+        r->until_ms = d->loop.now_ms + SCALER_MS;
+        r->stage = LETS_GO;
+        /* fall through */
+    case LETS_GO:
+        if (!r->scaler_done && later(r))
+            return;
+        r->stage = AWAITS;
+        if (let_go(r)) {
+            nr_deadline_set(&d->loop, &r->step, OPEN_MS);
+            return;
+        }
+        /* fall through */
+    case AWAITS: /* ticked by `serving`, by its end, or when it takes too long */
+        if (r->peer_fd >= 0)
+            replace(r);
+        nr_deadline_cancel(&r->step);
+        pass_close(r->sockets.fds, r->sockets.count);
+        r->sockets.count = 0;
+        r->stage = FINISHES;
+        /* fall through */
+    case FINISHES: /* the last call has ended, and its answer is out */
+        if (r->calls_done)
+            daemon_end(d);
+        return;
+    }
+}
+
+/* ---- who comes -------------------------------------------------------------------------------------------------- */
+
+static void greet(struct release *r, const char *text)
+{
+    int highest = 0, oldest = 0, mine = TAKEOVER_PROTOCOL;
+    char version[64], answer[PASS_TEXT_BYTES];
+
+    if (sscanf(text, "hello %d %d %63s", &highest, &oldest, version) != 3)
+        return;
+    int protocol = highest < mine ? highest : mine;
+    const char *no = r->d->stopping ? "no it is stopping"
+                     : r->d->invoker == NULL || r->d->options.invokers_listen
+                         ? "no invokers of other hosts are linked to it: stop and start"
+                     : protocol < TAKEOVER_OLDEST || protocol < oldest
+                         ? "no the releases are too far apart: stop and start"
+                         : NULL;
+
+    if (no) {
+        (void)pass_send(r->peer_fd, no, NULL, 0);
+        return;
+    }
+    (void)snprintf(answer, sizeof(answer), "listening %d %s", protocol, NARAE_VERSION);
+    if (r->sockets.count == 0)
+        r->sockets.count = gateway_listeners(r->d->gateway, r->sockets.fds, LISTENING_MAX);
+    if (pass_send(r->peer_fd, answer, r->sockets.fds, r->sockets.count) < 0)
+        return;
+    nr_log(&r->d->log, NR_LOG_INFO, "daemon", "process %d, naraed %s, prepares itself to take over",
+           (int)r->peer_pid, version);
+    invoker_expect(r->d->invoker, true);
+    r->stage = GREETED;
+}
+
+static void hear(struct release *r, const char *text)
+{
+    if (r->stage == WAITS && strncmp(text, "hello ", 6) == 0) {
+        greet(r, text);
+    } else if (r->stage == GREETED && strcmp(text, "ask") == 0 && !r->d->stopping) {
+        begin(r);
+        r->stage = TAKES;
+        release_tick(r);
+    } else if (r->stage == AWAITS && strcmp(text, "serving") == 0) {
+        told_serving(r);
+        release_tick(r);
+    }
+}
+
+static void peer_gone(struct release *r)
+{
+    if (r->stage == AWAITS) {
+        release_tick(r);
+        return;
+    }
+    if (r->stage == GREETED) {
+        nr_log(&r->d->log, NR_LOG_WARN, "daemon",
+               "process %d has gone and took nothing over; this one serves on", (int)r->peer_pid);
+        invoker_expect(r->d->invoker, false);
+        r->stage = WAITS;
+    }
+    if (r->stage <= GREETED)
+        forget_peer(r);
+    else
+        (void)uv_poll_stop(&r->peer); /* it is replaced when we have let go */
+    if (r->child > 0 && waitpid(r->child, NULL, WNOHANG) == r->child)
+        r->child = 0;
+}
+
+static void on_peer(uv_poll_t *p, int status, int events)
+{
+    struct release *r = p->data;
+    struct passed m;
+
+    (void)events;
+    int got = status < 0 ? NR_ECLOSED : pass_receive(r->peer_fd, 0, &m);
+
+    if (got == 0) {
+        pass_close(m.fds, m.count); /* we want none */
+        hear(r, m.text);
+    } else if (got == NR_ECLOSED) {
+        peer_gone(r);
+    }
+}
+
+/* One at a time; the others find the door closed. */
+static void on_door(uv_poll_t *p, int status, int events)
+{
+    struct release *r = p->data;
+    int fd = -1;
+    pid_t pid = 0;
+
+    (void)status;
+    (void)events;
+    int got = r->peer_closing ? NR_EBUSY : pass_accept(r->door_fd, &fd, &pid);
+
+    if (got == NR_EFORBIDDEN)
+        nr_log(&r->d->log, NR_LOG_WARN, "daemon", "another user was turned away from %s/takeover",
+               r->d->run);
+    if (got < 0)
+        return;
+    if (r->peer_fd >= 0 || r->stage != WAITS || uv_is_closing((uv_handle_t *)&r->door)) {
+        (void)pass_send(fd, "no another process is taking over already", NULL, 0);
+        (void)close(fd);
+        return;
+    }
+    r->peer_fd = fd;
+    r->peer_pid = pid;
+    (void)uv_poll_init(&r->d->loop.uv, &r->peer, fd);
+    r->peer.data = r;
+    (void)uv_poll_start(&r->peer, UV_READABLE | UV_DISCONNECT, on_peer);
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------- */
+
+int release_open(struct daemon *d, struct nr_err *err)
+{
+    char path[DAEMON_PATH_BYTES + 16];
+    struct release *r = nr_alloc(sizeof(*r));
+
+    *r = (struct release){.d = d, .door_fd = -1, .peer_fd = -1, .ending_fd = -1};
+    r->step.fire = on_step;
+    d->release = r;
+    (void)snprintf(path, sizeof(path), "%s/takeover", d->run);
+    int e = pass_listen(path, &r->door_fd, err);
+
+    if (e < 0)
+        return e;
+    (void)uv_poll_init(&d->loop.uv, &r->door, r->door_fd);
+    r->door.data = r;
+    (void)uv_poll_start(&r->door, UV_READABLE, on_door);
+    uv_unref((uv_handle_t *)&r->door);
+    return 0;
+}
+
+bool release_hurry(struct release *r)
+{
+    struct daemon *d = r ? r->d : NULL;
+
+    if (r == NULL || r->stage < TAKES || r->hurried)
+        return false;
+    r->hurried = true;
+    nr_log(&d->log, NR_LOG_INFO, "daemon",
+           "a signal: %lld calls end here and may do so within %lld s; a second one ends at once",
+           (long long)controller_running(d->controller), (long long)d->options.drain_s);
+    if (r->stage >= ENDS && !r->calls_done)
+        controller_drain(d->controller, (uint64_t)d->options.drain_s * 1000, on_calls_done, r);
+    return true;
+}
+
+void release_upgrade(struct release *r)
+{
+    struct nr_err err = {0};
+
+    if (r == NULL || r->stage != WAITS || r->d->stopping) {
+        return;
+    }
+    if (r->child > 0)
+        (void)waitpid(r->child, NULL, WNOHANG);
+    if (successor_spawn(r->d, NULL, &r->child, &err) < 0)
+        nr_log(&r->d->log, NR_LOG_ERROR, "daemon", "no upgrade, this process serves on: %s",
+               err.text);
+    else
+        nr_log(&r->d->log, NR_LOG_INFO, "daemon", "process %d was started to take over",
+               (int)r->child);
+}
+
+void release_close(struct release *r)
+{
+    char path[DAEMON_PATH_BYTES + 16];
+
+    if (r == NULL)
+        return;
+    nr_deadline_cancel(&r->step);
+    forget_peer(r);
+    if (r->door_fd < 0)
+        return;
+    if (r->stage < TAKES) { /* else the path is the other one's */
+        (void)snprintf(path, sizeof(path), "%s/takeover", r->d->run);
+        (void)unlink(path);
+    }
+    uv_close((uv_handle_t *)&r->door, NULL);
+    (void)close(r->door_fd);
+    r->door_fd = -1;
+}
+
+void release_free(struct release *r)
+{
+    if (r == NULL)
+        return;
+    endings_remove(r->d->run, r->ending_fd);
+    pass_close(r->sockets.fds, r->sockets.count);
+    pass_close(r->connections, r->count);
+    free(r->connections);
+    free(r);
+}

@@ -1,0 +1,403 @@
+"""One naraed takes over from another one: under load nobody is refused and nothing is cut; and whoever of the two dies leaves the other one a way."""
+import http.client
+import json
+import os
+import pathlib
+import signal
+import socket
+import sqlite3
+import subprocess
+import threading
+import time
+
+import pytest
+
+from conftest import BUILD, SLOW, Platform, engine, within
+
+ECHO = "def main(args):\n    return {'n': args.get('n')}\n"
+# Says in its container that it has begun, and ends when it is told to there.
+LASTS = """
+import os
+import time
+def main(args):
+    mark = "/tmp/" + args["mark"]
+    open(mark, "w").close()
+    until = time.time() + 280
+    while not os.path.exists(mark + ".end") and time.time() < until:
+        time.sleep(0.05)
+    return {"ended": args["mark"]}
+"""
+RATE = 200  # calls a second
+CLIENTS = 10  # with a connection each that stays; as many begin one for each call
+SLOWEST_S = 20  # ten times what is aimed at
+
+
+class Load:
+    """Calls at a fixed rate, half of them on connections that stay. What went wrong is kept, and how long the slowest took."""
+
+    def __init__(self, own, name):
+        self.own, self.name = own, name
+        self.over = threading.Event()
+        self.wrong, self.times, self.lock = [], [], threading.Lock()
+        self.threads = [threading.Thread(target=self.work, args=(i,)) for i in range(2 * CLIENTS)]
+
+    def say(self, connection, number):
+        connection.request("POST", f"/api/v1/namespaces/_/actions/{self.name}?blocking=true&result=true",
+                           json.dumps({"n": number}).encode(),
+                           {"Authorization": self.own.basic(self.own.auth), "Content-Type": "application/json"})
+        answer = connection.getresponse()
+        body = answer.read()
+        assert answer.status == 200 and json.loads(body) == {"n": number}, (answer.status, body[:300])
+
+    def work(self, i):
+        stays = i < CLIENTS
+        connection = http.client.HTTPConnection("127.0.0.1", self.own.port, timeout=60 * SLOW)
+        due, number = time.monotonic(), i
+        while not self.over.is_set():
+            begun = time.monotonic()
+            try:
+                self.say(connection, number)
+            except Exception as e:  # every kind of failure is one
+                with self.lock:
+                    self.wrong.append(repr(e))
+                connection.close()
+            if not stays:
+                connection.close()
+            with self.lock:
+                self.times.append(time.monotonic() - begun)
+            number += 2 * CLIENTS
+            due = max(due + 2 * CLIENTS / RATE, time.monotonic() - 1)
+            self.over.wait(max(0, due - time.monotonic()))
+        connection.close()
+
+    def __enter__(self):
+        for t in self.threads:
+            t.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for t in self.threads:
+            t.join()
+
+    def more(self, calls):
+        """So many more have been answered."""
+        until = len(self.times) + calls
+        within(60, "calls are answered", lambda: len(self.times) >= until)
+
+
+def take_over(own, *more):
+    """Starts a process that takes over; own.process is that one when it serves. Returns the one that was."""
+    before = own.process
+    own.spawn(f"--listen=127.0.0.1:{own.port}", "--takeover", *more)
+    within(90, "it serves", own.address)
+    own.pid = own.process.pid
+    return before
+
+
+def ended(process):
+    assert process.wait(timeout=90 * SLOW) == 0
+
+
+def has_begun(own, mark):
+    """The call is under way; returns where it looks for its end."""
+    def look():
+        return [pid for pid in inside(own) if os.path.exists(f"/proc/{pid}/root/tmp/{mark}")]
+    return pathlib.Path(f"/proc/{within(60, 'it has begun', look, every=0.1)[0]}/root/tmp/{mark}.end")
+
+
+def inside(own):
+    """First processes of the containers."""
+    found = []
+    for c in own.containers():
+        try:
+            pid = (engine(f"/containers/{c}/json") or {}).get("State", {}).get("Pid")
+        except AssertionError:
+            continue
+        if pid:
+            found.append(pid)
+    return found
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    own = Platform(tmp_path_factory.mktemp("nr"), "--stems=off")
+    try:
+        own.start()
+        own.put("echo", ECHO, limits={"concurrency": 1})
+        own.put("lasts", LASTS, limits={"timeout": 300000})
+        own.put("later", ECHO)
+        for name in ("echo", "later"):
+            assert own.invoke(name, {"n": 1}).status == 200
+        yield own
+        own.stop()
+    finally:
+        own.discard()
+
+
+def test_two_upgrades_under_load(served):
+    own = served
+    reply, accepted = [], []
+    thread = threading.Thread(target=lambda: reply.append(own.invoke("lasts", {"mark": "blocking"})))
+    thread.start()
+    end = has_begun(own, "blocking")
+    with Load(own, "echo") as load:
+        load.more(RATE)
+        first = own.process
+        for _ in range(2):
+            stop = threading.Event()
+
+            def post(stop=stop):
+                while not stop.wait(0.05):
+                    answer = own.invoke("later", {"n": len(accepted)}, "")
+                    assert answer.status == 202, answer
+                    accepted.append(answer.activation)
+
+            poster = threading.Thread(target=post)
+            poster.start()
+            before = take_over(own)
+            load.more(RATE)
+            stop.set()
+            poster.join()
+            if before is not first:
+                ended(before)
+        # the call that was begun before the first of them runs on where it was
+        assert first.poll() is None
+        load.more(RATE)
+        end.touch()
+    assert load.wrong == []
+    assert max(load.times) < SLOWEST_S * SLOW, f"slowest {max(load.times):.2f} s"
+    print(f"{len(load.times)} calls, slowest {max(load.times) * 1000:.0f} ms")
+    thread.join()
+    assert reply[0].status in (200, 202), reply  # 202 to who had waited for a minute
+    ended(first)
+    assert own.record(reply[0].activation)["response"]["result"] == {"ended": "blocking"}
+    # accepted calls: each once
+    assert len(accepted) >= 4
+    for activation in accepted:
+        assert own.record(activation)["response"]["status"] == "success"
+    listed = own.request("GET", "activations?name=later&count=true").json["activations"]
+    assert listed == len(accepted) + 1
+    within(60, "nothing is undecided", lambda: own.metric("narae_accepted_queued") == 0 and own.metric("narae_accepted_running") == 0)
+    assert own.metric("narae_accepted_drift") == 0
+
+
+def test_warm_containers_serve_on_and_connections_stay(served):
+    own = served
+    assert own.invoke("echo", {"n": 1}).status == 200
+    connection = own.connect()
+    assert own.request("POST", "actions/echo?blocking=true", {"n": 2}, connection=connection).status == 200
+    port = connection.sock.getsockname()[1]
+    within(30, "calls have ended", lambda: own.metric("narae_running_activations") == 0)
+    before = set(own.containers())
+    ended(take_over(own))
+    reply = own.request("POST", "actions/echo?blocking=true", {"n": 3}, connection=connection)
+    assert reply.status == 200 and connection.sock.getsockname()[1] == port, "the same connection, another process"
+    connection.close()
+    record = own.record(reply.activation)
+    assert {a["key"]: a["value"] for a in record["annotations"]}["narae.start"] == "warm"
+    within(30, "nothing of the old one is left", lambda: set(own.containers()) <= before)
+
+
+def test_an_accepted_call_that_runs_ends_once(served):
+    own = served
+    call = own.invoke("lasts", {"mark": "accepted"}, "")
+    assert call.status == 202
+    end = has_begun(own, "accepted")
+    before = take_over(own)
+    assert own.request("GET", f"activations/{call.activation}").status == 404, "it has not ended"
+    end.touch()
+    assert own.record(call.activation)["response"]["result"] == {"ended": "accepted"}
+    ended(before)
+    within(30, "figures are whole", lambda: own.metric("narae_accepted_drift") == 0)
+
+
+def test_an_old_one_that_is_killed_with_calls(served):
+    """What it ran is recorded as failed as soon as it is gone, and its container goes."""
+    own = served
+    call = own.invoke("lasts", {"mark": "killed"}, "")
+    assert call.status == 202
+    has_begun(own, "killed")
+    before = take_over(own)
+    before.kill()
+    before.wait()
+    assert own.record(call.activation)["response"]["status"] == "whisk internal error"
+    within(30, "figures are whole", lambda: own.metric("narae_accepted_drift") == 0)
+
+
+@pytest.mark.parametrize("mistake, says", [("--docker=/nonexistent.sock", "nonexistent"), ("--listen=127.0.0.1:1", "not where")])
+def test_a_new_one_that_cannot_leaves_the_old_one_serving(served, mistake, says):
+    own, before = served, served.process
+    own.spawn(f"--listen=127.0.0.1:{own.port}", "--takeover", mistake)
+    assert own.wait() == 1
+    assert says in own.said()
+    own.process, own.pid = before, before.pid
+    assert own.invoke("echo", {"n": 4}).status == 200
+
+
+def test_a_schema_that_is_newer(served):
+    """By one it is served, as a downgrade needs it; by two the old one goes on."""
+    own, before = served, served.process
+
+    def raise_by(n):
+        with sqlite3.connect(own.data / "calls.db", timeout=30) as db:
+            known = db.execute("PRAGMA user_version").fetchone()[0]
+            db.execute(f"PRAGMA user_version={known + n}")
+        db.close()
+    raise_by(2)
+    own.spawn(f"--listen=127.0.0.1:{own.port}", "--takeover")
+    assert own.wait() == 1
+    assert "start a newer release" in own.said() and "capability=" not in own.said(), "before anything is tried"
+    own.process, own.pid = before, before.pid
+    assert own.invoke("echo", {"n": 5}).status == 200
+    raise_by(-1)
+    ended(take_over(own))
+    assert own.invoke("echo", {"n": 6}).status == 200
+    raise_by(-1)
+
+
+def test_another_user_is_turned_away(served):
+    own = served
+    assert (own.run / "takeover").stat().st_mode & 0o777 == 0o600
+    code = ("import os,socket,sys\nos.setuid(65534)\ns=socket.socket(socket.AF_UNIX,socket.SOCK_SEQPACKET)\n"
+            "try:\n    s.connect(sys.argv[1]); s.send(b'hello 1 1 x'); print(s.recv(100))\nexcept OSError as e:\n    print(e.errno)\n")
+    said = subprocess.run(["python3", "-c", code, str(own.run / "takeover")], capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "listening" not in said
+    assert own.invoke("echo", {"n": 7}).status == 200
+
+
+def test_a_new_one_that_dies_after_it_was_given_all(served):
+    """A process of the release that served goes on, with the sockets that everybody knows."""
+    own, before = served, served.process
+    with Load(own, "echo") as load:
+        load.more(20)
+        start = own.log.stat().st_size
+        own.spawn(f"--listen=127.0.0.1:{own.port}", "--takeover")
+
+        def said():
+            with own.log.open("rb") as log:
+                log.seek(start)
+                return log.read().decode(errors="replace")
+        within(60, "it is given the sockets", lambda: f"process {own.pid} takes over" in said(), every=0.0005)
+        own.process.kill()
+        own.process.wait()
+        words = within(60, "another one goes on", lambda: [line for line in said().splitlines() if " of this release goes on" in line])
+        pid = int(words[0].split("; process ")[1].split()[0])
+        load.more(50)
+    assert [w for w in load.wrong if "refused" in w] == []
+    ended(before)
+    own.process, own.pid = Adopted(pid), pid
+    assert own.invoke("echo", {"n": 8}).status == 200
+    ended(take_over(own))
+
+
+class Adopted:
+    """A process that is not a child of ours, as far as a test needs it."""
+
+    def __init__(self, pid):
+        self.pid = pid
+
+    def poll(self):
+        try:
+            with open(f"/proc/{self.pid}/stat", encoding="utf-8") as f:
+                return 0 if f.read().rsplit(")", 1)[1].split()[0] == "Z" else None
+        except FileNotFoundError:
+            return 0
+
+    def wait(self, timeout=90):
+        within(timeout, f"process {self.pid} ends", lambda: self.poll() is not None)
+        return 0
+
+    def send_signal(self, number):
+        os.kill(self.pid, number)
+
+    def kill(self):
+        os.kill(self.pid, signal.SIGKILL)
+
+
+def test_an_old_one_that_is_killed_in_the_middle(served):
+    """The sockets are in the new one's hands already: connections wait, none is refused."""
+    own, before = served, served.process
+    own.spawn(f"--listen=127.0.0.1:{own.port}", "--takeover")
+    within(60, "it has the sockets", lambda: "will be asked to hand over" in own.said(), every=0.001)
+    before.kill()
+    before.wait()
+    with socket.create_connection(("127.0.0.1", own.port), timeout=30 * SLOW) as s:
+        s.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        within(90, "it serves", own.address)
+        assert s.recv(12) == b"HTTP/1.1 200"
+    assert "as after a crash" in own.said()
+    assert own.invoke("echo", {"n": 9}).status == 200
+
+
+def test_a_signal_upgrades_and_the_supervisor_is_told(tmp_path):
+    own = Platform(tmp_path, "--stems=off", "--takeover")
+    heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    heard.bind(str(tmp_path / "notify"))
+    heard.settimeout(60 * SLOW)
+    os.environ["NOTIFY_SOCKET"] = str(tmp_path / "notify")
+    try:
+        own.start()
+        assert heard.recv(100) == b"READY=1"
+        before = own.process
+        before.send_signal(signal.SIGUSR2)
+        assert heard.recv(100) == b"READY=1"
+        words = heard.recv(100).decode()
+        assert words.startswith("MAINPID=")
+        assert before.wait(timeout=90 * SLOW) == 0
+        own.process = Adopted(int(words.split("=")[1]))
+        assert own.request("GET", "/readyz", auth=None).status == 200
+    finally:
+        del os.environ["NOTIFY_SOCKET"]
+        heard.close()
+        own.discard()
+
+
+def given_socket(own, listener, *more):
+    """naraed as a supervisor starts it that listens in its place."""
+    with own.log.open("ab") as log:
+        own.log_start = log.tell()
+        own.process = subprocess.Popen(
+            ["sh", "-c", 'exec env LISTEN_PID=$$ LISTEN_FDS=1 "$0" "$@"', BUILD / "naraed", f"--data={own.data}", f"--run={own.run}",
+             f"--docker={own.docker}", "--stems=off", *more],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=lambda: os.dup2(listener.fileno(), 3), close_fds=False)
+    own.pid = own.process.pid
+
+
+def test_a_supervisor_listens(tmp_path):
+    own = Platform(tmp_path)
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            given_socket(own, listener, "--listen=127.0.0.1:1")
+            assert own.wait() == 1
+            assert f"which is 127.0.0.1:{port}" in own.said()
+            with socket.create_connection(("127.0.0.1", port), timeout=60 * SLOW) as early:
+                early.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                given_socket(own, listener)
+                assert early.recv(12) == b"HTTP/1.1 200", "who came before it waited"
+            assert own.address() == f"http://127.0.0.1:{port}"
+        own.process.send_signal(signal.SIGTERM)
+        assert own.wait() == 0
+    finally:
+        own.discard()
+
+
+def test_a_reload_takes_all_or_nothing(tmp_path):
+    config = tmp_path / "conf"
+    config.write_text("log-level = info\n")
+    own = Platform(tmp_path, f"--config={config}", "--stems=off")
+    try:
+        own.start()
+        config.write_text("log-level = debug\nkeep-alive-s = none\n")
+        own.process.send_signal(signal.SIGHUP)
+        within(30, "it is refused", lambda: "reload refused, nothing changed" in own.said())
+        config.write_text("log-level = debug\n")
+        own.process.send_signal(signal.SIGHUP)
+        within(30, "it is taken", lambda: "reloaded: log-level=debug" in own.said())
+        config.write_text("log-level = error\n")
+        own.process.send_signal(signal.SIGHUP)
+        own.stop()
+        assert "stopped" not in own.said(), "what is below the new level is not written any more"
+    finally:
+        own.discard()
