@@ -80,7 +80,7 @@ size_t fleet_wish_hosts_max(const struct invokers *f, struct nr_str name)
 /* The hosts for it; what a function must find is passed over while it is not known. */
 static void look(struct invokers *f, const struct fleet_wish *w, struct fleet_view *ret)
 {
-    static char none[] = "";
+    char none[] = "";
     const struct function blank = {.account = w->account ? w->account : none,
                                    .package = w->package ? w->package : none,
                                    .name = w->name        ? w->name

@@ -166,11 +166,11 @@ def test_who_calls_before_anybody_has_joined_waits_for_him(fleet):
 def test_a_thousand_calls_are_spread(fleet):
     functions = [f"spread{n}" for n in range(6)]
     for function in functions:
-        fleet.put(function, QUICK)
+        fleet.put(function, SLEEPS)
     before = fleet.placed()
 
     def call(n):
-        reply = fleet.invoke(functions[n % len(functions)], {"n": n}, "blocking=true&result=true")
+        reply = fleet.invoke(functions[n % len(functions)], {"n": n, "s": 0.02}, "blocking=true&result=true")
         assert reply.status == 200 and reply.json == {"n": n}, reply
     in_parallel(1000, 8, call)
     shares = fleet.placed() - before
