@@ -215,18 +215,26 @@ void fleet_free(struct invokers *f)
     free(f);
 }
 
-static void on_listener_closed(void *arg)
+static void on_local_closed(void *arg)
 {
     struct invokers *f = arg;
-    struct invoker *local = f->local;
     void (*closed)(void *) = f->closed;
     void *closed_arg = f->closed_arg;
 
+    f->local = NULL;
     fleet_free(f);
-    if (local)
-        invoker_close(local, closed, closed_arg);
+    closed(closed_arg);
+}
+
+/* Samples are taken of it until the loop ends, so it is there as long as its invoker. */
+static void on_listener_closed(void *arg)
+{
+    struct invokers *f = arg;
+
+    if (f->local)
+        invoker_close(f->local, on_local_closed, f);
     else
-        closed(closed_arg);
+        on_local_closed(f);
 }
 
 void invokers_close(struct invokers *f, void (*closed)(void *arg), void *arg)
