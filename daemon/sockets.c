@@ -132,15 +132,16 @@ int listening_judge(struct daemon *d, struct nr_err *err)
 struct child {
     char path[DAEMON_PATH_BYTES];
     char *argv[WORDS_MAX + 2], *env[ENVIRONMENT_MAX + 3];
-    char listen_pid[32], listen_fds[32];
+    char listen_pid[32], listen_fds[32], takeover[16];
     const struct listening *l;
 };
 
 static int fill_words(struct child *c, const struct daemon *d, bool takeover)
 {
-    static char word[] = "--takeover";
+    char *const word = c->takeover;
     size_t n = 0;
 
+    (void)snprintf(c->takeover, sizeof(c->takeover), "--takeover");
     for (int i = 0; i < d->argc; i++) {
         if (strncmp(d->argv[i], word, strlen(word)) == 0)
             continue;
