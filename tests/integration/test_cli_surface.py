@@ -157,7 +157,7 @@ def verbs():
     """Each verb with the words it takes, as --help lists them."""
     text = subprocess.run([NARAE, "--help"], capture_output=True, text=True, check=True).stdout
     known = {"alias", "update", "preenv", "account", "key", "bucket", "image", "registry", "scale", "package", "trigger",
-             "rule", "api"}
+             "rule", "api", "invokers"}
     found = set()
     for line in re.findall(r"(?m)^  ([a-z]+(?: [a-z-]+)?)(?: |$)", text):
         first, _, second = line.partition(" ")

@@ -14,6 +14,7 @@ import pytest
 
 from conftest import BUILD, SLOW, Platform, within
 from link import Invoker
+from openapi import Document
 from world import run
 
 HERE, NAMES = "198.18.77.1", ("north", "south", "west")
@@ -59,7 +60,7 @@ class Fleet(Platform):
 
     def __init__(self, net):
         super().__init__(tempfile.mkdtemp(prefix="nr", dir="/tmp"), f"--invokers-listen={HERE}:0")
-        self.net, self.invokers, self.tokens = net, {}, {}
+        self.net, self.invokers, self.tokens, self.document = net, {}, {}, None
 
     def start(self, *more):
         self.spawn(*more)
@@ -71,7 +72,12 @@ class Fleet(Platform):
         return self
 
     def manage(self, method, tail, body=None, auth=None):
-        return self.request(method, f"/narae/v1/invokers{tail}", body, auth=auth or self.admin_auth)
+        """An answer that is as the API's document says."""
+        path = f"/narae/v1/invokers{tail}"
+        self.document = self.document or Document(self.request("GET", "/narae/v1/openapi.json", auth=None).json)
+        reply = self.request(method, path, body, auth=auth or self.admin_auth)
+        assert list(self.document.judge(method, path, body, reply.status, reply.json)) == [] or reply.status == 400, reply
+        return reply
 
     def add(self, name):
         reply = self.manage("PUT", f"/{name}", {})
