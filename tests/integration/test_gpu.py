@@ -25,7 +25,7 @@ def put(platform, name, gpu, **more):
 
 def status(platform):
     told = platform.request("GET", "/narae/v1/invokers", auth=platform.admin_auth).json
-    return told["invokers"][0] if "invokers" in told else told
+    return told
 
 
 def held(platform):

@@ -93,7 +93,7 @@ def present(reference):
 
 def functions_with_containers(platform):
     told = platform.request("GET", "/narae/v1/invokers").json
-    return [c["function"] for c in (told["invokers"][0] if "invokers" in told else told)["containers"]]
+    return [c["function"] for c in told["containers"]]
 
 
 # ---- what is deployed -------------------------------------------------------------------------------------------------

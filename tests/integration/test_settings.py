@@ -33,8 +33,7 @@ def put(platform, name, annotations=None, limits=None, code=LOOK):
 def limits_of(platform, name):
     """What the Engine says of the function's containers."""
     status = platform.request("GET", "/narae/v1/invokers").json
-    mine = [c for v in status["invokers"] for c in v["containers"] if c["function"].endswith("/" + name)] \
-        if "invokers" in status else [c for c in status["containers"] if c["function"].endswith("/" + name)]
+    mine = [c for c in status["containers"] if c["function"].endswith("/" + name)]
     return [engine(f"/containers/{c['id']}/json")["HostConfig"] for c in mine if c["id"]]
 
 

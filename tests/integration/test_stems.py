@@ -15,7 +15,7 @@ def status(own):
 
 def shelves(own):
     answer = status(own)
-    return (answer["invokers"][0] if "invokers" in answer else answer)["stems"]
+    return answer["stems"]
 
 
 def ready(own, at_least=None):

@@ -18,7 +18,7 @@ ECHO = "def main(args):\n    return args\n"
 
 def state(own, name):
     answer = own.request("GET", "/narae/v1/invokers", auth=own.admin_auth).json
-    return (answer["invokers"][0] if "invokers" in answer else answer)["containers_by_state"][name]
+    return answer["containers_by_state"][name]
 
 
 def test_twenty_idle_containers_stems_and_network_slots_are_gone_in_seconds(start_platform):

@@ -167,6 +167,6 @@ def test_stems_are_kept_once_the_kind_is_used(platform, hello):
 
     def waiting():
         told = platform.request("GET", "/narae/v1/invokers", auth=platform.admin_auth).json
-        stems = (told["invokers"][0] if "invokers" in told else told)["stems"]
+        stems = told["stems"]
         return any(s["kind"] == "wasm:1" and s["wanted"] > 0 and s["ready"] > 0 for s in stems)
     within(60, "a stem of wasm:1 waits", waiting)
