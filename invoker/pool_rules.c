@@ -115,16 +115,24 @@ double eviction_priority(double clock, uint64_t uses, uint64_t cost_us, int64_t 
     return clock + (double)uses * (double)cost_us / (double)(memory_mb > 0 ? memory_mb : 1);
 }
 
+static uint64_t rooms(int64_t free_mb, int64_t memory_mb)
+{
+    return free_mb > 0 ? (uint64_t)(free_mb / memory_mb) : 0;
+}
+
 unsigned stem_target(const struct stem_view *s)
 {
     /* As many as are asked for while a new one starts; twice that, for requests come in bunches. */
     uint64_t asked = 2 * (uint64_t)s->per_1000_s * s->start_us;
     uint64_t n = s->minimum + (asked + 500000000) / 1000000000;
     uint64_t most = 8 * (uint64_t)s->cores > s->minimum ? 8 * (uint64_t)s->cores : s->minimum;
-    uint64_t room = s->memory_free_mb > 0 ? (uint64_t)(s->memory_free_mb / s->memory_mb) : 0;
+    uint64_t room = rooms(s->memory_free_mb, s->memory_mb);
+    uint64_t spare = rooms(s->memory_spare_mb, s->memory_mb);
 
     n = n > s->bunch ? n : s->bunch;
     n = n < most ? n : most;
+    n = n < spare ? n : spare;
+    n = n > s->minimum ? n : s->minimum;
     return (unsigned)(n < room ? n : room);
 }
 

@@ -66,6 +66,8 @@ struct stem_view {
     unsigned cores;
     int64_t memory_mb;      /* of one stem */
     int64_t memory_free_mb; /* that stems may take in all, those of this shelf included */
+    int64_t
+        memory_spare_mb; /* likewise, those beyond `minimum`: other kinds keep room for theirs */
 };
 unsigned stem_target(const struct stem_view *s);
 

@@ -6,8 +6,8 @@
  *   kept     "auto": one of each image that is there, on the default network, from the start; and one of whatever network or class was
  *            used in the last ten minutes; of wasm none before it is used. A list gives other numbers. More while hand-overs are asked
  *            for faster than a start takes, and for ten minutes as many as were asked for within one second
- *   bounds   8 x cores a shelf; all stems together an eighth of the node's memory (half of it when the numbers were given) and a quarter
- *            of the ceiling on containers; never memory that a call waits for, and they are the first to go
+ *   bounds   8 x cores a shelf; all stems together an eighth of the node's memory (half of it when the numbers were given), of which
+ *            what is more than is kept takes half, and a quarter of the ceiling on containers; never memory that a call waits for, and they are the first to go
  *   calm     a stem that was taken is replaced once its call has been answered: a start takes a core or two for a tenth of a second,
  *            which that call would wait for. At most as long as a start takes
  *   failure  a shelf whose stem did not come up is left alone for a second, then twice as long, up to a minute; an image that is
@@ -395,6 +395,7 @@ static unsigned target_of(const struct invoker *v, const struct shelf *h)
         .cores = (unsigned)v->node->cores,
         .memory_mb = h->memory_mb,
         .memory_free_mb = all_mb - s->memory_mb + own_mb,
+        .memory_spare_mb = all_mb / 2 - s->memory_mb + own_mb,
     };
 
     return stem_target(&view);

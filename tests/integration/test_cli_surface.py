@@ -148,6 +148,7 @@ SESSION = {"functions": [
 ]}
 # Run by tests of their own, below or in files of their own.
 APART = {"man", "backup", "restore",  # test_backup.py
+         "invokers add", "invokers remove", "invokers cordon", "invokers uncordon", "invokers drain",  # test_fleet.py
          "scale apply", "scale check", "scale list", "scale show", "scale versions", "scale mode", "scale delete",
          "scale explain", "scale dry-run", "scale replay", "scale import", "scale forecasts", "scale channels", "scale status",  # test_scale_cli.py
          "preenv run", "preenv list", "preenv show", "preenv apply", "preenv cancel"}
