@@ -137,8 +137,8 @@ def test_it_is_sized_by_its_start_and_applied(platform, name):
     assert done["state"] == "done" and done["chosen_mb"] == 192 and done["applied"] is True, done
     first = done["configurations"][0]
     assert first["init_peak_mb"] > 140 and first["init_peak_mb"] >= first["run_peak_mb"], first
-    # the kernel's sums lag: what the start gave back may still be seen when the first call begins
-    assert first["run_peak_mb"] > 140 or any("sized by its start" in line for line in done["advice"]), done
+    # the kernel's sums lag: of what the start gave back so much may still be seen when the first call begins that it asks for as much
+    assert first["run_peak_mb"] > 100 or any("sized by its start" in line for line in done["advice"]), done
     assert platform.request("GET", f"actions/{name}?code=false").json["limits"]["memory"] == 192
 
 
