@@ -42,7 +42,8 @@ struct invokers {
 
     struct nr_link unplaced; /* activations, by `queue` */
     size_t unplaced_count;
-    bool placing; /* the queue is being gone through */
+    bool placing;             /* the queue is being gone through */
+    struct nr_deadline again; /* it is gone through anew, as long as anybody waits */
     unsigned local_calls;
     uint64_t local_counted_ms;
     nr_counter unfit, gave_up, local_placed;
@@ -95,7 +96,7 @@ void fleet_bounced(void *arg, struct far *far, struct activation *a);
 
 /* ---- fleet_store.c: fleet.db ------------------------------------------------------------------------------------ */
 
-enum fleet_row { FLEET_PUT, FLEET_DELETE, FLEET_OWE, FLEET_PAID };
+enum fleet_row { FLEET_PUT, FLEET_DELETE, FLEET_TOLD, FLEET_CAME, FLEET_OWE, FLEET_PAID };
 /* One change of fleet.db; made by fleet_write(), which frees it. */
 struct fleet_write {
     struct nr_db_job job;
@@ -115,8 +116,8 @@ struct fleet_write {
 int fleet_store_open(struct invokers *f, const char *data_dir, struct nr_err *err);
 /* A copy of `w` is written. */
 void fleet_write(struct invokers *f, const struct fleet_write *w);
-/* The row of h as it is. */
-void fleet_write_host(struct fleet_host *h);
+/* What h has told of itself, into its row; one that came without a token has a row from then on. */
+void fleet_write_told(struct fleet_host *h);
 
 /* ---- fleet_leaving.c: accounts that leave ----------------------------------------------------------------------- */
 

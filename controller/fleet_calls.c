@@ -18,6 +18,9 @@
 
 enum {
     BOUNCES_MAX = 16,
+    AGAIN_MS = 1000,
+    TRIES = 1024,              /* in one turn of the loop: calls that wait, */
+    MISSES = 32,               /* and functions that nobody takes */
     LOCAL_COUNT_MS = 10,       /* how old the sum of our own invoker's calls may be */
     PATIENCE_MS = 20000,       /* of a call that was not accepted yet */
     PATIENCE_LONG_MS = 3600000 /* of one that was */
@@ -225,6 +228,23 @@ static void on_patience_over(struct nr_deadline *d)
     give_up(f, a);
 }
 
+static void on_again(struct nr_deadline *d)
+{
+    struct invokers *f = nr_container_of(d, struct invokers, again);
+
+    fleet_retry(f);
+    if (f->unplaced_count > 0)
+        nr_deadline_set(f->loop, d, AGAIN_MS);
+}
+
+/* Nobody tells when the own invoker is well again, or has room. */
+static void look_again(struct invokers *f)
+{
+    f->again.fire = on_again;
+    if (!nr_deadline_armed(&f->again) && !f->closing)
+        nr_deadline_set(f->loop, &f->again, AGAIN_MS);
+}
+
 static void let_wait(struct invokers *f, struct activation *a)
 {
     if (a->unplaced)
@@ -235,6 +255,7 @@ static void let_wait(struct invokers *f, struct activation *a)
     a->borrowed_us = nr_mono_us();
     nr_list_add(&f->unplaced, &a->queue);
     f->unplaced_count++;
+    look_again(f);
     a->deadline.fire = on_patience_over;
     nr_deadline_set(f->loop, &a->deadline, a->durable ? PATIENCE_LONG_MS : PATIENCE_MS);
 }
@@ -285,22 +306,37 @@ static bool try_again(struct invokers *f, struct activation *a)
     return at >= 0;
 }
 
+/* Functions for which nobody takes a call now: the others of them are passed over. */
+struct missed {
+    const struct function *of[MISSES];
+    unsigned n;
+};
+
+static bool has_missed(const struct missed *m, const struct function *fn)
+{
+    for (unsigned i = 0; i < m->n; i++)
+        if (m->of[i] == fn)
+            return true;
+    return false;
+}
+
 void fleet_retry(struct invokers *f)
 {
-    enum { TRIES = 256, MISSES = 32 }; /* in one turn of the loop */
-    unsigned missed = 0;
+    struct missed missed = {.n = 0};
     size_t left = f->unplaced_count < TRIES ? f->unplaced_count : TRIES;
 
     if (f->placing || f->closing)
         return;
     f->placing = true;
-    for (; left > 0 && missed < MISSES && !nr_list_empty(&f->unplaced); left--) {
+    for (; left > 0 && missed.n < MISSES && !nr_list_empty(&f->unplaced); left--) {
         struct activation *a = nr_container_of(f->unplaced.next, struct activation, queue);
 
-        if (try_again(f, a))
-            continue;
-        missed++; /* the next one is another one's turn */
-        nr_list_del(&a->queue);
+        if (!has_missed(&missed, a->fn)) {
+            if (try_again(f, a))
+                continue;
+            missed.of[missed.n++] = a->fn;
+        }
+        nr_list_del(&a->queue); /* the next one is another one's turn */
         nr_list_add(&f->unplaced, &a->queue);
     }
     f->placing = false;

@@ -59,7 +59,6 @@ void fleet_host_end(struct fleet_host *h)
         far_set_owner(far, NULL);
         far_end(far);
     }
-    fleet_drop_debts(h);
 }
 
 void fleet_host_remove(struct fleet_host *h)
@@ -72,6 +71,7 @@ void fleet_host_remove(struct fleet_host *h)
             break;
         }
     fleet_host_end(h);
+    fleet_drop_debts(h);
     tags_free(h->tags);
     free(h->given);
     free(h->told);
@@ -157,6 +157,17 @@ int fleet_admit(void *arg, const struct far_hello *hello, const char *address, s
     return nr_err_set(err, NR_EFORBIDDEN, "there are %d invokers, more cannot be", INVOKERS_MAX);
 }
 
+/* told: given. On disk only what is new, and nothing but that: a change by the administrator may be on its way there. */
+static void keep_told(struct fleet_host *h, char *told)
+{
+    bool new = h->told == NULL || told == NULL || strcmp(h->told, told) != 0;
+
+    free(h->told);
+    h->told = told;
+    if (new)
+        fleet_write_told(h);
+}
+
 void fleet_joined(void *arg, struct far *far)
 {
     struct invokers *f = arg;
@@ -171,10 +182,8 @@ void fleet_joined(void *arg, struct far *far)
     far_set_owner(far, h);
     h->joined_ms = nr_wall_ms();
     h->draining = false;
-    free(h->told);
-    h->told = told_by(hello);
+    keep_told(h, told_by(hello));
     fleet_host_tag(h);
-    fleet_write_host(h);
     far_cordon(far, h->cordoned);
     fleet_tell_debts(h);
     nr_log(f->log, NR_LOG_INFO, "fleet", "invoker %s (%s, %lld cores, %lld MB) has joined%s",

@@ -81,17 +81,6 @@ static void write_debt(struct fleet_debt *d, enum fleet_row row,
     fleet_write(d->host->fleet, &w);
 }
 
-static void on_paid(void *arg)
-{
-    struct fleet_debt *d = arg;
-    struct invokers *f = d->host->fleet;
-
-    if (d->stored && !f->closing)
-        write_debt(d, FLEET_PAID, NULL, NULL);
-    free_debt(d);
-    fleet_retry(f);
-}
-
 static void on_owed(struct fleet_write *w, int status)
 {
     (void)status; /* refused by the disk: it holds until the next start at least */
@@ -112,6 +101,24 @@ static void store(struct fleet_debt *d)
     }
     d->stored = true;
     write_debt(d, FLEET_OWE, on_owed, waits);
+}
+
+static void on_paid(void *arg)
+{
+    struct fleet_debt *d = arg;
+    struct invokers *f = d->host->fleet;
+
+    if (d->host->far ==
+        NULL) { /* its far side was ended: nothing is paid, it is told when the host comes back */
+        d->told = false;
+        if (!f->closing)
+            store(d);
+        return;
+    }
+    if (d->stored && !f->closing)
+        write_debt(d, FLEET_PAID, NULL, NULL);
+    free_debt(d);
+    fleet_retry(f);
 }
 
 static void tell(struct fleet_debt *d)

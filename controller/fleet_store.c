@@ -121,6 +121,11 @@ static sqlite3_stmt *prepare(sqlite3 *db, enum fleet_row row)
     case FLEET_DELETE: return nr_db_prepare(db, "DELETE FROM invokers WHERE name = ?1");
     case FLEET_OWE: return nr_db_prepare(db, "INSERT OR IGNORE INTO debts VALUES (?1, ?2)");
     case FLEET_PAID: return nr_db_prepare(db, "DELETE FROM debts WHERE name = ?1 AND account = ?2");
+    case FLEET_TOLD: return nr_db_prepare(db, "UPDATE invokers SET told = ?2 WHERE name = ?1");
+    case FLEET_CAME:
+        return nr_db_prepare(db, "INSERT INTO invokers (name, cordoned, added_ms, given, told)"
+                                 " VALUES (?1, 0, ?3, '{}', ?2)"
+                                 " ON CONFLICT (name) DO UPDATE SET told = ?2");
     case FLEET_PUT: break;
     }
     return NULL;
@@ -137,8 +142,10 @@ static int run(sqlite3 *db, struct nr_db_job *job)
     if (s == NULL)
         return NR_EIO;
     nr_db_bind_text(s, 1, nr_str_of(w->name));
-    if (w->account)
-        nr_db_bind_text(s, 2, nr_str_of(w->account));
+    if (w->account || w->told)
+        nr_db_bind_text(s, 2, nr_str_of(w->account ? w->account : w->told));
+    if (w->row == FLEET_CAME)
+        (void)sqlite3_bind_int64(s, 3, w->added_ms);
     return nr_db_err(sqlite3_step(s));
 }
 
@@ -167,16 +174,12 @@ void fleet_write(struct invokers *f, const struct fleet_write *with)
     nr_db_write(f->db, &w->job);
 }
 
-void fleet_write_host(struct fleet_host *h)
+void fleet_write_told(struct fleet_host *h)
 {
-    struct fleet_write w = {.row = FLEET_PUT,
-                            .has_token = h->has_token,
-                            .cordoned = h->cordoned,
+    struct fleet_write w = {.row = h->has_token ? FLEET_TOLD : FLEET_CAME,
                             .added_ms = h->added_ms,
-                            .given = nr_strdup(h->given),
                             .told = nr_strdup(h->told)};
 
     memcpy(w.name, h->name, sizeof(w.name));
-    memcpy(w.token, h->token, sizeof(w.token));
     fleet_write(h->fleet, &w);
 }

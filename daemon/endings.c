@@ -44,12 +44,12 @@ struct endings {
 
 /* ---- files ------------------------------------------------------------------------------------------------------ */
 
-/* Does its process live? */
+/* Does its process live? What cannot be found out (no descriptor is left) is taken for a yes: a later look tells. */
 static bool is_held(const char *path)
 {
     nr_auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
-    return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+    return fd < 0 ? errno != ENOENT : flock(fd, LOCK_SH | LOCK_NB) < 0;
 }
 
 static void ending_free(struct ending *x)

@@ -376,7 +376,7 @@ static int choose_way(struct daemon *d, struct way *ret, struct nr_err *err)
     if (r == 0)
         r = listening_judge(d, err);
     if (r == 0 && d->options.takeover && !alone && access(d->options.data, F_OK) == 0 &&
-        (r = place_find_run(d, err)) == 0)
+        (r = place_find_run(d, err)) == 0 && (r = place_name_installation(d, err)) == 0)
         r = takeover_find(d, &found, err);
     *ret = alone ? scaler : found ? taking : all;
     return r;

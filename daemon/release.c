@@ -268,17 +268,20 @@ static void release_tick(struct release *r)
 static void greet(struct release *r, const char *text)
 {
     int highest = 0, oldest = 0, mine = TAKEOVER_PROTOCOL;
-    char version[64], answer[PASS_TEXT_BYTES];
+    char version[64], installation[17], answer[PASS_TEXT_BYTES];
 
-    if (sscanf(text, "hello %d %d %63s", &highest, &oldest, version) != 3)
+    if (sscanf(text, "hello %d %d %63s %16s", &highest, &oldest, version, installation) != 4)
         return;
     int protocol = highest < mine ? highest : mine;
-    const char *no = r->d->stopping ? "no it is stopping"
-                     : r->d->invoker == NULL || r->d->options.invokers_listen
-                         ? "no invokers of other hosts are linked to it: stop and start"
-                     : protocol < TAKEOVER_OLDEST || protocol < oldest
-                         ? "no the releases are too far apart: stop and start"
-                         : NULL;
+    const char *no =
+        r->d->stopping ? "no it is stopping"
+        : strncmp(installation, r->d->installation, 16) != 0
+            ? "no it serves another data folder: give --data and --run of the process that serves"
+        : r->d->invoker == NULL || r->d->options.invokers_listen
+            ? "no invokers of other hosts are linked to it: stop and start"
+        : protocol < TAKEOVER_OLDEST || protocol < oldest
+            ? "no the releases are too far apart: stop and start"
+            : NULL;
 
     if (no) {
         (void)pass_send(r->peer_fd, no, NULL, 0);

@@ -76,8 +76,8 @@ int takeover_find(struct daemon *d, bool *ret_found, struct nr_err *err)
         return nr_err_set(err, r, "%s: %s", path, nr_err_text(r));
     d->takeover = nr_alloc(sizeof(*d->takeover));
     d->takeover->fd = fd;
-    (void)snprintf(hello, sizeof(hello), "hello %d %d %s", TAKEOVER_PROTOCOL, TAKEOVER_OLDEST,
-                   NARAE_VERSION);
+    (void)snprintf(hello, sizeof(hello), "hello %d %d %s %.16s", TAKEOVER_PROTOCOL, TAKEOVER_OLDEST,
+                   NARAE_VERSION, d->installation);
     if ((r = pass_send(fd, hello, NULL, 0)) < 0)
         return fail(d->takeover, r, "does not hear", err);
     r = hear_hello(d, err);
