@@ -455,7 +455,7 @@ static void look_into(int dir_fd, const char *folder, struct nr_buf *out)
             (void)unlinkat(dirfd(d), e->d_name, 0);
             continue;
         }
-        (void)snprintf(f.key, sizeof(f.key), "%s/%.64s", folder, e->d_name);
+        (void)snprintf(f.key, sizeof(f.key), "%.16s/%.64s", folder, e->d_name);
         f.bytes = st.st_size;
         f.used_s = st.st_mtime;
         nr_buf_add(out, &f, sizeof(f));
