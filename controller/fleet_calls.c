@@ -278,32 +278,26 @@ static void give(struct invokers *f, struct activation *a, struct fleet_host *ho
     far_run(host->far, a);
 }
 
+/* Gives a to the host that is chosen, or tells why there is none: what placement_choose() says. *ret: the hosts as they are. */
+static int try_once(struct invokers *f, struct activation *a, struct fleet_view *ret)
+{
+    fleet_look(f, a->fn, ret);
+    int at = placement_choose(ret->hosts, ret->n, &ret->call);
+
+    if (at >= 0)
+        give(f, a, ret->of[at]);
+    return at;
+}
+
 void fleet_place(struct invokers *f, struct activation *a)
 {
     struct fleet_view view;
+    int at = try_once(f, a, &view);
 
-    fleet_look(f, a->fn, &view);
-    int at = placement_choose(view.hosts, view.n, &view.call);
-
-    if (at >= 0)
-        give(f, a, view.of[at]);
-    else if (at == PLACE_UNFIT && view.n > 0) /* nobody is known yet: who comes may have it */
+    if (at == PLACE_UNFIT && view.n > 0) /* nobody is known yet: who comes may have it */
         refuse_unfit(f, a, &view);
-    else
+    else if (at < 0)
         let_wait(f, a);
-}
-
-/* Calls that nobody takes yet stay where they are. */
-static bool try_again(struct invokers *f, struct activation *a)
-{
-    struct fleet_view view;
-
-    fleet_look(f, a->fn, &view);
-    int at = placement_choose(view.hosts, view.n, &view.call);
-
-    if (at >= 0)
-        give(f, a, view.of[at]);
-    return at >= 0;
 }
 
 /* Functions for which nobody takes a call now: the others of them are passed over. */
@@ -323,6 +317,7 @@ static bool has_missed(const struct missed *m, const struct function *fn)
 void fleet_retry(struct invokers *f)
 {
     struct missed missed = {.n = 0};
+    struct fleet_view view;
     size_t left = f->unplaced_count < TRIES ? f->unplaced_count : TRIES;
 
     if (f->placing || f->closing)
@@ -332,7 +327,7 @@ void fleet_retry(struct invokers *f)
         struct activation *a = nr_container_of(f->unplaced.next, struct activation, queue);
 
         if (!has_missed(&missed, a->fn)) {
-            if (try_again(f, a))
+            if (try_once(f, a, &view) >= 0)
                 continue;
             missed.of[missed.n++] = a->fn;
         }

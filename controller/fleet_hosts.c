@@ -139,7 +139,7 @@ int fleet_admit(void *arg, const struct far_hello *hello, const char *address, s
 
     (void)address;
     if (f->closing)
-        return nr_err_set(err, NR_EFORBIDDEN, "the controller is stopping");
+        return nr_err_set(err, NR_ESTOPPING, "the controller is stopping");
     if (!fleet_name_is_good(name))
         return nr_err_set(err, NR_EFORBIDDEN, "'%.63s' cannot be the name of an invoker",
                           hello->name);
@@ -148,13 +148,9 @@ int fleet_admit(void *arg, const struct far_hello *hello, const char *address, s
             err, NR_EFORBIDDEN,
             "the token is not the one of an invoker %s: `narae invokers add %s` makes one",
             hello->name, hello->name);
-    if (h && h->far && far_is_up(h->far) && strcmp(far_hello(h->far)->session, hello->session) != 0)
-        return nr_err_set(err, NR_EFORBIDDEN,
-                          "an invoker %s is connected already; each has a name of its own",
-                          hello->name);
     if (h || fleet_host_make(f, name))
         return 0;
-    return nr_err_set(err, NR_EFORBIDDEN, "there are %d invokers, more cannot be", INVOKERS_MAX);
+    return nr_err_set(err, NR_EQUOTA, "there are %d invokers, more cannot be", INVOKERS_MAX);
 }
 
 /* told: given. On disk only what is new, and nothing but that: a change by the administrator may be on its way there. */

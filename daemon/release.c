@@ -322,6 +322,9 @@ static void peer_gone(struct release *r)
         nr_log(&r->d->log, NR_LOG_WARN, "daemon",
                "process %d has gone and took nothing over; this one serves on", (int)r->peer_pid);
         invoker_expect(r->d->invoker, false);
+        pass_close(r->sockets.fds,
+                   r->sockets.count); /* or a stop would leave a door open behind which nobody is */
+        r->sockets.count = 0;
         r->stage = WAITS;
     }
     if (r->stage <= GREETED)

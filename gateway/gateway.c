@@ -74,8 +74,8 @@ int gateway_open(const struct gateway_config *c, struct gateway **ret, struct nr
         nr_http_close(g->http, nothing, g);
         return r;
     }
-    logins_init(&g->logins, c->failed_logins_per_minute ? c->failed_logins_per_minute
-                                                        : FAILED_LOGINS_PER_MINUTE);
+    nr_logins_init(&g->logins, c->failed_logins_per_minute ? c->failed_logins_per_minute
+                                                           : FAILED_LOGINS_PER_MINUTE);
     g->activations = activation_pool_make();
     g->apis = api_tables_make(c->fnmanager, c->loop);
     if (choice.top || choice.key[0])
@@ -159,7 +159,7 @@ void gateway_finish(struct gateway *g)
     void (*closed)(void *) = g->on_closed;
     void *arg = g->closed_arg;
 
-    logins_fini(&g->logins);
+    nr_logins_fini(&g->logins);
     activation_pool_close(g->activations);
     api_tables_free(g->apis);
     function_series_free(g->functions);

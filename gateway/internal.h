@@ -7,6 +7,7 @@
 #include "common/base/map.h"
 #include "common/base/metric.h"
 #include "common/net/http_server.h"
+#include "common/net/logins.h"
 #include "ports/gateway.h"
 
 /* Above this a text is not scanned on the loop. */
@@ -162,13 +163,6 @@ struct gateway_request {
     struct scale_call scale;
 };
 
-/* Failed logins of one address: a bucket of tokens. */
-struct logins {
-    struct nr_map by_address;
-    struct nr_link lru; /* front is the most recent */
-    unsigned per_minute;
-};
-
 struct gateway_counts {
     nr_counter by_route[ROUTES_MAX + 1][6]; /* [route or last: none][status / 100] */
     nr_counter asked;                       /* calls and fires given to the controller */
@@ -184,7 +178,7 @@ struct gateway {
     int port;
     int64_t opened_ms; /* wall clock */
     bool ready, stopping;
-    struct logins logins;
+    struct nr_logins logins;
     struct gateway_counts counts;
     unsigned live;         /* requests between on_head and on_end */
     int64_t spooled_bytes; /* announced by bodies that go to files */
@@ -239,10 +233,6 @@ void auth_refuse_route(struct gateway_request *q, struct nr_str account);
 bool auth_may_guess(struct gateway_request *q);
 /* 401: nothing was shown. */
 void auth_refuse_nothing(struct gateway_request *q);
-void logins_init(struct logins *l, unsigned per_minute);
-void logins_fini(struct logins *l);
-/* Counts one failed login; false when the address has used up its share: *ret_wait_s until the next is listened to. */
-bool logins_failed(struct logins *l, struct nr_str address, uint64_t now_ms, uint64_t *ret_wait_s);
 
 /* query.c: query parameters; false: the request is refused with the text that says why. Absent: *ret stays as it is. */
 bool query_bool(struct gateway_request *q, const char *name, bool *ret);

@@ -212,19 +212,30 @@ int account_create(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 
 /* ---- changes ------------------------------------------------------------------------------------------------------ */
 
-/* One change: reads what the body says into the row, stores, and writes the account, whole or its limits. */
-static int change(struct fnmanager *m, struct fn_call *call, const char *move,
-                  int (*edit)(struct account_row *row, void *arg, struct nr_err *err), bool whole)
+int account_change(struct fnmanager *m, struct fn_call *call, const char *move,
+                   int (*edit)(struct account_row *row, void *arg, struct nr_err *err),
+                   struct account_row *ret)
 {
     const struct accounts_edit e = {
         .name = call->name, .actor = handler_actor(call), .move = move, .edit = edit, .arg = call};
-    struct account_row row = {0};
     int r = account_admin_only(call);
 
     if (r < 0)
         return r;
-    if ((r = accounts_edit(&m->accounts, m->db, &e, &row, &call->err)) < 0)
+    if ((r = accounts_edit(&m->accounts, m->db, &e, ret, &call->err)) < 0)
         return call->err.code != 0 ? r : account_refuse(call, r);
+    return 0;
+}
+
+/* Reads what the body says into the row, stores, and writes the account, whole or its limits. */
+static int change(struct fnmanager *m, struct fn_call *call, const char *move,
+                  int (*edit)(struct account_row *row, void *arg, struct nr_err *err), bool whole)
+{
+    struct account_row row = {0};
+    int r = account_change(m, call, move, edit, &row);
+
+    if (r < 0)
+        return r;
     nr_buf_init(&call->reply, REPLY_MAX_BYTES);
     write_limits(&row, &call->reply);
     if (whole) {

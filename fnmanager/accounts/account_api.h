@@ -16,6 +16,12 @@ int account_limits(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 int account_suspend(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old);
 int account_resume(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old);
 
+/* The administrator changes the account of call->name: `edit` (its arg is call) reads the body into the row, which is stored and audited as `move`.
+ * 0: *ret is the row as it is now (given: account_row_fini()); else refused with a sentence. */
+int account_change(struct fnmanager *m, struct fn_call *call, const char *move,
+                   int (*edit)(struct account_row *row, void *arg, struct nr_err *err),
+                   struct account_row *ret);
+
 /* May the caller administer? 0 or NR_EFORBIDDEN with a sentence. */
 int account_admin_only(struct fn_call *call);
 /* May the caller see the account of call->name? 0, or NR_ENOENT with a sentence. */

@@ -151,18 +151,12 @@ static int edit_delete(struct account_row *row, void *arg, struct nr_err *err)
 
 int account_delete(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
-    const struct accounts_edit e = {.name = call->name,
-                                    .actor = handler_actor(call),
-                                    .move = "account-delete",
-                                    .edit = edit_delete};
     struct account_row row = {0};
-    int r = account_admin_only(call);
+    int r = account_change(m, call, "account-delete", edit_delete, &row);
 
     *ret_old = 0;
     if (r < 0)
         return r;
-    if ((r = accounts_edit(&m->accounts, m->db, &e, &row, &call->err)) < 0)
-        return call->err.code != 0 ? r : account_refuse(call, r);
     depart(m, call->name);
     call->status = 202;
     nr_buf_init(&call->reply, 4096);

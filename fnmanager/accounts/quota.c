@@ -153,19 +153,12 @@ static int edit_quota(struct account_row *row, void *arg, struct nr_err *err)
 
 int quota_put(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
 {
-    const struct accounts_edit e = {.name = call->name,
-                                    .actor = handler_actor(call),
-                                    .move = "account-quota",
-                                    .edit = edit_quota,
-                                    .arg = call};
     struct account_row row = {0};
-    int r = account_admin_only(call);
+    int r = account_change(m, call, "account-quota", edit_quota, &row);
 
     *ret_old = 0;
     if (r < 0)
         return r;
-    if ((r = accounts_edit(&m->accounts, m->db, &e, &row, &call->err)) < 0)
-        return call->err.code != 0 ? r : account_refuse(call, r);
     write_quota(call, &row);
     account_row_fini(&row);
     return 0;

@@ -9,11 +9,29 @@
 
 /* ---- names ---- */
 
+enum { NAME_BYTES = 1024 };
+
+/* "account/package/name", in `key`. */
+static struct nr_str name_key(char key[static NAME_BYTES], const char *account, const char *package,
+                              const char *name)
+{
+    int n = snprintf(key, NAME_BYTES, "%s/%s/%s", account, package, name);
+
+    return (struct nr_str){key, n < NAME_BYTES ? (size_t)n : NAME_BYTES - 1};
+}
+
+bool far_name_known(const struct far *f, const char *account, const char *package, const char *name)
+{
+    char key[NAME_BYTES];
+
+    return nr_map_get(&f->names,
+                      name_key(key, account, package ? package : "", name ? name : "")) != NULL;
+}
+
 static struct far_name *name_of(struct far *f, const struct function *fn)
 {
-    char key[1024];
-    int n = snprintf(key, sizeof(key), "%s/%s/%s", fn->account, fn->package, fn->name);
-    struct nr_str text = {key, (size_t)n < sizeof(key) ? (size_t)n : sizeof(key) - 1};
+    char key[NAME_BYTES];
+    struct nr_str text = name_key(key, fn->account, fn->package, fn->name);
     struct nr_map_node *found = nr_map_get(&f->names, text);
     struct far_name *name;
 
@@ -186,9 +204,10 @@ void far_forget(struct far *f, uint64_t revision)
 {
     struct far_function *e = far_function_of(f, revision);
 
+    far_send(f, WIRE_FORGET, 0,
+             revision); /* also of what we know nothing of: it may be left of an earlier link */
     if (e == NULL)
         return;
-    far_send(f, WIRE_FORGET, 0, revision);
     e->forgotten = f->link == NULL;
     untell(f, e);
     far_function_look(f, e);
@@ -201,12 +220,14 @@ void far_functions_joined(struct far *f, bool same_session)
     struct nr_map_node *n = NULL;
     size_t at = 0;
 
-    f->report++; /* what was reported on an earlier link is of the past */
+    f->report++; /* what was reported on an earlier link is of the past, but who was not started anew has it still: until his first whole report */
     while ((n = nr_map_next(&f->functions, &at, n)) != NULL) {
         struct far_function *e = nr_container_of(n, struct far_function, node);
 
         untell(f, e);
         e->load = (struct invoker_load){0};
+        if (same_session && !e->forgotten)
+            e->report = f->report;
         if (e->forgotten && same_session)
             far_send(f, WIRE_FORGET, 0, e->revision);
         e->forgotten = false;

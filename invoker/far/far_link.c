@@ -12,6 +12,8 @@
 
 /* What may wait to be sent in all: RUNs stop at WIRE_UNSENT_MAX_BYTES, all else is small or asked for. */
 enum { UNSENT_CEILING_BYTES = WIRE_UNSENT_MAX_BYTES + 4 * WIRE_PAYLOAD_MAX_BYTES };
+/* Connections on which no HELLO was admitted yet: of one address, and in all. */
+enum { UNJOINED_ADDRESS_MAX = 16, UNJOINED_MAX = 64 };
 
 /* ---- the end ---- */
 
@@ -20,6 +22,7 @@ static void free_link(struct far_link *link)
     nr_deadline_cancel(&link->ping);
     nr_list_del(&link->in_all);
     link->l->link_count--;
+    link->l->unjoined_count -= !link->joined;
     free(link);
 }
 
@@ -35,8 +38,8 @@ static void on_ended(void *arg, int code, const char *why)
     struct far *f = link->f;
 
     nr_count(&link->l->m.ends, 1);
-    if (!link->ending)
-        nr_log(link->l->config.log, NR_LOG_WARN, "invokers",
+    if (!link->ending) /* who never said who he is may be anybody, as often as he likes */
+        nr_log(link->l->config.log, f ? NR_LOG_WARN : NR_LOG_DEBUG, "invokers",
                "invoker=%s address=%s link=down why=\"%s\"", f ? f->hello->name : "?",
                nr_stream_peer(link->s), why);
     free_link(link);
@@ -153,17 +156,18 @@ static bool is_taken(const struct far_listener *l, const struct far_hello *h)
 
 static int judge(struct far_link *link, const struct far_hello *h, struct nr_err *err)
 {
-    const struct far_listener *l = link->l;
+    struct far_listener *l = link->l;
     const char *address = nr_stream_peer(link->s);
-    uint64_t now_ms = l->config.loop->now_ms;
-
-    if (!far_door_open(l->door, address, now_ms))
-        return nr_err_set(err, NR_EQUOTA, "too many failed tokens from %s: wait a minute", address);
+    uint64_t wait_s;
     int r = l->config.admit(l->config.arg, h, address, err);
 
-    if (r < 0)
-        far_door_failed(l->door, address, now_ms);
-    else if (is_taken(l, h))
+    if (r == NR_EFORBIDDEN &&
+        !nr_logins_failed(&l->failed, nr_str_of(address), l->config.loop->now_ms, &wait_s)) {
+        *err = (struct nr_err){0}; /* nothing more is told of the name */
+        return nr_err_set(err, NR_EQUOTA, "too many failed tokens from %s: wait %llu s", address,
+                          (unsigned long long)wait_s);
+    }
+    if (r == 0 && is_taken(l, h))
         r = nr_err_set(err, NR_ECONFLICT,
                        "another process has joined as \"%s\": each invoker has a name of its own",
                        h->name);
@@ -189,6 +193,8 @@ static int on_hello(struct far_link *link, const struct wire_frame *w)
     h->token[0] = '\0';
     nr_count(&link->l->m.links, 1);
     nr_deadline_set(link->l->config.loop, &link->ping, WIRE_PING_MS);
+    link->joined = true;
+    link->l->unjoined_count--;
     far_join(link, h);
     return 0;
 }
@@ -275,11 +281,36 @@ static bool may_dial(const struct far_listener *l, const struct nr_stream *s)
            (uid >= 0 && uid == l->config.invoker_uid);
 }
 
+/* Who has not said who he is goes when too many like him are there: of the new one's address, or the oldest. */
+static void make_way(struct far_listener *l, const struct nr_stream *s)
+{
+    struct far_link *oldest = NULL, *oldest_there = NULL;
+    unsigned there = 0;
+
+    if (l->unjoined_count < UNJOINED_ADDRESS_MAX)
+        return;
+    for (struct nr_link *it = l->links.next; it != &l->links; it = it->next) {
+        struct far_link *link = nr_container_of(it, struct far_link, in_all);
+        bool from_there = strcmp(nr_stream_peer(link->s), nr_stream_peer(s)) == 0;
+
+        if (link->joined)
+            continue;
+        oldest = oldest ? oldest : link;
+        oldest_there = oldest_there || !from_there ? oldest_there : link;
+        there += from_there;
+    }
+    if (there >= UNJOINED_ADDRESS_MAX)
+        far_link_close(oldest_there);
+    else if (oldest && l->unjoined_count >= UNJOINED_MAX)
+        far_link_close(oldest);
+}
+
 void far_link_open(void *listener, struct nr_stream *s)
 {
     struct far_listener *l = listener;
 
-    if (l->closing || l->link_count >= WIRE_LINKS_MAX || !may_dial(l, s)) {
+    make_way(l, s);
+    if (l->closing || l->link_count - l->unjoined_count >= WIRE_LINKS_MAX || !may_dial(l, s)) {
         nr_count(&l->m.refused, 1);
         nr_stream_close(s);
         return;
@@ -289,6 +320,7 @@ void far_link_open(void *listener, struct nr_stream *s)
     *link = (struct far_link){.l = l, .s = s, .ping = {.fire = on_ping_due}};
     nr_list_add(&l->links, &link->in_all);
     l->link_count++;
+    l->unjoined_count++;
     nr_deadline_set(l->config.loop, &link->ping, WIRE_HELLO_MS);
     nr_stream_begin(s, &(struct nr_stream_config){.loop = l->config.loop,
                                                   .hooks = &hooks,

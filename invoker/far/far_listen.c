@@ -8,7 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/file.h"
 
-enum { ARENA_MAX_BYTES = 4 << 20 };
+enum { ARENA_MAX_BYTES = 4 << 20, FAILED_PER_MINUTE = 10 /* tokens, of one address */ };
 
 #define CERTIFICATE_NAMES "localhost,127.0.0.1,::1"
 
@@ -61,7 +61,7 @@ static struct far_listener *make(const struct far_listener_config *c)
     nr_list_init(&l->links);
     nr_list_init(&l->free_calls);
     nr_arena_init(&l->arena, ARENA_MAX_BYTES);
-    l->door = far_door_make();
+    nr_logins_init(&l->failed, FAILED_PER_MINUTE);
     nr_random(bytes, sizeof(bytes));
     nr_hex(bytes, sizeof(bytes), l->process);
     nr_random(&l->next_call, sizeof(l->next_call));
@@ -75,7 +75,7 @@ static void free_listener(struct far_listener *l)
 
     while ((it = nr_list_pop(&l->free_calls)))
         free(nr_container_of(it, struct far_call, link));
-    far_door_free(l->door);
+    nr_logins_fini(&l->failed);
     nr_tls_close(l->tls);
     nr_arena_fini(&l->arena);
     free(l->api_host);

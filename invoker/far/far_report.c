@@ -80,6 +80,12 @@ int far_on_report(struct far_link *link, const struct wire_frame *w)
 
 /* ---- events ---- */
 
+/* Its own host's, or of a function that it was told and has calls or containers of: of nobody else's. */
+static bool may_tell(const struct far *f, const struct event *e)
+{
+    return e->account == NULL || far_name_known(f, e->account, e->package, e->name);
+}
+
 int far_on_event(struct far_link *link, const struct wire_frame *w)
 {
     struct event e;
@@ -91,7 +97,7 @@ int far_on_event(struct far_link *link, const struct wire_frame *w)
     if (r < 0)
         return far_link_broken(link, "%s", err.text);
     nr_count(&link->l->m.events, 1);
-    if (link->l->config.event)
+    if (link->l->config.event && may_tell(link->f, &e))
         link->l->config.event(link->l->config.arg, link->f, &e);
     return 0;
 }

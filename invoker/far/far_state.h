@@ -1,6 +1,6 @@
 /* What the files of the controller's side of the links share. Loop's thread, except where said. Not for users of ports/far.h.
  *
- *   far_listen.c     the listener, its certificate, who may dial, closing          far_door.c   bounds on failed tokens
+ *   far_listen.c     the listener, its certificate, who may dial, closing
  *   far_link.c       one connection: HELLO, frames to those that they are for, pings, its end
  *   far.c            an invoker: joined, lost, cordoned, drained, ended; accounts that leave
  *   far_calls.c      a call: RUN, claim, cut, bounce                                far_ends.c   its answer, logs, end, loss
@@ -11,6 +11,7 @@
 #define NR_INVOKER_FAR_FAR_STATE_H
 
 #include "common/base/metric.h"
+#include "common/net/logins.h"
 #include "invoker/far/wire.h"
 
 enum {
@@ -31,8 +32,6 @@ struct far_counts {
     struct nr_hist rtt;
 };
 
-struct far_door; /* far_door.c */
-
 struct far_listener {
     struct far_listener_config config;
     char *api_host, *cert_path, *key_path;
@@ -43,7 +42,8 @@ struct far_listener {
     struct nr_link fars, links;
     size_t link_count;
     uint64_t next_call;
-    struct far_door *door;
+    struct nr_logins failed;   /* tokens */
+    size_t unjoined_count;     /* of the links: no HELLO was admitted on them yet */
     struct nr_link free_calls; /* memory of calls, by `link` */
     size_t free_call_count;
     struct nr_arena arena; /* of the frame that is being read */
@@ -63,6 +63,7 @@ struct far_link {
     struct far *f; /* NULL until HELLO was admitted */
     struct nr_deadline ping;
     uint64_t rtt_us;
+    bool joined; /* a HELLO was admitted on it */
     bool ending; /* what it broke is logged */
 };
 
@@ -151,14 +152,7 @@ struct far_call {
     struct nr_deadline deadline;
 };
 
-/* ---- far_listen.c, far_door.c ---- */
-struct far_door *far_door_make(void);
-/* NULL is fine. */
-void far_door_free(struct far_door *d);
-/* May an address try a token now? */
-bool far_door_open(struct far_door *d, const char *address, uint64_t now_ms);
-/* It tried one that is none. */
-void far_door_failed(struct far_door *d, const char *address, uint64_t now_ms);
+/* ---- far_listen.c ---- */
 /* After anything that may have been the last: is the listener closed? */
 void far_listener_look_if_closed(struct far_listener *l);
 
@@ -223,6 +217,9 @@ int far_on_end(struct far_link *link, const struct wire_frame *w);
 /* ---- far_functions.c ---- */
 /* Known to the invoker when this returns: told when it was not. NR_ETOOBIG: it cannot be told. *ret_function: its entry. */
 int far_tell_function(struct far *f, struct function *fn, struct far_function **ret);
+/* Does the invoker know a revision of the function of this name? */
+bool far_name_known(const struct far *f, const char *account, const char *package,
+                    const char *name);
 struct far_function *far_function_of(const struct far *f, uint64_t revision);
 /* A report is whole: what it has not is not there. */
 void far_functions_reported(struct far *f);

@@ -160,65 +160,65 @@ static void test_scopes(void **state)
 
 static void test_bucket(void **state)
 {
-    struct logins l;
+    struct nr_logins l;
     uint64_t wait_s = 0;
 
-    logins_init(&l, 20);
+    nr_logins_init(&l, 20);
     for (int n = 0; n < 20; n++)
-        assert_true(logins_failed(&l, NR_STR("192.0.2.1"), 1000, &wait_s));
-    assert_false(logins_failed(&l, NR_STR("192.0.2.1"), 1000, &wait_s));
+        assert_true(nr_logins_failed(&l, NR_STR("192.0.2.1"), 1000, &wait_s));
+    assert_false(nr_logins_failed(&l, NR_STR("192.0.2.1"), 1000, &wait_s));
     assert_int_equal(wait_s, 4);
-    assert_true(logins_failed(&l, NR_STR("192.0.2.2"), 1000, &wait_s));
-    assert_false(logins_failed(&l, NR_STR("192.0.2.1"), 3999, &wait_s));
-    assert_true(logins_failed(&l, NR_STR("192.0.2.1"), 4000, &wait_s));
-    assert_false(logins_failed(&l, NR_STR("192.0.2.1"), 4000, &wait_s));
+    assert_true(nr_logins_failed(&l, NR_STR("192.0.2.2"), 1000, &wait_s));
+    assert_false(nr_logins_failed(&l, NR_STR("192.0.2.1"), 3999, &wait_s));
+    assert_true(nr_logins_failed(&l, NR_STR("192.0.2.1"), 4000, &wait_s));
+    assert_false(nr_logins_failed(&l, NR_STR("192.0.2.1"), 4000, &wait_s));
     for (int n = 0; n < 20; n++)
-        assert_true(logins_failed(&l, NR_STR("192.0.2.1"), 10000000, &wait_s));
-    assert_false(logins_failed(&l, NR_STR("192.0.2.1"), 10000000, &wait_s));
-    logins_fini(&l);
+        assert_true(nr_logins_failed(&l, NR_STR("192.0.2.1"), 10000000, &wait_s));
+    assert_false(nr_logins_failed(&l, NR_STR("192.0.2.1"), 10000000, &wait_s));
+    nr_logins_fini(&l);
 }
 
 /* Many attempts in quick succession gain nothing by rounding. */
 static void test_bucket_refills_exactly(void **state)
 {
-    struct logins l;
+    struct nr_logins l;
     uint64_t wait_s;
     int passed = 0;
 
-    logins_init(&l, 20);
+    nr_logins_init(&l, 20);
     for (uint64_t ms = 0; ms <= 60000; ms++)
-        passed += logins_failed(&l, NR_STR("192.0.2.1"), ms, &wait_s);
+        passed += nr_logins_failed(&l, NR_STR("192.0.2.1"), ms, &wait_s);
     assert_int_equal(passed, 40);
-    logins_fini(&l);
+    nr_logins_fini(&l);
 }
 
 static void test_bucket_by_network(void **state)
 {
-    struct logins l;
+    struct nr_logins l;
     uint64_t wait_s;
 
-    logins_init(&l, 1);
-    assert_true(logins_failed(&l, NR_STR("2001:db8::1"), 0, &wait_s));
-    assert_false(logins_failed(&l, NR_STR("2001:db8::2"), 0, &wait_s));
-    assert_false(logins_failed(&l, NR_STR("2001:db8:0:0:ffff::1"), 0, &wait_s));
-    assert_true(logins_failed(&l, NR_STR("2001:db8:0:1::1"), 0, &wait_s));
-    logins_fini(&l);
+    nr_logins_init(&l, 1);
+    assert_true(nr_logins_failed(&l, NR_STR("2001:db8::1"), 0, &wait_s));
+    assert_false(nr_logins_failed(&l, NR_STR("2001:db8::2"), 0, &wait_s));
+    assert_false(nr_logins_failed(&l, NR_STR("2001:db8:0:0:ffff::1"), 0, &wait_s));
+    assert_true(nr_logins_failed(&l, NR_STR("2001:db8:0:1::1"), 0, &wait_s));
+    nr_logins_fini(&l);
 }
 
 static void test_bucket_table_is_bounded(void **state)
 {
-    struct logins l;
+    struct nr_logins l;
     uint64_t wait_s;
     char address[32];
 
-    logins_init(&l, 1);
+    nr_logins_init(&l, 1);
     for (int n = 0; n < 10000; n++) {
         (void)snprintf(address, sizeof(address), "10.0.%d.%d", n / 256, n % 256);
-        assert_true(logins_failed(&l, nr_str_of(address), 0, &wait_s));
+        assert_true(nr_logins_failed(&l, nr_str_of(address), 0, &wait_s));
     }
     assert_int_equal(l.by_address.count, 4096);
-    assert_false(logins_failed(&l, nr_str_of(address), 0, &wait_s));
-    logins_fini(&l);
+    assert_false(nr_logins_failed(&l, nr_str_of(address), 0, &wait_s));
+    nr_logins_fini(&l);
 }
 
 int main(void)
