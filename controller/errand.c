@@ -1,8 +1,9 @@
-/* Errands by the invoker's port: an activation of its own each, which nobody admits, journals or records.
+/* Errands by the fleet's port: an activation of its own each, which nobody admits, journals or records.
  *
  *   call     posted to the loop; the activation is made and run. A new container is a cold call, the next calls of the same revision find it
  *            warm
- *   watch    of one that is watched: stands in for the claim, so it begins before the first byte of the call is sent
+ *   watch    of one that is watched: stands in for the claim, so it begins before the first byte of the call is sent. Another host watches itself, and
+ *            tells what it saw with the end of the call
  *   answer   what the call said; then the last look at its container, and the slot comes back: `done` when both are there
  *   cut      by who asked, of one that finds no container in time, when its account leaves, or by the platform's stop
  */
@@ -14,13 +15,14 @@
 #include "common/base/list.h"
 #include "controller/internal.h"
 #include "ports/invoker.h"
+#include "ports/invokers.h"
 
 /* Beyond the function's own limits, for a container to be found and its code to be loaded. */
 enum { PATIENCE_MS = 120000, RESULT_MAX_BYTES = 2 << 20 };
 
 struct errands {
     struct nr_loop *loop;
-    struct invoker *invoker;
+    struct invokers *fleet;
     pthread_mutex_t lock; /* of `stopped`, for calls from other threads */
     bool stopped;
     struct nr_link under_way, leaving;
@@ -56,7 +58,7 @@ static int code_of(const struct activation *a)
     const struct outcome *o = &a->outcome;
 
     if (a->err != 0)
-        return a->err == NR_ESTOPPING ? NR_ESTOPPING : NR_EUNAVAIL;
+        return a->err == NR_ESTOPPING || (a->err == NR_ENOENT && a->follows) ? a->err : NR_EUNAVAIL;
     if (o->status == OUTCOME_SUCCESS)
         return 0;
     if (o->status == OUTCOME_INTERNAL_ERROR)
@@ -127,6 +129,8 @@ static int claim(struct activation *a)
 {
     struct errand *x = a->owner;
 
+    if (a->far)
+        return 0;
     x->watching = true;
     x->watch = invoker_watch(a, on_watched, x);
     return 1;
@@ -136,7 +140,7 @@ static void on_patience_over(struct nr_deadline *d)
 {
     struct errand *x = nr_container_of(d, struct errand, patience);
 
-    invoker_cut(x->a, NR_ETIMEOUT);
+    invokers_cut(x->a, NR_ETIMEOUT);
 }
 
 static struct leaver *leaver_of(const struct errands *e, const char *account)
@@ -157,9 +161,7 @@ static int refuse_early(struct errands *e, struct errand_call *c)
         refuse(c, NR_ESTOPPING, "the platform is stopping");
     else if (leaver_of(e, c->fn->account))
         refuse(c, NR_ESTOPPING, "the account is leaving");
-    else if (e->invoker == NULL)
-        refuse(c, NR_EUNAVAIL, "this host has no containers of its own");
-    else if (c->follows && !invoker_serves(e->invoker, c->fn->revision))
+    else if (c->follows && !invokers_serve(e->fleet, c->fn->revision))
         refuse(c, NR_ENOENT, "its container is gone");
     else
         return 0;
@@ -188,10 +190,12 @@ static void begin(struct errands *e, struct errand_call *c)
     a->owner = x;
     a->on_step = on_step;
     a->claim = c->watched ? claim : NULL;
+    a->usage = c->watched ? &c->usage : NULL;
+    a->follows = c->follows;
     a->accepted_us = nr_mono_us();
     nr_new_id(nr_wall_ms(), 0, a->id);
     nr_deadline_set(e->loop, &x->patience, 2 * (uint64_t)c->fn->timeout_ms + PATIENCE_MS);
-    invoker_run(e->invoker, a);
+    invokers_run(e->fleet, a);
 }
 
 /* ---- from other threads ------------------------------------------------------------------------------------- */
@@ -216,14 +220,14 @@ static void read_cut(const struct letter *l)
         const struct errand *x = nr_container_of(at, struct errand, link);
 
         if (x->call->owner == l->owner)
-            invoker_cut(x->a, NR_ESTOPPING);
+            invokers_cut(x->a, NR_ESTOPPING);
     }
 }
 
 static void read_forget(const struct letter *l)
 {
-    if (!l->to->stopped && l->to->invoker)
-        invoker_forget(l->to->invoker, l->revision);
+    if (!l->to->stopped)
+        invokers_forget(l->to->fleet, l->revision);
 }
 
 static void open_letter(struct nr_mail *m)
@@ -270,12 +274,12 @@ void errands_cut(struct errands *e, const void *owner)
 
 /* ---- opening and closing ------------------------------------------------------------------------------------ */
 
-struct errands *errands_open(struct nr_loop *loop, struct invoker *v)
+struct errands *errands_open(struct nr_loop *loop, struct invokers *f)
 {
     struct errands *e = nr_alloc(sizeof(*e));
 
     e->loop = loop;
-    e->invoker = v;
+    e->fleet = f;
     pthread_mutex_init(&e->lock, NULL);
     nr_list_init(&e->under_way);
     nr_list_init(&e->leaving);
@@ -294,7 +298,7 @@ void errands_forget_account(struct errands *e, const char *account)
         struct activation *a = nr_container_of(l, struct errand, link)->a;
 
         if (strcmp(a->fn->account, account) == 0)
-            invoker_cut(a, NR_ESTOPPING);
+            invokers_cut(a, NR_ESTOPPING);
     }
 }
 
@@ -321,7 +325,7 @@ void errands_stop(struct errands *e)
     e->stopped = true;
     pthread_mutex_unlock(&e->lock);
     NR_LIST_EACH(&e->under_way, l)
-        invoker_cut(nr_container_of(l, struct errand, link)->a, NR_ESTOPPING);
+        invokers_cut(nr_container_of(l, struct errand, link)->a, NR_ESTOPPING);
 }
 
 void errands_close(struct errands *e)

@@ -173,6 +173,38 @@ void invokers_forget(struct invokers *f, uint64_t revision)
             far_forget(f->hosts[i]->far, revision);
 }
 
+bool invokers_serve(const struct invokers *f, uint64_t revision)
+{
+    if (f->local && invoker_serves(f->local, revision))
+        return true;
+    for (size_t i = 0; i < f->host_count; i++)
+        if (f->hosts[i]->far && far_knows(f->hosts[i]->far, revision))
+            return true;
+    return false;
+}
+
+const char *invokers_engine(const struct invokers *f)
+{
+    const char *engine = f->local ? invoker_engine(f->local) : "";
+
+    for (size_t i = 0; i < f->host_count && engine[0] == '\0'; i++)
+        if (f->hosts[i]->far && far_is_up(f->hosts[i]->far))
+            engine = far_hello(f->hosts[i]->far)->engine;
+    return engine;
+}
+
+int64_t invokers_function_peak_bytes(const struct invokers *f, const struct function *fn)
+{
+    int64_t most = f->local ? invoker_function_peak_bytes(f->local, fn->path) : -1;
+
+    for (size_t i = 0; i < f->host_count; i++) {
+        int64_t bytes = f->hosts[i]->far ? far_function_peak_bytes(f->hosts[i]->far, fn) : -1;
+
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
 bool invokers_ready(const struct invokers *f, char why[static INVOKER_WHY_BYTES])
 {
     for (size_t i = 0; i < f->host_count; i++)

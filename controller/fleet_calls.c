@@ -6,6 +6,7 @@
  *   wait     no host takes it now: it waits in order until one joins, reports or is free, for as long as whoever called has patience; accepted
  *            calls wait long
  *   refuse   no host that is known has what it must find: at once, with the tag
+ *   trial    the calls of one are made on one host: where it has been before, else here, else at its home
  */
 #include "controller/fleet.h"
 
@@ -124,6 +125,28 @@ static void look_there(struct invokers *f, struct fleet_host *host, const struct
     ret->room_mb = far_room_mb(host->far);
 }
 
+static bool has_been(const struct invokers *f, const struct fleet_view *v, size_t at,
+                     uint64_t revision)
+{
+    return v->of[at] ? far_knows(v->of[at]->far, revision) : invoker_serves(f->local, revision);
+}
+
+/* The hosts that may have a trial's call, made one: what an earlier call of it left is there, and what is measured is of one machine. */
+static void keep_to_one(const struct invokers *f, uint64_t revision, struct fleet_view *v)
+{
+    size_t one = v->n;
+
+    for (size_t i = 0; i < v->n && one == v->n; i++)
+        if (v->hosts[i].fits && v->hosts[i].starts && has_been(f, v, i, revision))
+            one = i;
+    if (one == v->n && f->local && v->n > 0 && v->hosts[0].fits && v->hosts[0].starts)
+        one = 0;
+    v->call.hosts_max = 1;
+    for (size_t i = 0; i < v->n && one < v->n; i++)
+        if (i != one)
+            v->hosts[i].warm = v->hosts[i].starts = false;
+}
+
 void fleet_look(struct invokers *f, const struct function *fn, struct fleet_view *ret)
 {
     char text[1024];
@@ -141,6 +164,8 @@ void fleet_look(struct invokers *f, const struct function *fn, struct fleet_view
         look_there(f, f->hosts[i], fn, &ret->hosts[ret->n]);
         ret->of[ret->n++] = f->hosts[i];
     }
+    if (fn->trial)
+        keep_to_one(f, fn->revision, ret);
 }
 
 /* ---- the ends of a call that nobody has --------------------------------------------------------------------------- */

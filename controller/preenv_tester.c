@@ -1,5 +1,5 @@
-/* What PreEnv's Tester knows beside its test calls, which are errands (errand.c): the Engine as the start-up probe found it, and what real calls of
- * a function have been like, by their records and by what the monitoring agent saw of their containers.
+/* What PreEnv's Tester knows beside its test calls, which are errands (errand.c): the Engine as its invoker's start-up probe found it, and what real calls
+ * of a function have been like, by their records and by what the monitoring agents saw of their containers. The fleet is asked on the loop's thread.
  */
 #include "ports/preenv.h"
 
@@ -7,17 +7,15 @@
 #include <stdio.h>
 
 #include "common/base/clock.h"
-#include "common/base/json.h"
 #include "controller/internal.h"
-#include "ports/invoker.h"
+#include "ports/invokers.h"
 
 struct tester {
     struct preenv_tester port; /* first: it is what the others see */
     struct nr_loop *loop;
-    struct invoker *invoker;
+    struct invokers *fleet;
     struct controller *controller; /* NULL: no records are there */
     _Atomic bool stopped;
-    char engine[256]; /* what runs the containers */
 };
 
 static struct tester *tester_of(struct preenv_tester *t)
@@ -25,54 +23,56 @@ static struct tester *tester_of(struct preenv_tester *t)
     return nr_container_of(t, struct tester, port);
 }
 
-/* ---- real calls ---------------------------------------------------------------------------------------------- */
+/* ---- what the fleet is asked ------------------------------------------------------------------------------------ */
 
-enum { PEAK_WAIT_MS = 1000 };
+enum { ANSWER_MS = 1000, ENGINE_BYTES = 256 };
 
 /* Asked on one thread, answered on the loop; the last of both frees it, for the loop may never come to it. */
-struct peak_question {
+struct question {
     struct nr_mail mail;
-    struct invoker *invoker;
-    char *path; /* made */
+    struct invokers *fleet;
+    struct function *fn; /* shared: how much memory does it use; NULL: which Engine is it */
     _Atomic int refs;
     pthread_mutex_t lock;
     pthread_cond_t come;
     bool answered;
     int64_t peak_bytes;
+    char engine[ENGINE_BYTES];
 };
 
-static void peak_unref(struct peak_question *q)
+static void question_unref(struct question *q)
 {
     if (atomic_fetch_sub(&q->refs, 1) > 1)
         return;
     pthread_cond_destroy(&q->come);
     pthread_mutex_destroy(&q->lock);
-    free(q->path);
+    function_unref(q->fn);
     free(q);
 }
 
-static void answer_peak(struct nr_mail *m)
+static void on_question(struct nr_mail *m)
 {
-    struct peak_question *q = nr_container_of(m, struct peak_question, mail);
+    struct question *q = nr_container_of(m, struct question, mail);
 
     pthread_mutex_lock(&q->lock);
-    q->peak_bytes = invoker_function_peak_bytes(q->invoker, q->path);
+    if (q->fn)
+        q->peak_bytes = invokers_function_peak_bytes(q->fleet, q->fn);
+    else
+        (void)snprintf(q->engine, sizeof(q->engine), "%s", invokers_engine(q->fleet));
     q->answered = true;
     pthread_cond_signal(&q->come);
     pthread_mutex_unlock(&q->lock);
-    peak_unref(q);
+    question_unref(q);
 }
 
-static int64_t ask_peak(struct tester *t, const char *path)
+/* fn: shared, given; NULL is fine. ret_engine: NULL, or ENGINE_BYTES. The peak; -1: no answer came in time, or there is none. */
+static int64_t ask(struct tester *t, struct function *fn, char *ret_engine)
 {
-    struct peak_question *q = nr_alloc(sizeof(*q));
-    const struct timespec until = nr_mono_after(PEAK_WAIT_MS);
-    int64_t bytes;
+    struct question *q = nr_alloc(sizeof(*q));
+    const struct timespec until = nr_mono_after(ANSWER_MS);
 
-    *q = (struct peak_question){.mail = {.run = answer_peak},
-                                .invoker = t->invoker,
-                                .path = nr_strdup(path),
-                                .peak_bytes = -1};
+    *q = (struct question){
+        .mail = {.run = on_question}, .fleet = t->fleet, .fn = fn, .peak_bytes = -1};
     atomic_init(&q->refs, 2);
     pthread_mutex_init(&q->lock, NULL);
     nr_mono_cond_init(&q->come);
@@ -80,14 +80,17 @@ static int64_t ask_peak(struct tester *t, const char *path)
     pthread_mutex_lock(&q->lock);
     while (!q->answered && pthread_cond_timedwait(&q->come, &q->lock, &until) == 0)
         continue;
-    bytes = q->peak_bytes;
+    int64_t bytes = q->peak_bytes;
+
+    if (ret_engine)
+        (void)snprintf(ret_engine, ENGINE_BYTES, "%s", q->engine);
     pthread_mutex_unlock(&q->lock);
-    peak_unref(q);
+    question_unref(q);
     return bytes;
 }
 
-static void tester_production(struct preenv_tester *port, const struct function *f,
-                              int64_t since_ms, struct preenv_production *ret)
+static void tester_production(struct preenv_tester *port, struct function *f, int64_t since_ms,
+                              struct preenv_production *ret)
 {
     struct tester *t = tester_of(port);
 
@@ -95,7 +98,7 @@ static void tester_production(struct preenv_tester *port, const struct function 
     if (t->controller == NULL || t->stopped)
         return;
     query_production(t->controller, f, since_ms, ret);
-    int64_t bytes = ret->calls > 0 && t->invoker ? ask_peak(t, f->path) : -1;
+    int64_t bytes = ret->calls > 0 ? ask(t, function_ref(f), NULL) : -1;
 
     ret->peak_mb = bytes < 0 ? -1 : bytes >> 20;
 }
@@ -107,34 +110,18 @@ void preenv_tester_records(struct preenv_tester *t, struct controller *c)
 
 static void tester_place(struct preenv_tester *port, struct nr_buf *out)
 {
+    struct tester *t = tester_of(port);
+    char engine[ENGINE_BYTES] = "";
+
+    if (!t->stopped)
+        (void)ask(t, NULL, engine);
     nr_buf_adds(out, "\"engine\":");
-    nr_buf_json(out, nr_str_of(tester_of(port)->engine));
-}
-
-/* The Engine as the start-up probe found it. */
-static void find_engine(struct tester *t)
-{
-    struct nr_buf status;
-    size_t i;
-    json_t *c;
-
-    nr_buf_init(&status, 1 << 20);
-    if (t->invoker)
-        invoker_status(t->invoker, NULL, &status);
-    nr_auto_json json_t *j = nr_json_parse(nr_buf_str(&status), NULL);
-
-    json_array_foreach(json_object_get(j, "capabilities"), i, c) {
-        const char *name = nr_json_string(c, "name"), *value = nr_json_string(c, "value");
-
-        if (name && value && strcmp(name, "engine") == 0)
-            (void)snprintf(t->engine, sizeof(t->engine), "%s", value);
-    }
-    nr_buf_fini(&status);
+    nr_buf_json(out, nr_str_of(engine));
 }
 
 /* ---- opening and closing ------------------------------------------------------------------------------------ */
 
-struct preenv_tester *preenv_tester_open(struct nr_loop *loop, struct invoker *v,
+struct preenv_tester *preenv_tester_open(struct nr_loop *loop, struct invokers *f,
                                          const struct node *node)
 {
     struct tester *t = nr_alloc(sizeof(*t));
@@ -144,8 +131,7 @@ struct preenv_tester *preenv_tester_open(struct nr_loop *loop, struct invoker *v
                                      .cores = node->cores,
                                      .memory_max_mb = node->memory_max_mb};
     t->loop = loop;
-    t->invoker = v;
-    find_engine(t);
+    t->fleet = f;
     return &t->port;
 }
 

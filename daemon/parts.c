@@ -32,10 +32,6 @@ static const struct runtime_kind kinds[] = {
     {NULL, NULL, NULL, NULL, false, NULL},
 };
 
-static const char far_only[] =
-    "This host runs no containers itself (--docker=none): own images, compilers and trial runs "
-    "need a controller with a Docker Engine.";
-
 /* An account that is leaving: the controller's part, then the invoker's. */
 struct forgetting {
     struct nr_link link; /* in d->forgettings */
@@ -146,15 +142,15 @@ static void on_image(void *arg, struct image_call *c)
     struct daemon *d = arg;
 
     (void)pthread_mutex_lock(&d->images_lock);
-    bool open = d->invoker && !d->no_images;
+    bool open = d->invokers && !d->no_images;
 
     if (open)
-        invoker_image(d->invoker, c);
+        invokers_image(d->invokers, c);
     (void)pthread_mutex_unlock(&d->images_lock);
     if (open)
         return;
-    (void)nr_err_set(&c->err, d->invoker ? NR_ESTOPPING : NR_EUNAVAIL, "%s",
-                     d->invoker ? "The platform is stopping." : far_only);
+    (void)nr_err_set(&c->err, d->no_images ? NR_ESTOPPING : NR_EUNAVAIL, "The platform is %s.",
+                     d->no_images ? "stopping" : "starting");
     c->done(c);
 }
 
@@ -312,13 +308,10 @@ int part_adopt(struct daemon *d, struct nr_err *err)
     return invoker_adopt(d->invoker, function_of, d, err);
 }
 
-/* Trial runs and compilers need containers of this host: errands are refused where there are none. */
 int part_open_preenv(struct daemon *d, struct nr_err *err)
 {
-    d->errands = errands_open(&d->loop, d->invoker);
-    if (d->invoker == NULL)
-        return 0;
-    d->tester = preenv_tester_open(&d->loop, d->invoker, &d->node);
+    d->errands = errands_open(&d->loop, d->invokers);
+    d->tester = preenv_tester_open(&d->loop, d->invokers, &d->node);
     return fnmanager_preenv(d->fnmanager, d->tester, err);
 }
 

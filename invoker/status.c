@@ -143,6 +143,17 @@ static void containers_of(const struct invoker *v, const char *account, struct n
     nr_buf_addc(out, ']');
 }
 
+const char *invoker_engine(const struct invoker *v)
+{
+    for (unsigned i = 0; i < v->probe.count; i++) {
+        const struct capability *c = &v->probe.table[i];
+
+        if (c->yes && strcmp(c->name, "engine") == 0)
+            return c->value;
+    }
+    return "";
+}
+
 int64_t invoker_function_peak_bytes(const struct invoker *v, const char *path)
 {
     return monitor_function_peak_bytes(v->monitor, path);

@@ -41,6 +41,7 @@ struct far;
 struct composition; /* controller: a sequence or a composition that runs */
 struct fire;        /* controller: a trigger that is fired */
 struct counted;     /* controller: figures of one function */
+struct call_usage;
 
 /* What ran: of the record. */
 enum activation_kind { ACTIVATION_FUNCTION, ACTIVATION_TRIGGER };
@@ -178,6 +179,10 @@ struct activation {
     struct far *far;       /* the other host that has it; NULL: this one, or none yet */
     bool unplaced;         /* it waits for a host, in the fleet's queue */
     unsigned char bounces; /* hosts that gave it back before it had started */
+    /* of an errand on another host, which does what errand.c does here (ports/errand.h) */
+    bool follows;
+    struct call_usage *
+        usage; /* lent: it is watched there, and what was seen is here at the end; NULL: it is not watched */
 
     struct nr_arena arena; /* everything that lives as long as this does */
 

@@ -16,7 +16,7 @@
 struct account;
 struct errands;
 struct function;
-struct invoker;
+struct invokers;
 struct nr_loop;
 
 /* What one call used, as its container's control group tells it. Bytes and microseconds; -1: this host does not tell it. */
@@ -64,8 +64,8 @@ struct errand_call {
  * said then. Sets c->done. Blocking; a thread that may wait. */
 void errand_wait(void (*begin)(void *arg, struct errand_call *c), void *arg, struct errand_call *c);
 
-/* Made: errands by this invoker (kept; NULL: there is none, they are refused), on its loop (kept). Loop's thread, as errands_stop(). */
-struct errands *errands_open(struct nr_loop *loop, struct invoker *v);
+/* Made: errands by whatever invoker of the fleet (kept), on its loop (kept). Loop's thread, as errands_stop(). */
+struct errands *errands_open(struct nr_loop *loop, struct invokers *f);
 /* Begins c. Any thread. */
 void errands_call(struct errands *e, struct errand_call *c);
 /* The containers of this revision go. Any thread. */

@@ -13,6 +13,7 @@
 struct far;
 struct far_listener;
 struct event;
+struct image_call;
 
 struct far_tag {
     char *key, *value;
@@ -25,6 +26,8 @@ struct far_hello {
     char *token;  /* as presented; "" everywhere but in admit() */
     char *session;
     char *installation, *version, *arch;
+    char *engine;      /* invoker_engine() there */
+    bool takes_images; /* far_image() */
     int64_t cores, memory_max_mb, gpus;
     char **kinds, **images; /* each ends with NULL */
     struct far_tag *tags;   /* tag_count of them */
@@ -92,6 +95,8 @@ void far_cut(struct far *f, struct activation *a, int err);
 /* Takes a back when it has not been granted: true, and it is not f's any more (no `bounced` comes); false: it runs, or is being claimed. */
 bool far_take_back(struct far *f, struct activation *a);
 
+/* Was it told of the revision on this link, and not released? */
+bool far_knows(const struct far *f, uint64_t revision);
 /* As invoker_forget(), also while the link is down (told when it is back). */
 void far_forget(struct far *f, uint64_t revision);
 /* As invoker_forget_account(). `done` comes later: when the invoker has done it, who may be away until then, or with far_end(). */
@@ -99,6 +104,9 @@ void far_forget_account(struct far *f, const char *account, void (*done)(void *a
 /* As invoker_wish(), invoker_know(). Passed over while the link is down; the owner tells them again when it has joined. */
 void far_wish(struct far *f, const struct scaler_wish *w);
 void far_know(struct far *f, struct function *fn);
+/* Begins c on that host, as invoker_image() does here: `done` comes once, on a work thread or the loop's, maybe before this returns. NR_EUNAVAIL when the link
+ * is down, ends, or has WIRE_IMAGE_CALLS_MAX. */
+void far_image(struct far *f, struct image_call *c);
 /* It takes no new call; what is not granted comes back by `bounced`, later. on false: it takes calls again. Holds over links. */
 void far_cordon(struct far *f, bool on);
 bool far_is_cordoned(const struct far *f);
@@ -114,6 +122,8 @@ int64_t far_room_mb(const struct far *f);
 /* As invoker_figures(): `each` is called from inside, what is counted since the last time begins anew. */
 void far_figures(struct far *f, void (*each)(void *arg, const struct container_figures *figures),
                  void *arg, struct node_figures *ret);
+/* As invoker_function_peak_bytes(), of a function that it has been told and has containers of. */
+int64_t far_function_peak_bytes(const struct far *f, const struct function *fn);
 /* One JSON object. With an account (lent) its own pools only, without the host's address and use; NULL: all. */
 void far_status(const struct far *f, const char *account, struct nr_buf *out);
 

@@ -1,6 +1,6 @@
 /* The invoker's port for images of the Docker Engine: call objects, as everywhere. The caller owns a struct image_call, fills "in", gives it to
- * invoker_image(), and gets `done` once on an Engine worker's thread; progress comes before it on the same thread. Who waits for `done` may be
- * any thread but the loop's.
+ * invoker_image() or to the fleet, and gets `done` once on some other thread; progress comes before it, never at the same time. Who waits for `done` may
+ * be any thread but the loop's.
  */
 #ifndef NR_PORTS_IMAGE_H
 #define NR_PORTS_IMAGE_H

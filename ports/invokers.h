@@ -16,6 +16,7 @@
 #include "ports/scaler.h"
 
 struct event;
+struct image_call;
 struct invokers;
 
 /* Other hosts at most, known by name; a name is [a-z0-9-]{1,63}. */
@@ -43,7 +44,7 @@ int invokers_open(const struct invokers_config *c, struct invokers **ret, struct
 /* Others may join from now on; once, when all that they need is open. Functions there are told `api_url` (lent; NULL: nothing) as __OW_API_HOST.
  * Blocking; at start. Nothing happens where none may join. */
 int invokers_listen(struct invokers *f, const char *api_url, struct nr_err *err);
-/* That of this process (lent); NULL: there is none. Trial runs, compilers and images are its alone. */
+/* That of this process (lent); NULL: there is none. */
 struct invoker *invokers_local(const struct invokers *f);
 /* There is no other, and none may join. */
 bool invokers_alone(const struct invokers *f);
@@ -52,6 +53,9 @@ bool invokers_alone(const struct invokers *f);
 void invokers_run(struct invokers *f, struct activation *a);
 void invokers_claimed(struct activation *a, int status);
 void invokers_cut(struct activation *a, int err);
+/* As invoker_serves(), of this host; of another one: has it been told of the revision since it has joined? That it has no container any more it says
+ * itself. */
+bool invokers_serve(const struct invokers *f, uint64_t revision);
 /* As invoker_forget(), on all hosts. */
 void invokers_forget(struct invokers *f, uint64_t revision);
 /* As invoker_forget_account(): `done` comes when all hosts that are up are rid of it. One that is not is told when it comes back, also after a restart. */
@@ -77,6 +81,14 @@ void invokers_metrics(struct invokers *f, struct nr_buf *out);
 void invokers_figures(struct invokers *f,
                       void (*each)(void *arg, const struct container_figures *c), void *arg,
                       struct node_figures *ret);
+
+/* As invoker_image(): begins c here, or where this host runs no calls on one of the others, always on the same one as long as that takes calls; nobody is
+ * there: NR_EUNAVAIL. Any thread, until invokers_close(). */
+void invokers_image(struct invokers *f, struct image_call *c);
+/* What runs the containers: invoker_engine() of this host, else of the first other one that is up (lent until anything else is called); "": none is known. */
+const char *invokers_engine(const struct invokers *f);
+/* As invoker_function_peak_bytes(), the highest of all hosts. */
+int64_t invokers_function_peak_bytes(const struct invokers *f, const struct function *fn);
 
 /* ---- managing other hosts --------------------------------------------------------------------------------------- */
 

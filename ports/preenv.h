@@ -35,9 +35,9 @@ struct preenv_production {
 /* All functions may be called on any thread. */
 struct preenv_tester {
     /* What real calls of a function have been like since then: the last hundred that were warm and well. Waits for a second at most. */
-    void (*production)(struct preenv_tester *t, const struct function *f, int64_t since_ms,
+    void (*production)(struct preenv_tester *t, struct function *f, int64_t since_ms,
                        struct preenv_production *ret);
-    /* Members of a JSON object about the place, without braces: the Engine that runs the containers. */
+    /* Members of a JSON object about the place, without braces: the Engine that runs the containers. Waits for a second at most. */
     void (*place)(struct preenv_tester *t, struct nr_buf *out);
     int cores;
     int64_t memory_max_mb;
@@ -48,11 +48,11 @@ const char *preenv_outcome_text(enum preenv_outcome o);
 
 struct nr_loop;
 struct controller;
-struct invoker;
+struct invokers;
 struct node;
 
-/* Made: what this invoker's host is like, asked on its loop (all kept). Loop's thread, as the next two. */
-struct preenv_tester *preenv_tester_open(struct nr_loop *loop, struct invoker *v,
+/* Made: what this host and the fleet are like, asked on its loop (all kept). Loop's thread, as the next two. */
+struct preenv_tester *preenv_tester_open(struct nr_loop *loop, struct invokers *f,
                                          const struct node *node);
 /* Records of real calls are asked from c (kept). */
 void preenv_tester_records(struct preenv_tester *t, struct controller *c);

@@ -15,6 +15,10 @@
  *              invoker    BOUNCE      instead of all these: not taken, it was not claimed, place it elsewhere
  *              controller CUT         at any time; the call ends as always, with ANSWER and END
  *
+ *   an image   controller IMAGE       find, ask for, pull, list, remove: one call of ports/image.h. Only to who says in HELLO that he takes them
+ *              invoker    [IMAGE_DONE with WIRE_MORE ...]   how far a pull is
+ *              invoker    IMAGE_DONE  what came of it. When the link ends before, that is told to nobody
+ *
  * What was not claimed has not started. When a link ends the controller takes back all calls of it that it did not grant, and places them
  * again; a CLAIM of a call that was taken back is refused. What was granted belongs to the invoker's session (32 hex, random, one per
  * process): the same session may come back on another link and go on. WELCOME tells it the calls that are still wanted, which are granted, whether
@@ -61,6 +65,9 @@ enum {
     WIRE_TAG_MAX_BYTES = 63, /* of a key, of a value */
     WIRE_KINDS_MAX = 64,
     WIRE_IMAGES_MAX = 256,
+    WIRE_IMAGE_CALLS_MAX = 64, /* of one link at the same time */
+    WIRE_REFERENCE_MAX_BYTES = 1024,
+    WIRE_AUTH_MAX_BYTES = 64 << 10,
     WIRE_HELLO_MS = 5000, /* from the dial to the end of HELLO */
     WIRE_PING_MS = 2000,
     WIRE_SILENCE_MS = 8000,
@@ -81,14 +88,17 @@ enum wire_type {
     WIRE_CLAIM = 18,     /* call; WIRE_COLD: the code is to be loaded first */
     WIRE_ANSWER = 19,    /* call; struct wire_answer; raw: the result, a JSON text */
     WIRE_LOGS = 20,      /* call; raw: a part of its lines, in order, after ANSWER */
-    WIRE_END = 21,       /* call; the slot is back, logs are whole */
-    WIRE_BOUNCE = 22,    /* call; not taken. Not after CLAIMED */
+    WIRE_END =
+        21, /* call; the slot is back, logs are whole. Of a call that was watched: struct call_usage */
+    WIRE_BOUNCE = 22, /* call; not taken. Not after CLAIMED */
     WIRE_REPORT =
         23, /* {"node":struct wire_node,"pools":[struct wire_pool]}; node in the first frame; WIRE_MORE: more follow */
     WIRE_EVENT = 24,     /* struct event */
     WIRE_FORGOTTEN = 25, /* call: of FORGET_ACCOUNT */
     WIRE_WANT_AUTH =
         26, /* call: a number of the invoker's; struct wire_auth. Of a function that this link was told */
+    WIRE_IMAGE_DONE =
+        28, /* call: of IMAGE; WIRE_MORE: struct image_progress; else struct wire_image_done, raw: what was found, a JSON text */
     WIRE_LEAVING = 27, /* WIRE_MORE: it takes nothing new, calls run still; else: it is empty */
 
     /* from the controller */
@@ -112,6 +122,8 @@ enum wire_type {
         78, /* WIRE_ON: take no new call; else: do again. What waits is taken back by the controller */
     WIRE_DRAIN =
         79, /* cordoned, and containers go when the calls have ended; then LEAVING. The process stays */
+    WIRE_IMAGE =
+        80, /* call: a number to answer with; struct wire_image; raw: credentials; none: nobody's */
 };
 
 enum wire_flag {

@@ -116,6 +116,7 @@ static struct far *make(struct far_listener *l)
     nr_list_init(&f->lru);
     nr_list_init(&f->leaving_accounts);
     nr_list_init(&f->wants);
+    nr_list_init(&f->images);
     nr_list_init(&f->wanted);
     nr_list_add(&l->fars, &f->in_all);
     return f;
@@ -198,6 +199,7 @@ void far_down(struct far *f)
     f->link = NULL;
     f->ready = f->leaving = false;
     far_wants_drop(f);
+    far_images_drop(f);
     far_bounce_all(f, false);
     f->l->config.lost(f->l->config.arg, f);
     f->undrained = f->drained != NULL;
@@ -281,6 +283,7 @@ void far_end(struct far *f)
         far_link_close(link);
     }
     far_wants_drop(f);
+    far_images_drop(f);
     far_unsent_turn(f);
     far_bounce_all(f, false);
     far_lose_all(f, "the invoker that ran the call was removed");

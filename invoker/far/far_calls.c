@@ -94,6 +94,8 @@ static int send_run(struct far_call *c)
                                               : TRANSACTION_MAX_BYTES},
         .api_key = a->fn->provide_api_key ? a->api_key : (struct nr_str){NULL, 0},
         .revision = a->fn->revision,
+        .follows = a->follows,
+        .watched = a->usage != NULL,
     };
     struct nr_buf meta;
     int r = 0;

@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/json.h"
 #include "invoker/outcome.h"
+#include "ports/errand.h"
 
 enum { IN_ARENA_MAX_BYTES = 64 << 10 };
 
@@ -255,12 +256,28 @@ int far_on_logs(struct far_link *link, const struct wire_frame *w)
     return 0;
 }
 
+/* What was seen of a call that is watched. */
+static int take_usage(struct far_link *link, const struct far_call *c, const struct wire_frame *w)
+{
+    struct call_usage seen = {.known = false};
+    struct nr_err err = {0};
+
+    if (c->a->usage == NULL || w->meta.n == 0)
+        return 0;
+    if (wire_read(&wire_usage_form, w->meta, &link->l->arena, &seen, &err) < 0)
+        return far_link_broken(link, "END: %s", err.text);
+    *c->a->usage = seen;
+    return 0;
+}
+
 int far_on_end(struct far_link *link, const struct wire_frame *w)
 {
     struct far_call *c = far_call_numbered(link->f, w->head.call);
 
     if (c && c->state != FAR_ANSWERED)
         return far_link_broken(link, "END before the ANSWER");
+    if (c && take_usage(link, c, w) < 0)
+        return NR_EPROTO;
     far_send(link->f, WIRE_DONE, 0, w->head.call);
     if (c)
         end(c);

@@ -20,12 +20,19 @@ static struct nr_str name_key(char key[static NAME_BYTES], const char *account, 
     return (struct nr_str){key, n < NAME_BYTES ? (size_t)n : NAME_BYTES - 1};
 }
 
-bool far_name_known(const struct far *f, const char *account, const char *package, const char *name)
+struct far_name *far_name_find(const struct far *f, const char *account, const char *package,
+                               const char *name)
 {
     char key[NAME_BYTES];
+    struct nr_map_node *n =
+        nr_map_get(&f->names, name_key(key, account, package ? package : "", name ? name : ""));
 
-    return nr_map_get(&f->names,
-                      name_key(key, account, package ? package : "", name ? name : "")) != NULL;
+    return n ? nr_container_of(n, struct far_name, node) : NULL;
+}
+
+bool far_name_known(const struct far *f, const char *account, const char *package, const char *name)
+{
+    return far_name_find(f, account, package, name) != NULL;
 }
 
 static struct far_name *name_of(struct far *f, const struct function *fn)
@@ -68,6 +75,13 @@ struct far_function *far_function_of(const struct far *f, uint64_t revision)
         nr_map_get(&f->functions, (struct nr_str){(const char *)&revision, sizeof(revision)});
 
     return n ? nr_container_of(n, struct far_function, node) : NULL;
+}
+
+bool far_knows(const struct far *f, uint64_t revision)
+{
+    const struct far_function *e = f->link ? far_function_of(f, revision) : NULL;
+
+    return e && nr_list_linked(&e->lru);
 }
 
 static struct far_function *make(struct far *f, struct function *fn)

@@ -218,6 +218,7 @@ static const struct {
     {WIRE_WANT_AUTH, far_on_want_auth},
     {WIRE_FORGOTTEN, far_on_forgotten},
     {WIRE_LEAVING, far_on_leaving},
+    {WIRE_IMAGE_DONE, far_on_image_done},
     {WIRE_HELLO, on_hello},
 };
 

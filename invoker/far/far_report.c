@@ -56,6 +56,8 @@ static void on_pool(void *arg, const struct wire_pool *p)
     e->report = f->report;
     e->load = p->load;
     add_figures(e->name, f->report, &p->figures);
+    if (e->name->peak_bytes < p->peak_bytes)
+        e->name->peak_bytes = p->peak_bytes;
 }
 
 static const struct wire_report_hooks report_hooks = {on_node, on_pool};
@@ -103,6 +105,13 @@ int far_on_event(struct far_link *link, const struct wire_frame *w)
 }
 
 /* ---- what is asked of it ---- */
+
+int64_t far_function_peak_bytes(const struct far *f, const struct function *fn)
+{
+    const struct far_name *name = far_name_find(f, fn->account, fn->package, fn->name);
+
+    return name && name->peak_bytes > 0 ? name->peak_bytes : -1;
+}
 
 void far_load(const struct far *f, uint64_t revision, struct invoker_load *ret)
 {

@@ -5,6 +5,7 @@
  *   far.c            an invoker: joined, lost, cordoned, drained, ended; accounts that leave
  *   far_calls.c      a call: RUN, claim, cut, bounce                                far_ends.c   its answer, logs, end, loss
  *   far_functions.c  what the invoker was told of functions                         far_code.c   their code, and credentials of registries
+ *   far_image.c      images that it is asked for
  *   far_report.c     reports, events, loads, figures                                far_text.c   status and metrics
  */
 #ifndef NR_INVOKER_FAR_FAR_STATE_H
@@ -96,6 +97,8 @@ struct far {
     struct nr_link wants;            /* struct far_want: code and credentials that wait */
     struct nr_link wanted;           /* and those that a work thread has */
     unsigned wants_count, wants_busy;
+    struct nr_link images; /* struct far_image: asked for on this link */
+    unsigned image_count;
 
     /* of the last report */
     struct node_figures node;
@@ -113,6 +116,7 @@ struct far_name {
     unsigned revisions;      /* entries that hold it */
     uint64_t report;         /* the last one that has figures of it */
     struct container_figures figures;
+    int64_t peak_bytes;         /* the highest that was told; 0: none was */
     double joules, cpu_seconds; /* since far_figures() */
 };
 
@@ -217,6 +221,9 @@ int far_on_end(struct far_link *link, const struct wire_frame *w);
 /* ---- far_functions.c ---- */
 /* Known to the invoker when this returns: told when it was not. NR_ETOOBIG: it cannot be told. *ret_function: its entry. */
 int far_tell_function(struct far *f, struct function *fn, struct far_function **ret);
+/* NULL: the invoker knows no revision of the function of this name. */
+struct far_name *far_name_find(const struct far *f, const char *account, const char *package,
+                               const char *name);
 /* Does the invoker know a revision of the function of this name? */
 bool far_name_known(const struct far *f, const char *account, const char *package,
                     const char *name);
@@ -236,6 +243,11 @@ int far_on_want_auth(struct far_link *link, const struct wire_frame *w);
 void far_wants_go_on(struct far *f);
 /* The link is gone: nobody waits for them. */
 void far_wants_drop(struct far *f);
+
+/* ---- far_image.c ---- */
+int far_on_image_done(struct far_link *link, const struct wire_frame *w);
+/* The link is gone: nobody answers any more. */
+void far_images_drop(struct far *f);
 
 /* ---- far_report.c ---- */
 int far_on_report(struct far_link *link, const struct wire_frame *w);

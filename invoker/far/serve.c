@@ -171,6 +171,7 @@ static const struct {
     {WIRE_AUTH, frame_auth, false},
     {WIRE_CORDON, frame_cordon, false},
     {WIRE_DRAIN, frame_drain, false},
+    {WIRE_IMAGE, frame_image, false},
 };
 
 static int64_t on_length(void *arg, const char *head)
@@ -372,6 +373,8 @@ static int make_hello(struct link *l, struct nr_err *err)
                             .installation = nr_strdup(c->installation),
                             .version = nr_strdup(c->version),
                             .arch = nr_strdup(here ? here->architecture : "unknown"),
+                            .engine = nr_strdup(c->invoker ? invoker_engine(c->invoker) : ""),
+                            .takes_images = true,
                             .cores = c->node->cores,
                             .memory_max_mb = c->node->memory_max_mb,
                             .gpus = c->node->gpu_count,
@@ -414,7 +417,8 @@ static int open_address(struct link *l, struct nr_err *err)
 static struct link *link_make(const struct link_config *c)
 {
     struct link *l = nr_alloc(sizeof(*l));
-    struct nr_link *const lists[] = {&l->all, &l->held, &l->outbox, &l->kept, &l->forgettings};
+    struct nr_link *const lists[] = {&l->all,  &l->held,        &l->outbox,
+                                     &l->kept, &l->forgettings, &l->images};
 
     *l = (struct link){.c = *c,
                        .loop = c->loop,
@@ -528,6 +532,7 @@ static void hello_fini(struct far_hello *h)
     free(h->installation);
     free(h->version);
     free(h->arch);
+    free(h->engine);
 }
 
 void link_free(struct link *l)
@@ -538,6 +543,7 @@ void link_free(struct link *l)
     known_fini(l);
     wishes_fini(l);
     forgettings_fini(l);
+    asked_images_fini(l);
     nr_map_fini(&l->functions);
     nr_map_fini(&l->calls);
     nr_map_fini(&l->wished);

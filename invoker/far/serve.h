@@ -4,7 +4,8 @@
  *   serve_calls.c      one call: RUN, CLAIM, ANSWER, LOGS, END, DONE           serve_results.c   what is to be sent, and kept until DONE
  *   serve_functions.c  snapshots and their code, by revision                   serve_report.c    REPORT and EVENT
  *   serve_accounts.c   wishes, accounts that leave                             serve_auth.c      credentials of registries
- *   serve_leave.c      cordon, drain, the end of the process
+ *   serve_leave.c      cordon, drain, the end of the process                    serve_watch.c     a call that is watched
+ *   serve_images.c     images: found, asked for, pulled, listed, removed
  */
 #ifndef NR_INVOKER_FAR_SERVE_H
 #define NR_INVOKER_FAR_SERVE_H
@@ -95,7 +96,9 @@ struct served {
     struct known *known;    /* shared */
     struct activation *a;   /* shared; NULL when it has ended */
     size_t input_bytes;
-    bool begun; /* the invoker has it */
+    bool begun;   /* the invoker has it */
+    bool follows; /* it needs a container that an earlier call has left */
+    bool over;    /* the invoker is done with it */
     bool claim_asked, granted;
     bool unwanted; /* nothing of it is told any more */
     bool named;    /* by WELCOME, while that is read */
@@ -107,6 +110,10 @@ struct served {
     char *result;         /* made */
     size_t result_bytes;
     struct nr_buf logs;
+    /* of one that is watched */
+    struct call_usage *usage; /* made: what was seen; told with its end */
+    struct call_watch *watch; /* until its last look is asked for */
+    bool watching;            /* until that has come */
 };
 
 /* Every call that is not `named` by this link's WELCOME is dropped, the claims of those that are were granted; results of these are to be sent anew. */
@@ -128,8 +135,18 @@ void calls_free(struct link *l);
 /* Out of all lists; its memory goes. It has ended, or never began. */
 void call_free(struct served *c);
 
+/* The invoker, and who watches, are done with it: its result is complete. */
+void call_over(struct served *c);
+
+/* serve_watch.c: it is granted: it goes on when its first look is done. */
+void watch_begin(struct served *c);
+/* It was answered, or is over: its last look, if there is one still to come. */
+void watch_end(struct served *c);
+
 /* serve_results.c: it is answered, by a (lent), or by a text of ours (a NULL). */
 void result_answered(struct served *c, const struct activation *a, const char *why);
+/* It is refused with an error of the call (NR_E*) and its sentence. */
+void result_refused(struct served *c, int err, const char *why);
 /* It has ended; its logs are taken out of a (lent; NULL: there are none). */
 void result_ended(struct served *c, struct activation *a);
 /* Is to be sent from its beginning. */
@@ -152,6 +169,9 @@ void wishes_fini(struct link *l);
 /* Those that had not ended: the next start is asked again. */
 void forgettings_fini(struct link *l);
 
+/* The loop has ended: what was never answered is freed. */
+void asked_images_fini(struct link *l);
+
 void auth_init(struct link *l);
 /* Whoever waits gets nothing. */
 void auth_lost(struct link *l);
@@ -168,7 +188,7 @@ void leave_tell(struct link *l);
 typedef int serve_frame(struct link *l, const struct wire_frame *f, struct nr_err *err);
 serve_frame frame_function, frame_forget, frame_release, frame_know, frame_code;
 serve_frame frame_run, frame_claimed, frame_cut, frame_done;
-serve_frame frame_forget_account, frame_wish, frame_auth, frame_cordon, frame_drain;
+serve_frame frame_forget_account, frame_wish, frame_auth, frame_cordon, frame_drain, frame_image;
 
 struct link {
     struct link_config c; /* its texts are not to be read after link_open() */
@@ -198,6 +218,8 @@ struct link {
     size_t open, input_bytes, kept_bytes;
     uint64_t results_dropped;
     struct nr_link forgettings; /* accounts that are leaving */
+    struct nr_link images;      /* that the invoker has been asked for */
+    size_t image_count;
 
     pthread_mutex_t auth_lock;
     pthread_cond_t auth_done;

@@ -3,7 +3,7 @@
  *   RUN       an activation is made, with its own copy of the input. It waits until its function's snapshot and code are here, and until functions can be told where the
  *             API is; then the invoker runs it like any other
  *   CLAIM     the invoker has a slot for it: the controller is asked, and the slot waits
- *   CLAIMED   granted: it is sent to the container. Refused: the slot goes back and nothing more is said
+ *   CLAIMED   granted: it is sent to the container, or watched first (serve_watch.c). Refused: the slot goes back and nothing more is said
  *   answer    ANSWER is sent at once, LOGS and END when the slot is back; all of it is kept until DONE
  *   CUT       as invoker_cut(); it ends as every call does
  *   not here  BOUNCE: this invoker takes nothing new, cannot have the code, or is asked for more than it may hold
@@ -17,9 +17,11 @@
 #include "common/base/clock.h"
 #include "common/base/json.h"
 #include "invoker/internal.h"
+#include "ports/errand.h"
 
 static const char provision_failed[] = "Failed to provision resources to run the action.";
 static const char not_fetched[] = "Action could not be fetched.";
+static const char nothing_left[] = "its container is gone";
 
 static struct nr_str key_of(const uint64_t *number)
 {
@@ -73,6 +75,7 @@ void call_free(struct served *c)
     nr_buf_fini(&c->logs);
     free((char *)(uintptr_t)c->answer.p);
     free(c->result);
+    free(c->usage);
     free(c);
 }
 
@@ -137,25 +140,34 @@ static void on_answer(struct served *c, const struct activation *a)
     result_answered(c, a, NULL);
 }
 
-static void on_step(struct activation *a)
+void call_over(struct served *c)
 {
-    struct served *c = a->owner;
     struct link *l = c->link;
 
-    if (a->i != I_END) {
-        on_answer(c, a);
-        return;
-    }
     if (c->unwanted) {
         call_free(c);
     } else {
-        struct activation *held = activation_ref(a);
+        struct activation *held = activation_ref(c->a);
 
         let_go(c);
         result_ended(c, held);
         activation_unref(held);
     }
     leave_look(l);
+}
+
+static void on_step(struct activation *a)
+{
+    struct served *c = a->owner;
+
+    watch_end(c);
+    if (a->i != I_END) {
+        on_answer(c, a);
+        return;
+    }
+    c->over = true;
+    if (!c->watching)
+        call_over(c);
 }
 
 /* ---- RUN ---------------------------------------------------------------------------------------------------- */
@@ -249,6 +261,8 @@ int frame_run(struct link *l, const struct wire_frame *f, struct nr_err *err)
 
     *c = (struct served){
         .number = f->head.call, .link = l, .known = known_ref(k), .a = a, .input_bytes = f->raw.n};
+    c->follows = w.follows;
+    c->usage = w.watched ? nr_alloc(sizeof(*c->usage)) : NULL;
     a->owner = c;
     nr_buf_init(&c->logs, 0);
     c->node.key = key_of(&c->number);
@@ -263,6 +277,12 @@ int frame_run(struct link *l, const struct wire_frame *f, struct nr_err *err)
 
 static void begin(struct served *c)
 {
+    if (c->follows && !invoker_serves(c->link->invoker, c->known->revision)) {
+        result_refused(c, NR_ENOENT, nothing_left);
+        let_go(c);
+        result_ended(c, NULL);
+        return;
+    }
     c->a->fn = function_ref(c->known->fn);
     c->begun = true;
     invoker_run(c->link->invoker, c->a);
@@ -307,7 +327,10 @@ static void grant(struct served *c)
     struct activation *a = c->a;
 
     c->granted = true;
-    invoker_claimed(a, 0);
+    if (c->usage)
+        watch_begin(c);
+    else
+        invoker_claimed(a, 0);
     if (c->link->late && c->a == a)
         invoker_cut(a, NR_ESTOPPING);
 }

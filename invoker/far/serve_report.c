@@ -37,7 +37,9 @@ static void note_figures(void *arg, const struct container_figures *f)
 static void tell_pool(void *arg, const struct function *f, const struct invoker_load *load)
 {
     struct telling *t = arg;
-    struct wire_pool p = {.revision = f->revision, .load = *load};
+    struct wire_pool p = {.revision = f->revision,
+                          .load = *load,
+                          .peak_bytes = invoker_function_peak_bytes(t->l->invoker, f->path)};
 
     nr_buf_reset(&t->key, 4096);
     nr_buf_printf(&t->key, "%s/%s/%s", f->account, f->package, f->name);

@@ -7,6 +7,7 @@
 #include "invoker/far/serve.h"
 
 #include "common/base/clock.h"
+#include "ports/errand.h"
 
 static const char lost_text[] = "The result of the call was lost: too many waited to be told.";
 
@@ -71,6 +72,16 @@ void result_answered(struct served *c, const struct activation *a, const char *w
         set_own(c, why ? why : lost_text);
     else
         set_answer(c, &w);
+    put_out(c);
+    results_send(c->link);
+}
+
+void result_refused(struct served *c, int err, const char *why)
+{
+    const struct wire_answer w = {.err = err, .why = nr_str_of(why)};
+
+    c->answered = true;
+    set_answer(c, &w);
     put_out(c);
     results_send(c->link);
 }
@@ -161,6 +172,15 @@ static struct nr_str next_part(const struct served *c)
     return part;
 }
 
+static void send_end(struct link *l, const struct served *c)
+{
+    struct nr_buf *b = serve_meta(l);
+
+    if (c->usage)
+        wire_write(&wire_usage_form, c->usage, b);
+    serve_send(l, WIRE_END, 0, c->number, (struct nr_str){NULL, 0});
+}
+
 /* One frame of it. False: all is sent that can be. */
 static bool send_next(struct link *l, struct served *c)
 {
@@ -183,7 +203,7 @@ static bool send_next(struct link *l, struct served *c)
         c->sent = SENT_LOGS;
         return true;
     case SENT_LOGS:
-        serve_send_bare(l, WIRE_END, 0, c->number);
+        send_end(l, c);
         c->sent = SENT_END;
         return false;
     case SENT_END: return false;

@@ -8,9 +8,11 @@
 
 #include "common/net/stream.h"
 #include "ports/far.h"
+#include "ports/image.h"
 #include "ports/wire.h"
 
 struct event;
+struct call_usage;
 
 /* ---- frames ---- */
 
@@ -74,13 +76,14 @@ struct wire_run {
     struct nr_str transaction;
     struct nr_str api_key; /* only for a function that is provided with it */
     uint64_t revision;
+    bool follows, watched; /* as in struct errand_call */
 };
 extern const struct wire_form wire_run_form;
 
 /* From struct activation when it is answered, and into it. */
 struct wire_answer {
     unsigned status, start, cold; /* enum outcome_status, start_kind, cold_cause */
-    bool timed_out, is_array, stem_empty;
+    bool timed_out, out_of_memory, is_array, stem_empty;
     bool ran; /* its run had begun: run_us counts */
     uint64_t run_us, init_us, queue_us, network_us, create_us, boot_us, handover_us, thaw_us;
     int64_t err; /* a->err, NR_E* or 0, and its sentence */
@@ -90,6 +93,8 @@ extern const struct wire_form wire_answer_form;
 void wire_answer_of(const struct activation *a, struct wire_answer *ret);
 /* Durations and kinds; the result is not in it. now_us: the own monotonic clock. */
 void wire_answer_into(const struct wire_answer *w, uint64_t now_us, struct activation *a);
+
+extern const struct wire_form wire_usage_form; /* struct call_usage */
 
 /* Part of a function's code. Hex of its SHA-256. WANT_CODE: `bytes` from `at` on, at most WIRE_CODE_CREDIT_BYTES; CODE: the raw bytes stand at
  * `at` of `bytes` in all. */
@@ -103,6 +108,24 @@ struct wire_auth {
     struct nr_str account, image;
 };
 extern const struct wire_form wire_auth_form; /* WANT_AUTH; FORGET_ACCOUNT without an image */
+
+/* IMAGE: what is asked of struct image_call. */
+struct wire_image {
+    unsigned op; /* enum image_op */
+    struct nr_str reference;
+    int64_t max_bytes;
+};
+extern const struct wire_form wire_image_form;
+extern const struct wire_form wire_progress_form; /* struct image_progress */
+
+/* IMAGE_DONE: what came of it, but for what was found. */
+struct wire_image_done {
+    int64_t err; /* NR_E* or 0, and its sentence */
+    struct nr_str why, id, digest, platform;
+    int64_t bytes;
+    bool has_command, has_volumes, fits;
+};
+extern const struct wire_form wire_image_done_form;
 
 /* Of the invoker's host, in a REPORT. */
 struct wire_node {
@@ -118,6 +141,7 @@ extern const struct wire_form wire_node_form;
  * report before. */
 struct wire_pool {
     uint64_t revision;
+    int64_t peak_bytes; /* invoker_function_peak_bytes() */
     struct invoker_load load;
     struct container_figures figures;
 };

@@ -5,6 +5,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/json_walk.h"
+#include "ports/errand.h"
 
 enum { TEXT_MAX_BYTES = 4096, NUMBER_MAX_BYTES = 40, COUNT_MAX = 1 << 24 };
 
@@ -37,6 +38,8 @@ static const struct wire_field run_fields[] = {
     {"transaction", WIRE_TEXT, AT(transaction), 0, 1024},
     {"api_key", WIRE_TEXT, AT(api_key), 0, 1024},
     {"revision", WIRE_U64, AT(revision), 1, INT64_MAX},
+    {"follows", WIRE_BOOL, AT(follows), 0, 0},
+    {"watched", WIRE_BOOL, AT(watched), 0, 0},
 };
 FORM(wire_run_form, run_fields);
 #undef AT
@@ -47,6 +50,7 @@ static const struct wire_field answer_fields[] = {
     {"start", WIRE_UINT, AT(start), 0, START_COLD},
     {"cold", WIRE_UINT, AT(cold), 0, COLD_CRASHED},
     {"timed_out", WIRE_BOOL, AT(timed_out), 0, 0},
+    {"out_of_memory", WIRE_BOOL, AT(out_of_memory), 0, 0},
     {"is_array", WIRE_BOOL, AT(is_array), 0, 0},
     {"stem_empty", WIRE_BOOL, AT(stem_empty), 0, 0},
     {"ran", WIRE_BOOL, AT(ran), 0, 0},
@@ -62,6 +66,25 @@ static const struct wire_field answer_fields[] = {
     {"why", WIRE_TEXT, AT(why), 0, 1024},
 };
 FORM(wire_answer_form, answer_fields);
+#undef AT
+
+#define AT(member) offsetof(struct call_usage, member)
+static const struct wire_field usage_fields[] = {
+    {"known", WIRE_BOOL, AT(known), 0, 0},
+    {"cpu_us", WIRE_I64, AT(cpu_us), -1, INT64_MAX},
+    {"user_us", WIRE_I64, AT(user_us), -1, INT64_MAX},
+    {"system_us", WIRE_I64, AT(system_us), -1, INT64_MAX},
+    {"init_peak_bytes", WIRE_I64, AT(init_peak_bytes), -1, INT64_MAX},
+    {"run_peak_bytes", WIRE_I64, AT(run_peak_bytes), -1, INT64_MAX},
+    {"rest_bytes", WIRE_I64, AT(rest_bytes), -1, INT64_MAX},
+    {"high_water_bytes", WIRE_I64, AT(high_water_bytes), -1, INT64_MAX},
+    {"limit_bytes", WIRE_I64, AT(limit_bytes), -1, INT64_MAX},
+    {"oom_kills", WIRE_I64, AT(oom_kills), -1, INT64_MAX},
+    {"throttled_us", WIRE_I64, AT(throttled_us), -1, INT64_MAX},
+    {"others_us", WIRE_I64, AT(others_us), -1, INT64_MAX},
+    {"wall_us", WIRE_I64, AT(wall_us), -1, INT64_MAX},
+};
+FORM(wire_usage_form, usage_fields);
 #undef AT
 
 #define AT(member) offsetof(struct wire_range, member)
@@ -82,6 +105,40 @@ static const struct wire_field auth_fields[] = {
 FORM(wire_auth_form, auth_fields);
 #undef AT
 
+#define AT(member) offsetof(struct wire_image, member)
+static const struct wire_field image_fields[] = {
+    {"op", WIRE_UINT, AT(op), 0, IMAGE_OPS - 1},
+    {"reference", WIRE_TEXT, AT(reference), 0, WIRE_REFERENCE_MAX_BYTES},
+    {"max_bytes", WIRE_I64, AT(max_bytes), 0, INT64_MAX},
+};
+FORM(wire_image_form, image_fields);
+#undef AT
+
+#define AT(member) offsetof(struct image_progress, member)
+static const struct wire_field progress_fields[] = {
+    {"layers", WIRE_UINT, AT(layers), 0, COUNT_MAX},
+    {"layers_done", WIRE_UINT, AT(layers_done), 0, COUNT_MAX},
+    {"bytes", WIRE_I64, AT(bytes), 0, INT64_MAX},
+    {"bytes_total", WIRE_I64, AT(bytes_total), 0, INT64_MAX},
+};
+FORM(wire_progress_form, progress_fields);
+#undef AT
+
+#define AT(member) offsetof(struct wire_image_done, member)
+static const struct wire_field image_done_fields[] = {
+    {"err", WIRE_I64, AT(err), -1000, 0},
+    {"why", WIRE_TEXT, AT(why), 0, 1024},
+    {"id", WIRE_TEXT, AT(id), 0, IMAGE_DIGEST_BYTES - 1},
+    {"digest", WIRE_TEXT, AT(digest), 0, IMAGE_DIGEST_BYTES - 1},
+    {"platform", WIRE_TEXT, AT(platform), 0, IMAGE_PLATFORM_BYTES - 1},
+    {"bytes", WIRE_I64, AT(bytes), 0, INT64_MAX},
+    {"has_command", WIRE_BOOL, AT(has_command), 0, 0},
+    {"has_volumes", WIRE_BOOL, AT(has_volumes), 0, 0},
+    {"fits", WIRE_BOOL, AT(fits), 0, 0},
+};
+FORM(wire_image_done_form, image_done_fields);
+#undef AT
+
 #define AT(member) offsetof(struct wire_node, member)
 static const struct wire_field node_fields[] = {
     {"memory_max_mb", WIRE_I64, AT(figures.memory_max_mb), 0, INT32_MAX},
@@ -100,6 +157,7 @@ FORM(wire_node_form, node_fields);
 #define AT(member) offsetof(struct wire_pool, member)
 static const struct wire_field pool_fields[] = {
     {"revision", WIRE_U64, AT(revision), 1, INT64_MAX},
+    {"peak_bytes", WIRE_I64, AT(peak_bytes), -1, INT64_MAX},
     {"ready", WIRE_UINT, AT(load.ready), 0, COUNT_MAX},
     {"busy", WIRE_UINT, AT(load.busy), 0, COUNT_MAX},
     {"starting", WIRE_UINT, AT(load.starting), 0, COUNT_MAX},
@@ -333,6 +391,7 @@ void wire_answer_of(const struct activation *a, struct wire_answer *ret)
         .start = a->start,
         .cold = a->cold,
         .timed_out = a->outcome.timed_out,
+        .out_of_memory = a->outcome.out_of_memory,
         .is_array = a->outcome.is_array,
         .stem_empty = a->stem_empty,
         .ran = a->started_us != 0,
@@ -352,6 +411,7 @@ void wire_answer_into(const struct wire_answer *w, uint64_t now_us, struct activ
 
     a->outcome.status = (enum outcome_status)w->status;
     a->outcome.timed_out = w->timed_out;
+    a->outcome.out_of_memory = w->out_of_memory;
     a->outcome.is_array = w->is_array;
     a->start = (enum start_kind)w->start;
     a->cold = (enum cold_cause)w->cold;

@@ -8,8 +8,9 @@ enum { TEXT_MAX_BYTES = 256 };
 
 struct hello {
     int64_t protocol, oldest;
-    struct nr_str name, token, session, installation, version, arch;
+    struct nr_str name, token, session, installation, version, arch, engine;
     int64_t cores, memory_max_mb, gpus;
+    bool takes_images;
 };
 
 #define AT(member) offsetof(struct hello, member)
@@ -22,9 +23,11 @@ static const struct wire_field fields[] = {
     {"installation", WIRE_TEXT, AT(installation), 0, TEXT_MAX_BYTES},
     {"version", WIRE_TEXT, AT(version), 0, TEXT_MAX_BYTES},
     {"arch", WIRE_TEXT, AT(arch), 0, TEXT_MAX_BYTES},
+    {"engine", WIRE_TEXT, AT(engine), 0, TEXT_MAX_BYTES},
     {"cores", WIRE_I64, AT(cores), 1, 1 << 20},
     {"memory_max_mb", WIRE_I64, AT(memory_max_mb), 0, INT32_MAX},
     {"gpus", WIRE_I64, AT(gpus), 0, 1 << 16},
+    {"takes_images", WIRE_BOOL, AT(takes_images), 0, 0},
 };
 #undef AT
 static const struct wire_form form = {fields, nr_countof(fields)};
@@ -53,9 +56,11 @@ void wire_hello_write(const struct far_hello *h, int oldest, struct nr_buf *out)
         .installation = nr_str_of(h->installation),
         .version = nr_str_of(h->version),
         .arch = nr_str_of(h->arch),
+        .engine = nr_str_of(h->engine),
         .cores = h->cores,
         .memory_max_mb = h->memory_max_mb,
         .gpus = h->gpus,
+        .takes_images = h->takes_images,
     };
 
     wire_write(&form, &flat, out);
@@ -196,9 +201,11 @@ static struct far_hello *make(const struct hello *flat, int protocol)
         .installation = made(flat->installation),
         .version = made(flat->version),
         .arch = made(flat->arch),
+        .engine = made(flat->engine),
         .cores = flat->cores,
         .memory_max_mb = flat->memory_max_mb,
         .gpus = flat->gpus,
+        .takes_images = flat->takes_images,
         .kinds = nr_alloc((WIRE_KINDS_MAX + 1) * sizeof(char *)),
         .images = nr_alloc((WIRE_IMAGES_MAX + 1) * sizeof(char *)),
         .tags = nr_alloc(WIRE_TAGS_MAX * sizeof(struct far_tag)),
@@ -262,7 +269,8 @@ void wire_hello_free(struct far_hello *h)
     if (h == NULL)
         return;
     nr_str_wipe(nr_str_of(h->token));
-    char *const texts[] = {h->name, h->token, h->session, h->installation, h->version, h->arch};
+    char *const texts[] = {h->name,    h->token, h->session, h->installation,
+                           h->version, h->arch,  h->engine};
 
     for (size_t i = 0; i < nr_countof(texts); i++)
         free(texts[i]);

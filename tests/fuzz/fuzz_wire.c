@@ -6,6 +6,7 @@
 
 #include "invoker/far/snapshot.h"
 #include "invoker/far/wire.h"
+#include "ports/errand.h"
 #include "ports/event.h"
 
 /* What is read of one form, largest first. */
@@ -19,6 +20,10 @@ union any {
     struct wire_why why;
     struct wire_auth auth;
     struct scaler_wish wish;
+    struct call_usage usage;
+    struct wire_image image;
+    struct wire_image_done image_done;
+    struct image_progress progress;
 };
 
 /* Twice through the same form: the second text is the first. */
@@ -101,11 +106,19 @@ static void read_meta(const struct wire_frame *f, struct nr_arena *arena)
         uint8_t type;
         const struct wire_form *form;
     } forms[] = {
-        {WIRE_WELCOME, &wire_welcome_form}, {WIRE_REFUSED, &wire_why_form},
-        {WIRE_CUT, &wire_why_form},         {WIRE_RUN, &wire_run_form},
-        {WIRE_ANSWER, &wire_answer_form},   {WIRE_WANT_CODE, &wire_range_form},
-        {WIRE_CODE, &wire_range_form},      {WIRE_WANT_AUTH, &wire_auth_form},
+        {WIRE_WELCOME, &wire_welcome_form},
+        {WIRE_REFUSED, &wire_why_form},
+        {WIRE_CUT, &wire_why_form},
+        {WIRE_RUN, &wire_run_form},
+        {WIRE_ANSWER, &wire_answer_form},
+        {WIRE_WANT_CODE, &wire_range_form},
+        {WIRE_CODE, &wire_range_form},
+        {WIRE_WANT_AUTH, &wire_auth_form},
         {WIRE_WISH, &wire_wish_form},
+        {WIRE_END, &wire_usage_form},
+        {WIRE_IMAGE, &wire_image_form},
+        {WIRE_IMAGE_DONE, &wire_image_done_form},
+        {WIRE_IMAGE_DONE, &wire_progress_form},
     };
     static const struct wire_report_hooks hooks = {on_node, on_pool};
 

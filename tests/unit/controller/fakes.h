@@ -37,6 +37,7 @@ struct fakes {
     int alias_asked;          /* calls of FN_RESOLVE_ALIAS */
     struct activation *held[64];
     int held_count;
+    bool serves;      /* there is a container of what is asked for */
     int64_t stall_us; /* what passes on the clocks between the drain and the close */
     /* what on_reply saw last */
     int replies, last_status, last_error;

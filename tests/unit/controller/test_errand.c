@@ -12,8 +12,6 @@
 #include "ports/invoker.h"
 #include "tests/unit/controller/fakes.h"
 
-static bool serves;
-
 /* The one watch of a case. */
 static struct {
     struct activation *of;
@@ -39,13 +37,6 @@ void invoker_watch_end(struct call_watch *w, uint64_t run_us)
     watch.ended++;
 }
 
-bool invoker_serves(const struct invoker *v, uint64_t revision)
-{
-    (void)v;
-    assert_int_equal(revision, 9);
-    return serves;
-}
-
 struct place {
     struct fakes fakes; /* first: the cases' state */
     struct errands *errands;
@@ -59,12 +50,11 @@ static int begin(void **state)
 
     fakes_open(&p->fakes, false);
     p->fakes.run = FAKE_QUEUED;
-    p->errands =
-        errands_open(&p->fakes.loop, (struct invoker *)(void *)p); /* nobody looks into it */
+    p->errands = errands_open(&p->fakes.loop, NULL);
     p->fn = nr_alloc(sizeof(*p->fn));
     *p->fn = (struct function){.refs = 1, .revision = 9, .timeout_ms = 1000, .memory_mb = 256};
     p->fn->account = nr_strdup(p->fakes.account->name);
-    serves = true;
+    p->fakes.serves = true;
     memset(&watch, 0, sizeof(watch));
     *state = p;
     return 0;
@@ -132,12 +122,12 @@ static void what_follows_starts_nothing(void **state)
     struct place *p = *state;
     struct errand_call piece = call_of(p, true), another = call_of(p, true);
 
-    serves = false;
+    p->fakes.serves = false;
     errands_call(p->errands, &piece);
     fakes_until(&p->fakes, &p->ended, 1);
     assert_int_equal(piece.err.code, NR_ENOENT);
     assert_int_equal(p->fakes.runs, 0);
-    serves = true;
+    p->fakes.serves = true;
     errands_call(p->errands, &another);
     fakes_until(&p->fakes, &p->fakes.runs, 1);
     errands_stop(p->errands);
@@ -232,19 +222,53 @@ static void what_is_watched_ends_with_the_last_look(void **state)
     nr_buf_fini(&c.result);
 }
 
-static void without_an_invoker_they_are_refused(void **state)
+static void another_host_watches_itself(void **state)
 {
     struct place *p = *state;
-    struct errands *none = errands_open(&p->fakes.loop, NULL);
-    struct errand_call c = call_of(p, false);
+    struct errand_call c = call_of(p, false), unwatched = call_of(p, false);
 
-    errands_call(none, &c);
+    c.watched = true;
+    errands_call(p->errands, &c);
+    errands_call(p->errands, &unwatched);
+    fakes_until(&p->fakes, &p->fakes.runs, 2);
+    struct activation *a = p->fakes.held[0];
+
+    assert_non_null(a->usage);
+    assert_null(p->fakes.held[1]->usage);
+    a->far = (struct far *)(void *)p; /* nobody looks into it */
+    a->usage->known = true;
+    a->usage->run_peak_bytes = 4711;
+    fakes_claim(&p->fakes, a);
+    assert_int_equal(watch.begun, 0);
     fakes_until(&p->fakes, &p->ended, 1);
-    assert_int_equal(c.err.code, NR_EUNAVAIL);
-    errands_forget(none, 9);
-    fakes_turns(&p->fakes, 2);
-    errands_stop(none);
-    errands_close(none);
+    assert_int_equal(c.err.code, 0);
+    assert_true(c.usage.known);
+    assert_int_equal(c.usage.run_peak_bytes, 4711);
+    errands_stop(p->errands);
+    fakes_until(&p->fakes, &p->ended, 2);
+    nr_buf_fini(&c.result);
+    nr_buf_fini(&unwatched.result);
+}
+
+/* Asked on this host, and by the wire of another one. */
+static void another_host_may_have_nothing_to_follow(void **state)
+{
+    struct place *p = *state;
+    struct errand_call c = call_of(p, true);
+
+    p->fakes.serves = true;
+    errands_call(p->errands, &c);
+    fakes_until(&p->fakes, &p->fakes.runs, 1);
+    struct activation *a = p->fakes.held[0];
+
+    assert_true(a->follows);
+    activation_fail(a, NR_ENOENT, "its container is gone");
+    a->i = I_END;
+    a->on_step(a);
+    assert_int_equal(p->ended, 1);
+    assert_int_equal(c.err.code, NR_ENOENT);
+    assert_string_equal(c.err.text, "its container is gone");
+    nr_buf_fini(&c.result);
 }
 
 int main(void)
@@ -255,7 +279,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_owner_cuts_what_is_its_own, begin, end),
         cmocka_unit_test_setup_teardown(how_it_ended_is_told, begin, end),
         cmocka_unit_test_setup_teardown(what_is_watched_ends_with_the_last_look, begin, end),
-        cmocka_unit_test_setup_teardown(without_an_invoker_they_are_refused, begin, end),
+        cmocka_unit_test_setup_teardown(another_host_watches_itself, begin, end),
+        cmocka_unit_test_setup_teardown(another_host_may_have_nothing_to_follow, begin, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

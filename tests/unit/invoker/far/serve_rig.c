@@ -147,6 +147,44 @@ void invoker_figures(struct invoker *v, void (*each)(void *arg, const struct con
         each(arg, &f);
 }
 
+void invoker_image(struct invoker *v, struct image_call *c)
+{
+    assert_true(rig->image_count < nr_countof(rig->images));
+    rig->images[rig->image_count++] = c;
+}
+
+const char *invoker_engine(const struct invoker *v)
+{
+    return "Docker 99, \"runc\"";
+}
+
+int64_t invoker_function_peak_bytes(const struct invoker *v, const char *path)
+{
+    return 4711;
+}
+
+bool invoker_serves(const struct invoker *v, uint64_t revision)
+{
+    return rig->serves;
+}
+
+struct call_watch *invoker_watch(struct activation *a,
+                                 void (*done)(void *arg, const struct call_usage *u), void *arg)
+{
+    assert_int_equal(a->i, I_CLAIM);
+    rig->watched = a;
+    rig->watch_done = done;
+    rig->watch_arg = arg;
+    rig->watches++;
+    return (struct call_watch *)(void *)rig;
+}
+
+void invoker_watch_end(struct call_watch *w, uint64_t run_us)
+{
+    assert_ptr_equal(w, rig);
+    rig->last_looks++;
+}
+
 const struct platform *platform_here(void)
 {
     static const struct platform here = {.architecture = "amd64"};

@@ -6,6 +6,7 @@
 
 #include "invoker/far/serve.h"
 #include "invoker/internal.h"
+#include "ports/errand.h"
 
 enum { RIG_CALLS_MAX = 256, RIG_FORGOTTEN_MAX = 16 };
 
@@ -50,6 +51,13 @@ struct rig {
     bool resting;
     uint64_t pools[4]; /* revisions that have containers */
     size_t pool_count;
+    bool serves; /* there is a container of what is asked for */
+    struct activation *watched;
+    void (*watch_done)(void *arg, const struct call_usage *u);
+    void *watch_arg;
+    unsigned watches, last_looks;
+    struct image_call *images[2 * WIRE_IMAGE_CALLS_MAX];
+    size_t image_count;
     bool api_late; /* link_api_known() is for the test to call */
 };
 

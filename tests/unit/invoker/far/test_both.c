@@ -20,6 +20,8 @@ static struct {
     struct activation *a[CALLS];
     unsigned answers[CALLS], ends[CALLS], claims[CALLS];
     bool closed, forgotten, drained;
+    struct call_usage *usage; /* of further calls */
+    bool follows;
     bool late_claims; /* claim() says 1: far_claimed() is for the test to call */
 } us;
 
@@ -189,6 +191,8 @@ static void call(size_t n, struct function *f)
     a->accepted_us = nr_mono_us();
     a->on_step = on_step;
     a->claim = on_claim;
+    a->usage = us.usage;
+    a->follows = us.follows;
     nr_new_id(0, 0, a->id);
     us.a[n] = a;
     far_run(us.f, a);
@@ -505,6 +509,254 @@ static void the_process_leaves(void **state)
     assert_false(far_takes(us.f, true));
 }
 
+static bool is_watched(void)
+{
+    return rig->watches > 0;
+}
+
+static bool is_answered(void)
+{
+    return us.answers[0] > 0;
+}
+
+/* As errands are: the last look comes when the slot is back, and its figures with the end. */
+static void what_is_watched_tells_what_it_used(void **state)
+{
+    struct call_usage seen = {.known = false};
+    const struct call_usage used = {.known = true,
+                                    .cpu_us = 12,
+                                    .run_peak_bytes = 34,
+                                    .init_peak_bytes = -1,
+                                    .throttled_us = -1,
+                                    .others_us = INT64_MAX};
+
+    listen_and_join();
+    us.usage = &seen;
+    call(0, function(7, NULL));
+    claim(0);
+    rig_until(is_watched, "it is watched");
+    assert_ptr_equal(rig->watched, rig->calls[0]);
+    invoker_claimed(rig->watched, 0);
+    rig->calls[0]->outcome.out_of_memory = true;
+    rig_answer(0, "{\"ok\":true}");
+    assert_int_equal(rig->last_looks, 1);
+    rig_until(is_answered, "it is answered");
+    rig_end(0, "");
+    assert_false(seen.known);
+    rig->watch_done(rig->watch_arg, &used);
+    wait_end(0);
+    assert_true(us.a[0]->outcome.out_of_memory);
+    assert_memory_equal(&seen, &used, sizeof(seen));
+    rig_until(nothing_is_kept, "DONE has come");
+}
+
+/* The link ends while it is watched: the session tells the same on the next one. */
+static void what_is_watched_outlives_its_link(void **state)
+{
+    struct call_usage seen = {.known = false};
+    const struct call_usage used = {.known = true, .cpu_us = 12};
+
+    listen_and_join();
+    us.usage = &seen;
+    call(0, function(7, NULL));
+    claim(0);
+    rig_until(is_watched, "it is watched");
+    invoker_claimed(rig->watched, 0);
+    nr_stream_fail(rig->link->stream, NR_EIO, "the cable");
+    rig_answer(0, "{\"ok\":true}");
+    rig_end(0, "");
+    rig->watch_done(rig->watch_arg, &used);
+    wait_end(0);
+    assert_int_equal(seen.cpu_us, 12);
+    assert_true(nr_str_eqz(us.a[0]->outcome.result, "{\"ok\":true}"));
+}
+
+static void what_follows_needs_a_container(void **state)
+{
+    listen_and_join();
+    assert_false(far_knows(us.f, 7));
+    us.follows = rig->serves = true;
+    call(0, function(7, NULL));
+    assert_true(far_knows(us.f, 7));
+    claim_and_run(0);
+    rig_answer(0, "{}");
+    rig_end(0, "");
+    wait_end(0);
+    assert_int_equal(us.a[0]->err, 0);
+    rig->serves = false;
+    call(1, function(7, NULL));
+    wait_end(1);
+    assert_int_equal(us.a[1]->err, NR_ENOENT);
+    assert_string_equal(us.a[1]->error.text, "its container is gone");
+    assert_int_equal(rig->count, 1); /* and none was started */
+    far_forget(us.f, 7);
+    assert_false(far_knows(us.f, 7));
+}
+
+/* ---- images --------------------------------------------------------------------------------------------------------- */
+
+struct asked {
+    struct image_call call;
+    struct image_progress progress;
+    atomic_uint done;
+};
+
+static void on_image(struct image_call *c)
+{
+    atomic_fetch_add(&nr_container_of(c, struct asked, call)->done, 1);
+}
+
+static void on_image_progress(struct image_call *c, const struct image_progress *p)
+{
+    nr_container_of(c, struct asked, call)->progress = *p;
+}
+
+static size_t images_asked;
+static struct asked *image_waited;
+
+static bool image_is_there(void)
+{
+    return rig->image_count >= images_asked;
+}
+
+static bool image_is_done(void)
+{
+    return atomic_load(&image_waited->done) > 0;
+}
+
+static bool image_progressed(void)
+{
+    return image_waited->progress.bytes_total > 0;
+}
+
+static void ask_image(struct asked *x, enum image_op op, const char *reference, const char *auth)
+{
+    *x = (struct asked){.call = {.op = op,
+                                 .reference = reference,
+                                 .auth = auth,
+                                 .max_bytes = 4711,
+                                 .progress = on_image_progress,
+                                 .done = on_image}};
+    far_image(us.f, &x->call);
+}
+
+/* As an Engine worker ends it. */
+static void image_ends(size_t n, json_t *found)
+{
+    struct image_call *c = rig->images[n];
+
+    c->found = found;
+    c->done(c);
+}
+
+static void wait_image(struct asked *x)
+{
+    image_waited = x;
+    rig_until(image_is_done, "the image is answered");
+    assert_int_equal(x->done, 1);
+}
+
+static void wait_images(size_t n)
+{
+    images_asked = n;
+    rig_until(image_is_there, "the invoker is asked");
+}
+
+static void images_are_found_and_pulled(void **state)
+{
+    const struct image_progress half = {
+        .layers = 2, .layers_done = 1, .bytes = 5, .bytes_total = 10};
+    struct asked find, pull;
+
+    listen_and_join();
+    assert_true(far_hello(us.f)->takes_images);
+    ask_image(&find, IMAGE_FIND, "acme/tool:1", NULL);
+    ask_image(&pull, IMAGE_PULL, "host/path@sha256:00", "secret");
+    wait_images(2);
+    assert_int_equal(rig->images[0]->op, IMAGE_FIND);
+    assert_string_equal(rig->images[0]->reference, "acme/tool:1");
+    assert_null(rig->images[0]->auth);
+    assert_string_equal(rig->images[1]->auth, "secret");
+    assert_int_equal(rig->images[1]->max_bytes, 4711);
+    (void)snprintf(rig->images[0]->id, IMAGE_DIGEST_BYTES, "sha256:12");
+    (void)snprintf(rig->images[0]->platform, IMAGE_PLATFORM_BYTES, "linux/amd64");
+    rig->images[0]->bytes = 99;
+    rig->images[0]->fits = rig->images[0]->has_command = true;
+    image_ends(0, json_pack("{s:[s]}", "RepoTags", "acme/tool:1"));
+    wait_image(&find);
+    assert_int_equal(find.call.err.code, 0);
+    assert_string_equal(find.call.id, "sha256:12");
+    assert_string_equal(find.call.platform, "linux/amd64");
+    assert_int_equal(find.call.bytes, 99);
+    assert_true(find.call.fits && find.call.has_command && !find.call.has_volumes);
+    assert_int_equal(json_array_size(json_object_get(find.call.found, "RepoTags")), 1);
+    json_decref(find.call.found);
+    rig->images[1]->progress(rig->images[1], &half);
+    image_waited = &pull;
+    rig_until(image_progressed, "it is told how far it is");
+    assert_memory_equal(&pull.progress, &half, sizeof(half));
+    (void)nr_err_set(&rig->images[1]->err, NR_ENOSPC, "The disk is full.");
+    image_ends(1, NULL);
+    wait_image(&pull);
+    assert_int_equal(pull.call.err.code, NR_ENOSPC);
+    assert_string_equal(pull.call.err.text, "The disk is full.");
+    assert_null(pull.call.found);
+}
+
+/* What was asked ends with the link; what comes later is told to nobody. */
+static void images_end_with_their_link(void **state)
+{
+    struct asked lost, again;
+
+    listen_and_join();
+    ask_image(&lost, IMAGE_LIST, NULL, NULL);
+    wait_images(1);
+    nr_stream_fail(rig->link->stream, NR_EIO, "the cable");
+    wait_image(&lost);
+    assert_int_equal(lost.call.err.code, NR_EUNAVAIL);
+    ask_image(&again, IMAGE_LIST, NULL, NULL);
+    if (again.done == 0)
+        wait_image(&again); /* its link was not yet known to be gone */
+    assert_int_equal(again.call.err.code, NR_EUNAVAIL);
+    us.reported = 0;
+    rig_until(is_up, "both sides are up again");
+    image_ends(0, json_array());
+    ask_image(&again, IMAGE_LIST, NULL, NULL);
+    wait_images(2);
+    image_ends(1, json_pack("[s]", "one"));
+    wait_image(&again);
+    assert_int_equal(json_array_size(again.call.found), 1);
+    json_decref(again.call.found);
+    assert_int_equal(lost.done, 1);
+}
+
+static void images_have_ceilings(void **state)
+{
+    static struct asked all[WIRE_IMAGE_CALLS_MAX + 1];
+    char reference[WIRE_REFERENCE_MAX_BYTES + 2];
+    struct asked longer;
+
+    listen_and_join();
+    memset(reference, 'a', sizeof(reference));
+    reference[sizeof(reference) - 1] = '\0';
+    ask_image(&longer, IMAGE_FIND, reference, NULL);
+    assert_int_equal(longer.call.err.code, NR_EINVAL);
+    reference[WIRE_REFERENCE_MAX_BYTES] = '\0';
+    for (size_t i = 0; i <= WIRE_IMAGE_CALLS_MAX; i++)
+        ask_image(&all[i], IMAGE_FIND, reference, NULL);
+    assert_int_equal(all[WIRE_IMAGE_CALLS_MAX].call.err.code, NR_EUNAVAIL);
+    assert_non_null(strstr(all[WIRE_IMAGE_CALLS_MAX].call.err.text, "many images"));
+    wait_images(WIRE_IMAGE_CALLS_MAX);
+    for (size_t i = 0; i < WIRE_IMAGE_CALLS_MAX; i++) {
+        (void)nr_err_set(&rig->images[i]->err, NR_ENOENT, "There is none.");
+        image_ends(i, NULL);
+    }
+    for (size_t i = 0; i < WIRE_IMAGE_CALLS_MAX; i++) {
+        wait_image(&all[i]);
+        assert_int_equal(all[i].call.err.code, NR_ENOENT);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, teardown)
 
 int main(void)
@@ -520,6 +772,12 @@ int main(void)
         TEST(an_account_that_leaves),
         TEST(a_drain),
         TEST(the_process_leaves),
+        TEST(what_is_watched_tells_what_it_used),
+        TEST(what_is_watched_outlives_its_link),
+        TEST(what_follows_needs_a_container),
+        TEST(images_are_found_and_pulled),
+        TEST(images_end_with_their_link),
+        TEST(images_have_ceilings),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

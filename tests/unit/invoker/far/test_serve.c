@@ -604,6 +604,9 @@ static void each_violation_ends_the_link_and_nothing_else(void **state)
         const char *meta, *raw;
     } cases[] = {
         {WIRE_HELLO, 0, 0, "{}", NULL},
+        {WIRE_IMAGE, 0, 1, "{\"op\":9,\"reference\":\"a\"}", NULL},
+        {WIRE_IMAGE, 0, 1, "{\"op\":0}", NULL},
+        {WIRE_IMAGE, 0, 1, "{\"op\":2,\"reference\":\"a\\u0000b\"}", NULL},
         {WIRE_WELCOME, 0, 0, "{\"protocol\":1,\"controller\":\"x\"}", NULL},
         {WIRE_RUN, 0, 9,
          "{\"activation\":\"00000000000000000000000000000009\",\"account\":\"a\",\"revision\":999}",

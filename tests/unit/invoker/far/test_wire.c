@@ -310,8 +310,8 @@ static void test_take(void **state)
 static void test_hello(void **state)
 {
     char name[] = "box-1", token[] = "secret", session[] = SESSION, installation[] = "00ff",
-         version[] = "0.1.0", arch[] = "x86_64", kind[] = "python:3", image[] = "narae/python:1",
-         key[] = "board", value[] = "rev.2";
+         version[] = "0.1.0", arch[] = "x86_64", engine[] = "20.10, API 1.41", kind[] = "python:3",
+         image[] = "narae/python:1", key[] = "board", value[] = "rev.2";
     char *kinds[] = {kind, NULL}, *images[] = {image, NULL};
     struct far_tag tags[] = {{key, value}};
     const struct far_hello said = {.protocol = WIRE_PROTOCOL,
@@ -321,6 +321,7 @@ static void test_hello(void **state)
                                    .installation = installation,
                                    .version = version,
                                    .arch = arch,
+                                   .engine = engine,
                                    .cores = 4,
                                    .memory_max_mb = 2048,
                                    .gpus = 1,
@@ -341,6 +342,7 @@ static void test_hello(void **state)
     assert_string_equal(got->installation, installation);
     assert_string_equal(got->version, version);
     assert_string_equal(got->arch, arch);
+    assert_string_equal(got->engine, engine);
     assert_int_equal(got->cores, 4);
     assert_int_equal(got->memory_max_mb, 2048);
     assert_int_equal(got->gpus, 1);
