@@ -23,6 +23,7 @@ struct daemon {
     struct nr_loop loop;
     struct nr_log log;
     struct node node;
+    int64_t invoker_uid; /* who may join over a unix socket; -1: nobody is named */
     struct nr_tls *tls;
     struct fnmanager *fnmanager;
     struct invoker *invoker;   /* of this host; NULL: none */
@@ -102,6 +103,8 @@ void part_invoker_config(struct daemon *d, char volumes[static DAEMON_PATH_BYTES
 int part_open_invoker(struct daemon *d, struct nr_err *err);
 /* fleet.c: --docker=none: this host runs no containers. */
 bool fleet_is_far_only(const struct daemon *d);
+/* One log line: which layout runs here, and as which user. */
+void fleet_tell_layout(struct daemon *d);
 /* Its options, before anything is opened. */
 int fleet_judge(struct daemon *d, struct nr_err *err);
 /* The fleet, over the invoker of this host. */

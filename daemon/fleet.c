@@ -1,9 +1,12 @@
 /* The fleet of this process: its own invoker, if it has one, and those of other hosts that dial --invokers-listen. They may join when all else is open. */
 #include <arpa/inet.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/daemon.h"
+#include "daemon/role_invoker.h"
 #include "daemon/sampler.h"
 #include "ports/event.h"
 
@@ -12,18 +15,60 @@ bool fleet_is_far_only(const struct daemon *d)
     return strcmp(d->options.docker, "none") == 0;
 }
 
+/* By number or name; "-1" is nobody, as an absent one. */
+static int find_uid(const char *text, int64_t *ret, struct nr_err *err)
+{
+    struct passwd entry, *found = NULL;
+    char memory[16384];
+
+    *ret = -1;
+    if (text == NULL || nr_str_to_i64(nr_str_of(text), -1, UINT32_MAX - 1ll, ret))
+        return 0;
+    if (getpwnam_r(text, &entry, memory, sizeof(memory), &found) != 0 || found == NULL)
+        return nr_err_set(err, NR_EINVAL, "--invoker-uid=%.80s: no user of this host", text);
+    *ret = found->pw_uid;
+    return 0;
+}
+
 int fleet_judge(struct daemon *d, struct nr_err *err)
 {
+    int r = find_uid(d->options.invoker_uid, &d->invoker_uid, err);
+
+    if (r < 0)
+        return r;
     if (fleet_is_far_only(d) && d->options.invokers_listen == NULL)
         return nr_err_set(err, NR_EINVAL,
                           "--docker=none needs --invokers-listen: somebody must run the functions");
-    if (d->options.invoker_uid >= 0 && (d->options.invokers_listen == NULL ||
-                                        strncmp(d->options.invokers_listen, "unix:", 5) != 0))
+    if (d->invoker_uid >= 0 && (d->options.invokers_listen == NULL ||
+                                strncmp(d->options.invokers_listen, "unix:", 5) != 0))
         return nr_err_set(
             err, NR_EINVAL,
             "--invoker-uid is for --invokers-listen=unix:/PATH: over TLS a token says "
             "who an invoker is");
     return 0;
+}
+
+void fleet_tell_layout(struct daemon *d)
+{
+    const char *listen = d->options.invokers_listen;
+    bool far_only = fleet_is_far_only(d), here = listen && strncmp(listen, "unix:", 5) == 0;
+    const struct {
+        bool so;
+        const char *text, *where;
+    } layouts[] = {
+        {role_is_invoker(d), "an invoker alone, for the controller at ", d->options.controller},
+        {far_only && here, "two units: this process opens no Docker socket, its invoker joins at ",
+         listen},
+        {far_only, "a controller alone, invokers of other hosts join at ", listen},
+        {listen != NULL, "one process with a Docker Engine, further invokers join at ", listen},
+        {true, "one process with a Docker Engine", ""},
+    };
+    size_t i = 0;
+
+    while (!layouts[i].so)
+        i++;
+    nr_log(&d->log, NR_LOG_INFO, "daemon", "layout: %s%s; user %u", layouts[i].text,
+           layouts[i].where, (unsigned)geteuid());
 }
 
 static void on_event(void *arg, const struct event *e)
@@ -45,7 +90,7 @@ int part_open_invokers(struct daemon *d, struct nr_err *err)
                                       .listen = d->options.invokers_listen,
                                       .certificate = d->options.tls_cert,
                                       .key = d->options.tls_key,
-                                      .invoker_uid = d->options.invoker_uid,
+                                      .invoker_uid = d->invoker_uid,
                                       .event = on_event,
                                       .registry_auth = on_registry_auth,
                                       .arg = d,

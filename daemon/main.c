@@ -471,6 +471,8 @@ int main(int argc, char **argv)
         nr_log(
             &d.log, NR_LOG_WARN, "daemon",
             "everything runs as root on a public address; two units with users of their own are safer");
+    if (!scaling_is_all(&d))
+        fleet_tell_layout(&d);
     serve(&d);
     return close_all(&d);
 }

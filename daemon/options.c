@@ -126,9 +126,9 @@ const struct nr_option daemon_options[] = {
     {"invokers-listen", NR_OPT_STRING, AT(invokers_listen), NULL,
      .help =
          "where invokers of other hosts may join: ADDRESS:PORT (TLS, with --tls-cert or a certificate of its own in the data folder) or unix:/PATH"},
-    {"invoker-uid", NR_OPT_INT, AT(invoker_uid), "-1", -1, 1ll << 32, "uid",
+    {"invoker-uid", NR_OPT_STRING, AT(invoker_uid), NULL,
      .help =
-         "who may join over --invokers-listen=unix:/PATH, beside root and the user of this process"},
+         "a user, by number or name, who may join over --invokers-listen=unix:/PATH, beside root and the user of this process"},
     {"roles", NR_OPT_CHOICE, AT(roles), "all", .choices = "all|scaler|invoker",
      .help =
          "what this process is: the whole platform, a scaler only, which hears and tells over --kafka, or an invoker only, which runs containers on this host for --controller"},

@@ -19,8 +19,7 @@ struct options {
     bool energy_by_model;
     char *roles, *scaler, *predict;
     char *controller, *controller_pin, *invoker_name, *invoker_token_file, *tags;
-    char *invokers_listen;
-    int64_t invoker_uid;
+    char *invokers_listen, *invoker_uid;
     int64_t memory_price, scaling_days, scaling_mb, scaling_time;
     int64_t failed_logins, freeze_after_ms, engine_workers, containers_max;
 };

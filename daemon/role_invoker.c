@@ -18,6 +18,7 @@
 #include "common/base/file.h"
 #include "daemon/daemon.h"
 #include "daemon/runtime_images.h"
+#include "daemon/takeover.h"
 #include "ports/event.h"
 #include "ports/grants.h"
 #include "ports/link.h"
@@ -306,6 +307,7 @@ static void on_stop(uv_signal_t *s, int signum)
         "signal %d: leaving; %zu calls are here and may end within %lld s; a second signal ends at "
         "once",
         signum, link_running(r->link), (long long)d->options.drain_s);
+    supervisor_tell("STOPPING=1");
     link_drain(r->link, (uint64_t)d->options.drain_s * 1000, on_calls_gone, r);
 }
 
@@ -405,6 +407,8 @@ int role_invoker(struct daemon *d)
         on_calls_gone(&r);
     } else {
         let_signals_in();
+        fleet_tell_layout(d);
+        supervisor_tell("READY=1");
         fprintf(stderr, "invoker %s for %s\n", r.name, d->options.controller);
     }
     (void)uv_run(&d->loop.uv, UV_RUN_DEFAULT);
