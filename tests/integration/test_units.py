@@ -1,4 +1,4 @@
-"""The units that are shipped: their rights, taken from the unit's own text, are enough for a whole platform, and no more than that is given."""
+"""The unit of one process: its rights, taken from its own text, are enough for a whole platform, and no more than that is given. test_two_units.py: the others."""
 import os
 import pathlib
 import re
@@ -11,7 +11,7 @@ import pytest
 from conftest import BUILD, DOCKER, ROOT, Platform
 from functions import HELLO
 
-UNIT = (ROOT / "packaging" / "narae.service").read_text()
+UNIT = (ROOT / "packaging" / "narae-single.service").read_text()
 USER = 61739  # nobody has it
 
 
@@ -94,8 +94,9 @@ def test_nobody_else_reads_the_data(unit):
     assert list(unit.data.glob("*.key")), "the control: there is something to read"
 
 
-def test_the_options_in_the_file_are_known(tmp_path):
-    text = (ROOT / "packaging" / "naraed.conf").read_text()
+@pytest.mark.parametrize("which", ["naraed.conf", "invoker.conf"])
+def test_the_options_in_the_file_are_known(tmp_path, which):
+    text = (ROOT / "packaging" / which).read_text()
     for given in (text, re.sub(r"(?m)^#(\S+ = )", r"\1", text)):  # also those that wait behind a #
         file = tmp_path / "naraed.conf"
         file.write_text(given)
