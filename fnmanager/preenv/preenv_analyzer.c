@@ -2,10 +2,9 @@
  *
  *   CPU time first   user CPU of a call hardly moves when neighbours take the processors, its wall time moves by factors. So a
  *                    configuration is slower when its CPU time is, and wall time alone convicts only on a quiet host
- *   intervals        a bootstrap over the calls of each payload gives the range in which the ratio of the medians lies (nine times of
- *                    ten); only a range beyond the tolerance is a verdict, one across it asks for further rounds
- *   at last          what further rounds do not decide is decided by the medians on a quiet host, on a busy one it is no knee; both are
- *                    called noisy
+ *   intervals        only a range of the ratio (preenv_range.c) beyond the tolerance is a verdict, one across it asks for further rounds
+ *   at last          what further rounds do not decide is slower on a quiet host when three of four draws say so, on a busy one it is no knee;
+ *                    both are called noisy
  *   p95              of few calls it is close to the worst one, so its range is wide: it convicts alone only when all of it is beyond
  *
  * Differences below a millisecond are what timers and schedulers do, not knees.
@@ -17,8 +16,9 @@
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "fnmanager/preenv/preenv_range.h"
 
-enum { RESAMPLES = 400, SAMPLES_MAX = 4096, GROWTH_CALLS = 12, GROWTH_MAX = 256 };
+enum { SAMPLES_MAX = 4096, GROWTH_CALLS = 12, GROWTH_MAX = 256 };
 
 /* User time is told in hundredths of a second on some kernels: below this the sum of user and system, which is exact, is used. */
 static const double user_told_ms = 100, blur_ms = 1;
@@ -50,20 +50,7 @@ void preenv_series_fini(struct preenv_series *s)
     *s = (struct preenv_series){0};
 }
 
-/* ---- quantiles of weighted values --------------------------------------------------------------------------- */
-
-struct value {
-    double x, weight;
-    int payload;
-};
-
-/* The values of one figure of the warm calls; made. */
-struct values {
-    struct value *v;
-    unsigned n;
-};
-
-typedef double (*figure_fn)(const struct preenv_sample *s);
+/* ---- figures of samples -------------------------------------------------------------------------------------- */
 
 static double wall_of(const struct preenv_sample *s)
 {
@@ -90,144 +77,19 @@ static double cold_of(const struct preenv_sample *s)
     return s->start_ms + s->init_ms + s->run_ms;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const struct value *x = a, *y = b;
-
-    return (x->x > y->x) - (x->x < y->x);
-}
-
-/* A payload's weight is shared by its calls, however many there were. `rounds` NULL: all of them; else those in which it has samples. */
-static struct values collect(const struct preenv_series *s, bool cold, figure_fn figure,
-                             const double *weights, unsigned payloads,
-                             const struct preenv_series *rounds)
-{
-    struct values ret = {nr_alloc((s->count + 1) * sizeof(struct value)), 0};
-    unsigned counts[PREENV_PAYLOADS_MAX] = {0};
-
-    for (unsigned i = 0; i < s->count; i++) {
-        const struct preenv_sample *x = &s->samples[i];
-        bool counts_in = rounds == NULL;
-
-        for (unsigned k = 0; rounds && k < rounds->count && !counts_in; k++)
-            counts_in = rounds->samples[k].round == x->round;
-        if (x->cold != cold || !counts_in || (unsigned)x->payload >= payloads || figure(x) < 0)
-            continue;
-        ret.v[ret.n++] = (struct value){figure(x), 0, x->payload};
-        counts[x->payload]++;
-    }
-    for (unsigned i = 0; i < ret.n; i++)
-        ret.v[i].weight = weights[ret.v[i].payload] / counts[ret.v[i].payload];
-    return ret;
-}
-
-/* v is sorted here; < 0 without values. */
-static double quantile(struct value *v, unsigned n, double q)
-{
-    double all = 0, sum = 0;
-
-    if (n == 0)
-        return -1;
-    qsort(v, n, sizeof(*v), by_value);
-    for (unsigned i = 0; i < n; i++)
-        all += v[i].weight;
-    for (unsigned i = 0; i < n; i++) {
-        sum += v[i].weight;
-        if (sum > q * all * (1 - 1e-9))
-            return i + 1 < n && sum < q * all * (1 + 1e-9) ? (v[i].x + v[i + 1].x) / 2 : v[i].x;
-    }
-    return v[n - 1].x;
-}
-
-static double figure_at(const struct preenv_series *s, bool cold, figure_fn figure,
+static double figure_at(const struct preenv_series *s, bool cold, preenv_figure figure,
                         const double *weights, unsigned payloads, double q)
 {
-    struct values v = collect(s, cold, figure, weights, payloads, NULL);
-    double x = quantile(v.v, v.n, q);
-
-    free(v.v);
-    return x;
+    return preenv_quantile(s, &(struct preenv_pick){figure, weights, payloads, cold}, q);
 }
 
-/* ---- the bootstrap ------------------------------------------------------------------------------------------- */
-
-static unsigned next_random(uint64_t *state)
+static struct preenv_range ratio_of(const struct preenv_config *reference,
+                                    const struct preenv_config *c, preenv_figure figure,
+                                    const double *weights, unsigned payloads, double q)
 {
-    *state = *state * 6364136223846793005u + 1442695040888963407u;
-    return (unsigned)(*state >> 33);
-}
+    const struct preenv_pick pick = {figure, weights, payloads, false};
 
-/* As many values of each payload as there are, drawn with repetition. v is grouped by payload. */
-static void resample(const struct values *v, struct value *into, uint64_t *random)
-{
-    for (unsigned from = 0, to; from < v->n; from = to) {
-        for (to = from; to < v->n && v->v[to].payload == v->v[from].payload; to++)
-            continue;
-        for (unsigned i = from; i < to; i++)
-            into[i] = v->v[from + next_random(random) % (to - from)];
-    }
-}
-
-static int by_payload(const void *a, const void *b)
-{
-    const struct value *x = a, *y = b;
-
-    return (x->payload > y->payload) - (x->payload < y->payload);
-}
-
-static int by_double(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
-struct range {
-    bool known;
-    double base, at; /* quantile of the reference; ratio to it */
-    double lo, hi;   /* of the ratio */
-};
-
-/* The ratio of quantile q of c to that of the reference, with its range. Both are regrouped here. */
-static struct range ratio(struct values *reference, struct values *c, double q)
-{
-    struct range r = {.known = reference->n > 0 && c->n > 0};
-    double ratios[RESAMPLES];
-    uint64_t random = 42;
-
-    if (!r.known)
-        return r;
-    r.base = quantile(reference->v, reference->n, q);
-    r.at = quantile(c->v, c->n, q) / (r.base > 1e-6 ? r.base : 1e-6);
-    qsort(reference->v, reference->n, sizeof(*reference->v), by_payload);
-    qsort(c->v, c->n, sizeof(*c->v), by_payload);
-    struct value *a = nr_alloc(reference->n * sizeof(*a)), *b = nr_alloc(c->n * sizeof(*b));
-
-    for (unsigned i = 0; i < RESAMPLES; i++) {
-        resample(reference, a, &random);
-        resample(c, b, &random);
-        double base = quantile(a, reference->n, q);
-
-        ratios[i] = quantile(b, c->n, q) / (base > 1e-6 ? base : 1e-6);
-    }
-    free(a);
-    free(b);
-    qsort(ratios, RESAMPLES, sizeof(ratios[0]), by_double);
-    r.lo = ratios[RESAMPLES / 20];
-    r.hi = ratios[RESAMPLES - 1 - RESAMPLES / 20];
-    return r;
-}
-
-static struct range ratio_of(const struct preenv_config *reference, const struct preenv_config *c,
-                             figure_fn figure, const double *weights, unsigned payloads, double q)
-{
-    struct values a = collect(&reference->series, false, figure, weights, payloads, &c->series);
-    struct values b = collect(&c->series, false, figure, weights, payloads, NULL);
-    struct range r = ratio(&a, &b, q);
-
-    free(a.v);
-    free(b.v);
-    return r;
+    return preenv_ratio(&reference->series, &c->series, &pick, q);
 }
 
 /* ---- figures ------------------------------------------------------------------------------------------------- */
@@ -256,17 +118,17 @@ static void find_peaks(struct preenv_config *c)
 static void find_payload_peaks(struct preenv_config *c, unsigned payloads)
 {
     for (unsigned p = 0; p < payloads; p++) {
-        struct value *v = nr_alloc((c->series.count + 1) * sizeof(*v));
+        double *v = nr_alloc((c->series.count + 1) * sizeof(*v));
         unsigned n = 0;
 
         for (unsigned i = 0; i < c->series.count; i++) {
             const struct preenv_sample *s = &c->series.samples[i];
 
             if (!s->cold && s->payload == (int)p && s->run_peak_mb >= 0)
-                v[n++] = (struct value){s->run_peak_mb, 1, 0};
+                v[n++] = s->run_peak_mb;
         }
         if (n > 0)
-            c->payload_peak_mb[p] = quantile(v, n, 0.5);
+            c->payload_peak_mb[p] = preenv_median(v, n);
         free(v);
     }
 }
@@ -274,7 +136,8 @@ static void find_payload_peaks(struct preenv_config *c, unsigned payloads)
 /* Half the range of the median, as a part of it. */
 static double noise_of(const struct preenv_config *c, const double *weights, unsigned payloads)
 {
-    struct range r = ratio_of(c, c, wall_of, weights, payloads, 0.5);
+    const struct preenv_pick pick = {wall_of, weights, payloads, false};
+    struct preenv_range r = preenv_spread(&c->series, &pick, 0.5);
 
     /* the range of a ratio of two such medians is wider than that of one, by the root of two */
     return r.known && r.base > blur_ms ? (r.hi - r.lo) / 2 / M_SQRT2 : 0;
@@ -316,7 +179,7 @@ void preenv_analyze(struct preenv_config *c, const double *weights, unsigned pay
 enum side { BELOW, ACROSS, BEYOND };
 
 /* Where the range lies; what is within the blur of a clock is below. */
-static enum side side_of(const struct range *r, double tolerance)
+static enum side side_of(const struct preenv_range *r, double tolerance)
 {
     double bound = 1 + tolerance, blur = 1 + blur_ms / (r->base > 1e-6 ? r->base : 1e-6);
 
@@ -330,8 +193,8 @@ static bool host_is_busy(const struct preenv_config *a, const struct preenv_conf
     return a->others > busy || b->others > busy;
 }
 
-static void decide(struct preenv_config *c, enum preenv_verdict verdict, const struct range *by,
-                   bool noisy)
+static void decide(struct preenv_config *c, enum preenv_verdict verdict,
+                   const struct preenv_range *by, bool noisy)
 {
     c->verdict = verdict;
     c->slow_by = by->at - 1;
@@ -339,17 +202,18 @@ static void decide(struct preenv_config *c, enum preenv_verdict verdict, const s
 }
 
 static void decide_by_wall(struct preenv_config *c, enum preenv_verdict verdict,
-                           const struct range *by, bool noisy)
+                           const struct preenv_range *by, bool noisy)
 {
     decide(c, verdict, by, noisy);
     c->by_cpu = false;
 }
 
 /* The figure of CPU time that can be trusted for calls of this length. */
-static struct range cpu_ratio(const struct preenv_config *reference, const struct preenv_config *c,
-                              const double *weights, unsigned payloads)
+static struct preenv_range cpu_ratio(const struct preenv_config *reference,
+                                     const struct preenv_config *c, const double *weights,
+                                     unsigned payloads)
 {
-    struct range user = ratio_of(reference, c, user_of, weights, payloads, 0.5);
+    struct preenv_range user = ratio_of(reference, c, user_of, weights, payloads, 0.5);
 
     if (user.known && user.base >= user_told_ms)
         return user;
@@ -360,11 +224,11 @@ void preenv_compare(const struct preenv_config *reference, struct preenv_config 
                     const double *weights, unsigned payloads, double tolerance, bool by_wall,
                     bool final)
 {
-    struct range wall = ratio_of(reference, c, wall_of, weights, payloads, 0.5);
-    struct range tail = ratio_of(reference, c, wall_of, weights, payloads, 0.95);
-    struct range cpu = cpu_ratio(reference, c, weights, payloads);
+    struct preenv_range wall = ratio_of(reference, c, wall_of, weights, payloads, 0.5);
+    struct preenv_range tail = ratio_of(reference, c, wall_of, weights, payloads, 0.95);
+    struct preenv_range cpu = cpu_ratio(reference, c, weights, payloads);
     bool judge_cpu = cpu.known && !by_wall, loud = host_is_busy(reference, c);
-    const struct range *first = judge_cpu ? &cpu : &wall;
+    const struct preenv_range *first = judge_cpu ? &cpu : &wall;
 
     if (!wall.known) {
         c->verdict = PREENV_UNJUDGED;
@@ -378,7 +242,8 @@ void preenv_compare(const struct preenv_config *reference, struct preenv_config 
     else if (side == ACROSS && !final)
         decide(c, PREENV_UNDECIDED, first, true);
     else if (side == ACROSS)
-        decide(c, !loud && first->at > 1 + tolerance ? PREENV_SLOWER : PREENV_AS_FAST, first, true);
+        decide(c, !loud && first->likely > 1 + tolerance ? PREENV_SLOWER : PREENV_AS_FAST, first,
+               true);
     else if (loud || (wall_side == BELOW && side_of(&tail, tolerance) != BEYOND))
         decide(c, PREENV_AS_FAST, first, wall_side != BELOW);
     else if (wall_side == BEYOND || side_of(&tail, tolerance) == BEYOND)
@@ -424,8 +289,7 @@ double preenv_growth_mb(const struct preenv_series *s, unsigned round)
         steps[i - 1] = x[i] - x[i - 1];
         late += i > n / 2 && steps[i - 1] >= grows_by_mb / 2;
     }
-    qsort(steps, n - 1, sizeof(steps[0]), by_double);
-    double typical = steps[(n - 1) / 2], second = (x[n - 1] - x[n / 2]) / (n - 1 - n / 2),
+    double typical = preenv_median(steps, n - 1), second = (x[n - 1] - x[n / 2]) / (n - 1 - n / 2),
            first = (x[n / 2] - x[0]) / (n / 2);
 
     /* it goes on: nearly every late call adds, as much as the early ones did */

@@ -12,7 +12,7 @@ void preenv_series_fini(struct preenv_series *s);
 /* Fills the figures of c from its series: warm calls by the weights of their payloads (lent), cold ones apart. */
 void preenv_analyze(struct preenv_config *c, const double *weights, unsigned payloads, int cores);
 /* Is c slower than the reference by more than the tolerance? Both are compared over the rounds that c was tested in. Fills verdict, slow_by
- * and noisy of c. `final`: no further rounds will come, so what is undecided is called noisy, and slower only by the medians of a quiet host. by_wall: the
+ * and noisy of c. `final`: no further rounds will come, so what is undecided is called noisy, and slower only on a quiet host where three of four draws say so. by_wall: the
  * run time alone counts (a cap on processors leaves CPU time as it is). */
 void preenv_compare(const struct preenv_config *reference, struct preenv_config *c,
                     const double *weights, unsigned payloads, double tolerance, bool by_wall,

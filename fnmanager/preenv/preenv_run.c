@@ -290,24 +290,37 @@ static void judge(struct preenv_session *x, const struct preenv_config *referenc
                                         : "");
 }
 
-/* Rounds of both, in turn, until it is known whether c is slower. */
+/* One round of both, the order changes from round to round: what comes second finds a warmer host. False: no further round. */
+static bool both(struct preenv_session *x, struct preenv_config *reference, struct preenv_config *c)
+{
+    struct preenv_config *turns[] = {c, reference};
+    char text[480];
+
+    for (unsigned i = 0; i < nr_countof(turns); i++) {
+        struct preenv_config *t = turns[(i + x->round) % nr_countof(turns)];
+
+        if (block(x, t, x->warm))
+            continue;
+        if (t == c)
+            return false;
+        (void)snprintf(text, sizeof(text),
+                       "A test call failed at %lld MB, where it had ended well: %s",
+                       (long long)reference->memory_mb, reference->error);
+        if (goes_on(x))
+            end_run(x, PREENV_FAILED, text);
+        return false;
+    }
+    return true;
+}
+
+/* Rounds until it is known whether c is slower. */
 static void verify(struct preenv_session *x, struct preenv_config *reference,
                    struct preenv_config *c)
 {
-    char text[480];
-
     for (unsigned i = 1; i <= PREENV_ROUNDS_MAX; i++) {
         x->round++;
-        if (!block(x, c, x->warm))
+        if (!both(x, reference, c))
             return;
-        if (!block(x, reference, x->warm)) {
-            (void)snprintf(text, sizeof(text),
-                           "A test call failed at %lld MB, where it had ended well: %s",
-                           (long long)reference->memory_mb, reference->error);
-            if (goes_on(x))
-                end_run(x, PREENV_FAILED, text);
-            return;
-        }
         if (i >= PREENV_ROUNDS)
             judge(x, reference, c, i == PREENV_ROUNDS_MAX);
         if (i >= PREENV_ROUNDS && c->verdict != PREENV_UNDECIDED)
@@ -442,7 +455,7 @@ static void search(struct preenv_session *x)
     }
 }
 
-/* Every round visits every size. */
+/* Every round visits every size, each in the other direction than the one before: a host that changes meanwhile changes for both ends. */
 static void visit_all(struct preenv_session *x)
 {
     struct preenv_run *r = x->run;
@@ -451,7 +464,7 @@ static void visit_all(struct preenv_session *x)
     for (unsigned i = 0; i < PREENV_ROUNDS; i++) {
         x->round++;
         for (unsigned k = 0; k < r->config_count && goes_on(x); k++) {
-            struct preenv_config *c = &r->configs[k];
+            struct preenv_config *c = &r->configs[i % 2 ? r->config_count - 1 - k : k];
 
             if (i > 0 && c->outcome != PREENV_OK)
                 continue;

@@ -171,26 +171,35 @@ static void test_blur_is_no_knee(void **state)
     end(&p);
 }
 
+static enum preenv_verdict of_three_calls(struct pair *p, const double *ms, bool final)
+{
+    static const double reference_ms[] = {180, 200, 260};
+
+    reset(&p->a, 1024);
+    reset(&p->b, 512);
+    for (unsigned i = 0; i < 3; i++) {
+        const double a_ms = reference_ms[i];
+        const struct preenv_sample a = {.run_ms = a_ms, .cpu_ms = a_ms, .user_ms = a_ms},
+                                   b = {.run_ms = ms[i], .cpu_ms = ms[i], .user_ms = ms[i]};
+
+        assert_true(preenv_series_add(&p->a.series, &a) && preenv_series_add(&p->b.series, &b));
+    }
+    preenv_compare(&p->a, &p->b, one, 1, 0.05, false, final);
+    return p->b.verdict;
+}
+
+/* At last three of four draws must say so, and the host be quiet. */
 static void test_few_calls_leave_it_undecided(void **state)
 {
+    static const double a_bit[] = {190, 220, 270}, more[] = {230, 260, 300};
     struct pair p = {0};
-    const double ms[] = {180, 200, 260}, other_ms[] = {190, 220, 270};
 
     (void)state;
-    reset(&p.a, 1024);
-    reset(&p.b, 512);
-    for (unsigned i = 0; i < 3; i++) {
-        const struct preenv_sample a = {.run_ms = ms[i], .cpu_ms = ms[i], .user_ms = ms[i]},
-                                   b = {.run_ms = other_ms[i],
-                                        .cpu_ms = other_ms[i],
-                                        .user_ms = other_ms[i]};
-
-        assert_true(preenv_series_add(&p.a.series, &a) && preenv_series_add(&p.b.series, &b));
-    }
-    preenv_compare(&p.a, &p.b, one, 1, 0.05, false, false);
-    assert_int_equal(p.b.verdict, PREENV_UNDECIDED);
-    preenv_compare(&p.a, &p.b, one, 1, 0.05, false, true);
-    assert_int_equal(p.b.verdict, PREENV_SLOWER);
+    assert_int_equal(of_three_calls(&p, a_bit, false), PREENV_UNDECIDED);
+    assert_int_equal(of_three_calls(&p, a_bit, true), PREENV_AS_FAST);
+    assert_true(p.b.noisy);
+    assert_int_equal(of_three_calls(&p, more, false), PREENV_UNDECIDED);
+    assert_int_equal(of_three_calls(&p, more, true), PREENV_SLOWER);
     assert_true(p.b.noisy);
     p.a.others = 0.6; /* on a busy host it is no knee */
     preenv_compare(&p.a, &p.b, one, 1, 0.05, false, true);
@@ -221,6 +230,62 @@ static void test_rounds_are_paired(void **state)
     }
     preenv_compare(&p.a, &p.b, one, 1, 0.05, false, false);
     assert_int_equal(p.b.verdict, PREENV_AS_FAST);
+    end(&p);
+}
+
+/* One round of six calls of both; `host` is how slow the host is in it, `ratio` how slow b is beside a. */
+static void add_round(struct pair *p, unsigned round, double host, double ratio)
+{
+    for (unsigned i = 0; i < 6; i++) {
+        double ms = 800 * host * (0.99 + 0.02 * any());
+        struct preenv_sample s = {.round = round, .run_ms = ms, .cpu_ms = ms, .user_ms = ms};
+
+        assert_true(preenv_series_add(&p->a.series, &s));
+        s.run_ms = s.cpu_ms = s.user_ms = ms * ratio;
+        assert_true(preenv_series_add(&p->b.series, &s));
+    }
+}
+
+static enum preenv_verdict judged(struct pair *p, const double *hosts, const double *ratios,
+                                  unsigned rounds, bool final)
+{
+    reset(&p->a, 1024);
+    reset(&p->b, 512);
+    for (unsigned i = 0; i < rounds; i++)
+        add_round(p, i + 1, hosts[i], ratios[i]);
+    preenv_compare(&p->a, &p->b, one, 1, 0.05, false, final);
+    return p->b.verdict;
+}
+
+/* A host that gets slower and faster by a third hides nothing and makes nothing up: both sides of a round have it. */
+static void test_a_host_that_changes(void **state)
+{
+    static const double hosts[] = {1, 1.35, 0.9, 1.2, 1.05, 1.3}, same[] = {1, 1, 1, 1, 1, 1},
+                        slower[] = {1.15, 1.15, 1.15, 1.15, 1.15, 1.15};
+    struct pair p = {0};
+
+    (void)state;
+    seed = 7;
+    assert_int_equal(judged(&p, hosts, same, 3, false), PREENV_AS_FAST);
+    assert_false(p.b.noisy);
+    assert_int_equal(judged(&p, hosts, slower, 3, false), PREENV_SLOWER);
+    assert_false(p.b.noisy);
+    end(&p);
+}
+
+/* The calls of a container share its luck: rounds that disagree are no verdict, however alike the calls within each are. */
+static void test_rounds_that_disagree(void **state)
+{
+    static const double hosts[] = {1, 1, 1, 1, 1, 1}, luck[] = {1.14, 0.93, 1.12, 0.95, 1.09, 0.97},
+                        knee[] = {1.3, 1.08, 1.22, 1.02, 1.19, 1.17};
+    struct pair p = {0};
+
+    (void)state;
+    seed = 11;
+    assert_int_equal(judged(&p, hosts, luck, 3, false), PREENV_UNDECIDED);
+    assert_int_equal(judged(&p, hosts, luck, 6, true), PREENV_AS_FAST);
+    assert_true(p.b.noisy);
+    assert_int_equal(judged(&p, hosts, knee, 6, true), PREENV_SLOWER);
     end(&p);
 }
 
@@ -357,6 +422,8 @@ int main(void)
         cmocka_unit_test(test_blur_is_no_knee),
         cmocka_unit_test(test_few_calls_leave_it_undecided),
         cmocka_unit_test(test_rounds_are_paired),
+        cmocka_unit_test(test_a_host_that_changes),
+        cmocka_unit_test(test_rounds_that_disagree),
         cmocka_unit_test(test_weights_and_series),
         cmocka_unit_test(test_growth),
         cmocka_unit_test(test_drift),
