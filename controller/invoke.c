@@ -24,7 +24,7 @@
 /* Until then: of who is not answered yet and says nothing of his patience; of accepted calls, long enough for a person to make what is missing. */
 #define LOOKUP_PATIENCE_MS 60000
 #define LOOKUP_ACCEPTED_MAX_MS 3600000
-#define UNSTORED_MAX_BYTES (16 << 20)
+#define UNSTORED_MAX_BYTES (8 << 20)
 
 static void reply(struct activation *a)
 {
