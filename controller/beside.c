@@ -18,7 +18,7 @@ struct left_row {
     int epoch;
 };
 
-/* Made by controller_alone(); freed by on_failed(). */
+/* Made by controller_alone(); c->alone until it is freed, at the end of the work or of the controller. */
 struct alone_job {
     struct nr_db_job job;
     struct nr_deadline again;
@@ -56,7 +56,7 @@ static int fail_run(sqlite3 *db, struct nr_db_job *job)
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < j->count; i++)
-        r = journal_fail(db, j->rows[i].id, j->rows[i].epoch, &j->failed);
+        r = journal_fail(db, j->rows[i].id, j->rows[i].epoch, NULL, &j->failed);
     sqlite3_stmt *s = r == 0 ? nr_db_prepare(db, "SELECT count(*) FROM calls WHERE state=0") : NULL;
 
     if (s == NULL || sqlite3_step(s) != SQLITE_ROW)
@@ -72,20 +72,27 @@ static void on_again(struct nr_deadline *d)
     look(nr_container_of(d, struct alone_job, again));
 }
 
-/* True: it is over, whatever came of it. */
+static void end(struct controller *c)
+{
+    struct alone_job *j = c->alone;
+
+    c->alone = NULL;
+    nr_deadline_cancel(&j->again);
+    free(j->rows);
+    free(j);
+}
+
+/* True: it is over, or begins anew later. */
 static bool is_over(struct alone_job *j)
 {
     struct controller *c = j->ctl;
 
-    if (j->job.status == 0 || c->closed || c->stopping) {
-        bool over = c->closed || c->stopping;
-
-        if (over) {
-            free(j->rows);
-            free(j);
-        }
-        return over;
+    if (c->closed || c->stopping) {
+        end(c);
+        return true;
     }
+    if (j->job.status == 0)
+        return false;
     j->again.fire = on_again;
     nr_deadline_set(c->loop, &j->again, AGAIN_MS);
     return true;
@@ -111,8 +118,7 @@ static void on_failed(struct nr_db_job *job)
             c->log, NR_LOG_WARN, "controller",
             "the process before this one has ended; %lld calls that it ran are recorded as failed",
             (long long)j->failed);
-    free(j->rows);
-    free(j);
+    end(c);
     journal_reload(c);
 }
 
@@ -147,7 +153,14 @@ void controller_alone(struct controller *c)
     struct alone_job *j = nr_alloc(sizeof(*j));
 
     c->beside = false;
+    c->alone = j;
     j->ctl = c;
     j->rows = nr_alloc(ROWS_MAX * sizeof(*j->rows));
     look(j);
+}
+
+void beside_fini(struct controller *c)
+{
+    if (c->alone)
+        end(c);
 }

@@ -25,7 +25,9 @@ int controller_open(const struct controller_config *config, struct controller **
     c->queue_max_bytes = config->queue_max_bytes;
     c->on_metric = config->on_metric;
     c->on_metric_arg = config->on_metric_arg;
-    c->beside = config->beside;
+    c->beside = config->living != NULL;
+    nr_random(&c->run, sizeof(c->run));
+    c->run = (c->run & INT64_MAX) | 1;
     c->pool = activation_pool_make();
     nr_map_init(&c->uses);
     nr_map_init(&c->functions);
@@ -43,7 +45,7 @@ int controller_open(const struct controller_config *config, struct controller **
     counts_init(&c->counts);
     c->counts.event = config->event;
     c->counts.event_arg = config->event_arg;
-    int e = journal_open(c, err);
+    int e = journal_open(c, config->living, err);
     if (e != 0) {
         controller_close(c);
         return e;
@@ -148,6 +150,11 @@ struct asked_counts controller_asked(const struct controller *c)
     return c->asked;
 }
 
+int64_t controller_run(const struct controller *c)
+{
+    return c->run;
+}
+
 int64_t controller_running(const struct controller *c)
 {
     return c->running;
@@ -189,6 +196,7 @@ void controller_close(struct controller *c)
     c->closed = true;
     nr_db_stop(c->db);
     nr_mailbox_drain(c->loop); /* what the store still had to say */
+    beside_fini(c);
     forget_fini(c);
     drop_unwritten(c);
     nr_db_close(c->db);

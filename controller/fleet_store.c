@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "common/base/mem.h"
+#include "common/data/schema_versions.h"
 
 static const char *const steps[] = {
     "CREATE TABLE invokers ("
@@ -24,6 +25,8 @@ static const char *const steps[] = {
     ") WITHOUT ROWID;",
     NULL,
 };
+
+NR_SCHEMA_CHECK(steps, NR_SCHEMA_FLEET);
 
 /* ---- the start ---------------------------------------------------------------------------------------------------- */
 

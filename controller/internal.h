@@ -93,7 +93,9 @@ struct controller {
     int64_t reloaded_live, reload_waiting; /* of them: look their functions up again later */
 
     bool stopping, cut, closed, disk_full, sweeping;
-    bool beside; /* another process ends its calls in the same journal */
+    bool beside;             /* another process ends its calls in the same journal */
+    struct alone_job *alone; /* what it left is being looked for, or will be again */
+    int64_t run;             /* of this process, in rows that it runs */
     struct nr_deadline drain_deadline, tidy;
     void (*idle)(void *arg);
     void *idle_arg;
@@ -202,12 +204,14 @@ void journal_end(struct controller *c, struct activation *a);
 int journal_claim(struct activation *a);
 /* Steps a statement that gives at most one row: 0 or NR_E*. NULL is NR_EIO. The writer's thread. */
 int journal_step(sqlite3_stmt *s);
-/* Makes the row of a call that ran when its process died, `id` in its epoch (id NULL: all that run), a failed one; *ret_failed counts them. The writer's
- * thread. */
-int journal_fail(sqlite3 *db, const char *id, int epoch, int64_t *ret_failed);
+/* Makes the row of a call that ran when its process died, `id` in its epoch (id NULL: all that run), a failed one; *ret_failed counts them. With the runs of
+ * processes that live (`living`, JSON; NULL: none) those are passed over, and what says no run. The writer's thread. */
+int journal_fail(sqlite3 *db, const char *id, int epoch, const char *living, int64_t *ret_failed);
 
-/* recovery.c: opens calls.db, and loads the queued rows of an earlier run bit by bit; call it again when some have ended. */
-int journal_open(struct controller *c, struct nr_err *err);
+/* beside.c: the store says nothing more; what waits to look again ends. */
+void beside_fini(struct controller *c);
+/* recovery.c: opens calls.db (living: as in struct controller_config), and loads the queued rows of an earlier run bit by bit; call it again when some have ended. */
+int journal_open(struct controller *c, const char *living, struct nr_err *err);
 void journal_reload(struct controller *c);
 /* The same when few of those that were loaded are left. */
 void journal_reload_more(struct controller *c);

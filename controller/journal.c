@@ -35,7 +35,7 @@ int journal_insert(sqlite3 *db, const struct activation *a)
     sqlite3_stmt *s = nr_db_prepare(
         db,
         "INSERT INTO calls(id,state,epoch,account,package,name,cause,transaction_id,accepted_ms,"
-        "start_ms,input,published,alias,space) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+        "start_ms,input,published,alias,space,run) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
 
     nr_auto_free char *sealed = NULL;
     struct nr_str input;
@@ -57,6 +57,7 @@ int journal_insert(sqlite3 *db, const struct activation *a)
                        a->fn->published); /* what it resolved to holds, also after a restart */
     nr_db_bind_text(s, 13, a->alias);
     nr_db_bind_text(s, 14, a->space.p ? a->space : NR_STR(""));
+    sqlite3_bind_int64(s, 15, a->ctl->run);
     return journal_step(s);
 }
 
@@ -173,12 +174,13 @@ void journal_accept(struct controller *c, struct activation *a)
 static int claim_run(sqlite3 *db, struct nr_db_job *job)
 {
     const struct activation *a = activation_of(job);
-    sqlite3_stmt *s =
-        nr_db_prepare(db, "UPDATE calls SET state=1, epoch=epoch+1 WHERE id=? AND state=0");
+    sqlite3_stmt *s = nr_db_prepare(
+        db, "UPDATE calls SET state=1, epoch=epoch+1, run=?2 WHERE id=?1 AND state=0");
 
     if (s == NULL)
         return NR_EIO;
     nr_db_bind_text(s, 1, nr_str_of(a->id));
+    sqlite3_bind_int64(s, 2, a->ctl->run);
     int r = journal_step(s);
 
     return r == 0 && sqlite3_changes(db) != 1 ? NR_ECONFLICT : r;

@@ -1,5 +1,6 @@
 /* calls.db at the start of a run: its schema, and what an earlier run left. Rows that say "running" become `whisk internal error` (at
- * most once: they are not run again); queued ones are loaded again, bit by bit, oldest first. A read that fails is tried again.
+ * most once: they are not run again), but for those that a process runs which lives and ends its calls; queued ones are loaded again, bit by bit,
+ * oldest first. A read that fails is tried again.
  */
 #include "controller/internal.h"
 
@@ -29,6 +30,7 @@ static const char *const schema[] = {
     /* Lists by name, and counts, look at nothing but the index: a table of large records is not read for them. */
     "DROP INDEX calls_by_start;"
     "CREATE INDEX calls_by_start ON calls(account, start_ms, seq, state, name, package);",
+    "ALTER TABLE calls ADD COLUMN run INTEGER;", /* the process that runs it, by a random number; NULL: one of a release that had none */
     NULL,
 };
 
@@ -45,24 +47,26 @@ struct recover_job {
     struct nr_db_job job;
     struct journal_count rows;
     int64_t failed;
-    bool beside; /* what runs may be another process's, which lives */
+    const char *living; /* JSON: the runs of processes that live; NULL: there is none */
 };
 
 /* What ran when the platform died did run, maybe to its end: it is not run again, and its record says what happened. */
-int journal_fail(sqlite3 *db, const char *id, int epoch, int64_t *ret_failed)
+int journal_fail(sqlite3 *db, const char *id, int epoch, const char *living, int64_t *ret_failed)
 {
     sqlite3_stmt *s = nr_db_prepare(
         db,
         "UPDATE calls SET state=2, status=3, end_ms=?1, duration_ms=0, version=coalesce(version,'0.0.1'),"
         " annotations='[]', logs='', input=NULL,"
         " result='{\"error\":\"The platform stopped while the action was running.\"}'"
-        " WHERE state=1 AND (?2 IS NULL OR (id=?2 AND epoch=?3))");
+        " WHERE state=1 AND (?2 IS NULL OR (id=?2 AND epoch=?3))"
+        " AND (?4 IS NULL OR (run IS NOT NULL AND run NOT IN (SELECT value FROM json_each(?4))))");
 
     if (s == NULL)
         return NR_EIO;
     sqlite3_bind_int64(s, 1, nr_wall_ms());
     nr_db_bind_text(s, 2, id ? nr_str_of(id) : (struct nr_str){NULL, 0});
     sqlite3_bind_int(s, 3, epoch);
+    nr_db_bind_text(s, 4, living ? nr_str_of(living) : (struct nr_str){NULL, 0});
     int e = journal_step(s);
 
     if (e == 0)
@@ -73,7 +77,7 @@ int journal_fail(sqlite3 *db, const char *id, int epoch, int64_t *ret_failed)
 static int recover_run(sqlite3 *db, struct nr_db_job *job)
 {
     struct recover_job *r = nr_container_of(job, struct recover_job, job);
-    int e = r->beside ? 0 : journal_fail(db, NULL, 0, &r->failed);
+    int e = journal_fail(db, NULL, 0, r->living, &r->failed);
 
     if (e != 0)
         return e;
@@ -85,12 +89,12 @@ static int recover_run(sqlite3 *db, struct nr_db_job *job)
     return 0;
 }
 
-int journal_open(struct controller *c, struct nr_err *err)
+int journal_open(struct controller *c, const char *living, struct nr_err *err)
 {
     char path[4096];
     struct nr_db_config config = {
         .path = path, .steps = schema, .page_bytes = 4096, .readers = 2, .busy_timeout_ms = 5000};
-    struct recover_job r = {.job = {.run = recover_run}, .beside = c->beside};
+    struct recover_job r = {.job = {.run = recover_run}, .living = living};
     int e;
 
     (void)snprintf(path, sizeof(path), "%s/calls.db", c->data_dir);

@@ -45,6 +45,7 @@ struct daemon {
     char host[256]; /* this host's name, in samples and records */
     char run[DAEMON_PATH_BYTES], agent[DAEMON_PATH_BYTES], installation[17];
     int lock_fd, argc;
+    bool locked; /* the data folder is ours, or was until another process had it from us */
     bool stopping, left_some;
     bool handed;                /* another process serves on; ours end their calls */
     struct listening listening; /* sockets that were open before us */
@@ -65,13 +66,17 @@ void daemon_on_reload(uv_signal_t *s, int signum);
 
 /* The data folder is made and ours until the process ends. */
 int place_lock_data(struct daemon *d, struct nr_err *err);
+/* Was a restore into the data folder interrupted? */
+int place_judge_restore(struct daemon *d, struct nr_err *err);
+/* May this release open the databases of the data folder? */
+int place_judge_schemas(struct daemon *d, struct nr_err *err);
 /* A random name for this data folder, kept in it: the label by which containers are found again. */
 int place_name_installation(struct daemon *d, struct nr_err *err);
 /* Was the data folder restored since the last start? The containers of that one hold code of another history: none may be adopted. */
 bool place_is_restored(const struct daemon *d);
 /* None of them can be adopted any more. */
 void place_forget_restore(const struct daemon *d);
-/* The folder of sockets. */
+/* run_folder.c: the folder of sockets of this data folder, and of no other. The data folder is there. */
 int place_find_run(struct daemon *d, struct nr_err *err);
 /* Removes that folder when it is the one that naraed names itself and nothing in it is for the next start. */
 void place_leave_run(const struct daemon *d);
@@ -94,6 +99,9 @@ bool place_on_loopback(const char *listen);
 
 /* ---- parts.c: the components, opened in one order and wired through their ports. ---- */
 
+/* What the components would refuse of the options, and what they need of the data folder; nothing is opened for it, and nothing made. */
+int part_judge_options(struct daemon *d, struct nr_err *err);
+int part_judge_secrets(struct daemon *d, struct nr_err *err);
 /* Metrics and decisions: in this process, or over the broker of --kafka. */
 int part_open_bus(struct daemon *d, struct nr_err *err);
 int part_open_fnmanager(struct daemon *d, struct nr_err *err);

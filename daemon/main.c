@@ -31,48 +31,64 @@
 #define REMOVE_MS 60000
 #define TELL_MS 5000
 
+typedef int step_fn(struct daemon *d, struct nr_err *err);
+
+static int walk(struct daemon *d, step_fn *const *steps, size_t n, struct nr_err *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = steps[i](d, err);
+    return r < 0 ? r : 0;
+}
+
+/* All that can refuse a start, before anything is taken: of the options, ... */
+static int judge_options(struct daemon *d, struct nr_err *err)
+{
+    static step_fn *const judges[] = {role_judge, fleet_judge, scaling_judge, part_judge_options};
+
+    return walk(d, judges, nr_countof(judges), err);
+}
+
+/* ... of the host, ... */
+static int judge_host(struct daemon *d, struct nr_err *err)
+{
+    static step_fn *const judges[] = {place_find_agent, place_open_tls, place_read_devices,
+                                      place_read_gpus, place_read_api_host};
+
+    return walk(d, judges, nr_countof(judges), err);
+}
+
+/* ... and of what another process has open still; a start without one finds it out when it opens that itself. */
+static int judge_data(struct daemon *d, struct nr_err *err)
+{
+    static step_fn *const judges[] = {place_judge_restore, place_judge_schemas, part_judge_secrets};
+
+    return walk(d, judges, nr_countof(judges), err);
+}
+
 /* In this order, once there is a loop; a stop goes the other way. */
-static int (*const opens[])(struct daemon *d, struct nr_err *err) = {
-    role_judge,
-    fleet_judge,
-    scaling_judge,
-    place_lock_data,
-    place_name_installation,
-    place_find_run,
-    place_read_endings,
-    place_find_agent,
-    place_try_listen,
-    place_open_tls,
-    place_read_devices,
-    place_read_gpus,
-    place_read_api_host,
-    part_open_bus,
-    part_open_fnmanager,
-    part_open_invoker,
-    part_open_invokers,
-    part_open_preenv,
-    part_open_controller,
-    part_open_sampler,
-    part_open_scaler,
-    part_open_gateway,
-    part_tell_api_host,
-    part_listen_invokers,
+static step_fn *const opens[] = {
+    judge_options,        place_lock_data,    place_name_installation,
+    place_find_run,       place_read_endings, judge_host,
+    place_try_listen,     part_open_bus,      part_open_fnmanager,
+    part_open_invoker,    part_open_invokers, part_open_preenv,
+    part_open_controller, part_open_sampler,  part_open_scaler,
+    part_open_gateway,    part_tell_api_host, part_listen_invokers,
     release_open,
 };
 
 /* Where another process serves: up to takeover_ask() it does so still. */
-static int (*const takeover_opens[])(struct daemon *d, struct nr_err *err) = {
-    role_judge,           fleet_judge,         scaling_judge,     place_name_installation,
-    place_read_endings,   place_find_agent,    place_open_tls,    place_read_devices,
-    place_read_gpus,      place_read_api_host, takeover_judge,    part_open_bus,
-    part_open_invoker,    takeover_ask,        place_lock_data,   part_open_fnmanager,
-    takeover_adopt,       part_open_invokers,  part_open_preenv,  part_open_controller,
-    part_open_sampler,    part_open_scaler,    part_open_gateway, part_tell_api_host,
-    part_listen_invokers, release_open,
+static step_fn *const takeover_opens[] = {
+    judge_options,     place_name_installation, place_read_endings,   judge_data,
+    judge_host,        part_open_bus,           part_open_invoker,    takeover_ask,
+    place_lock_data,   part_open_fnmanager,     takeover_adopt,       part_open_invokers,
+    part_open_preenv,  part_open_controller,    part_open_sampler,    part_open_scaler,
+    part_open_gateway, part_tell_api_host,      part_listen_invokers, release_open,
 };
 
 /* Of a process that is a scaler only. */
-static int (*const scaler_opens[])(struct daemon *d, struct nr_err *err) = {
+static step_fn *const scaler_opens[] = {
     scaling_judge,
     place_lock_data,
     part_open_bus,
@@ -213,7 +229,17 @@ static void on_alone(void *arg)
     if (d->handed || d->stopping)
         return;
     controller_alone(d->controller);
-    invoker_alone(d->invoker);
+    if (d->invoker)
+        invoker_alone(d->invoker);
+}
+
+/* They have given memory back. */
+static void on_room(void *arg)
+{
+    struct daemon *d = arg;
+
+    if (d->invoker)
+        invoker_room(d->invoker);
 }
 
 static void on_upgrade(uv_signal_t *s, int signum)
@@ -317,7 +343,7 @@ static void serve(struct daemon *d)
     controller_start(d->controller);
     gateway_set_ready(d->gateway, true);
     takeover_serving(d);
-    endings_watch(d->endings, on_alone, d);
+    endings_watch(d->endings, on_room, on_alone, d);
     fprintf(stderr, "listening on %s://%.*s:%d\n", d->tls ? "https" : "http",
             (int)(port ? port - listen : 0), listen, gateway_port(d->gateway));
     (void)uv_run(&d->loop.uv, UV_RUN_DEFAULT);
@@ -360,7 +386,7 @@ static int close_all(struct daemon *d)
 }
 
 struct way {
-    int (*const *steps)(struct daemon *d, struct nr_err *err);
+    step_fn *const *steps;
     size_t n;
 };
 
@@ -387,9 +413,7 @@ static int open_all(struct daemon *d, struct nr_err *err)
     struct way way;
     int r = choose_way(d, &way, err);
 
-    for (size_t i = 0; r == 0 && i < way.n; i++)
-        r = way.steps[i](d, err);
-    return r < 0 ? r : 0;
+    return r < 0 ? r : walk(d, way.steps, way.n, err);
 }
 
 /* A signal of the time before asked for what is being done now: only one that comes from here on ends at once. */

@@ -10,7 +10,7 @@ const struct nr_option daemon_options[] = {
      .help = "folder of databases, buckets and keys"},
     {"run", NR_OPT_STRING, AT(run), NULL,
      .help =
-         "folder of sockets; its path must be short (default /run/narae/<8 hex of the data folder's inode>)"},
+         "folder of sockets; its path must be short (default /run/narae/<8 hex of the data folder's inode>, with 8 hex of its device behind when that is another data folder's)"},
     {"docker", NR_OPT_STRING, AT(docker), "/var/run/docker.sock",
      .help =
          "socket of the Docker Engine; none: this host runs no containers, those of --invokers-listen do"},
@@ -166,7 +166,8 @@ const struct nr_option daemon_options[] = {
          "for trials: how much faster than the clock the time of policies, forecasts and samples runs (160: a day in nine minutes); not with --kafka"},
     {"takeover", NR_OPT_BOOL, AT(takeover), "false",
      .help =
-         "take over from the naraed that serves with the same options: it hands over its sockets, no connection is refused, and its running calls end there"},
+         "take over from the naraed that serves with the same options: it hands over its sockets, no connection is refused, and its running calls end there; on the command line only",
+     .flag_only = "in a file it would make each start a takeover"},
     {"version", NR_OPT_BOOL, AT(version), "false", .help = "print the version and end"},
     {"help-markdown", NR_OPT_BOOL, AT(help_markdown), "false",
      .help = "print this table for docs/configuration.md"},

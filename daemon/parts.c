@@ -196,6 +196,20 @@ static void on_registry_auth(void *arg, const char *account, const char *image, 
     fnmanager_registry_auth(d->fnmanager, account, image, ret_auth);
 }
 
+int part_judge_options(struct daemon *d, struct nr_err *err)
+{
+    if (d->options.dev_keys && !place_on_loopback(d->options.listen))
+        return nr_err_set(
+            err, NR_EINVAL,
+            "--dev-keys are public: they are only allowed with --listen on a loopback address");
+    return gateway_judge(d->options.metrics_functions, err);
+}
+
+int part_judge_secrets(struct daemon *d, struct nr_err *err)
+{
+    return fnmanager_judge(d->options.data, d->options.secret_key_file, &d->log, err);
+}
+
 int part_open_fnmanager(struct daemon *d, struct nr_err *err)
 {
     const struct fnmanager_config c = {.data_dir = d->options.data,
@@ -225,10 +239,6 @@ int part_open_fnmanager(struct daemon *d, struct nr_err *err)
                                        .arg = d,
                                        .log = &d->log};
 
-    if (d->options.dev_keys && !place_on_loopback(d->options.listen))
-        return nr_err_set(
-            err, NR_EINVAL,
-            "--dev-keys are public: they are only allowed with --listen on a loopback address");
     return fnmanager_open(&c, &d->fnmanager, err);
 }
 
@@ -317,6 +327,7 @@ int part_open_preenv(struct daemon *d, struct nr_err *err)
 
 int part_open_controller(struct daemon *d, struct nr_err *err)
 {
+    nr_auto_free char *living = endings_runs(d->endings);
     const struct controller_config c = {.loop = &d->loop,
                                         .data_dir = d->options.data,
                                         .fnmanager = d->fnmanager,
@@ -330,7 +341,7 @@ int part_open_controller(struct daemon *d, struct nr_err *err)
                                         .queue_max_bytes = d->options.queue_mb << 20,
                                         .event = on_event,
                                         .event_arg = d,
-                                        .beside = endings_any(d->endings),
+                                        .living = living,
                                         .log = &d->log};
 
     int r = controller_open(&c, &d->controller, err);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -30,6 +31,17 @@ static int address_of(const char *path, struct sockaddr_un *ret, struct nr_err *
                       sizeof(ret->sun_path) - 1);
 }
 
+bool pass_answers(const char *path)
+{
+    struct sockaddr_un at;
+    nr_auto_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (address_of(path, &at, NULL) < 0 || fd < 0)
+        return false;
+    return connect(fd, (const struct sockaddr *)&at, sizeof(at)) == 0 ||
+           (errno != ECONNREFUSED && errno != ENOENT && errno != ENOTDIR);
+}
+
 int pass_listen(const char *path, int *ret_fd, struct nr_err *err)
 {
     struct sockaddr_un at;
@@ -38,6 +50,8 @@ int pass_listen(const char *path, int *ret_fd, struct nr_err *err)
 
     if (r < 0)
         return r;
+    if (pass_answers(path))
+        return nr_err_set(err, NR_EBUSY, "%s: another process listens there", path);
     (void)unlink(path);
     mode_t before = umask(0177); /* at the start: no other thread makes a file */
     bool bound = fd >= 0 && bind(fd, (const struct sockaddr *)&at, sizeof(at)) == 0;
@@ -63,7 +77,22 @@ int pass_dial(const char *path, int *ret_fd)
     return 0;
 }
 
-int pass_accept(int listen_fd, int *ret_fd, pid_t *ret_pid)
+/* Of the process that dialled, not of one that has its number by now, where the kernel can say so. -1: it can neither. */
+static int pidfd_of(int fd, pid_t pid)
+{
+    int pidfd = -1;
+#ifdef SO_PEERPIDFD
+    socklen_t n = sizeof(pidfd);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &n) == 0)
+        return pidfd;
+#endif
+    (void)fd;
+    pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    return pidfd;
+}
+
+int pass_accept(int listen_fd, int *ret_fd, pid_t *ret_pid, int *ret_pidfd)
 {
     struct ucred peer;
     socklen_t n = sizeof(peer);
@@ -75,6 +104,7 @@ int pass_accept(int listen_fd, int *ret_fd, pid_t *ret_pid)
         (peer.uid != 0 && peer.uid != geteuid()))
         return NR_EFORBIDDEN;
     *ret_pid = peer.pid;
+    *ret_pidfd = pidfd_of(fd, peer.pid);
     *ret_fd = nr_steal_fd(&fd);
     return 0;
 }

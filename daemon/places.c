@@ -11,7 +11,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
+#include "common/data/db.h"
 #include "common/data/folder_marks.h"
+#include "common/data/schema_versions.h"
 #include "common/net/address.h"
 #include "common/net/tls.h"
 #include "ports/gpus.h"
@@ -54,6 +56,14 @@ int place_lock_data(struct daemon *d, struct nr_err *err)
                           data, strerror(errno));
     if (!lock(d))
         return nr_err_set(err, NR_EBUSY, "the data folder %s is in use by another naraed", data);
+    d->locked = true;
+    return place_judge_restore(d, err);
+}
+
+int place_judge_restore(struct daemon *d, struct nr_err *err)
+{
+    const char *data = d->options.data;
+
     if (has_mark(d, NR_MARK_RESTORING))
         return nr_err_set(
             err, NR_EBUSY,
@@ -61,6 +71,25 @@ int place_lock_data(struct daemon *d, struct nr_err *err)
             "--data=%s --force); it puts back what was there and begins anew",
             data, data);
     return 0;
+}
+
+int place_judge_schemas(struct daemon *d, struct nr_err *err)
+{
+    static const struct {
+        const char *file;
+        int known;
+    } databases[] = {{"meta.db", NR_SCHEMA_META},
+                     {"calls.db", NR_SCHEMA_CALLS},
+                     {"scaling.db", NR_SCHEMA_SCALING},
+                     {"fleet.db", NR_SCHEMA_FLEET}};
+    char path[DAEMON_PATH_BYTES + 16];
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < nr_countof(databases); i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s", d->options.data, databases[i].file);
+        r = nr_db_judge(path, databases[i].known, err);
+    }
+    return r;
 }
 
 bool place_is_restored(const struct daemon *d)
@@ -93,38 +122,9 @@ int place_name_installation(struct daemon *d, struct nr_err *err)
     return nr_file_write(d->options.data, "installation", nr_str_of(d->installation), 0600, err);
 }
 
-int place_find_run(struct daemon *d, struct nr_err *err)
-{
-    struct stat st;
-
-    if (d->options.run) {
-        (void)snprintf(d->run, sizeof(d->run), "%s", d->options.run);
-    } else if (stat(d->options.data, &st) == 0) {
-        (void)snprintf(d->run, sizeof(d->run), "/run/narae/%08lx",
-                       (unsigned long)st.st_ino & 0xffffffffUL);
-    }
-    if (nr_dir_make(d->run, 0711, err) != 0)
-        return nr_err_wrap(err, err->code, "the folder of sockets (another one: --run=DIR)");
-    return 0;
-}
-
 int place_read_endings(struct daemon *d, struct nr_err *err)
 {
-    return endings_open(&d->loop, d->run, &d->log, &d->endings, err);
-}
-
-void place_leave_run(const struct daemon *d)
-{
-    if (d->handed || takeover_waits(d->takeover) || endings_any(d->endings))
-        return; /* another process lives there */
-    if (d->options.run == NULL && !d->options.keep_containers)
-        (void)nr_dir_remove(d->run, NULL);
-}
-
-void place_drop_run(const struct daemon *d)
-{
-    if (d->options.run == NULL && d->run[0])
-        (void)rmdir(d->run);
+    return endings_open(&d->loop, d->run, &d->node, &d->log, &d->endings, err);
 }
 
 /* "/file" in the folder of this program. */

@@ -2,10 +2,15 @@
  *
  * release_tick() is the story: the cases stand in the order in which things happen, `return` means that somebody ticks again. Up to `ask` nothing is
  * changed, and one who goes away is forgotten. From then on there is no way back: what follows is short, and one who dies after it is replaced by a
- * process of the program that runs here, which has the sockets that everybody knows.
+ * process of the program that runs here, which has the sockets that everybody knows. So is one who does not serve in time; it is ended first, for two
+ * that have the data folder at the same time must never be.
  * What remains is a process that ends its calls, however long these take: the same stop as after a signal, without a bound on their time.
  */
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +23,8 @@
 #include "ports/preenv.h"
 
 enum {
+    HELLO_MS = 10000,    /* to say who it is */
+    PREPARE_MS = 600000, /* from then on to ask */
     STEP_MS = 2,
     SHORT_MS =
         500, /* so long what has begun may come in, and short calls may end, while new connections wait */
@@ -33,23 +40,30 @@ enum stage {
     TAKES,   /* asked: what has begun comes in */
     ENDS,    /* nothing new: short calls end */
     LETS_GO, /* what is idle, the registry, the lock */
-    AWAITS,  /* the other one opens */
+    TELLS,   /* it is given all that */
+    AWAITS,  /* the other one opens, or ends */
     FINISHES /* it serves; our calls end */
 };
 
 struct release {
     struct daemon *d;
     enum stage stage;
-    uv_poll_t door, peer;
-    int door_fd, peer_fd, ending_fd; /* -1: none */
+    uv_poll_t door, peer, end;
+    int door_fd, peer_fd, peer_pidfd; /* -1: none */
+    struct own_ending ending;
     pid_t peer_pid, child;
     struct nr_deadline step;
     uint64_t until_ms;
     struct listening sockets; /* copies */
     int *connections;         /* given */
-    size_t count;
+    size_t count, sent;
+    char released[64];
     bool calls_done, scaler_done, hurried;
-    bool peer_closing; /* its handle is */
+    bool peer_closing;  /* its handle is */
+    bool serves, ended; /* the other one */
+    bool watched;       /* `end` is open */
+    bool gone;          /* its end of the socket is closed */
+    bool killed;
 };
 
 static void release_tick(struct release *r);
@@ -101,6 +115,19 @@ static void forget_peer(struct release *r)
     uv_close((uv_handle_t *)&r->peer, on_peer_closed);
     (void)close(r->peer_fd);
     r->peer_fd = -1;
+    if (r->stage <= GREETED) { /* else its end is waited for */
+        pass_close(&r->peer_pidfd, r->peer_pidfd >= 0);
+        r->peer_pidfd = -1;
+    }
+}
+
+static void close_door(struct release *r)
+{
+    if (r->door_fd < 0)
+        return;
+    uv_close((uv_handle_t *)&r->door, NULL);
+    (void)close(r->door_fd);
+    r->door_fd = -1;
 }
 
 /* ---- letting go ------------------------------------------------------------------------------------------------- */
@@ -117,7 +144,9 @@ static void begin(struct release *r)
     struct daemon *d = r->d;
 
     nr_log(&d->log, NR_LOG_INFO, "daemon", "process %d takes over", (int)r->peer_pid);
+    supervisor_extend(SHORT_MS + SCALER_MS + OPEN_MS);
     d->handed = true;
+    d->stopping = true; /* the next signal but one ends at once */
     r->connections = nr_alloc(CONNECTIONS_MAX * sizeof(*r->connections));
     collect(r);
     preenv_tester_stop(d->tester);
@@ -133,64 +162,138 @@ static void refuse_new(struct release *r)
     struct daemon *d = r->d;
 
     collect(r);
-    d->stopping = true;
     gateway_set_ready(d->gateway, false);
     gateway_drain(d->gateway, on_door_closed, r);
     controller_drain(d->controller, r->hurried ? (uint64_t)d->options.drain_s * 1000 : CALLS_MS,
                      on_calls_done, r);
 }
 
-static void send_connections(struct release *r)
+/* Without that of processes that were here before us. */
+static int64_t own_memory_mb(void *arg)
 {
-    size_t sent = 0;
+    struct daemon *d = arg;
 
-    while (sent < r->count) {
-        size_t n = r->count - sent < PASS_FDS_MAX ? r->count - sent : PASS_FDS_MAX;
-
-        if (pass_send(r->peer_fd, "connections", r->connections + sent, n) < 0)
-            break;
-        sent += n;
-    }
-    if (sent < r->count)
-        nr_log(&r->d->log, NR_LOG_WARN, "daemon",
-               "%zu of %zu idle connections could not be handed over, and are closed",
-               r->count - sent, r->count);
-    pass_close(r->connections, r->count);
-    free(r->connections);
-    r->connections = NULL;
-    r->count = 0;
+    return atomic_load(&d->node.memory_used_mb) - endings_memory_mb(d->endings);
 }
 
-/* Files and the registry's last commit: nobody is served here any more who could wait for it. False: the other one is gone. */
-static bool let_go(struct release *r)
+/* Files, the registry's last commit and the door: nobody is served here any more who could wait for it. */
+static void let_go(struct release *r)
 {
     struct daemon *d = r->d;
     struct nr_buf ours;
     struct nr_err err = {0};
-    char released[64];
 
     sampler_hush(d->sampler); /* the other one tells what happens from now on */
     nr_buf_init(&ours, 1 << 20);
-    invoker_hand_over(d->invoker, &ours);
-    if (endings_write(d->run, nr_buf_str(&ours), &r->ending_fd, &err) < 0)
+    int64_t memory_mb = d->invoker ? invoker_hand_over(d->invoker, &ours) : 0;
+
+    if (own_ending_write(&r->ending, d->run, memory_mb, controller_run(d->controller),
+                         nr_buf_str(&ours), &err) < 0)
         nr_log(&d->log, NR_LOG_ERROR, "daemon",
                "calls that run will be taken for those of a process that died: %s", err.text);
+    own_ending_tell(&r->ending, &d->loop, own_memory_mb, d);
     nr_buf_fini(&ours);
-    (void)snprintf(released, sizeof(released), "released %llu",
+    (void)snprintf(r->released, sizeof(r->released), "released %llu",
                    (unsigned long long)fnmanager_freeze(d->fnmanager));
+    close_door(r); /* the path is the other one's */
     (void)close(d->lock_fd);
     d->lock_fd = -1;
-    send_connections(r);
-    return pass_send(r->peer_fd, released, NULL, 0) == 0;
+    r->until_ms = d->loop.now_ms + OPEN_MS;
 }
 
-/* The one who took over is gone before it served. */
+/* Idle connections, and that the folder is free. NR_EBUSY: it has not read yet what it was told before. */
+static int tell(struct release *r)
+{
+    int e = 0;
+
+    while (e == 0 && r->sent < r->count) {
+        size_t n = r->count - r->sent < PASS_FDS_MAX ? r->count - r->sent : PASS_FDS_MAX;
+
+        e = pass_send(r->peer_fd, "connections", r->connections + r->sent, n);
+        if (e < 0)
+            break;
+        pass_close(r->connections + r->sent, n);
+        r->sent += n;
+    }
+    if (e == 0)
+        e = pass_send(r->peer_fd, r->released, NULL, 0);
+    return e;
+}
+
+/* Those that nobody was given. */
+static void drop_connections(struct release *r)
+{
+    if (r->sent < r->count)
+        nr_log(&r->d->log, NR_LOG_WARN, "daemon",
+               "%zu of %zu idle connections could not be handed over, and are closed",
+               r->count - r->sent, r->count);
+    pass_close(r->connections + r->sent, r->count - r->sent);
+    free(r->connections);
+    r->connections = NULL;
+    r->count = r->sent = 0;
+}
+
+/* ---- the end of who took over ------------------------------------------------------------------------------------- */
+
+static void reap(struct release *r)
+{
+    if (r->child > 0 && waitpid(r->child, NULL, WNOHANG) == r->child)
+        r->child = 0;
+}
+
+static void stop_watching(struct release *r)
+{
+    if (!r->watched)
+        return;
+    r->watched = false;
+    uv_close((uv_handle_t *)&r->end, NULL);
+}
+
+static void on_end(uv_poll_t *p, int status, int events)
+{
+    struct release *r = p->data;
+
+    (void)status;
+    (void)events;
+    stop_watching(r);
+    reap(r);
+    r->ended = true;
+    if (r->stage == AWAITS)
+        release_tick(r);
+}
+
+static void watch_end(struct release *r)
+{
+    (void)uv_poll_init(&r->d->loop.uv, &r->end, r->peer_pidfd);
+    r->end.data = r;
+    r->watched = true;
+    (void)uv_poll_start(&r->end, UV_READABLE, on_end);
+}
+
+/* It may have the data folder, so nobody else gets it before its end is certain. */
+static void kill_peer(struct release *r)
+{
+    if (r->killed)
+        return;
+    r->killed = true;
+    if (!r->gone)
+        nr_log(&r->d->log, NR_LOG_ERROR, "daemon",
+               "process %d took over and does not serve after %d s: it is ended", (int)r->peer_pid,
+               OPEN_MS / 1000);
+    if (syscall(SYS_pidfd_send_signal, r->peer_pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH) {
+        r->killed = false;
+        nr_log(&r->d->log, NR_LOG_ERROR, "daemon",
+               "process %d cannot be ended (%s): its own end is waited for", (int)r->peer_pid,
+               strerror(errno));
+    }
+}
+
+/* The one who took over has ended before it served. */
 static void replace(struct release *r)
 {
     struct nr_err err = {0};
     pid_t pid = 0;
 
-    forget_peer(r);
     if (successor_spawn(r->d, &r->sockets, &pid, &err) < 0) {
         nr_log(
             &r->d->log, NR_LOG_ERROR, "daemon",
@@ -217,16 +320,17 @@ static void told_serving(struct release *r)
     supervisor_tell(words);
     nr_log(&r->d->log, NR_LOG_INFO, "daemon", "process %d serves; %lld calls end here",
            (int)r->peer_pid, (long long)controller_running(r->d->controller));
-    forget_peer(r);
 }
+
+static void peer_late(struct release *r);
 
 static void release_tick(struct release *r)
 {
     struct daemon *d = r->d;
 
     switch (r->stage) {
-    case WAITS: /* ticked by `hello` */
-    case GREETED: /* ticked by `ask` */ return;
+    case WAITS: /* `hello` or `ask` are not said in time */
+    case GREETED: peer_late(r); return;
     case TAKES: /* requests that have begun become calls */
         if (gateway_reading(d->gateway) > 0 && later(r))
             return;
@@ -242,15 +346,31 @@ static void release_tick(struct release *r)
     case LETS_GO:
         if (!r->scaler_done && later(r))
             return;
-        r->stage = AWAITS;
-        if (let_go(r)) {
-            nr_deadline_set(&d->loop, &r->step, OPEN_MS);
+        let_go(r);
+        watch_end(r);
+        r->stage = TELLS;
+        /* fall through */
+    case TELLS: {
+        int e = tell(r);
+
+        if (e == NR_EBUSY && !r->ended && later(r))
             return;
-        }
+        drop_connections(r);
+        r->stage = AWAITS;
+        nr_deadline_set(&d->loop, &r->step, OPEN_MS);
+        if (e == 0)
+            return;
+    }
         /* fall through */
     case AWAITS: /* ticked by `serving`, by its end, or when it takes too long */
-        if (r->peer_fd >= 0)
+        if (!r->serves && !r->ended) {
+            kill_peer(r);
+            return;
+        }
+        if (!r->serves)
             replace(r);
+        stop_watching(r);
+        forget_peer(r);
         nr_deadline_cancel(&r->step);
         pass_close(r->sockets.fds, r->sockets.count);
         r->sockets.count = 0;
@@ -265,6 +385,8 @@ static void release_tick(struct release *r)
 
 /* ---- who comes -------------------------------------------------------------------------------------------------- */
 
+static const char stopping[] = "no it is stopping";
+
 static void greet(struct release *r, const char *text)
 {
     int highest = 0, oldest = 0, mine = TAKEOVER_PROTOCOL;
@@ -274,7 +396,9 @@ static void greet(struct release *r, const char *text)
         return;
     int protocol = highest < mine ? highest : mine;
     const char *no =
-        r->d->stopping ? "no it is stopping"
+        r->d->stopping ? stopping
+        : r->peer_pidfd < 0
+            ? "no this kernel does not tell when a process ends (pidfd_open, Linux 5.3): stop and start"
         : strncmp(installation, r->d->installation, 16) != 0
             ? "no it serves another data folder: give --data and --run of the process that serves"
         : r->d->invoker == NULL || r->d->options.invokers_listen
@@ -294,7 +418,9 @@ static void greet(struct release *r, const char *text)
         return;
     nr_log(&r->d->log, NR_LOG_INFO, "daemon", "process %d, naraed %s, prepares itself to take over",
            (int)r->peer_pid, version);
-    invoker_expect(r->d->invoker, true);
+    if (r->d->invoker)
+        invoker_expect(r->d->invoker, true);
+    nr_deadline_set(&r->d->loop, &r->step, PREPARE_MS);
     r->stage = GREETED;
 }
 
@@ -302,11 +428,16 @@ static void hear(struct release *r, const char *text)
 {
     if (r->stage == WAITS && strncmp(text, "hello ", 6) == 0) {
         greet(r, text);
-    } else if (r->stage == GREETED && strcmp(text, "ask") == 0 && !r->d->stopping) {
+    } else if (r->stage == GREETED && strcmp(text, "ask") == 0) {
+        if (r->d->stopping) {
+            (void)pass_send(r->peer_fd, stopping, NULL, 0);
+            return;
+        }
         begin(r);
         r->stage = TAKES;
         release_tick(r);
-    } else if (r->stage == AWAITS && strcmp(text, "serving") == 0) {
+    } else if (r->stage == AWAITS && !r->killed && strcmp(text, "serving") == 0) {
+        r->serves = true;
         told_serving(r);
         release_tick(r);
     }
@@ -314,14 +445,19 @@ static void hear(struct release *r, const char *text)
 
 static void peer_gone(struct release *r)
 {
+    r->gone = r->stage > GREETED;
     if (r->stage == AWAITS) {
+        (void)uv_poll_stop(&r->peer);
         release_tick(r);
         return;
     }
+    if (r->stage <= GREETED)
+        nr_deadline_cancel(&r->step);
     if (r->stage == GREETED) {
         nr_log(&r->d->log, NR_LOG_WARN, "daemon",
                "process %d has gone and took nothing over; this one serves on", (int)r->peer_pid);
-        invoker_expect(r->d->invoker, false);
+        if (r->d->invoker)
+            invoker_expect(r->d->invoker, false);
         pass_close(r->sockets.fds,
                    r->sockets.count); /* or a stop would leave a door open behind which nobody is */
         r->sockets.count = 0;
@@ -331,8 +467,17 @@ static void peer_gone(struct release *r)
         forget_peer(r);
     else
         (void)uv_poll_stop(&r->peer); /* it is replaced when we have let go */
-    if (r->child > 0 && waitpid(r->child, NULL, WNOHANG) == r->child)
-        r->child = 0;
+    reap(r);
+}
+
+/* The door is not held for one who says nothing. */
+static void peer_late(struct release *r)
+{
+    if (r->peer_fd < 0)
+        return;
+    nr_log(&r->d->log, NR_LOG_WARN, "daemon", "process %d has said nothing for %d s",
+           (int)r->peer_pid, (r->stage == WAITS ? HELLO_MS : PREPARE_MS) / 1000);
+    peer_gone(r);
 }
 
 static void on_peer(uv_poll_t *p, int status, int events)
@@ -355,12 +500,12 @@ static void on_peer(uv_poll_t *p, int status, int events)
 static void on_door(uv_poll_t *p, int status, int events)
 {
     struct release *r = p->data;
-    int fd = -1;
+    int fd = -1, pidfd = -1;
     pid_t pid = 0;
 
     (void)status;
     (void)events;
-    int got = r->peer_closing ? NR_EBUSY : pass_accept(r->door_fd, &fd, &pid);
+    int got = r->peer_closing ? NR_EBUSY : pass_accept(r->door_fd, &fd, &pid, &pidfd);
 
     if (got == NR_EFORBIDDEN)
         nr_log(&r->d->log, NR_LOG_WARN, "daemon", "another user was turned away from %s/takeover",
@@ -370,10 +515,13 @@ static void on_door(uv_poll_t *p, int status, int events)
     if (r->peer_fd >= 0 || r->stage != WAITS || uv_is_closing((uv_handle_t *)&r->door)) {
         (void)pass_send(fd, "no another process is taking over already", NULL, 0);
         (void)close(fd);
+        pass_close(&pidfd, pidfd >= 0);
         return;
     }
     r->peer_fd = fd;
     r->peer_pid = pid;
+    r->peer_pidfd = pidfd;
+    nr_deadline_set(&r->d->loop, &r->step, HELLO_MS);
     (void)uv_poll_init(&r->d->loop.uv, &r->peer, fd);
     r->peer.data = r;
     (void)uv_poll_start(&r->peer, UV_READABLE | UV_DISCONNECT, on_peer);
@@ -386,7 +534,7 @@ int release_open(struct daemon *d, struct nr_err *err)
     char path[DAEMON_PATH_BYTES + 16];
     struct release *r = nr_alloc(sizeof(*r));
 
-    *r = (struct release){.d = d, .door_fd = -1, .peer_fd = -1, .ending_fd = -1};
+    *r = (struct release){.d = d, .door_fd = -1, .peer_fd = -1, .peer_pidfd = -1, .ending.fd = -1};
     r->step.fire = on_step;
     d->release = r;
     (void)snprintf(path, sizeof(path), "%s/takeover", d->run);
@@ -440,6 +588,8 @@ void release_close(struct release *r)
     if (r == NULL)
         return;
     nr_deadline_cancel(&r->step);
+    own_ending_stop(&r->ending);
+    stop_watching(r);
     forget_peer(r);
     if (r->door_fd < 0)
         return;
@@ -447,18 +597,17 @@ void release_close(struct release *r)
         (void)snprintf(path, sizeof(path), "%s/takeover", r->d->run);
         (void)unlink(path);
     }
-    uv_close((uv_handle_t *)&r->door, NULL);
-    (void)close(r->door_fd);
-    r->door_fd = -1;
+    close_door(r);
 }
 
 void release_free(struct release *r)
 {
     if (r == NULL)
         return;
-    endings_remove(r->d->run, r->ending_fd);
+    own_ending_remove(&r->ending, r->d->run);
+    pass_close(&r->peer_pidfd, r->peer_pidfd >= 0);
     pass_close(r->sockets.fds, r->sockets.count);
-    pass_close(r->connections, r->count);
+    pass_close(r->connections + r->sent, r->count - r->sent);
     free(r->connections);
     free(r);
 }

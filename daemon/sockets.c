@@ -155,8 +155,7 @@ static int fill_words(struct child *c, const struct daemon *d, bool takeover)
     for (char **e = environ; *e; e++) {
         if (n == ENVIRONMENT_MAX)
             return NR_ETOOBIG;
-        if (strncmp(*e, "NARAE_TAKEOVER=", 15) != 0)
-            c->env[n++] = *e;
+        c->env[n++] = *e;
     }
     if (c->l) {
         (void)snprintf(c->listen_fds, sizeof(c->listen_fds), "LISTEN_FDS=%zu", c->l->count);
@@ -224,6 +223,14 @@ int successor_spawn(const struct daemon *d, const struct listening *l, pid_t *re
     return *ret_pid > 0
                ? 0
                : nr_err_set(err, nr_err_from_errno(errno), "no process: %s", strerror(errno));
+}
+
+void supervisor_extend(uint64_t ms)
+{
+    char words[64];
+
+    (void)snprintf(words, sizeof(words), "EXTEND_TIMEOUT_USEC=%llu", (unsigned long long)ms * 1000);
+    supervisor_tell(words);
 }
 
 void supervisor_tell(const char *text)

@@ -6,17 +6,14 @@
 #include <unistd.h>
 
 #include "common/base/mem.h"
-#include "common/data/db.h"
-#include "common/data/schema_versions.h"
 #include "daemon/daemon.h"
 #include "daemon/runtime_images.h"
 #include "daemon/takeover.h"
 
-enum { HELLO_MS = 10000, RELEASE_MS = 30000 };
+enum { HELLO_MS = 10000, RELEASE_MS = 30000, OPEN_MS = 120000 };
 
 struct takeover {
     int fd;
-    bool released;
     uint64_t revision;
     int *connections; /* given */
     size_t count, room;
@@ -84,26 +81,10 @@ int takeover_find(struct daemon *d, bool *ret_found, struct nr_err *err)
     return r == 0 ? listening_judge(d, err) : r;
 }
 
-int takeover_judge(struct daemon *d, struct nr_err *err)
-{
-    static const struct {
-        const char *file;
-        int known;
-    } databases[] = {{"meta.db", NR_SCHEMA_META},
-                     {"calls.db", NR_SCHEMA_CALLS},
-                     {"scaling.db", NR_SCHEMA_SCALING}};
-    char path[DAEMON_PATH_BYTES + 16];
-    int r = 0;
-
-    for (size_t i = 0; r == 0 && i < nr_countof(databases); i++) {
-        (void)snprintf(path, sizeof(path), "%s/%s", d->options.data, databases[i].file);
-        r = nr_db_judge(path, databases[i].known, err);
-    }
-    return r;
-}
-
 static void keep_connections(struct takeover *t, const struct passed *p)
 {
+    if (p->count == 0)
+        return;
     if (t->count + p->count > t->room) {
         t->room = 2 * (t->count + p->count);
         int *more = nr_alloc(t->room * sizeof(*more));
@@ -122,19 +103,22 @@ int takeover_ask(struct daemon *d, struct nr_err *err)
     struct takeover *t = d->takeover;
     unsigned long long revision = 0;
     struct passed p;
+
+    supervisor_extend(RELEASE_MS + OPEN_MS);
     int r = pass_send(t->fd, "ask", NULL, 0);
 
     while (r == 0 && (r = pass_receive(t->fd, RELEASE_MS, &p)) == 0) {
         keep_connections(t, &p);
         if (sscanf(p.text, "released %llu", &revision) == 1)
             break;
+        if (strncmp(p.text, "no ", 3) == 0)
+            return nr_err_set(err, NR_EBUSY, "nothing was taken over: %s", p.text + 3);
     }
     if (r < 0 && r != NR_ECLOSED)
         return fail(t, r, "does not let go", err);
     if (r == NR_ECLOSED)
         nr_log(&d->log, NR_LOG_WARN, "daemon",
                "the process that served has died; this start goes on as after a crash");
-    t->released = true;
     t->revision = revision;
     return 0;
 }
@@ -143,7 +127,7 @@ int takeover_adopt(struct daemon *d, struct nr_err *err)
 {
     int r = endings_read(d->endings, err);
 
-    if (r < 0)
+    if (r < 0 || d->invoker == NULL)
         return r;
     if (part_adopt(d, err) < 0)
         nr_log(&d->log, NR_LOG_WARN, "daemon",
@@ -157,11 +141,6 @@ int takeover_adopt(struct daemon *d, struct nr_err *err)
 uint64_t takeover_revision(const struct takeover *t)
 {
     return t ? t->revision : 0;
-}
-
-bool takeover_waits(const struct takeover *t)
-{
-    return t && !t->released;
 }
 
 void takeover_serving(struct daemon *d)

@@ -8,8 +8,8 @@
  *   opens, adopts, accepts                   <-   `connections` (those that were idle), `released`
  *   `serving`                                ->   ends the calls that it still has, however long they take, and itself
  *
- * Whoever dies leaves the other one a way: before `ask` nothing has changed; a new one that dies after it is replaced by a process of the old release,
- * which gets the sockets too; an old one that dies is as after a crash, with the sockets still there.
+ * Whoever dies leaves the other one a way: before `ask` nothing has changed; a new one that dies after it, or does not serve in time and is ended for
+ * that, is replaced by a process of the old release, which gets the sockets too; an old one that dies is as after a crash, with the sockets still there.
  * Protocol: a message is one packet, its first word says what it is; both sides tell the highest and the oldest version that they speak.
  */
 #ifndef NR_DAEMON_TAKEOVER_H
@@ -27,6 +27,7 @@
 
 struct daemon;
 struct endings;
+struct node;
 struct release;
 struct takeover;
 
@@ -47,12 +48,15 @@ struct passed {
     size_t count;
 };
 
-/* A socket that listens at this path, which nobody but its owner may open; *ret_fd given. What was there goes. */
+/* Does anybody listen at this path, of whatever kind? Never waits. */
+bool pass_answers(const char *path);
+/* A socket that listens at this path, which nobody but its owner may open; *ret_fd given. A socket that nobody listens on any more goes; NR_EBUSY: somebody does. */
 int pass_listen(const char *path, int *ret_fd, struct nr_err *err);
 /* *ret_fd given. NR_ENOENT: nobody listens there. */
 int pass_dial(const char *path, int *ret_fd);
-/* The next who dialled (*ret_fd given) and his process. NR_EFORBIDDEN: neither root nor who we are; NR_EBUSY: nobody waits. Never blocks. */
-int pass_accept(int listen_fd, int *ret_fd, pid_t *ret_pid);
+/* The next who dialled (*ret_fd given) and his process (*ret_pidfd given; -1: this kernel knows no such descriptors). NR_EFORBIDDEN: neither root nor
+ * who we are; NR_EBUSY: nobody waits. Never blocks. */
+int pass_accept(int listen_fd, int *ret_fd, pid_t *ret_pid, int *ret_pidfd);
 /* Sends text and copies of n descriptors (lent). Never blocks: NR_EBUSY when there is no room, NR_ECLOSED when nobody is there any more. */
 int pass_send(int fd, const char *text, const int *fds, size_t n);
 /* The next packet, waited for as long; 0, NR_ETIMEOUT, NR_ECLOSED. */
@@ -72,40 +76,62 @@ int successor_spawn(const struct daemon *d, const struct listening *l, pid_t *re
                     struct nr_err *err);
 /* Tells the supervisor, if there is one that wants to know (NOTIFY_SOCKET): "READY=1". */
 void supervisor_tell(const char *text);
+/* What is under way may take so long from now on. */
+void supervisor_extend(uint64_t ms);
 
 /* ---- endings.c: processes of this installation that have handed over and still end their calls ------------------ */
 
-/* Reads what <run>/ending-* say; files of processes that are gone are removed. Blocking. */
-int endings_open(struct nr_loop *loop, const char *run, struct nr_log *log, struct endings **ret,
-                 struct nr_err *err);
+/* Reads what <run>/ending-* say; files of processes that are gone are removed. The memory of those that are not is part of node->memory_used_mb (node:
+ * kept) until they give it back. Blocking. */
+int endings_open(struct nr_loop *loop, const char *run, struct node *node, struct nr_log *log,
+                 struct endings **ret, struct nr_err *err);
 /* Reads anew. Blocking. */
 int endings_read(struct endings *e, struct nr_err *err);
 bool endings_any(const struct endings *e);
+/* What of node->memory_used_mb is theirs. */
+int64_t endings_memory_mb(const struct endings *e);
+/* The runs of their calls, a JSON array (made); NULL: there are none. */
+char *endings_runs(const struct endings *e);
 /* Is a container of this name (8 hex) one of theirs? arg is the endings. */
 bool endings_foreign(void *arg, const char *name);
-/* `alone` comes once, on the loop, when the last of them has ended. */
-void endings_watch(struct endings *e, void (*alone)(void *arg), void *arg);
+/* On the loop: `room` when they have given memory back, `alone` once, when the last of them has ended. */
+void endings_watch(struct endings *e, void (*room)(void *arg), void (*alone)(void *arg), void *arg);
 /* The loop runs no more. NULL is fine. */
 void endings_close(struct endings *e);
-/* Says what is ours until we end: <run>/ending-<pid>, locked. `text` is what invoker_hand_over() wrote. *ret_fd holds the lock (given). Blocking. */
-int endings_write(const char *run, struct nr_str text, int *ret_fd, struct nr_err *err);
+
+/* Our own file. */
+struct own_ending {
+    int fd; /* holds the lock; -1: there is none */
+    struct nr_loop *loop;
+    struct nr_deadline next;
+    struct nr_work work;
+    int64_t (*memory_mb)(void *arg);
+    void *arg;
+    int64_t told_mb;
+};
+
+/* Says what is ours until we end: <run>/ending-<pid>, locked. run_number: of our calls; `has` is what invoker_hand_over() wrote (n == 0: no containers).
+ * Blocking. */
+int own_ending_write(struct own_ending *own, const char *run, int64_t memory_mb, int64_t run_number,
+                     struct nr_str has, struct nr_err *err);
+/* The memory that is ours, as memory_mb() says it, is told twice a second from now on. */
+void own_ending_tell(struct own_ending *own, struct nr_loop *loop, int64_t (*memory_mb)(void *arg),
+                     void *arg);
+/* The loop still runs: it is told no more. */
+void own_ending_stop(struct own_ending *own);
 /* We end: removes it. */
-void endings_remove(const char *run, int fd);
+void own_ending_remove(struct own_ending *own, const char *run);
 
 /* ---- takeover.c: the new one's side, all of it blocking, before the loop runs ---------------------------------- */
 
 /* --takeover: says hello to whoever serves. *ret_found false: nobody does, and the start is like any other. */
 int takeover_find(struct daemon *d, bool *ret_found, struct nr_err *err);
-/* May this release open the databases of the data folder? */
-int takeover_judge(struct daemon *d, struct nr_err *err);
 /* Asks, and waits until the other one has let go; d->takeover has what it gave. One that died meanwhile has let go too. */
 int takeover_ask(struct daemon *d, struct nr_err *err);
 /* The place that the other one's containers have is known now: those it left are adopted. */
 int takeover_adopt(struct daemon *d, struct nr_err *err);
 /* Revisions begin above it; 0: there was nobody. */
 uint64_t takeover_revision(const struct takeover *t);
-/* The folder may still be the other one's: it was not released yet. */
-bool takeover_waits(const struct takeover *t);
 /* We serve: goes on with the connections, and tells the other one. */
 void takeover_serving(struct daemon *d);
 /* NULL is fine. */
@@ -115,7 +141,7 @@ void takeover_free(struct takeover *t);
 
 /* Opens <run>/takeover. At the end of a start. */
 int release_open(struct daemon *d, struct nr_err *err);
-/* A signal asks for the end: true when we have handed over and what runs was now given its time; a second one is not for us. */
+/* A signal asks for the end: true when we hand over or have, and what runs was now given its time; a second one is not for us. */
 bool release_hurry(struct release *r);
 /* USR2: starts a process of the program as it lies on the disk now, to take over. */
 void release_upgrade(struct release *r);

@@ -38,15 +38,33 @@ static int open_db(struct fnmanager *m, struct nr_err *err)
     return 0;
 }
 
+/* *ret made. */
+static int secrets_path(const char *data_dir, const char *file, char **ret, struct nr_err *err)
+{
+    *ret = file ? nr_strdup(file) : secrets_default_path(data_dir);
+    return *ret ? 0
+                : nr_err_set(err, NR_EINVAL, "%s cannot be found, so neither the key of secrets",
+                             data_dir);
+}
+
+int fnmanager_judge(const char *data_dir, const char *secret_key_file, struct nr_log *log,
+                    struct nr_err *err)
+{
+    nr_auto_free char *path = NULL;
+    char meta[4096];
+    int r = secrets_path(data_dir, secret_key_file, &path, err);
+
+    (void)snprintf(meta, sizeof(meta), "%s/meta.db", data_dir);
+    return r < 0 ? r : secrets_judge(meta, path, log, err);
+}
+
 static int open_secrets(struct fnmanager *m, struct nr_err *err)
 {
-    nr_auto_free char *path = m->config.secret_key_file != NULL
-                                  ? nr_strdup(m->config.secret_key_file)
-                                  : secrets_default_path(m->data_dir);
+    nr_auto_free char *path = NULL;
+    int r = secrets_path(m->data_dir, m->config.secret_key_file, &path, err);
 
-    if (path == NULL)
-        return nr_err_set(err, NR_EINVAL, "%s cannot be found, so neither the key of secrets",
-                          m->data_dir);
+    if (r < 0)
+        return r;
     return secrets_init(&m->secrets, m->db, path, m->config.log, err);
 }
 

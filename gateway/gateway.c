@@ -42,6 +42,13 @@ static void nothing(void *arg)
     free(arg);
 }
 
+int gateway_judge(const char *metrics_functions, struct nr_err *err)
+{
+    struct series_choice choice = {0};
+
+    return series_choice_read(metrics_functions ? metrics_functions : "off", &choice, err);
+}
+
 int gateway_open(const struct gateway_config *c, struct gateway **ret, struct nr_err *err)
 {
     struct gateway *g = nr_alloc(sizeof(*g));

@@ -31,6 +31,12 @@ void invoker_alone(struct invoker *v)
     sweep_hurry(v->sweep);
 }
 
+void invoker_room(struct invoker *v)
+{
+    if (!nr_list_empty(&v->hungry))
+        pool_stir(v);
+}
+
 void invoker_expect(struct invoker *v, bool on)
 {
     v->expects = on;
@@ -48,9 +54,10 @@ static void let_go(struct invoker *v)
     }
 }
 
-static void write_names(const struct invoker *v, struct nr_buf *out)
+static int64_t write_names(const struct invoker *v, struct nr_buf *out)
 {
     const char *comma = "";
+    int64_t memory_mb = 0;
 
     nr_buf_printf(out, "{\"prefix\":\"%s\",\"containers\":[", v->prefix);
     for (struct nr_link *l = v->containers.next; l != &v->containers; l = l->next) {
@@ -60,11 +67,13 @@ static void write_names(const struct invoker *v, struct nr_buf *out)
             continue;
         nr_buf_printf(out, "%s\"%s\"", comma, ct->name);
         comma = ",";
+        memory_mb += ct->memory_mb;
     }
     nr_buf_adds(out, "]}");
+    return memory_mb;
 }
 
-void invoker_hand_over(struct invoker *v, struct nr_buf *out)
+int64_t invoker_hand_over(struct invoker *v, struct nr_buf *out)
 {
     unsigned char random[(BESIDE_PREFIX_BYTES - 1) / 2];
 
@@ -74,5 +83,5 @@ void invoker_hand_over(struct invoker *v, struct nr_buf *out)
     nr_hex(random, sizeof(random), v->prefix);
     adopt_leave(v);
     let_go(v);
-    write_names(v, out);
+    return write_names(v, out);
 }

@@ -28,8 +28,9 @@ struct controller_config {
     /* A call was refused by a limit, the first of its function in a minute; on `loop`, e is lent for the call. NULL: nobody listens. */
     void (*event)(void *arg, const struct event *e);
     void *event_arg;
-    bool
-        beside; /* a process of an earlier release or start still ends its calls: rows that run are left alone until controller_alone() */
+    /* The runs (controller_run()) of processes that still end their calls, a JSON array (lent): rows that they run are left alone until controller_alone(), and
+     * those of a release that knows no runs. NULL: there is no such process. */
+    const char *living;
     struct nr_log *log;
 };
 
@@ -39,7 +40,7 @@ int controller_open(const struct controller_config *c, struct controller **ret, 
 /* Starts queued rows of an earlier run; called once when the loop is about to run. */
 void controller_start(struct controller *c);
 
-/* Opened `beside`: the other process has ended. What it left undone is recorded as failed or queued again. */
+/* Opened with `living`: the other process has ended. What it left undone is recorded as failed or queued again. */
 void controller_alone(struct controller *c);
 /* Takes over one reference of a (given). on_reply comes once, maybe before this returns. */
 void controller_invoke(struct controller *c, struct activation *a);
@@ -153,6 +154,8 @@ struct asked_counts {
     uint64_t idle; /* fires without an active rule */
 };
 struct asked_counts controller_asked(const struct controller *c);
+/* The number of this process in the rows of calls that it runs: random, above 0. */
+int64_t controller_run(const struct controller *c);
 /* Activations that have not ended. */
 int64_t controller_running(const struct controller *c);
 /* Flushes records, closes the store. Blocking (bounded); after drain, loop no longer running calls. */

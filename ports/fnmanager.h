@@ -88,6 +88,10 @@ struct fnmanager_config {
     struct nr_log *log;
 };
 
+/* Could the secrets of this data folder be opened with the key of this file (NULL: the preset one)? 0, or NR_E* with the sentence of fnmanager_open(). Blocking;
+ * nothing is changed. */
+int fnmanager_judge(const char *data_dir, const char *secret_key_file, struct nr_log *log,
+                    struct nr_err *err);
 /* Opens the stores, migrates, sweeps leftovers, makes guest and administrator on an empty folder. Blocking; at start. */
 int fnmanager_open(const struct fnmanager_config *c, struct fnmanager **ret, struct nr_err *err);
 struct preenv_tester;

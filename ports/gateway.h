@@ -49,6 +49,8 @@ struct gateway_config {
         metrics_functions; /* lent; which functions have metrics of their own: "off" (NULL), "top:20", "label:KEY=VALUE", or both with a comma */
 };
 
+/* Could it be opened with these functions of --metrics-functions? 0, or NR_EINVAL with a sentence. */
+int gateway_judge(const char *metrics_functions, struct nr_err *err);
 /* Listens at once, answers when the loop runs; until gateway_set_ready(true) every call is refused with
  * 503 and only /healthz, /readyz and /metrics answer. A port in use is NR_EBUSY or NR_EIO with a sentence. */
 int gateway_open(const struct gateway_config *c, struct gateway **ret, struct nr_err *err);

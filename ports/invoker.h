@@ -81,12 +81,14 @@ int invoker_adopt(struct invoker *v,
                   void *arg, struct nr_err *err);
 /* The other process has ended: the installation is ours alone, and what it left goes. */
 void invoker_alone(struct invoker *v);
+/* The other process has given memory back (struct node's memory_used_mb was lowered): calls that wait for some are looked at. */
+void invoker_room(struct invoker *v);
 /* Another process of this installation tries the Engine (`on`), or has ended that: containers that nobody knows are left alone meanwhile. */
 void invoker_expect(struct invoker *v, bool on);
 /* Another process serves on here: idle containers are let go of, closed and thawed, for it to adopt; those with calls go on to the end of these, and calls that
  * wait are still given one. Nothing is kept ahead of calls any more. Adds to `out` a JSON object {"prefix","containers":[...]}: the names that stay ours,
- * and how those begin that are still made. */
-void invoker_hand_over(struct invoker *v, struct nr_buf *out);
+ * and how those begin that are still made. Returns the memory of those that stay, in MB. */
+int64_t invoker_hand_over(struct invoker *v, struct nr_buf *out);
 /* Where the platform's API is, as functions see it. */
 struct invoker_api {
     const char *url;  /* what they are told as __OW_API_HOST (lent); NULL: one of the next three */

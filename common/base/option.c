@@ -16,7 +16,7 @@ enum { FILE_BYTES_MAX = 1 << 20, NAME_BYTES = 64 };
 struct pair {
     const char *where;
     struct nr_str name, value;
-    bool bare; /* a flag without `=` */
+    bool bare, flag; /* without `=`; of the command line */
 };
 
 static const struct nr_option *find(const struct nr_option_set *sets, struct nr_str name,
@@ -83,6 +83,9 @@ static int store(const struct nr_option *o, void *config, const struct pair *p, 
 {
     void *field = (char *)config + o->offset;
 
+    if (o->flag_only && !p->flag)
+        return nr_err_set(err, NR_EINVAL, "%s: it is given on the command line only (--%s): %s",
+                          p->where, o->name, o->flag_only);
     if (p->bare && o->type != NR_OPT_BOOL)
         return nr_err_set(err, NR_EINVAL, "%s: needs a value: %s=%s", p->where, p->where,
                           nr_option_word(o));
@@ -115,8 +118,10 @@ static int take_presets(const struct nr_option_set *sets, struct nr_err *err)
 {
     for (const struct nr_option_set *s = sets; s->options; s++)
         for (const struct nr_option *o = s->options; o->name; o++) {
-            struct pair p = {
-                .where = o->name, .name = nr_str_of(o->name), .value = nr_str_of(o->preset)};
+            struct pair p = {.where = o->name,
+                             .name = nr_str_of(o->name),
+                             .value = nr_str_of(o->preset),
+                             .flag = true};
             int r = o->preset ? store(o, s->config, &p, err) : 0;
 
             if (r < 0)
@@ -200,8 +205,11 @@ static int take_flag(const struct nr_option_set *sets, const char *arg, struct n
     (void)snprintf(where, sizeof(where), "--%.*s", (int)(name.n < NAME_BYTES ? name.n : NAME_BYTES),
                    name.p);
     bool bare = value.p == NULL;
-    struct pair p = {
-        .where = where, .name = name, .value = bare ? NR_STR("true") : value, .bare = bare};
+    struct pair p = {.where = where,
+                     .name = name,
+                     .value = bare ? NR_STR("true") : value,
+                     .bare = bare,
+                     .flag = true};
 
     if (nr_str_eqz(name, "config") && find(sets, name, &config) == NULL)
         return bare ? nr_err_set(err, NR_EINVAL, "--config: needs a value: --config=FILE") : 0;

@@ -30,6 +30,7 @@ struct nr_option {
     const char *choices;
     bool reloadable;
     const char *help;
+    const char *flag_only; /* a word of the command line only; why, as the end of a sentence */
 };
 
 /* A table with the struct it fills. A NULL table ends a set. */

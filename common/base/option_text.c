@@ -115,8 +115,9 @@ static void markdown_option(const struct nr_option *o, FILE *out)
 
     nr_option_environment(o, environment, sizeof(environment));
     nr_option_allowed(o, allowed, sizeof(allowed));
-    (void)fprintf(out, "| `--%s` | `%s` | %s%s%s | ", o->name, environment, o->preset ? "`" : "",
-                  o->preset ? o->preset : "none", o->preset ? "`" : "");
+    (void)fprintf(out, "| `--%s` | %s%s%s | %s%s%s | ", o->name, o->flag_only ? "" : "`",
+                  o->flag_only ? "none" : environment, o->flag_only ? "" : "`",
+                  o->preset ? "`" : "", o->preset ? o->preset : "none", o->preset ? "`" : "");
     markdown_cell(allowed, out);
     (void)fprintf(out, " | %s | ", o->reloadable ? "yes" : "no");
     markdown_cell(o->help, out);

@@ -69,6 +69,9 @@ void nr_db_close(struct nr_db *d);
 /* What is queued to be written is finished (blocking); writes from then on are done at once with NR_ESTOPPING, while reads go on: another
  * process writes here now. */
 void nr_db_freeze(struct nr_db *d);
+/* The number that a question with one answer has in the database at path, which is not open here and is not changed; *ret 0 where there is no file, no table
+ * or no row. A sentence for a file that cannot be read. Blocking. */
+int nr_db_glance(const char *path, const char *literal, int64_t *ret, struct nr_err *err);
 /* May a program that knows `known` steps of its schema open this file? Changes nothing; a file that is not there fits. NR_EINVAL as nr_db_open()
  * says it, or what kept it from being read. Blocking. */
 int nr_db_judge(const char *path, int known, struct nr_err *err);

@@ -160,6 +160,23 @@ static int judge(const char *path, int64_t version, int64_t known, struct nr_err
                      path, (int)version, (int)known);
 }
 
+int nr_db_glance(const char *path, const char *literal, int64_t *ret, struct nr_err *err)
+{
+    struct nr_db_conn c = {0};
+    struct stat st;
+
+    *ret = 0;
+    if (stat(path, &st) < 0 && errno == ENOENT)
+        return 0;
+    nr_db_set_up();
+    int r = nr_db_conn_open(&c, path, 0, NR_DB_READER, err);
+    int64_t number = r == 0 ? nr_db_conn_number(&c, literal) : -1;
+
+    *ret = number == -1 ? 0 : number;
+    nr_db_conn_close(&c);
+    return r;
+}
+
 int nr_db_judge(const char *path, int known, struct nr_err *err)
 {
     struct nr_db_conn c = {0};

@@ -116,6 +116,22 @@ int secrets_init(struct secrets *s, struct nr_db *db, const char *path, struct n
     return j.name != 0 ? load_key(s, j.name, err) : 0;
 }
 
+int secrets_judge(const char *meta_path, const char *path, struct nr_log *log, struct nr_err *err)
+{
+    struct secrets s = {.log = log};
+    int64_t name = 0;
+    int r =
+        nr_db_glance(meta_path, "SELECT value FROM counters WHERE name = 'secret_key'", &name, err);
+
+    if (r < 0 || name == 0)
+        return r;
+    s.path = nr_strdup(path);
+    r = load_key(&s, name, err);
+    explicit_bzero(s.key, sizeof(s.key));
+    free(s.path);
+    return r;
+}
+
 void secrets_fini(struct secrets *s)
 {
     if (s->path == NULL)

@@ -32,6 +32,8 @@ char *secrets_default_path(const char *data_dir);
  * NR_ENOENT, NR_ECONFLICT and others with a sentence that says which file to put back. Else the file is made with the first secret. */
 int secrets_init(struct secrets *s, struct nr_db *db, const char *path, struct nr_log *log,
                  struct nr_err *err);
+/* Would that be refused? The database at meta_path is read and not changed; one that is not there has no secrets. Blocking. */
+int secrets_judge(const char *meta_path, const char *path, struct nr_log *log, struct nr_err *err);
 /* Wipes the key. Fine when it was never inited. */
 void secrets_fini(struct secrets *s);
 

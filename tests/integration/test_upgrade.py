@@ -125,7 +125,7 @@ def served(tmp_path_factory):
     try:
         own.start()
         own.put("echo", ECHO, limits={"concurrency": 1})
-        own.put("lasts", LASTS, limits={"timeout": 300000})
+        own.put("lasts", LASTS, limits={"timeout": 300000, "memory": 384})
         own.put("later", ECHO)
         for name in ("echo", "later"):
             assert own.invoke(name, {"n": 1}).status == 200
@@ -225,14 +225,207 @@ def test_an_old_one_that_is_killed_with_calls(served):
     within(30, "figures are whole", lambda: own.metric("narae_accepted_drift") == 0)
 
 
-@pytest.mark.parametrize("mistake, says", [("--docker=/nonexistent.sock", "nonexistent"), ("--listen=127.0.0.1:1", "not where")])
+@pytest.mark.parametrize("mistake, says", [("--docker=/nonexistent.sock", "nonexistent"), ("--listen=127.0.0.1:1", "not where"),
+                                           ("--metrics-functions=most", "metrics-functions"), ("--tls-cert=/nonexistent", "go together")])
 def test_a_new_one_that_cannot_leaves_the_old_one_serving(served, mistake, says):
     own, before = served, served.process
     own.spawn(f"--listen=127.0.0.1:{own.port}", "--takeover", mistake)
     assert own.wait() == 1
-    assert says in own.said()
+    assert says in own.said() and "takes over" not in own.said(), "nothing was taken"
     own.process, own.pid = before, before.pid
     assert own.invoke("echo", {"n": 4}).status == 200
+
+
+def test_what_is_in_the_folder_is_judged_before_anything_is_taken(served):
+    own, before = served, served.process
+    mark = own.data / "restoring"
+    mark.write_text("")
+    try:
+        own.spawn(f"--listen=127.0.0.1:{own.port}", "--takeover")
+        assert own.wait() == 1
+    finally:
+        mark.unlink()
+    assert "a restore into the data folder" in own.said() and "takes over" not in own.said()
+    own.process, own.pid = before, before.pid
+    assert own.invoke("echo", {"n": 4}).status == 200
+
+
+def test_a_takeover_is_asked_for_on_the_command_line_only(tmp_path):
+    config = tmp_path / "conf"
+    config.write_text("takeover = true\n")
+    own = Platform(tmp_path, f"--config={config}")
+    own.spawn()
+    assert own.wait() == 1
+    assert "takeover: it is given on the command line only (--takeover): in a file it would make each start a takeover" in own.said()
+    own.process = subprocess.Popen([BUILD / "naraed"], env={**os.environ, "NARAE_TAKEOVER": "true"}, stderr=subprocess.PIPE)
+    assert b"NARAE_TAKEOVER: it is given on the command line only" in own.process.communicate(timeout=60 * SLOW)[1]
+    assert own.process.returncode == 1
+
+
+class Comer:
+    """Who comes and takes over, as far as a test wants it: the protocol's words, and nothing behind them."""
+
+    def __init__(self, own):
+        self.own = own
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.settimeout(90 * SLOW)
+        self.socket.connect(str(own.run / "takeover"))
+
+    def hear(self):
+        words, fds, _, _ = socket.recv_fds(self.socket, 1000, 200)
+        for fd in fds:
+            os.close(fd)
+        return words.decode()
+
+    def greet(self):
+        installation = (self.own.data / "installation").read_text().strip()
+        self.socket.send(f"hello 1 1 0.0.0 {installation}".encode())
+        return self.hear()
+
+    def take(self):
+        """Until it is released."""
+        self.socket.send(b"ask")
+        while not (words := self.hear()).startswith("released"):
+            assert words in ("connections", "fresh")
+
+
+# Takes over as test_upgrade.Comer does, has the folder's lock, says that it has, closes its socket, and does nothing more.
+STRANGER = """
+import fcntl, os, signal, sys
+sys.path.insert(0, sys.argv[1])
+sys.dont_write_bytecode = True
+import conftest, test_upgrade
+own = conftest.Platform(sys.argv[2])
+comer = test_upgrade.Comer(own)
+assert comer.greet().startswith("listening")
+comer.take()
+lock = open(own.data / "lock")
+fcntl.flock(lock, fcntl.LOCK_EX)
+comer.socket.close()
+print("has it", flush=True)
+signal.pause()
+"""
+
+
+def goes_on(own, start):
+    """Who was put in the place of one that did not serve is own.process from then on."""
+    def look():
+        with own.log.open("rb") as log:
+            log.seek(start)
+            return [line for line in log.read().decode(errors="replace").splitlines() if " of this release goes on" in line]
+    pid = int(within(90, "another one goes on", look)[0].split("; process ")[1].split()[0])
+    own.process, own.pid = Adopted(pid), pid
+    within(90, "it serves", lambda: own.request("GET", "/readyz", auth=None).status == 200)
+
+
+def test_one_that_took_over_and_does_not_serve_is_ended_first(served):
+    """It has the folder: nobody else may get it before its end is certain."""
+    own, before = served, served.process
+    start = own.log.stat().st_size
+    comer = subprocess.Popen(["python3", "-c", STRANGER, os.path.dirname(os.path.abspath(__file__)), own.folder], stdout=subprocess.PIPE,
+                             env={**os.environ, "NARAE_BUILD": str(BUILD)})
+    assert comer.stdout.readline() == b"has it\n"
+    goes_on(own, start)
+    assert comer.wait(timeout=60 * SLOW) == -signal.SIGKILL
+    comer.stdout.close()
+    ended(before)
+    assert own.invoke("echo", {"n": 10}).status == 200
+
+
+def test_who_says_nothing_does_not_hold_the_door(served):
+    own = served
+    silent, second = Comer(own), Comer(own)
+    assert second.hear() == "no another process is taking over already"
+    second.socket.close()
+    assert silent.socket.recv(10) == b"", "after a while"
+    silent.socket.close()
+    third = Comer(own)
+    assert third.greet().startswith("listening")
+    third.socket.close()
+    assert own.invoke("echo", {"n": 11}).status == 200
+
+
+def test_two_signals_while_it_lets_go_end_it(tmp_path):
+    own = Platform(tmp_path, "--stems=off")
+    try:
+        own.start()
+        comer = Comer(own)
+        assert comer.greet().startswith("listening")
+        with socket.create_connection(("127.0.0.1", own.port)) as half:  # has begun: it is waited for
+            half.sendall(b"GET /healthz HTTP/1.1\r\n")
+            within(30, "it was read", lambda: own.request("GET", "/healthz", auth=None).status == 200)
+            comer.socket.send(b"ask")
+            within(30, "it lets go", lambda: "takes over" in own.said(), every=0.001)
+            own.process.send_signal(signal.SIGTERM)
+            within(30, "the first one is heard", lambda: "a second one ends at once" in own.said(), every=0.001)
+            own.process.send_signal(signal.SIGTERM)
+            assert own.wait() == 1
+        assert "stopping now" in own.said()
+        comer.socket.close()
+        own.start()
+    finally:
+        own.discard()
+
+
+def used_mb(own):
+    return own.metric("narae_containers_memory_bytes") / 2**20
+
+
+def test_what_a_killed_successor_ran_and_what_still_ends(served):
+    """Of three processes the first ends a call, the second was killed with one: the third knows which is which, and counts the memory of both as it is."""
+    own = served
+    kept = own.invoke("lasts", {"mark": "kept"}, "")
+    kept_end = has_begun(own, "kept")
+    first = take_over(own)
+    lost = own.invoke("lasts", {"mark": "lost"}, "")
+    within(60, "it has begun", lambda: [pid for pid in inside(own) if os.path.exists(f"/proc/{pid}/root/tmp/lost")], every=0.1)
+    own.process.kill()
+    own.process.wait()
+    (own.run / ".new-ending-1").write_text("{")  # as one leaves that is killed at the wrong moment
+    own.spawn(f"--listen=127.0.0.1:{own.port}")
+    within(90, "it serves", own.address)
+    assert first.poll() is None, "the first one still has its call"
+    assert own.record(lost.activation)["response"]["status"] == "whisk internal error"
+    assert own.request("GET", f"activations/{kept.activation}").status == 404, "it has not ended"
+    assert not (own.run / ".new-ending-1").exists()
+    within(60, "of the large ones one is counted", lambda: used_mb(own) % 256 == 128)
+    kept_end.touch()
+    assert own.record(kept.activation)["response"]["result"] == {"ended": "kept"}
+    ended(first)
+    within(60, "its memory is given back", lambda: used_mb(own) % 256 == 0)
+    within(60, "figures are whole", lambda: own.metric("narae_accepted_drift") == 0)
+
+
+def test_a_folder_of_sockets_is_of_one_data_folder(served, tmp_path):
+    own = Platform(tmp_path, "--stems=off", f"--run={served.run}")
+    own.spawn()
+    assert own.wait() == 1
+    assert "is the one of another data folder" in own.said() and str(served.data) in own.said()
+    assert served.invoke("echo", {"n": 12}).status == 200
+    # the name that naraed gives it itself: taken by a data folder of another file system
+    own.data.mkdir(exist_ok=True)
+    st = own.data.stat()
+    taken = pathlib.Path(f"/run/narae/{st.st_ino & 0xffffffff:08x}")
+    taken.mkdir(parents=True)
+    try:
+        (taken / "data-folder").write_text(f"{st.st_dev + 1} {st.st_ino} /elsewhere\n")
+        longer = pathlib.Path(f"{taken}-{st.st_dev & 0xffffffff:08x}")
+        config = tmp_path / "conf"
+        config.write_text("stems = off\n")
+        with own.log.open("ab") as log:
+            own.log_start = log.tell()
+            own.process = subprocess.Popen([BUILD / "naraed", "--listen=127.0.0.1:0", f"--data={own.data}", f"--docker={own.docker}", f"--config={config}"],
+                                           stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        own.pid = own.process.pid
+        within(60, "it serves", own.address)
+        assert (longer / "takeover").exists() and not (taken / "takeover").exists()
+        own.label = "narae.installation=" + (own.data / "installation").read_text().strip()
+        own.stop()
+        assert not longer.exists() and (taken / "data-folder").exists()
+    finally:
+        (taken / "data-folder").unlink()
+        taken.rmdir()
+        own.discard()
 
 
 def test_a_schema_that_is_newer(served):
@@ -281,12 +474,10 @@ def test_a_new_one_that_dies_after_it_was_given_all(served):
         within(60, "it is given the sockets", lambda: f"process {own.pid} takes over" in said(), every=0.0005)
         own.process.kill()
         own.process.wait()
-        words = within(60, "another one goes on", lambda: [line for line in said().splitlines() if " of this release goes on" in line])
-        pid = int(words[0].split("; process ")[1].split()[0])
+        goes_on(own, start)
         load.more(50)
     assert [w for w in load.wrong if "refused" in w] == []
     ended(before)
-    own.process, own.pid = Adopted(pid), pid
     assert own.invoke("echo", {"n": 8}).status == 200
     ended(take_over(own))
 
@@ -341,9 +532,11 @@ def test_a_signal_upgrades_and_the_supervisor_is_told(tmp_path):
         assert heard.recv(100) == b"READY=1"
         before = own.process
         before.send_signal(signal.SIGUSR2)
-        assert heard.recv(100) == b"READY=1"
-        words = heard.recv(100).decode()
-        assert words.startswith("MAINPID=")
+        words = []
+        while not (words and words[-1].startswith("MAINPID=")):
+            words.append(heard.recv(100).decode())
+        assert "READY=1" in words and [w for w in words if w.startswith("EXTEND_TIMEOUT_USEC=")], words
+        words = words[-1]
         assert before.wait(timeout=90 * SLOW) == 0
         own.process = Adopted(int(words.split("=")[1]))
         assert own.request("GET", "/readyz", auth=None).status == 200

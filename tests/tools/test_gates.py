@@ -16,6 +16,7 @@ import hardening
 import headers
 import layers
 import shell
+import schema_steps
 import sizes
 
 
@@ -90,6 +91,33 @@ class Layers(Tree):
     def test_what_a_comment_says_does_not_count(self):
         self.put("ports/a.h", '/*\n#include "gateway/a.h"\n*/\n')
         self.assertEqual([], layers.check(self.root)[0])
+
+
+class SchemaSteps(Tree):
+    def check(self, last, now, version="2.0"):
+        self.put("meson.build", "project('x', 'c',\n  version: '%s')\n" % version)
+        self.put("packaging/schema-steps", "# why\n" + last)
+        self.put("common/data/schema_versions.h", "".join("#define NR_SCHEMA_%s %d /* x.c */\n" % one for one in now))
+        return schema_steps.check(self.root)
+
+    def test_as_many_and_one_more(self):
+        self.assertEqual(([], 2), self.check("release 1.0\nmeta 3\ncalls 7\n", [("META", 3), ("CALLS", 8)]))
+
+    def test_two_more_and_one_less(self):
+        problems, _ = self.check("release 1.0\nmeta 3\ncalls 7\n", [("META", 5), ("CALLS", 6)])
+        self.assertEqual(2, len(problems))
+        self.assertIn("steps never go", problems[0])
+        self.assertIn("2 more than release 1.0", problems[1])
+
+    def test_the_release_itself(self):
+        problems, _ = self.check("release 2.0\nmeta 3\n", [("META", 4)])
+        self.assertIn("the sources of release 2.0", problems[0])
+
+    def test_what_is_not_in_both(self):
+        self.assertEqual(2, len(self.check("release 1.0\nmeta 3\n", [("CALLS", 3)])[0]))
+
+    def test_a_file_that_is_none(self):
+        self.assertEqual(2, len(self.check("meta three\nmeta 3\n", [("META", 3)])[0]))
 
 
 class Sizes(Tree):

@@ -10,7 +10,7 @@
 struct config {
     char *data, *level;
     int64_t drain_s;
-    bool keep;
+    bool keep, once;
 };
 
 static const struct nr_option options[] = {
@@ -20,6 +20,8 @@ static const struct nr_option options[] = {
     {"keep-containers", NR_OPT_BOOL, offsetof(struct config, keep), "false", .help = "leave them"},
     {"log-level", NR_OPT_CHOICE, offsetof(struct config, level), "info",
      .choices = "error|warn|info|debug", .help = "how much"},
+    {"once", NR_OPT_BOOL, offsetof(struct config, once), "false", .help = "this time",
+     .flag_only = "each start would be that time"},
     {NULL},
 };
 
@@ -160,6 +162,9 @@ static void test_refusals_of_a_file_and_the_environment(void **state)
         {"data = x\ndrain-s = no\n", ":2: drain-s=no: must be a whole number"},
         {"drain = 5\n", ":1: drain: no such option; did you mean drain-s?"},
         {"just a line\n", ":1: just a line: a line must be `name = value`"},
+        {"once = true\n",
+         ":1: once: it is given on the command line only (--once): each start would be that time"},
+        {"once = false\n", ":1: once: it is given on the command line only"},
     };
     char flag[128];
 
@@ -180,6 +185,14 @@ static void test_refusals_of_a_file_and_the_environment(void **state)
     assert_int_equal(load(&help, &err, NULL, NULL, NULL), NR_EINVAL);
     assert_says(&err, "NARAE_KEEP_CONTAINERS=perhaps: must be true or false");
     assert_int_equal(unsetenv("NARAE_KEEP_CONTAINERS"), 0);
+    assert_int_equal(setenv("NARAE_ONCE", "1", 1), 0);
+    err = (struct nr_err){0};
+    assert_int_equal(load(&help, &err, NULL, NULL, NULL), NR_EINVAL);
+    assert_says(&err, "NARAE_ONCE: it is given on the command line only");
+    assert_int_equal(unsetenv("NARAE_ONCE"), 0);
+    assert_int_equal(load(&help, NULL, "--once", NULL, NULL), 0);
+    assert_true(config.once);
+    nr_options_fini(sets);
 }
 
 static void test_help_wins(void **state)
@@ -224,7 +237,8 @@ static void test_help_text(void **state)
               "  --data=TEXT                    folder of all state\n"
               "  --drain-s=N                    time to finish (0 to 600 s) [65 s]\n"
               "  --keep-containers              leave them [false]\n"
-              "  --log-level=WORD               how much (error|warn|info|debug) [info]\n\n"
+              "  --log-level=WORD               how much (error|warn|info|debug) [info]\n"
+              "  --once                         this time [false]\n\n"
               "  --config=FILE                  lines `name = value`, under environment and flags\n"
               "  -h, --help                     this text\n");
     assert_non_null(strstr(
@@ -232,6 +246,7 @@ static void test_help_text(void **state)
         "| `--drain-s` | `NARAE_DRAIN_S` | `65` | a whole number from 0 to 600 s | yes | time to finish |\n"));
     assert_non_null(strstr(markdown, "one of error\\|warn\\|info\\|debug"));
     assert_non_null(strstr(markdown, "| `--data` | `NARAE_DATA` | none |"));
+    assert_non_null(strstr(markdown, "| `--once` | none | `false` |"));
 }
 
 int main(void)
