@@ -10,7 +10,7 @@ const struct nr_option daemon_options[] = {
      .help = "folder of databases, buckets and keys"},
     {"run", NR_OPT_STRING, AT(run), NULL,
      .help =
-         "folder of sockets; its path must be short (default /run/narae/<8 hex of the data folder's inode>, with 8 hex of its device behind when that is another data folder's)"},
+         "folder of sockets; its path must be short (default /run/narae/<8 hex of the data folder's inode>; -<8 hex of its device> where that is taken)"},
     {"docker", NR_OPT_STRING, AT(docker), "/var/run/docker.sock",
      .help =
          "socket of the Docker Engine; none: this host runs no containers, those of --invokers-listen do"},

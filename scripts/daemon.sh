@@ -5,8 +5,13 @@
 
 daemon=
 
-# The run folder naraed would choose by itself for a data folder.
-run_folder() { printf '/run/narae/%08x\n' $(($(stat -c %i "$1") & 0xffffffff)); }
+# The run folder naraed would choose by itself for a data folder: with its device in the name where that one is in use already.
+run_folder() {
+    local name
+    name=$(printf '/run/narae/%08x' $(($(stat -c %i "$1") & 0xffffffff)))
+    [ ! -d "$name-$(printf %08x "$(stat -c %d "$1")")" ] || name=$name-$(printf %08x "$(stat -c %d "$1")")
+    printf '%s\n' "$name"
+}
 
 # What naraed of this run folder has on the Engine, one id a line.
 containers() {
