@@ -73,23 +73,27 @@ static void add_all_hosts(const struct invokers *f, const char *account, struct 
     nr_buf_adds(out, "]}");
 }
 
-/* Nothing runs here: the sums of all hosts. */
+/* Nothing runs here: the sums of all hosts; of a single one, as the invoker of this host is in two units, also what it can do. */
 static void of_all(struct invokers *f, struct nr_buf *out)
 {
     char why[INVOKER_WHY_BYTES];
+    const char *table = "";
     int64_t max_mb = 0, room_mb = 0;
+    size_t up = 0;
 
     for (size_t i = 0; i < f->host_count; i++)
         if (f->hosts[i]->far && far_is_up(f->hosts[i]->far)) {
+            up++;
+            table = far_hello(f->hosts[i]->far)->capabilities;
             max_mb += far_hello(f->hosts[i]->far)->memory_max_mb;
             room_mb += far_room_mb(f->hosts[i]->far);
         }
     nr_buf_printf(
         out,
-        "{\"name\":\"\",\"state\":\"%s\",\"engine\":\"none\",\"capabilities\":[],"
+        "{\"name\":\"\",\"state\":\"%s\",\"engine\":\"none\",\"capabilities\":%s,"
         "\"memory_used_mb\":%lld,\"memory_max_mb\":%lld,\"waiting\":%zu,\"containers\":[]}",
-        invokers_ready(f, why) ? "up" : "down", (long long)(max_mb - room_mb), (long long)max_mb,
-        f->unplaced_count);
+        invokers_ready(f, why) ? "up" : "down", up == 1 && table[0] ? table : "[]",
+        (long long)(max_mb - room_mb), (long long)max_mb, f->unplaced_count);
 }
 
 void invokers_status(struct invokers *f, const char *account, struct nr_buf *out)

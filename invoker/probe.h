@@ -55,6 +55,8 @@ struct probe {
     int64_t probe_ms;
 };
 
+/* The table as a JSON array. */
+void probe_capabilities(const struct probe *p, struct nr_buf *out);
 /* Fills v->probe, v->seccomp and v->network, and writes the table to the log. c: lent. 0; NR_EINVAL or NR_EUNAVAIL when a choice that the
  * configuration forces is unknown or does not work here: nothing else ends the start. */
 int probe_run(struct invoker *v, const struct invoker_config *c, struct nr_err *err);

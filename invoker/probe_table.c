@@ -41,9 +41,9 @@ void probe_tell(const struct probe *p, struct nr_log *log)
     nr_log(log, NR_LOG_INFO, "invoker", "the probe took %lld ms", (long long)p->probe_ms);
 }
 
-void probe_status(const struct probe *p, struct nr_buf *out)
+void probe_capabilities(const struct probe *p, struct nr_buf *out)
 {
-    nr_buf_adds(out, "\"capabilities\":[");
+    nr_buf_addc(out, '[');
     for (unsigned i = 0; i < p->count; i++) {
         const struct capability *c = &p->table[i];
 
@@ -57,5 +57,12 @@ void probe_status(const struct probe *p, struct nr_buf *out)
         }
         nr_buf_addc(out, '}');
     }
-    nr_buf_printf(out, "],\"probe_ms\":%lld", (long long)p->probe_ms);
+    nr_buf_addc(out, ']');
+}
+
+void probe_status(const struct probe *p, struct nr_buf *out)
+{
+    nr_buf_adds(out, "\"capabilities\":");
+    probe_capabilities(p, out);
+    nr_buf_printf(out, ",\"probe_ms\":%lld", (long long)p->probe_ms);
 }

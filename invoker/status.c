@@ -154,6 +154,11 @@ const char *invoker_engine(const struct invoker *v)
     return "";
 }
 
+void invoker_capabilities(const struct invoker *v, struct nr_buf *out)
+{
+    probe_capabilities(&v->probe, out);
+}
+
 int64_t invoker_function_peak_bytes(const struct invoker *v, const char *path)
 {
     return monitor_function_peak_bytes(v->monitor, path);

@@ -26,8 +26,9 @@ struct far_hello {
     char *token;  /* as presented; "" everywhere but in admit() */
     char *session;
     char *installation, *version, *arch;
-    char *engine;      /* invoker_engine() there */
-    bool takes_images; /* far_image() */
+    char *engine;       /* invoker_engine() there */
+    char *capabilities; /* invoker_capabilities() there; "": not told */
+    bool takes_images;  /* far_image() */
     int64_t cores, memory_max_mb, gpus;
     char **kinds, **images; /* each ends with NULL */
     struct far_tag *tags;   /* tag_count of them */

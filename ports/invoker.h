@@ -158,6 +158,8 @@ void invoker_status(struct invoker *v, const char *account, struct nr_buf *out);
 void invoker_metrics(struct invoker *v, struct nr_buf *out);
 /* The Engine as the start-up probe found it: its version and more (lent for the invoker's life); "": it did not answer. */
 const char *invoker_engine(const struct invoker *v);
+/* The table of the start-up probe as a JSON array, as in its document. */
+void invoker_capabilities(const struct invoker *v, struct nr_buf *out);
 /* Highest memory in use that the monitoring agent has seen in a container of this function; -1: none was seen. */
 int64_t invoker_function_peak_bytes(const struct invoker *v, const char *path);
 

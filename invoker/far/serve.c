@@ -359,6 +359,20 @@ static char **copy_list(const char *const *list)
     return out;
 }
 
+/* Made; v NULL: nothing is known yet. */
+static char *capabilities_of(const struct invoker *v)
+{
+    struct nr_buf out;
+
+    nr_buf_init(&out, WIRE_HELLO_MAX_BYTES);
+    if (v)
+        invoker_capabilities(v, &out);
+    char *text = nr_strndup(out.n && !out.failed ? out.p : "", out.failed ? 0 : out.n);
+
+    nr_buf_fini(&out);
+    return text;
+}
+
 static int make_hello(struct link *l, struct nr_err *err)
 {
     const struct platform *here = platform_here();
@@ -374,6 +388,7 @@ static int make_hello(struct link *l, struct nr_err *err)
                             .version = nr_strdup(c->version),
                             .arch = nr_strdup(here ? here->architecture : "unknown"),
                             .engine = nr_strdup(c->invoker ? invoker_engine(c->invoker) : ""),
+                            .capabilities = capabilities_of(c->invoker),
                             .takes_images = true,
                             .cores = c->node->cores,
                             .memory_max_mb = c->node->memory_max_mb,
@@ -533,6 +548,7 @@ static void hello_fini(struct far_hello *h)
     free(h->version);
     free(h->arch);
     free(h->engine);
+    free(h->capabilities);
 }
 
 void link_free(struct link *l)

@@ -4,11 +4,11 @@
 #include "common/base/json_walk.h"
 #include "invoker/far/wire_form.h"
 
-enum { TEXT_MAX_BYTES = 256 };
+enum { TEXT_MAX_BYTES = 256, CAPABILITIES_MAX_BYTES = 16 << 10 };
 
 struct hello {
     int64_t protocol, oldest;
-    struct nr_str name, token, session, installation, version, arch, engine;
+    struct nr_str name, token, session, installation, version, arch, engine, capabilities;
     int64_t cores, memory_max_mb, gpus;
     bool takes_images;
 };
@@ -24,6 +24,7 @@ static const struct wire_field fields[] = {
     {"version", WIRE_TEXT, AT(version), 0, TEXT_MAX_BYTES},
     {"arch", WIRE_TEXT, AT(arch), 0, TEXT_MAX_BYTES},
     {"engine", WIRE_TEXT, AT(engine), 0, TEXT_MAX_BYTES},
+    {"capabilities", WIRE_TEXT, AT(capabilities), 0, CAPABILITIES_MAX_BYTES},
     {"cores", WIRE_I64, AT(cores), 1, 1 << 20},
     {"memory_max_mb", WIRE_I64, AT(memory_max_mb), 0, INT32_MAX},
     {"gpus", WIRE_I64, AT(gpus), 0, 1 << 16},
@@ -47,6 +48,7 @@ static void write_list(const char *before, char *const *list, struct nr_buf *out
 
 void wire_hello_write(const struct far_hello *h, int oldest, struct nr_buf *out)
 {
+    size_t table = h->capabilities ? strlen(h->capabilities) : 0;
     const struct hello flat = {
         .protocol = h->protocol,
         .oldest = oldest,
@@ -57,6 +59,7 @@ void wire_hello_write(const struct far_hello *h, int oldest, struct nr_buf *out)
         .version = nr_str_of(h->version),
         .arch = nr_str_of(h->arch),
         .engine = nr_str_of(h->engine),
+        .capabilities = {h->capabilities, table <= CAPABILITIES_MAX_BYTES ? table : 0},
         .cores = h->cores,
         .memory_max_mb = h->memory_max_mb,
         .gpus = h->gpus,
@@ -111,6 +114,8 @@ static int judge(const struct hello *h, struct nr_err *err)
         return bad(err, "a name is 1 to 63 of the characters a-z, 0-9 and -");
     if (h->session.n != WIRE_SESSION_BYTES || !is_of(h->session, NR_STR("0123456789abcdef")))
         return bad(err, "a session is 32 hexadecimal digits");
+    if (h->capabilities.n > 0 && nr_json_scan(h->capabilities) != NR_JSON_ARRAY)
+        return bad(err, "capabilities are a JSON array");
     if (!is_plain(h->installation) || !is_plain(h->version) || !is_plain(h->arch))
         return bad(err, "installation, version and arch are printable words");
     return 0;
@@ -202,6 +207,7 @@ static struct far_hello *make(const struct hello *flat, int protocol)
         .version = made(flat->version),
         .arch = made(flat->arch),
         .engine = made(flat->engine),
+        .capabilities = made(flat->capabilities),
         .cores = flat->cores,
         .memory_max_mb = flat->memory_max_mb,
         .gpus = flat->gpus,
@@ -270,7 +276,7 @@ void wire_hello_free(struct far_hello *h)
         return;
     nr_str_wipe(nr_str_of(h->token));
     char *const texts[] = {h->name,    h->token, h->session, h->installation,
-                           h->version, h->arch,  h->engine};
+                           h->version, h->arch,  h->engine,  h->capabilities};
 
     for (size_t i = 0; i < nr_countof(texts); i++)
         free(texts[i]);

@@ -221,6 +221,7 @@ def test_which_layout_runs_is_said(units):
     assert f"layout: an invoker alone, for the controller at unix:{units.run}/invoker.sock; user {INVOKER}" in units.invoker_log.read_text()
     told = units.request("GET", "/narae/v1/invokers", auth=units.admin_auth).json
     assert told["layout"] == "other hosts" and [one["name"] for one in told["invokers"]] == ["here"]
+    assert {"engine", "freezer"} <= {one["name"] for one in told["capabilities"]}, "what the invoker's host can do is told"
 
 
 def test_each_has_the_rights_of_its_unit(units):

@@ -450,6 +450,7 @@ static void setup(struct rig *r)
                                            .session = text(names[i]),
                                            .arch = text(i == 2 ? "arm64" : "amd64"),
                                            .cores = 2,
+                                           .capabilities = text("[]"),
                                            .takes_images = true,
                                            .memory_max_mb = 4096},
                                  .takes = true};

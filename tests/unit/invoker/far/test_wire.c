@@ -310,8 +310,9 @@ static void test_take(void **state)
 static void test_hello(void **state)
 {
     char name[] = "box-1", token[] = "secret", session[] = SESSION, installation[] = "00ff",
-         version[] = "0.1.0", arch[] = "x86_64", engine[] = "20.10, API 1.41", kind[] = "python:3",
-         image[] = "narae/python:1", key[] = "board", value[] = "rev.2";
+         version[] = "0.1.0", arch[] = "x86_64", engine[] = "20.10, API 1.41",
+         table[] = "[{\"name\":\"engine\"}]", kind[] = "python:3", image[] = "narae/python:1",
+         key[] = "board", value[] = "rev.2";
     char *kinds[] = {kind, NULL}, *images[] = {image, NULL};
     struct far_tag tags[] = {{key, value}};
     const struct far_hello said = {.protocol = WIRE_PROTOCOL,
@@ -322,6 +323,7 @@ static void test_hello(void **state)
                                    .version = version,
                                    .arch = arch,
                                    .engine = engine,
+                                   .capabilities = table,
                                    .cores = 4,
                                    .memory_max_mb = 2048,
                                    .gpus = 1,
@@ -343,6 +345,7 @@ static void test_hello(void **state)
     assert_string_equal(got->version, version);
     assert_string_equal(got->arch, arch);
     assert_string_equal(got->engine, engine);
+    assert_string_equal(got->capabilities, table);
     assert_int_equal(got->cores, 4);
     assert_int_equal(got->memory_max_mb, 2048);
     assert_int_equal(got->gpus, 1);
@@ -369,6 +372,8 @@ static void test_hello_of_strangers(void **state)
         "{\"protocol\":1,\"name\":\"a\",\"session\":\"" SESSION "\",\"arch\":\"a\\nb\"}",
         "{\"protocol\":1,\"name\":\"a\",\"session\":\"" SESSION "\",\"version\":\"\\\"\"}",
         "{\"protocol\":1,\"name\":\"a\",\"session\":\"" SESSION "\",\"kinds\":{}}",
+        "{\"protocol\":1,\"name\":\"a\",\"session\":\"" SESSION "\",\"capabilities\":\"{}\"}",
+        "{\"protocol\":1,\"name\":\"a\",\"session\":\"" SESSION "\",\"capabilities\":\"[\"}",
         "{\"protocol\":1,\"name\":\"a\",\"session\":\"" SESSION "\",\"kinds\":[1]}",
         "{\"protocol\":1,\"name\":\"a\",\"session\":\"" SESSION "\",\"tags\":[]}",
         "{\"protocol\":1,\"name\":\"a\",\"session\":\"" SESSION "\",\"tags\":{\"a\":1}}",
