@@ -275,6 +275,7 @@ void invokers_close(struct invokers *f, void (*closed)(void *arg), void *arg)
     f->closed = closed;
     f->closed_arg = arg;
     nr_deadline_cancel(&f->again);
+    nr_deadline_cancel(&f->leave);
     for (size_t i = 0; i < f->host_count; i++)
         fleet_host_end(f->hosts[i]);
     if (f->listener)

@@ -48,8 +48,11 @@ struct invokers {
     uint64_t local_counted_ms;
     nr_counter unfit, gave_up, local_placed;
 
-    struct nr_map wishes;   /* struct fleet_wish, by name; fleet_wish.c */
-    struct nr_link leaving; /* struct fleet_leaving; fleet_leaving.c */
+    struct nr_map wishes;     /* struct fleet_wish, by name; fleet_wish.c */
+    struct nr_link leaving;   /* struct fleet_leaving; fleet_leaving.c */
+    bool handed;              /* another process serves on */
+    bool beside;              /* the process that was here before still has hosts */
+    struct nr_deadline leave; /* handed: hosts that are idle go */
     bool closing;
     void (*closed)(void *arg);
     void *closed_arg;

@@ -4,7 +4,7 @@
  *            the function must find are told apart, for what is said of a call that nobody takes
  *   bounce   a call that a host gave back had not started: it is placed again, not too often
  *   wait     no host takes it now: it waits in order until one joins, reports or is free, for as long as whoever called has patience; accepted
- *            calls wait long
+ *            calls wait long, and so do all while hosts are still to come from the process that was here before
  *   refuse   no host that is known has what it must find: at once, with the tag
  *   trial    the calls of one are made on one host: where it has been before, else here, else at its home
  */
@@ -282,7 +282,8 @@ static void let_wait(struct invokers *f, struct activation *a)
     f->unplaced_count++;
     look_again(f);
     a->deadline.fire = on_patience_over;
-    nr_deadline_set(f->loop, &a->deadline, a->durable ? PATIENCE_LONG_MS : PATIENCE_MS);
+    nr_deadline_set(f->loop, &a->deadline,
+                    a->durable || f->beside ? PATIENCE_LONG_MS : PATIENCE_MS);
 }
 
 /* ---- placing ------------------------------------------------------------------------------------------------------ */

@@ -138,7 +138,7 @@ int fleet_admit(void *arg, const struct far_hello *hello, const char *address, s
     bool trusted = f->pin[0] == '\0'; /* by the uid that the socket tells */
 
     (void)address;
-    if (f->closing)
+    if (f->closing || f->handed)
         return nr_err_set(err, NR_ESTOPPING, "the controller is stopping");
     if (!fleet_name_is_good(name))
         return nr_err_set(err, NR_EFORBIDDEN, "'%.63s' cannot be the name of an invoker",

@@ -97,7 +97,11 @@ int part_open_invokers(struct daemon *d, struct nr_err *err)
                                       .log = &d->log};
 
     d->node.more_hosts = d->options.invokers_listen != NULL;
-    return invokers_open(&c, &d->invokers, err);
+    int r = invokers_open(&c, &d->invokers, err);
+
+    if (r == 0)
+        invokers_beside(d->invokers, endings_any(d->endings));
+    return r;
 }
 
 /* Of the address that the gateway listens on, where that is one that other hosts can dial. */

@@ -229,6 +229,7 @@ static void on_alone(void *arg)
     if (d->handed || d->stopping)
         return;
     controller_alone(d->controller);
+    invokers_beside(d->invokers, false);
     if (d->invoker)
         invoker_alone(d->invoker);
 }

@@ -28,7 +28,9 @@ enum {
     STEP_MS = 2,
     SHORT_MS =
         500, /* so long what has begun may come in, and short calls may end, while new connections wait */
-    SCALER_MS = 2000,    /* for its last words */
+    SCALER_MS = 2000, /* for its last words */
+    GREETING_MS =
+        3000, /* so long one may take who opens an encrypted connection in the very moment */
     OPEN_MS = 120000,    /* for the other one to serve */
     CALLS_MS = 86400000, /* no call may last so long */
     CONNECTIONS_MAX = 16000,
@@ -45,6 +47,12 @@ enum stage {
     FINISHES /* it serves; our calls end */
 };
 
+/* Connections of one sort that are given away. */
+struct gift {
+    int *fds; /* given */
+    size_t count, sent;
+};
+
 struct release {
     struct daemon *d;
     enum stage stage;
@@ -55,8 +63,8 @@ struct release {
     struct nr_deadline step;
     uint64_t until_ms;
     struct listening sockets; /* copies */
-    int *connections;         /* given */
-    size_t count, sent;
+    struct gift idle, untouched;
+    uint64_t begun_ms;
     char released[64];
     bool calls_done, scaler_done, hurried;
     bool peer_closing;  /* its handle is */
@@ -132,11 +140,14 @@ static void close_door(struct release *r)
 
 /* ---- letting go ------------------------------------------------------------------------------------------------- */
 
-/* Idle connections. */
+/* Idle connections, and those that are quite new. */
 static void collect(struct release *r)
 {
-    r->count +=
-        gateway_hand_over(r->d->gateway, r->connections + r->count, CONNECTIONS_MAX - r->count);
+    struct gift *i = &r->idle, *u = &r->untouched;
+
+    i->count += gateway_hand_over(r->d->gateway, i->fds + i->count, CONNECTIONS_MAX - i->count);
+    u->count +=
+        gateway_hand_over_untouched(r->d->gateway, u->fds + u->count, CONNECTIONS_MAX - u->count);
 }
 
 static void begin(struct release *r)
@@ -147,14 +158,26 @@ static void begin(struct release *r)
     supervisor_extend(SHORT_MS + SCALER_MS + OPEN_MS);
     d->handed = true;
     d->stopping = true; /* the next signal but one ends at once */
-    r->connections = nr_alloc(CONNECTIONS_MAX * sizeof(*r->connections));
+    r->idle.fds = nr_alloc(CONNECTIONS_MAX * sizeof(*r->idle.fds));
+    r->untouched.fds = nr_alloc(CONNECTIONS_MAX * sizeof(*r->untouched.fds));
     collect(r);
     preenv_tester_stop(d->tester);
     errands_stop(d->errands);
     if (d->scaler)
         scaler_stop(d->scaler, on_scaler_stopped, r);
     r->scaler_done = d->scaler == NULL;
-    r->until_ms = d->loop.now_ms + SHORT_MS;
+    r->begun_ms = d->loop.now_ms;
+    r->until_ms = r->begun_ms + SHORT_MS;
+}
+
+/* What has begun becomes a call; who has just opened an encrypted connection is about to ask, and nobody else can hear him. */
+static bool still_takes(struct release *r)
+{
+    unsigned greeting = gateway_greeting(r->d->gateway);
+
+    if (greeting > 0)
+        r->until_ms = r->begun_ms + GREETING_MS;
+    return (greeting > 0 || gateway_reading(r->d->gateway) > 0) && later(r);
 }
 
 static void refuse_new(struct release *r)
@@ -191,6 +214,7 @@ static void let_go(struct release *r)
                          nr_buf_str(&ours), &err) < 0)
         nr_log(&d->log, NR_LOG_ERROR, "daemon",
                "calls that run will be taken for those of a process that died: %s", err.text);
+    invokers_hand_over(d->invokers);
     own_ending_tell(&r->ending, &d->loop, own_memory_mb, d);
     nr_buf_fini(&ours);
     (void)snprintf(r->released, sizeof(r->released), "released %llu",
@@ -201,36 +225,51 @@ static void let_go(struct release *r)
     r->until_ms = d->loop.now_ms + OPEN_MS;
 }
 
-/* Idle connections, and that the folder is free. NR_EBUSY: it has not read yet what it was told before. */
-static int tell(struct release *r)
+static int send_gift(const struct release *r, const char *words, struct gift *g)
 {
     int e = 0;
 
-    while (e == 0 && r->sent < r->count) {
-        size_t n = r->count - r->sent < PASS_FDS_MAX ? r->count - r->sent : PASS_FDS_MAX;
+    while (e == 0 && g->sent < g->count) {
+        size_t n = g->count - g->sent < PASS_FDS_MAX ? g->count - g->sent : PASS_FDS_MAX;
 
-        e = pass_send(r->peer_fd, "connections", r->connections + r->sent, n);
+        e = pass_send(r->peer_fd, words, g->fds + g->sent, n);
         if (e < 0)
             break;
-        pass_close(r->connections + r->sent, n);
-        r->sent += n;
+        pass_close(g->fds + g->sent, n);
+        g->sent += n;
     }
+    return e;
+}
+
+/* Connections, and that the folder is free. NR_EBUSY: it has not read yet what it was told before. */
+static int tell(struct release *r)
+{
+    int e = send_gift(r, "connections", &r->idle);
+
+    if (e == 0)
+        e = send_gift(r, "untouched", &r->untouched);
     if (e == 0)
         e = pass_send(r->peer_fd, r->released, NULL, 0);
     return e;
 }
 
+static void drop_gift(struct gift *g)
+{
+    pass_close(g->fds + g->sent, g->count - g->sent);
+    free(g->fds);
+    *g = (struct gift){0};
+}
+
 /* Those that nobody was given. */
 static void drop_connections(struct release *r)
 {
-    if (r->sent < r->count)
+    size_t left = r->idle.count - r->idle.sent + r->untouched.count - r->untouched.sent;
+
+    if (left > 0)
         nr_log(&r->d->log, NR_LOG_WARN, "daemon",
-               "%zu of %zu idle connections could not be handed over, and are closed",
-               r->count - r->sent, r->count);
-    pass_close(r->connections + r->sent, r->count - r->sent);
-    free(r->connections);
-    r->connections = NULL;
-    r->count = r->sent = 0;
+               "%zu idle connections could not be handed over, and are closed", left);
+    drop_gift(&r->idle);
+    drop_gift(&r->untouched);
 }
 
 /* ---- the end of who took over ------------------------------------------------------------------------------------- */
@@ -332,8 +371,9 @@ static void release_tick(struct release *r)
     case WAITS: /* `hello` or `ask` are not said in time */
     case GREETED: peer_late(r); return;
     case TAKES: /* requests that have begun become calls */
-        if (gateway_reading(d->gateway) > 0 && later(r))
+        if (still_takes(r))
             return;
+        r->until_ms = r->begun_ms + SHORT_MS;
         refuse_new(r);
         r->stage = ENDS;
         /* fall through */
@@ -401,8 +441,6 @@ static void greet(struct release *r, const char *text)
             ? "no this kernel does not tell when a process ends (pidfd_open, Linux 5.3): stop and start"
         : strncmp(installation, r->d->installation, 16) != 0
             ? "no it serves another data folder: give --data and --run of the process that serves"
-        : r->d->invoker == NULL || r->d->options.invokers_listen
-            ? "no invokers of other hosts are linked to it: stop and start"
         : protocol < TAKEOVER_OLDEST || protocol < oldest
             ? "no the releases are too far apart: stop and start"
             : NULL;
@@ -420,6 +458,7 @@ static void greet(struct release *r, const char *text)
            (int)r->peer_pid, version);
     if (r->d->invoker)
         invoker_expect(r->d->invoker, true);
+    gateway_part(r->d->gateway, true);
     nr_deadline_set(&r->d->loop, &r->step, PREPARE_MS);
     r->stage = GREETED;
 }
@@ -458,6 +497,7 @@ static void peer_gone(struct release *r)
                "process %d has gone and took nothing over; this one serves on", (int)r->peer_pid);
         if (r->d->invoker)
             invoker_expect(r->d->invoker, false);
+        gateway_part(r->d->gateway, false);
         pass_close(r->sockets.fds,
                    r->sockets.count); /* or a stop would leave a door open behind which nobody is */
         r->sockets.count = 0;
@@ -607,7 +647,7 @@ void release_free(struct release *r)
     own_ending_remove(&r->ending, r->d->run);
     pass_close(&r->peer_pidfd, r->peer_pidfd >= 0);
     pass_close(r->sockets.fds, r->sockets.count);
-    pass_close(r->connections + r->sent, r->count - r->sent);
-    free(r->connections);
+    drop_gift(&r->idle);
+    drop_gift(&r->untouched);
     free(r);
 }

@@ -12,10 +12,15 @@
 
 enum { HELLO_MS = 10000, RELEASE_MS = 30000, OPEN_MS = 120000 };
 
+struct connection {
+    int fd; /* given */
+    bool untouched;
+};
+
 struct takeover {
     int fd;
     uint64_t revision;
-    int *connections; /* given */
+    struct connection *connections;
     size_t count, room;
 };
 
@@ -87,15 +92,16 @@ static void keep_connections(struct takeover *t, const struct passed *p)
         return;
     if (t->count + p->count > t->room) {
         t->room = 2 * (t->count + p->count);
-        int *more = nr_alloc(t->room * sizeof(*more));
+        struct connection *more = nr_alloc(t->room * sizeof(*more));
 
         if (t->count)
             memcpy(more, t->connections, t->count * sizeof(*more));
         free(t->connections);
         t->connections = more;
     }
-    memcpy(t->connections + t->count, p->fds, p->count * sizeof(p->fds[0]));
-    t->count += p->count;
+    for (size_t i = 0; i < p->count; i++)
+        t->connections[t->count++] =
+            (struct connection){p->fds[i], strcmp(p->text, "untouched") == 0};
 }
 
 int takeover_ask(struct daemon *d, struct nr_err *err)
@@ -150,8 +156,8 @@ void takeover_serving(struct daemon *d)
     if (t == NULL)
         return;
     for (size_t i = 0; i < t->count; i++)
-        gateway_adopt(d->gateway, t->connections[i]);
-    nr_log(&d->log, NR_LOG_INFO, "daemon", "taken over, with %zu idle connections", t->count);
+        gateway_adopt(d->gateway, t->connections[i].fd, t->connections[i].untouched);
+    nr_log(&d->log, NR_LOG_INFO, "daemon", "taken over, with %zu connections", t->count);
     t->count = 0;
     (void)pass_send(t->fd, "serving", NULL, 0);
     (void)close(t->fd);
@@ -162,7 +168,8 @@ void takeover_free(struct takeover *t)
 {
     if (t == NULL)
         return;
-    pass_close(t->connections, t->count);
+    for (size_t i = 0; i < t->count; i++)
+        (void)close(t->connections[i].fd);
     if (t->fd >= 0)
         (void)close(t->fd);
     free(t->connections);

@@ -5,7 +5,7 @@
  *   tries the Engine, looks at the schemas        serves on
  *   `ask`                                    ->   accepts nothing more, takes what has begun, lets short calls end, leaves what is idle, freezes the
  *                                                 registry, unlocks the folder
- *   opens, adopts, accepts                   <-   `connections` (those that were idle), `released`
+ *   opens, adopts, accepts                   <-   `connections` (those that were idle), `untouched` (encrypted, and quite new), `released`
  *   `serving`                                ->   ends the calls that it still has, however long they take, and itself
  *
  * Whoever dies leaves the other one a way: before `ask` nothing has changed; a new one that dies after it, or does not serve in time and is ended for

@@ -143,14 +143,29 @@ size_t gateway_hand_over(struct gateway *g, int *ret_fds, size_t max)
     return nr_http_hand_over(g->http, ret_fds, max);
 }
 
+void gateway_part(struct gateway *g, bool on)
+{
+    nr_http_part(g->http, on);
+}
+
+size_t gateway_hand_over_untouched(struct gateway *g, int *ret_fds, size_t max)
+{
+    return nr_http_hand_over_untouched(g->http, ret_fds, max);
+}
+
 unsigned gateway_reading(const struct gateway *g)
 {
     return nr_http_reading(g->http);
 }
 
-void gateway_adopt(struct gateway *g, int fd)
+unsigned gateway_greeting(const struct gateway *g)
 {
-    nr_http_adopt(g->http, fd);
+    return nr_http_greeting(g->http);
+}
+
+void gateway_adopt(struct gateway *g, int fd, bool untouched)
+{
+    nr_http_adopt(g->http, fd, untouched);
 }
 
 void gateway_drain(struct gateway *g, void (*idle)(void *arg), void *arg)

@@ -67,6 +67,8 @@ int far_listen(const struct far_listener_config *c, struct far_listener **ret, s
 uint16_t far_port(const struct far_listener *l);
 /* "sha256:<64 hex>" of the certificate's public key (lent for the listener's life); NULL: no TLS. */
 const char *far_pin(const struct far_listener *l);
+/* Nobody can dial any more: the socket is closed, links that have joined stand. */
+void far_listener_deafen(struct far_listener *l);
 /* Refuses who dials, ends all links; every struct far must be ended before. `closed` comes once, later, on the loop. */
 void far_listener_close(struct far_listener *l, void (*closed)(void *arg), void *arg);
 /* The links' counters and a row per invoker in the Prometheus form. */

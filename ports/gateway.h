@@ -60,14 +60,20 @@ int gateway_port(const struct gateway *g);
 void gateway_set_ready(struct gateway *g, bool ready);
 /* Copies (given) of the listening sockets, at most max of them; returns how many. */
 size_t gateway_listeners(const struct gateway *g, int *ret_fds, size_t max);
+/* Another process prepares itself to serve on: an encrypted connection, which cannot change hands, ends with its next reply; off: it does not. */
+void gateway_part(struct gateway *g, bool on);
 /* Another process serves on: accepts no connection any more, ends streams, and closes each connection after its reply; those that are idle and not
  * encrypted are given away as descriptors (given), at most max; returns how many. Requests that were begun are taken until gateway_drain(), before which it
  * is called once more for connections that have become idle since. */
 size_t gateway_hand_over(struct gateway *g, int *ret_fds, size_t max);
+/* The same, after it, of encrypted connections of which not a byte was read yet. */
+size_t gateway_hand_over_untouched(struct gateway *g, int *ret_fds, size_t max);
 /* Requests that have begun and are not whole yet. */
 unsigned gateway_reading(const struct gateway *g);
-/* Goes on with a connection that the process before gave away (fd given). */
-void gateway_adopt(struct gateway *g, int fd);
+/* Encrypted connections that were opened and have not asked yet. */
+unsigned gateway_greeting(const struct gateway *g);
+/* Goes on with a connection that the process before gave away (fd given); untouched: as gateway_hand_over_untouched() gave it. */
+void gateway_adopt(struct gateway *g, int fd, bool untouched);
 /* Not ready any more, accepts no connection, closes idle ones; `idle` comes once, when the last
  * connection is gone (maybe before this returns). */
 void gateway_drain(struct gateway *g, void (*idle)(void *arg), void *arg);

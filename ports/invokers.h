@@ -70,6 +70,12 @@ void invokers_drain(struct invokers *f, uint64_t max_ms, void (*done)(void *arg)
 unsigned invokers_left(const struct invokers *f);
 void invokers_close(struct invokers *f, void (*closed)(void *arg), void *arg);
 
+/* Another process serves on, and listens for the hosts: nobody may join here any more; a host whose calls of ours have ended goes to it, the last one
+ * with this process where there is no own one. */
+void invokers_hand_over(struct invokers *f);
+/* The process that was here before still has hosts, which come as its calls end (`on`): calls wait for them; or it has ended. */
+void invokers_beside(struct invokers *f, bool on);
+
 /* May calls be sent to any host? As invoker_ready(). */
 bool invokers_ready(const struct invokers *f, char why[static INVOKER_WHY_BYTES]);
 /* The local one's document with `invokers` behind its members: one for each other host, with what is known of it. Without a local one the members that

@@ -139,7 +139,7 @@ static void release(struct nr_http_conn *c)
 
 /* The reply is out and nothing may follow it. What was not read of the request is still coming: closing now would reset the
  * connection and the client might lose the reply. */
-static void part(struct nr_http_conn *c)
+void nr_http_conn_part(struct nr_http_conn *c)
 {
     uv_os_fd_t fd;
 
@@ -162,9 +162,10 @@ static void next_request(struct nr_http_conn *c)
     if (c->phase == NR_HTTP_P_CLOSING)
         return;
     if (!c->keep || (c->server->draining && !c->server->leaving)) {
-        part(c);
+        nr_http_conn_part(c);
         return;
     }
+    c->served = true;
     nr_http_parse_reset(c);
     c->phase = NR_HTTP_P_IDLE;
     nr_http_conn_limit(c, c->server->config.idle_timeout_ms);
@@ -323,6 +324,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         return;
     }
     nr_loop_enter(c->server->loop);
+    c->touched = true;
     if (nr_list_linked(&c->ended))
         nr_http_conn_ended(c);
     if (c->phase == NR_HTTP_P_CLOSING)

@@ -79,6 +79,7 @@ struct nr_http_conn {
     bool
         crowded; /* the owner was told that more than 64 KiB wait, and wants to hear when they do not */
     bool eof, closed, gone_told;
+    bool touched, served; /* a byte of it was read; a request of it was answered */
     char peer[46];
 };
 
@@ -108,6 +109,7 @@ struct nr_http_server {
     uint64_t date_ms;
     bool draining, closing;
     bool leaving; /* draining, and idle connections are still given away */
+    bool parting; /* what cannot be given away ends with its next reply */
     void (*idle)(void *arg);
     void *idle_arg;
     void (*done)(void *arg);
@@ -132,6 +134,8 @@ bool nr_http_conn_open(struct nr_http_server *s, uv_stream_t *listener);
 /* Takes a connection that another process has accepted (fd given, closed on failure). */
 void nr_http_conn_take(struct nr_http_server *s, int fd);
 void nr_http_conn_close(struct nr_http_conn *c);
+/* Ends it so that its client loses nothing: he is told, and what he still sends is taken for a while, and dropped. */
+void nr_http_conn_part(struct nr_http_conn *c);
 /* Time limit from now on; 0 milliseconds: none. */
 void nr_http_conn_limit(struct nr_http_conn *c, uint64_t after_ms);
 /* The next look at a body that is on its way. */

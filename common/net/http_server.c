@@ -180,7 +180,9 @@ void nr_http_drain(struct nr_http_server *s, void (*idle)(void *arg), void *arg)
     NR_LIST_EACH(&s->conns, it) {
         struct nr_http_conn *c = nr_container_of(it, struct nr_http_conn, link);
 
-        if (c->phase == NR_HTTP_P_IDLE)
+        if (c->phase == NR_HTTP_P_IDLE && c->tls && c->served)
+            nr_http_conn_part(c);
+        else if (c->phase == NR_HTTP_P_IDLE)
             nr_http_conn_close(c);
     }
     tell_if_empty(s);

@@ -123,14 +123,20 @@ int nr_http_listen(struct nr_http_server *s, const char *address, int *ret_port,
 int nr_http_listen_fd(struct nr_http_server *s, int fd, int *ret_port, struct nr_err *err);
 /* Copies (given) of the listening sockets, at most max of them; returns how many. */
 size_t nr_http_listeners(const struct nr_http_server *s, int *ret_fds, size_t max);
+/* It may be asked to hand over soon: a reply on a connection that cannot change hands (TLS) is the last one of it; off: it is not. */
+void nr_http_part(struct nr_http_server *s, bool on);
 /* Begins to leave: accepts nothing any more, and every connection closes after its next reply. Those between two requests that are not
- * encrypted are not closed but given away as descriptors (given), at most max of them; returns how many. Once more before nr_http_drain() it gives
- * away those that have come between two requests since. Not from inside a hook. */
+ * encrypted are not closed but given away as descriptors (given), at most max of them; returns how many. Encrypted ones between two requests are
+ * told that they end. Once more before nr_http_drain() it gives away those that have come between two requests since. Not from inside a hook. */
 size_t nr_http_hand_over(struct nr_http_server *s, int *ret_fds, size_t max);
+/* The same, after it, of encrypted connections of which not a byte was read. */
+size_t nr_http_hand_over_untouched(struct nr_http_server *s, int *ret_fds, size_t max);
 /* Connections whose request has begun and is not whole. */
 unsigned nr_http_reading(const struct nr_http_server *s);
-/* Goes on with a connection that another process gave away (fd given). One that cannot be served is closed. */
-void nr_http_adopt(struct nr_http_server *s, int fd);
+/* Encrypted connections that were opened and have not asked yet. */
+unsigned nr_http_greeting(const struct nr_http_server *s);
+/* Goes on with a connection that another process gave away (fd given), maybe before it had read a byte. One that cannot be served is closed. */
+void nr_http_adopt(struct nr_http_server *s, int fd, bool untouched);
 /* Stops accepting and closes idle connections; running requests go on, then their connections close. `idle` comes once, when the
  * last connection is gone (at once when there is none). */
 void nr_http_drain(struct nr_http_server *s, void (*idle)(void *arg), void *arg);

@@ -244,7 +244,7 @@ static struct nr_str make_head(struct nr_http_conn *c, int status, struct nr_str
     } else if (c->chunked_reply) {
         nr_buf_adds(out, "Transfer-Encoding: chunked\r\n");
     }
-    c->keep = c->keep && !s->draining;
+    c->keep = c->keep && !s->draining && !(s->parting && c->tls);
     if (!c->keep)
         nr_buf_adds(out, "Connection: close\r\n");
     else if (c->http10)

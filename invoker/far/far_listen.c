@@ -134,6 +134,20 @@ static void on_stream_closed(void *arg)
     far_listener_look_if_closed(l);
 }
 
+void far_listener_deafen(struct far_listener *l)
+{
+    if (l->deaf)
+        return;
+    l->deaf = true;
+    NR_LIST_EACH(&l->links, it) {
+        struct far_link *link = nr_container_of(it, struct far_link, in_all);
+
+        if (link->f == NULL)
+            far_link_close(link);
+    }
+    nr_stream_listener_close(l->stream, on_stream_closed, l);
+}
+
 void far_listener_close(struct far_listener *l, void (*closed)(void *arg), void *arg)
 {
     nr_check(nr_list_empty(&l->fars));
@@ -142,5 +156,6 @@ void far_listener_close(struct far_listener *l, void (*closed)(void *arg), void 
     l->closed_arg = arg;
     while (!nr_list_empty(&l->links))
         far_link_close(nr_container_of(l->links.next, struct far_link, in_all));
-    nr_stream_listener_close(l->stream, on_stream_closed, l);
+    far_listener_deafen(l);
+    far_listener_look_if_closed(l);
 }

@@ -50,7 +50,7 @@ struct far_listener {
     struct nr_arena arena; /* of the frame that is being read */
     struct far_counts m;
     unsigned works; /* questions that a work thread has, invokers that are not quite gone */
-    bool closing;
+    bool closing, deaf;
     void (*closed)(void *arg);
     void *closed_arg;
     bool stream_closed;

@@ -3,9 +3,11 @@ import http.client
 import json
 import os
 import pathlib
+import select
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import threading
 import time
@@ -13,6 +15,7 @@ import time
 import pytest
 
 from conftest import BUILD, SLOW, Platform, engine, within
+from link import Invoker
 
 ECHO = "def main(args):\n    return {'n': args.get('n')}\n"
 # Says in its container that it has begun, and ends when it is told to there.
@@ -109,7 +112,7 @@ def has_begun(own, mark):
 def inside(own):
     """First processes of the containers."""
     found = []
-    for c in own.containers():
+    for c in own.containers() + [c["Id"] for one in getattr(own, "invokers", []) for c in one.containers()]:
         try:
             pid = (engine(f"/containers/{c}/json") or {}).get("State", {}).get("Pid")
         except AssertionError:
@@ -286,7 +289,7 @@ class Comer:
         """Until it is released."""
         self.socket.send(b"ask")
         while not (words := self.hear()).startswith("released"):
-            assert words in ("connections", "fresh")
+            assert words in ("connections", "untouched")
 
 
 # Takes over as test_upgrade.Comer does, has the folder's lock, says that it has, closes its socket, and does nothing more.
@@ -593,4 +596,145 @@ def test_a_reload_takes_all_or_nothing(tmp_path):
         own.stop()
         assert "stopped" not in own.said(), "what is below the new level is not written any more"
     finally:
+        own.discard()
+
+
+def test_linked_invokers_come_to_the_new_process(tmp_path):
+    """A call that one of two runs ends in the old process; the other one comes at once, that one afterwards."""
+    own = Platform(tmp_path, f"--invokers-listen=unix:{tmp_path}/i.sock")
+    own.docker_of_naraed, own.invokers = "none", []
+
+    def linked():
+        reply = own.request("GET", "/narae/v1/invokers", auth=own.admin_auth)
+        return sorted(one["name"] for one in reply.json["invokers"] if one["ready"] and one["name"] in ("one", "two"))
+
+    try:
+        own.spawn()
+        within(60, "it listens", own.address)
+        own.port = int(own.address().rsplit(":", 1)[1])
+        own.auth, own.admin_auth = (own.data / "guest.key").read_text().strip(), (own.data / "admin.key").read_text().strip()
+        own.label = "narae.installation=" + (own.data / "installation").read_text().strip()
+        own.invokers = [Invoker(f"unix:{tmp_path}/i.sock", name) for name in ("one", "two")]
+        within(60, "both are linked", lambda: linked() == ["one", "two"])
+        own.put("echo", ECHO)
+        own.put("lasts", LASTS, limits={"timeout": 300000})
+        assert own.invoke("echo", {"n": 1}).status == 200
+        call = own.invoke("lasts", {"mark": "far"}, "")
+        end = has_begun(own, "far")
+        before = take_over(own)
+        assert own.invoke("echo", {"n": 2}).status == 200, "it waits for the one that is free"
+        assert len(linked()) == 1 and before.poll() is None
+        assert own.request("GET", f"activations/{call.activation}").status == 404, "it has not ended"
+        end.touch()
+        assert own.record(call.activation)["response"]["result"] == {"ended": "far"}
+        ended(before)
+        within(60, "both are linked", lambda: linked() == ["one", "two"])
+        assert own.invoke("echo", {"n": 3}).status == 200
+        # only one is left, and runs a call: what comes meanwhile waits for it
+        own.invokers.pop().stop()
+        call = own.invoke("lasts", {"mark": "alone"}, "")
+        end = has_begun(own, "alone")
+        before = take_over(own)
+        waits = own.invoke("echo", {"n": 4}, "")
+        assert waits.status == 202
+        end.touch()
+        assert own.record(call.activation)["response"]["result"] == {"ended": "alone"}
+        assert own.record(waits.activation)["response"]["result"] == {"n": 4}
+        ended(before)
+        own.invokers[0].stop()
+        own.process.send_signal(signal.SIGTERM)
+        assert own.wait() == 0
+    finally:
+        for one in own.invokers:
+            print(one.name, one.said()[-2000:])
+            one.discard()
+        own.discard()
+
+
+class Patient:
+    """A client over TLS: it takes a new connection when the one it has was ended while nothing was asked on it, and for no other reason."""
+
+    def __init__(self, own):
+        self.own, self.context = own, ssl.create_default_context(cafile=own.data / "tls.crt")
+        self.socket, self.reader, self.opened = None, None, 0
+
+    def open(self):
+        self.close()
+        raw = socket.create_connection(("127.0.0.1", self.own.port), timeout=60 * SLOW)
+        self.socket = self.context.wrap_socket(raw, server_hostname="localhost", suppress_ragged_eofs=False)
+        self.opened += 1
+
+    def close(self):
+        if self.socket:
+            self.socket.close()
+        self.socket = None
+
+    def call(self, number):
+        if self.socket is None or select.select([self.socket], [], [], 0)[0]:  # its end is there to be read
+            self.open()
+        body = json.dumps({"n": number}).encode()
+        self.socket.sendall(f"POST /api/v1/namespaces/_/actions/echo?blocking=true&result=true HTTP/1.1\r\nHost: localhost\r\n"
+                            f"Authorization: {self.own.basic(self.own.auth)}\r\nContent-Type: application/json\r\n"
+                            f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        answer = http.client.HTTPResponse(self.socket, method="POST")
+        answer.begin()
+        got = answer.read()
+        assert answer.status == 200 and json.loads(got) == {"n": number}, (answer.status, got[:300])
+        if answer.getheader("Connection") == "close":
+            self.close()
+
+
+def test_no_call_over_tls_fails(tmp_path):
+    """Fifty calls a second on connections that stay, and new ones: those that stay end after an answer, or while nothing is asked."""
+    own = Platform(tmp_path, "--stems=off", "--tls-self-signed")
+    own.connect = lambda seconds=120: http.client.HTTPSConnection(
+        "localhost", own.port, timeout=seconds * SLOW, context=ssl.create_default_context(cafile=own.data / "tls.crt"))
+    over, wrong, count, lock = threading.Event(), [], [0], threading.Lock()
+
+    def work(i):
+        client, due = Patient(own), time.monotonic() + i * 0.02
+        while not over.wait(max(0, due - time.monotonic())):
+            due = max(due + 0.2, time.monotonic() - 1)
+            try:
+                client.call(i)
+                if i % 2:
+                    client.close()
+            except Exception as e:  # every kind of failure is one
+                wrong.append(repr(e))
+                client.close()
+            with lock:
+                count[0] += 1
+        client.close()
+
+    def more(calls):
+        until = count[0] + calls
+        within(60, "calls are answered", lambda: count[0] >= until)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(10)]
+    try:
+        own.spawn()
+        within(60, "it listens", own.address)
+        own.port = int(own.address().rsplit(":", 1)[1])
+        own.auth = (own.data / "guest.key").read_text().strip()
+        own.label = "narae.installation=" + (own.data / "installation").read_text().strip()
+        own.put("echo", ECHO, limits={"concurrency": 1})
+        idle = Patient(own)
+        idle.call(0)
+        for t in threads:
+            t.start()
+        more(50)
+        for _ in range(2):
+            before = take_over(own)
+            more(50)
+            ended(before)
+        assert wrong == []
+        idle.socket.settimeout(60 * SLOW)
+        assert idle.socket.recv(1) == b"", "it was told: close_notify, and no reset"
+        idle.call(1)
+        assert idle.opened == 2
+    finally:
+        over.set()
+        for t in threads:
+            if t.ident:
+                t.join()
         own.discard()

@@ -33,6 +33,10 @@ static void open_box(struct box *b, int expect)
     assert_int_equal(secrets_init(&b->secrets, b->db, b->key_path, NULL, &err), expect);
     if (expect != 0)
         assert_non_null(strstr(err.text, b->key_path));
+    err = (struct nr_err){0}; /* who only asks hears the same, beside whoever has it open */
+    assert_int_equal(secrets_judge(b->db_path, b->key_path, NULL, &err), expect);
+    if (expect != 0)
+        assert_non_null(strstr(err.text, b->key_path));
 }
 
 static void close_box(struct box *b)

@@ -60,16 +60,33 @@ size_t nr_http_hand_over(struct nr_http_server *s, int *ret_fds, size_t max)
     return nr_http_listeners(s, ret_fds, max);
 }
 
+size_t nr_http_hand_over_untouched(struct nr_http_server *s, int *ret_fds, size_t max)
+{
+    return nr_http_listeners(s, ret_fds, max);
+}
+
+void nr_http_part(struct nr_http_server *s, bool on)
+{
+    (void)s;
+    (void)on;
+}
+
 unsigned nr_http_reading(const struct nr_http_server *s)
 {
     (void)s;
     return 0;
 }
 
-void nr_http_adopt(struct nr_http_server *s, int fd)
+unsigned nr_http_greeting(const struct nr_http_server *s)
+{
+    return nr_http_reading(s);
+}
+
+void nr_http_adopt(struct nr_http_server *s, int fd, bool untouched)
 {
     (void)s;
     (void)fd;
+    (void)untouched;
 }
 
 void nr_http_drain(struct nr_http_server *s, void (*idle)(void *arg), void *arg)

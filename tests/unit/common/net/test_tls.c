@@ -257,6 +257,81 @@ static void test_end_is_announced(void **state)
     nr_tls_close(t);
 }
 
+static void tls_ask(struct rig *rig, struct tls_client *c, const char *path)
+{
+    char request[100], end[100];
+
+    (void)snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path);
+    (void)snprintf(end, sizeof(end), "\r\n\r\n%s", path);
+    tls_send(rig, c, nr_str_of(request), 0);
+    tls_wait(rig, c, end);
+}
+
+/* Its end was told, and not by a reset. */
+static void assert_told(struct rig *rig, struct tls_client *c)
+{
+    int r;
+
+    while ((r = tls_do(rig, c, step_read)) > 0)
+        ;
+    assert_int_equal(SSL_get_error(c->ssl, r), SSL_ERROR_ZERO_RETURN);
+}
+
+static bool one_greets(void *arg)
+{
+    return nr_http_greeting(((struct rig *)arg)->server) == 1;
+}
+
+/* What cannot change hands ends after a reply or while nothing is asked; what is just being opened is known of, or given away unread. */
+static void test_another_process_comes(void **state)
+{
+    struct rig rig;
+    struct nr_tls *t = rig_tls(&rig);
+    struct tls_client often, idle, opens;
+    struct client untouched;
+    int fds[4];
+
+    tls_open(&rig, &often, 0, NULL);
+    tls_open(&rig, &idle, 0, NULL);
+    tls_ask(&rig, &often, "/first");
+    tls_ask(&rig, &idle, "/first");
+    nr_http_part(rig.server, true);
+    tls_ask(&rig, &often, "/second");
+    assert_int_equal(client_count(&often.plain, "Connection: close"), 1);
+    assert_told(&rig, &often);
+    nr_http_part(rig.server, false); /* it went away */
+    tls_ask(&rig, &idle, "/second");
+    assert_false(client_has(&idle.plain, "Connection: close"));
+    rig_turn(&rig, 0);
+    nr_http_part(rig.server, true); /* the next one came */
+    tls_open(&rig, &opens, 0, NULL);
+    (void)SSL_do_handshake(opens.ssl); /* its first words */
+    rig_until(&rig, one_greets, &rig);
+    client_open(&rig, &untouched);
+    while (nr_http_stats(rig.server).connections < 3 || nr_http_greeting(rig.server) < 2)
+        rig_turn(&rig, 0);
+    assert_int_equal(nr_http_hand_over(rig.server, fds, 4), 0);
+    assert_int_equal(nr_http_hand_over_untouched(rig.server, fds, 4), 1);
+    assert_int_equal(nr_http_greeting(rig.server), 1);
+    assert_told(&rig, &idle);
+    assert_int_equal(tls_do(&rig, &opens, step_handshake), 1);
+    tls_ask(&rig, &opens, "/last");
+    assert_told(&rig, &opens);
+    assert_int_equal(nr_http_greeting(rig.server), 0);
+    assert_int_equal(send(untouched.fd, "x", 1, 0), 1); /* it is open: who has it reads that */
+    char byte = 0;
+
+    assert_int_equal(recv(fds[0], &byte, 1, 0), 1);
+    assert_int_equal(byte, 'x');
+    (void)close(fds[0]);
+    client_close(&untouched);
+    tls_end(&often);
+    tls_end(&idle);
+    tls_end(&opens);
+    rig_close(&rig);
+    nr_tls_close(t);
+}
+
 static void test_refused_handshakes(void **state)
 {
     struct rig rig;
@@ -340,6 +415,7 @@ int main(void)
         cmocka_unit_test(test_open_checks_the_pair),
         cmocka_unit_test(test_requests),
         cmocka_unit_test(test_end_is_announced),
+        cmocka_unit_test(test_another_process_comes),
         cmocka_unit_test(test_refused_handshakes),
         cmocka_unit_test(test_handshake_has_a_limit),
         cmocka_unit_test(test_reload),
