@@ -86,19 +86,17 @@ void admission_give(struct controller *c, struct activation *a)
     admission_use(c, a->account->name)->in_flight--;
 }
 
+static void use_gone(struct nr_map_node *n, void *arg)
+{
+    struct account_use *u = nr_container_of(n, struct account_use, node);
+
+    (void)arg;
+    free(u->name);
+    free(u);
+}
+
 void admission_fini(struct controller *c)
 {
-    size_t at = 0;
-    struct nr_map_node *n = NULL;
-
-    while ((n = nr_map_next(&c->uses, &at, n))) {
-        struct account_use *u = nr_container_of(n, struct account_use, node);
-
-        (void)nr_map_del(&c->uses, u->node.key);
-        free(u->name);
-        free(u);
-        n = NULL;
-        at = 0;
-    }
+    (void)nr_map_drain(&c->uses, NULL, use_gone, NULL);
     nr_map_fini(&c->uses);
 }

@@ -218,14 +218,13 @@ void hold_stop(struct controller *c)
     }
 }
 
+static void queue_gone(struct nr_map_node *node, void *arg)
+{
+    queue_drop(arg, nr_container_of(node, struct hold_queue, node));
+}
+
 void hold_fini(struct controller *c)
 {
-    size_t at = 0;
-    struct nr_map_node *node;
-
-    while ((node = nr_map_next(&c->holds, &at, NULL))) {
-        queue_drop(c, nr_container_of(node, struct hold_queue, node));
-        at = 0;
-    }
+    (void)nr_map_drain(&c->holds, NULL, queue_gone, c);
     nr_map_fini(&c->holds);
 }

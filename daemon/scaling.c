@@ -288,19 +288,18 @@ int part_open_scaler(struct daemon *d, struct nr_err *err)
     return scaler_open(&c, &d->scaler, err);
 }
 
+static void wished_gone(struct nr_map_node *n, void *arg)
+{
+    wished_free(arg, nr_container_of(n, struct wished, node));
+}
+
 void scaling_close(struct daemon *d)
 {
-    struct nr_map_node *n;
-    size_t at = 0;
-
     scaler_close(d->scaler);
     d->scaler = NULL;
     if (d->scaling == NULL)
         return;
-    while ((n = nr_map_next(&d->scaling->wished, &at, NULL)) != NULL) {
-        wished_free(d->scaling, nr_container_of(n, struct wished, node));
-        at = 0;
-    }
+    (void)nr_map_drain(&d->scaling->wished, NULL, wished_gone, d->scaling);
     nr_map_fini(&d->scaling->wished);
 }
 

@@ -67,17 +67,16 @@ static void drop_account(struct custom_series *t, struct account_series *a)
     free(a);
 }
 
+static void account_gone(struct nr_map_node *n, void *arg)
+{
+    drop_account(arg, nr_container_of(n, struct account_series, node));
+}
+
 void custom_series_free(struct custom_series *t)
 {
-    struct nr_map_node *n;
-    size_t at = 0;
-
     if (t == NULL)
         return;
-    while ((n = nr_map_next(&t->accounts, &at, NULL)) != NULL) {
-        drop_account(t, nr_container_of(n, struct account_series, node));
-        at = 0;
-    }
+    (void)nr_map_drain(&t->accounts, NULL, account_gone, t);
     nr_map_fini(&t->series);
     nr_map_fini(&t->accounts);
     (void)pthread_mutex_destroy(&t->lock);

@@ -305,20 +305,19 @@ struct image_commands *image_commands_make(void)
     return k;
 }
 
+static void command_gone(struct nr_map_node *n, void *arg)
+{
+    struct command *c = nr_container_of(n, struct command, node);
+
+    (void)arg;
+    free(c->image);
+    free(c->text);
+    free(c);
+}
+
 static void forget_all(struct image_commands *k)
 {
-    struct nr_map_node *n;
-    size_t at = 0;
-
-    while ((n = nr_map_next(&k->by_image, &at, NULL)) != NULL) {
-        struct command *c = nr_container_of(n, struct command, node);
-
-        (void)nr_map_del(&k->by_image, n->key);
-        free(c->image);
-        free(c->text);
-        free(c);
-        at = 0;
-    }
+    (void)nr_map_drain(&k->by_image, NULL, command_gone, NULL);
     k->count = 0;
 }
 

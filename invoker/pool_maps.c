@@ -27,20 +27,30 @@ bool past_is_of(const struct past *past, const char *account)
     return strncmp(past->name, account, n) == 0 && past->name[n] == '/';
 }
 
+struct leaver {
+    struct invoker *v;
+    const char *account; /* NULL: all */
+};
+
+static bool leaves(struct nr_map_node *n, void *arg)
+{
+    const struct leaver *l = arg;
+
+    return l->account == NULL || past_is_of(nr_container_of(n, struct past, node), l->account);
+}
+
+static void past_gone(struct nr_map_node *n, void *arg)
+{
+    const struct leaver *l = arg;
+
+    past_free(l->v, nr_container_of(n, struct past, node));
+}
+
 void pool_forget_pasts(struct invoker *v, const char *account)
 {
-    struct nr_map_node *n = NULL;
-    size_t at = 0;
+    struct leaver l = {v, account};
 
-    while ((n = nr_map_next(&v->pasts, &at, n)) != NULL) {
-        struct past *past = nr_container_of(n, struct past, node);
-
-        if (!past_is_of(past, account))
-            continue;
-        past_free(v, past);
-        n = NULL; /* a removal moves the others */
-        at = 0;
-    }
+    (void)nr_map_drain(&v->pasts, leaves, past_gone, &l);
 }
 
 /* Names that nothing is known of but that they once ran. */
@@ -138,19 +148,16 @@ void pool_drop_if_empty(struct pool *p)
         pool_free(p);
 }
 
+static void pool_gone(struct nr_map_node *n, void *arg)
+{
+    (void)arg;
+    pool_free(nr_container_of(n, struct pool, node));
+}
+
 void pool_fini(struct invoker *v)
 {
-    struct nr_map_node *n;
-    size_t at = 0;
-
-    while ((n = nr_map_next(&v->pools, &at, NULL)) != NULL) {
-        pool_free(nr_container_of(n, struct pool, node));
-        at = 0;
-    }
-    while ((n = nr_map_next(&v->pasts, &at, NULL)) != NULL) {
-        past_free(v, nr_container_of(n, struct past, node));
-        at = 0;
-    }
+    (void)nr_map_drain(&v->pools, NULL, pool_gone, NULL);
+    pool_forget_pasts(v, NULL);
     nr_map_fini(&v->pools);
     nr_map_fini(&v->pasts);
 }

@@ -313,31 +313,36 @@ void plans_load(struct scaler *s)
                      "SELECT name, account, state FROM forecasts ORDER BY t DESC LIMIT 10000", "");
 }
 
+struct leaver {
+    struct scaler *s;
+    const char *account; /* NULL: all */
+};
+
+static bool leaves(struct nr_map_node *n, void *arg)
+{
+    const struct leaver *l = arg;
+
+    return l->account == NULL ||
+           strcmp(nr_container_of(n, struct planned, node)->account, l->account) == 0;
+}
+
+static void planned_gone(struct nr_map_node *n, void *arg)
+{
+    const struct leaver *l = arg;
+
+    drop(l->s, nr_container_of(n, struct planned, node));
+}
+
 void plans_forget(struct scaler *s, const char *account)
 {
-    struct nr_map_node *n = NULL;
-    size_t at = 0;
+    struct leaver l = {s, account};
 
-    while ((n = nr_map_next(&s->planned, &at, n)) != NULL) {
-        struct planned *p = nr_container_of(n, struct planned, node);
-
-        if (strcmp(p->account, account) != 0)
-            continue;
-        drop(s, p);
-        n = NULL; /* a removal moves the others */
-        at = 0;
-    }
+    (void)nr_map_drain(&s->planned, leaves, planned_gone, &l);
 }
 
 void plans_free(struct scaler *s)
 {
-    struct nr_map_node *n;
-    size_t at = 0;
-
-    while ((n = nr_map_next(&s->planned, &at, NULL)) != NULL) {
-        drop(s, nr_container_of(n, struct planned, node));
-        at = 0;
-    }
+    plans_forget(s, NULL);
     nr_map_fini(&s->planned);
     forecast_population_free(s->population);
 }

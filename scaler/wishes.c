@@ -154,34 +154,28 @@ void wishes_back(struct scaler *s, int64_t now_ms)
     }
 }
 
+static bool is_of(struct nr_map_node *n, void *arg)
+{
+    const struct held *h = nr_container_of(n, struct held, node);
+    const char *account = arg;
+    size_t bytes = strlen(account);
+
+    return strncmp(h->key, account, bytes) == 0 && h->key[bytes] == '/' && !h->stems;
+}
+
+static void held_gone(struct nr_map_node *n, void *arg)
+{
+    (void)arg;
+    held_free(nr_container_of(n, struct held, node));
+}
+
 void wishes_forget(struct scaler *s, const char *account)
 {
-    struct nr_map_node *n = NULL;
-    size_t at = 0, bytes = strlen(account);
-
-    while ((n = nr_map_next(&s->held, &at, n)) != NULL) {
-        struct held *h = nr_container_of(n, struct held, node);
-
-        if (strncmp(h->key, account, bytes) != 0 || h->key[bytes] != '/' || h->stems)
-            continue;
-        (void)nr_map_del(&s->held, h->node.key);
-        held_free(h);
-        n = NULL; /* a removal moves the others */
-        at = 0;
-    }
+    (void)nr_map_drain(&s->held, is_of, held_gone, (char *)(uintptr_t)account);
 }
 
 void wishes_free(struct scaler *s)
 {
-    struct nr_map_node *n;
-    size_t at = 0;
-
-    while ((n = nr_map_next(&s->held, &at, NULL)) != NULL) {
-        struct held *h = nr_container_of(n, struct held, node);
-
-        (void)nr_map_del(&s->held, h->node.key);
-        held_free(h);
-        at = 0;
-    }
+    (void)nr_map_drain(&s->held, NULL, held_gone, NULL);
     nr_map_fini(&s->held);
 }

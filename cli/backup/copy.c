@@ -342,11 +342,15 @@ static int run(struct copying *k, struct nr_err *err)
     return r == 0 ? backup_writer_end(k->c->writer, err) : r;
 }
 
+static void tried_gone(struct nr_map_node *n, void *arg)
+{
+    (void)arg;
+    free(nr_container_of(n, struct tried, node));
+}
+
 int backup_copy_run(struct backup_copy *c, struct nr_err *err)
 {
     struct copying k = {.c = c};
-    struct nr_map_node *n = NULL;
-    size_t at = 0;
 
     nr_map_init(&k.tried);
     nr_check(backup_file_count <= FILES_MAX);
@@ -358,13 +362,7 @@ int backup_copy_run(struct backup_copy *c, struct nr_err *err)
         backup_snapshot_drop(&k.database[i]);
         forget_small(&k.small[i]);
     }
-    for (n = nr_map_next(&k.tried, &at, NULL); n;) {
-        struct tried *t = nr_container_of(n, struct tried, node);
-
-        (void)nr_map_del(&k.tried, t->node.key);
-        n = nr_map_next(&k.tried, &at, n); /* only compares */
-        free(t);
-    }
+    (void)nr_map_drain(&k.tried, NULL, tried_gone, NULL);
     nr_map_fini(&k.tried);
     return r;
 }

@@ -175,3 +175,28 @@ struct nr_map_node *nr_map_next(const struct nr_map *m, size_t *at, struct nr_ma
     }
     return NULL;
 }
+
+size_t nr_map_drain(struct nr_map *m, bool (*goes)(struct nr_map_node *n, void *arg),
+                    void (*gone)(struct nr_map_node *n, void *arg), void *arg)
+{
+    struct nr_map_node *out = NULL, *next;
+    size_t count = 0;
+
+    for (size_t i = 0; i < m->size && m->count > 0; i++)
+        for (struct nr_map_node **at = &m->buckets[i], *n = *at; n; n = *at) {
+            if (goes && !goes(n, arg)) {
+                at = &n->next;
+                continue;
+            }
+            *at = n->next;
+            n->next = out;
+            out = n;
+            m->count--;
+            count++;
+        }
+    for (; out; out = next) {
+        next = out->next;
+        gone(out, arg);
+    }
+    return count;
+}

@@ -4,6 +4,7 @@
 #ifndef NR_COMMON_BASE_MAP_H
 #define NR_COMMON_BASE_MAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +34,9 @@ struct nr_map_node *nr_map_del(struct nr_map *m, struct nr_str key);
 /* Iteration in no order: start with *at = 0 and NULL; removal of the returned node is safe if done by nr_map_del at once, and
  * `after` is only compared then: step on first, free it afterwards. */
 struct nr_map_node *nr_map_next(const struct nr_map *m, size_t *at, struct nr_map_node *after);
+/* Takes out every node that `goes` chooses (NULL: all of them), then gives each to `gone`, which may free it and change the map. Returns how many. */
+size_t nr_map_drain(struct nr_map *m, bool (*goes)(struct nr_map_node *n, void *arg),
+                    void (*gone)(struct nr_map_node *n, void *arg), void *arg);
 /* The seeded hash, for sharding and tests. */
 uint64_t nr_hash(struct nr_str s);
 

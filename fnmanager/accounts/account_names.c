@@ -18,6 +18,12 @@ static void free_entry(struct nr_map_node *node)
     free(e);
 }
 
+static void entry_gone(struct nr_map_node *node, void *arg)
+{
+    (void)arg;
+    free_entry(node);
+}
+
 void account_names_init(struct account_names *n)
 {
     nr_check(pthread_rwlock_init(&n->lock, NULL) == 0);
@@ -26,13 +32,7 @@ void account_names_init(struct account_names *n)
 
 void account_names_fini(struct account_names *n)
 {
-    struct nr_map_node *node;
-    size_t at = 0;
-
-    while ((node = nr_map_next(&n->by_name, &at, NULL)) != NULL) {
-        free_entry(nr_map_del(&n->by_name, node->key));
-        at = 0;
-    }
+    (void)nr_map_drain(&n->by_name, NULL, entry_gone, NULL);
     nr_map_fini(&n->by_name);
     pthread_rwlock_destroy(&n->lock);
 }

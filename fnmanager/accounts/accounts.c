@@ -160,19 +160,17 @@ int accounts_open(struct accounts *a, struct nr_db *db, const struct accounts_co
                  : 0;
 }
 
+static void entry_gone(struct nr_map_node *n, void *arg)
+{
+    (void)arg;
+    free_entry(nr_container_of(n, struct key_entry, node));
+}
+
 void accounts_close(struct accounts *a)
 {
-    struct nr_map_node *n = NULL;
-    size_t at = 0;
-
     if (!a->ready)
         return;
-    while ((n = nr_map_next(&a->by_uuid, &at, n)) != NULL) {
-        (void)nr_map_del(&a->by_uuid, n->key);
-        free_entry(nr_container_of(n, struct key_entry, node));
-        n = NULL;
-        at = 0;
-    }
+    (void)nr_map_drain(&a->by_uuid, NULL, entry_gone, NULL);
     nr_map_fini(&a->by_uuid);
     account_names_fini(&a->names);
     pthread_rwlock_destroy(&a->lock);

@@ -13,15 +13,15 @@ struct known {
     char key[COMPILED_KEY_BYTES];
 };
 
+static void known_gone(struct nr_map_node *n, void *arg)
+{
+    (void)arg;
+    free(nr_container_of(n, struct known, node));
+}
+
 static void empty(struct compiling *c)
 {
-    struct nr_map_node *n = NULL;
-    size_t at = 0;
-
-    while ((n = nr_map_next(&c->whole, &at, NULL)) != NULL) {
-        (void)nr_map_del(&c->whole, n->key);
-        free(nr_container_of(n, struct known, node));
-    }
+    (void)nr_map_drain(&c->whole, NULL, known_gone, NULL);
 }
 
 bool compile_is_known(struct compiling *c, const char *key)

@@ -404,6 +404,19 @@ struct code *code_fetched(struct code_store *s, const unsigned char sha256[stati
     return NULL;
 }
 
+/* In the account's folder, and nobody holds it. */
+static bool is_of(struct nr_map_node *n, void *folder)
+{
+    const struct code *c = nr_container_of(n, struct code, node);
+
+    return memcmp(c->key, folder, CODE_FOLDER_BYTES - 1) == 0 && nr_list_linked(&c->lru);
+}
+
+static void gone(struct nr_map_node *n, void *arg)
+{
+    drop(nr_container_of(n, struct code, node));
+}
+
 void code_forget(struct code_store *s, struct nr_str account)
 {
     char folder[CODE_FOLDER_BYTES];
@@ -411,17 +424,11 @@ void code_forget(struct code_store *s, struct nr_str account)
     size_t at = 0;
 
     code_folder_of(account, folder);
+    (void)nr_map_drain(&s->files, is_of, gone, folder);
     while ((n = nr_map_next(&s->files, &at, n)) != NULL) {
         struct code *c = nr_container_of(n, struct code, node);
 
-        if (memcmp(c->key, folder, CODE_FOLDER_BYTES - 1) != 0)
-            continue;
-        c->doomed = true;
-        if (!nr_list_linked(&c->lru))
-            continue;
-        drop(c);
-        n = NULL; /* a removal moves the others */
-        at = 0;
+        c->doomed = c->doomed || memcmp(c->key, folder, CODE_FOLDER_BYTES - 1) == 0;
     }
 }
 
@@ -518,21 +525,19 @@ int code_store_open(const struct code_store_config *c, struct code_store **ret, 
     return 0;
 }
 
+static void code_free(struct nr_map_node *n, void *arg)
+{
+    struct code *c = nr_container_of(n, struct code, node);
+
+    free(c->part);
+    free(c);
+}
+
 void code_store_free(struct code_store *s)
 {
-    struct nr_map_node *n;
-    size_t at = 0;
-
     if (s == NULL)
         return;
-    while ((n = nr_map_next(&s->files, &at, NULL)) != NULL) {
-        struct code *c = nr_container_of(n, struct code, node);
-
-        (void)nr_map_del(&s->files, n->key);
-        free(c->part);
-        free(c);
-        at = 0;
-    }
+    (void)nr_map_drain(&s->files, NULL, code_free, NULL);
     nr_map_fini(&s->files);
     free(s->dir);
     free(s);

@@ -118,27 +118,20 @@ void far_function_look(struct far *f, struct far_function *e)
     free_entry(f, e);
 }
 
-/* Takes all that nothing holds out of the map; by `lru`, in which such are not. */
+static bool is_dead(struct nr_map_node *n, void *arg)
+{
+    return !is_held(arg, nr_container_of(n, struct far_function, node));
+}
+
+static void entry_gone(struct nr_map_node *n, void *arg)
+{
+    free_entry(arg, nr_container_of(n, struct far_function, node));
+}
+
+/* All that nothing holds goes. */
 static void sweep(struct far *f)
 {
-    struct nr_map_node *n = NULL;
-    struct nr_link dead;
-    size_t at = 0;
-
-    nr_list_init(&dead);
-    while ((n = nr_map_next(&f->functions, &at, n)) != NULL) {
-        struct far_function *e = nr_container_of(n, struct far_function, node);
-
-        if (is_held(f, e))
-            continue;
-        (void)nr_map_del(&f->functions, e->node.key);
-        nr_list_add(&dead, &e->lru);
-    }
-    while (!nr_list_empty(&dead)) {
-        struct nr_link *it = nr_list_pop(&dead);
-
-        free_entry(f, nr_container_of(it, struct far_function, lru));
-    }
+    (void)nr_map_drain(&f->functions, is_dead, entry_gone, f);
 }
 
 static void untell(struct far *f, struct far_function *e)

@@ -96,36 +96,35 @@ int frame_wish(struct link *l, const struct wire_frame *f, struct nr_err *err)
     return 0;
 }
 
+static void take_back(struct nr_map_node *n, void *arg)
+{
+    struct wished *one = nr_container_of(n, struct wished, node);
+    struct link *l = arg;
+    const struct scaler_wish w = {.account = one->account,
+                                  .package = one->package,
+                                  .name = one->name,
+                                  .stem_kind = one->stem_kind,
+                                  .desired = -1,
+                                  .maximum = -1,
+                                  .keep_alive_ms = -1};
+
+    invoker_wish(l->invoker, &w);
+    wished_free(l, one);
+}
+
 void wishes_clear(struct link *l)
 {
-    struct nr_map_node *n;
-    size_t at = 0;
+    (void)nr_map_drain(&l->wished, NULL, take_back, l);
+}
 
-    while ((n = nr_map_next(&l->wished, &at, NULL)) != NULL) {
-        struct wished *one = nr_container_of(n, struct wished, node);
-        const struct scaler_wish w = {.account = one->account,
-                                      .package = one->package,
-                                      .name = one->name,
-                                      .stem_kind = one->stem_kind,
-                                      .desired = -1,
-                                      .maximum = -1,
-                                      .keep_alive_ms = -1};
-
-        invoker_wish(l->invoker, &w);
-        wished_free(l, one);
-        at = 0;
-    }
+static void wished_gone(struct nr_map_node *n, void *arg)
+{
+    wished_free(arg, nr_container_of(n, struct wished, node));
 }
 
 void wishes_fini(struct link *l)
 {
-    struct nr_map_node *n;
-    size_t at = 0;
-
-    while ((n = nr_map_next(&l->wished, &at, NULL)) != NULL) {
-        wished_free(l, nr_container_of(n, struct wished, node));
-        at = 0;
-    }
+    (void)nr_map_drain(&l->wished, NULL, wished_gone, l);
 }
 
 /* ---- accounts that leave ---------------------------------------------------------------------------------------- */

@@ -204,21 +204,22 @@ static void on_text(struct nr_work *w)
     known_unref(k);
 }
 
+static bool is_old(struct nr_map_node *n, void *arg)
+{
+    const struct known *k = nr_container_of(n, struct known, node);
+
+    return k->told != k->link->links;
+}
+
+static void known_gone(struct nr_map_node *n, void *arg)
+{
+    drop(nr_container_of(n, struct known, node));
+}
+
 /* Of earlier links; their revisions will be told anew. */
 static void drop_old(struct link *l)
 {
-    struct nr_map_node *n = NULL;
-    size_t at = 0;
-
-    while ((n = nr_map_next(&l->functions, &at, n)) != NULL) {
-        struct known *k = nr_container_of(n, struct known, node);
-
-        if (k->told == l->links)
-            continue;
-        drop(k);
-        n = NULL; /* a removal moves the others */
-        at = 0;
-    }
+    (void)nr_map_drain(&l->functions, is_old, known_gone, NULL);
 }
 
 static struct known *make(struct link *l, uint64_t revision, const struct wire_frame *f)
@@ -320,35 +321,15 @@ int frame_know(struct link *l, const struct wire_frame *f, struct nr_err *err)
 
 /* ---- all of them ------------------------------------------------------------------------------------------------ */
 
-static void drop_those(struct link *l, bool (*which)(const struct known *k, const char *account),
-                       const char *account)
+static bool is_not_ready(struct nr_map_node *n, void *arg)
 {
-    struct nr_map_node *n = NULL;
-    size_t at = 0;
-
-    while ((n = nr_map_next(&l->functions, &at, n)) != NULL) {
-        struct known *k = nr_container_of(n, struct known, node);
-
-        if (!which(k, account))
-            continue;
-        drop(k);
-        n = NULL;
-        at = 0;
-    }
+    return nr_container_of(n, struct known, node)->state != KNOWN_READY;
 }
 
-static bool any(const struct known *k, const char *account)
+static bool is_of(struct nr_map_node *n, void *account)
 {
-    return true;
-}
+    const struct known *k = nr_container_of(n, struct known, node);
 
-static bool is_not_ready(const struct known *k, const char *account)
-{
-    return k->state != KNOWN_READY;
-}
-
-static bool is_of(const struct known *k, const char *account)
-{
     return k->fn &&
            (strcmp(k->fn->account, account) == 0 || nr_str_eqz(far_function_owner(k->fn), account));
 }
@@ -364,7 +345,7 @@ void known_lost(struct link *l)
         if (k->code)
             code_lost(k->code);
     }
-    drop_those(l, is_not_ready, NULL);
+    (void)nr_map_drain(&l->functions, is_not_ready, known_gone, NULL);
 }
 
 static void note_revision(void *arg, const struct function *f, const struct invoker_load *load)
@@ -377,7 +358,7 @@ void known_forget_all(struct link *l)
     struct nr_buf list;
     uint64_t revision;
 
-    drop_those(l, any, NULL);
+    (void)nr_map_drain(&l->functions, NULL, known_gone, NULL);
     nr_buf_init(&list, 64 << 20);
     invoker_loads(l->invoker, note_revision, &list);
     for (size_t at = 0; at + sizeof(revision) <= list.n; at += sizeof(revision)) {
@@ -389,11 +370,11 @@ void known_forget_all(struct link *l)
 
 void known_forget_account(struct link *l, const char *account)
 {
-    drop_those(l, is_of, account);
+    (void)nr_map_drain(&l->functions, is_of, known_gone, (char *)(uintptr_t)account);
     code_forget(l->codes, nr_str_of(account));
 }
 
 void known_fini(struct link *l)
 {
-    drop_those(l, any, NULL);
+    (void)nr_map_drain(&l->functions, NULL, known_gone, NULL);
 }

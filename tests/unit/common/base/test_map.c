@@ -151,6 +151,54 @@ static void test_no_memory_to_grow(void **state)
     nr_mem_fail_at(0, 0);
 }
 
+static bool is_odd(struct nr_map_node *n, void *arg)
+{
+    return nr_container_of(n, struct value, node)->seen % 2 == 1;
+}
+
+static int gone; /* nodes that were taken out */
+
+/* The map may be changed meanwhile: what is put into it stays. */
+static void take(struct nr_map_node *n, void *arg)
+{
+    struct value *v = value_of(n), *other;
+
+    gone++;
+    assert_null(nr_map_del(arg, n->key));
+    if (v->seen == 1) {
+        other = nr_alloc(sizeof(*other));
+        name_it(other, -1);
+        assert_null(nr_map_put(arg, &other->node));
+    }
+    free(v);
+}
+
+static void test_drain(void **state)
+{
+    enum { COUNT = 1000 };
+    struct nr_map m;
+
+    nr_map_init(&m);
+    assert_int_equal(nr_map_drain(&m, NULL, take, &m), 0);
+    for (int i = 0; i < COUNT; i++) {
+        struct value *v = nr_alloc(sizeof(*v));
+
+        name_it(v, i);
+        v->seen = i;
+        assert_null(nr_map_put(&m, &v->node));
+    }
+    gone = 0;
+    assert_int_equal(nr_map_drain(&m, is_odd, take, &m), COUNT / 2);
+    assert_int_equal(gone, COUNT / 2);
+    assert_int_equal(m.count, COUNT / 2 + 1);
+    assert_non_null(nr_map_get(&m, NR_STR("key-998")));
+    assert_null(nr_map_get(&m, NR_STR("key-999")));
+    assert_non_null(nr_map_get(&m, NR_STR("key--1")));
+    assert_int_equal(nr_map_drain(&m, NULL, take, &m), COUNT / 2 + 1);
+    assert_int_equal(m.count, 0);
+    nr_map_fini(&m);
+}
+
 static void test_hash(void **state)
 {
     assert_int_equal(nr_hash(NR_STR("narae")), nr_hash(NR_STR("narae")));
@@ -162,9 +210,13 @@ static void test_hash(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_put_get_del),       cmocka_unit_test(test_keys_are_bytes),
-        cmocka_unit_test(test_ten_thousand),      cmocka_unit_test(test_walks),
-        cmocka_unit_test(test_no_memory_to_grow), cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_put_get_del),
+        cmocka_unit_test(test_keys_are_bytes),
+        cmocka_unit_test(test_ten_thousand),
+        cmocka_unit_test(test_walks),
+        cmocka_unit_test(test_no_memory_to_grow),
+        cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_drain),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
