@@ -52,6 +52,8 @@ int invokers_open(const struct invokers_config *c, struct invokers **ret, struct
     f->local_tags = local_tags(c->node);
     nr_list_init(&f->unplaced);
     nr_list_init(&f->leaving);
+    nr_list_init(&f->removed);
+    nr_list_init(&f->due);
     nr_map_init(&f->wishes);
     int r = c->listen ? fleet_store_open(f, c->data_dir, err) : 0;
 
@@ -114,6 +116,26 @@ int invokers_listen(struct invokers *f, const char *api_url, struct nr_err *err)
            "invokers of other hosts may join at %s%s%s; %zu are known%s", f->config.listen,
            f->pin[0] ? ", pin " : "", f->pin, f->host_count,
            f->local ? "" : "; this host runs no functions itself");
+    return 0;
+}
+
+int invokers_reload(struct invokers *f, bool commit, struct nr_err *err)
+{
+    if (f == NULL || f->listener == NULL)
+        return 0;
+    int r = far_listener_reload(f->listener, commit, err);
+
+    if (r < 0)
+        return nr_err_wrap(err, r, "the listener of invokers");
+    const char *pin = far_pin(f->listener);
+
+    if (pin == NULL || strcmp(pin, f->pin) == 0)
+        return 0;
+    nr_log(
+        f->log, NR_LOG_WARN, "fleet",
+        "the listener of invokers has another key: its pin is %s now, and invokers that were told %s cannot dial",
+        pin, f->pin);
+    (void)snprintf(f->pin, sizeof(f->pin), "%s", pin);
     return 0;
 }
 
@@ -239,6 +261,8 @@ void fleet_free(struct invokers *f)
     nr_mailbox_drain(f->loop); /* what the store still had to say */
     while (f->host_count > 0)
         fleet_host_remove(f->hosts[0]);
+    while (!nr_list_empty(&f->removed))
+        fleet_removed_drop_oldest(f);
     nr_db_close(f->db);
     fleet_leaving_fini(f);
     fleet_wish_fini(f);
@@ -276,6 +300,7 @@ void invokers_close(struct invokers *f, void (*closed)(void *arg), void *arg)
     f->closed_arg = arg;
     nr_deadline_cancel(&f->again);
     nr_deadline_cancel(&f->leave);
+    nr_deadline_cancel(&f->share);
     for (size_t i = 0; i < f->host_count; i++)
         fleet_host_end(f->hosts[i]);
     if (f->listener)

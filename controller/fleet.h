@@ -16,7 +16,11 @@ struct fleet_host {
     struct invokers *fleet;
     char name[INVOKER_NAME_BYTES];
     uint64_t id; /* of its name, for its place in the orders of functions */
-    bool has_token, cordoned, draining;
+    bool has_token, cordoned;
+    bool draining;      /* until its containers are gone, over links and restarts */
+    bool drain_asked;   /* its far side knows */
+    bool fresh;         /* it has joined and is told all wishes */
+    unsigned char slot; /* in what is kept of each host; below INVOKERS_MAX */
     unsigned char token[NR_SHA256_BYTES]; /* the hash of it */
     int64_t added_ms, joined_ms;          /* wall clock; 0: never since the start */
     /* JSON object texts, NULL: none. What the administrator gave holds where both have a tag. */
@@ -48,7 +52,12 @@ struct invokers {
     uint64_t local_counted_ms;
     nr_counter unfit, gave_up, local_placed;
 
+    struct nr_link removed; /* struct fleet_removed, the oldest first */
+    size_t removed_count;
+
     struct nr_map wishes;     /* struct fleet_wish, by name; fleet_wish.c */
+    struct nr_link due;       /* of these, the ones that are to be shared out anew */
+    struct nr_deadline share; /* at which that goes on */
     struct nr_link leaving;   /* struct fleet_leaving; fleet_leaving.c */
     bool handed;              /* another process serves on */
     bool beside;              /* the process that was here before still has hosts */
@@ -88,6 +97,13 @@ void fleet_host_end(struct fleet_host *h);
 /* So, and it is forgotten. */
 void fleet_host_remove(struct fleet_host *h);
 bool fleet_name_is_good(struct nr_str name);
+/* It is empty, as it was asked for. */
+void fleet_host_drained(void *host);
+/* A name that was removed does not come back by itself: it is refused until it is added. The oldest of many is forgotten. */
+void fleet_removed_note(struct invokers *f, struct nr_str name);
+void fleet_removed_drop(struct invokers *f, struct nr_str name);
+void fleet_removed_drop_oldest(struct invokers *f);
+bool fleet_is_removed(const struct invokers *f, struct nr_str name);
 /* Its tags anew, after it has joined or was given others. */
 void fleet_host_tag(struct fleet_host *h);
 /* struct far_listener_config's. */
@@ -99,17 +115,30 @@ void fleet_bounced(void *arg, struct far *far, struct activation *a);
 
 /* ---- fleet_store.c: fleet.db ------------------------------------------------------------------------------------ */
 
-enum fleet_row { FLEET_PUT, FLEET_DELETE, FLEET_TOLD, FLEET_CAME, FLEET_OWE, FLEET_PAID };
+enum fleet_row {
+    FLEET_PUT,
+    FLEET_DELETE,
+    FLEET_TOLD,
+    FLEET_CAME,
+    FLEET_DRAINED,
+    FLEET_OWE,
+    FLEET_PAID
+};
+/* So many names that were removed are remembered. */
+enum { FLEET_REMOVED_MAX = 1024 };
+/* Of the column `cordoned`. */
+enum fleet_cordon { FLEET_TAKES, FLEET_CORDONED, FLEET_DRAINING };
 /* One change of fleet.db; made by fleet_write(), which frees it. */
 struct fleet_write {
     struct nr_db_job job;
     struct invokers *fleet;
     enum fleet_row row;
     char name[INVOKER_NAME_BYTES];
-    char *account;            /* FLEET_OWE, FLEET_PAID: made, given */
-    bool has_token, cordoned; /* these and the next of FLEET_PUT */
+    char *account;  /* FLEET_OWE, FLEET_PAID: made, given */
+    bool has_token; /* this and the next of FLEET_PUT */
+    enum fleet_cordon cordon;
     unsigned char token[NR_SHA256_BYTES];
-    int64_t added_ms;
+    int64_t added_ms;   /* FLEET_DELETE: now */
     char *given, *told; /* made, given; or NULL */
     /* On the loop, when it is on disk or was refused (status < 0); w is freed afterwards. May be NULL. */
     void (*done)(struct fleet_write *w, int status);

@@ -2,6 +2,7 @@
  *
  *   name    is added by the administrator, with a token; over the unix socket also by joining, for who may dial it is trusted
  *   token   its hash only is kept; who has been given one must show it, however he dials
+ *   gone    a name that was removed is refused until it is added again, over the unix socket too: its process may still dial
  *   twice   a name that is connected belongs to its session until the link is dead: a second process of that name is refused
  */
 #include "controller/fleet.h"
@@ -33,6 +34,19 @@ struct fleet_host *fleet_host_find(struct invokers *f, struct nr_str name)
     return NULL;
 }
 
+/* One that no host has; there are fewer than INVOKERS_MAX. */
+static unsigned char free_slot(const struct invokers *f)
+{
+    bool used[INVOKERS_MAX] = {false};
+    unsigned char slot = 0;
+
+    for (size_t i = 0; i < f->host_count; i++)
+        used[f->hosts[i]->slot] = true;
+    while (used[slot])
+        slot++;
+    return slot;
+}
+
 struct fleet_host *fleet_host_make(struct invokers *f, struct nr_str name)
 {
     if (f->host_count == INVOKERS_MAX)
@@ -40,6 +54,7 @@ struct fleet_host *fleet_host_make(struct invokers *f, struct nr_str name)
     struct fleet_host *h = nr_alloc(sizeof(*h));
 
     h->fleet = f;
+    h->slot = free_slot(f);
     memcpy(h->name, name.p, name.n);
     h->id = placement_hash(name);
     h->added_ms = nr_wall_ms();
@@ -54,6 +69,7 @@ void fleet_host_end(struct fleet_host *h)
     struct far *far = h->far;
 
     h->far = NULL; /* nothing is placed there any more */
+    h->drain_asked = false;
     h->joined_ms = 0;
     if (far) {
         far_set_owner(far, NULL);
@@ -76,6 +92,62 @@ void fleet_host_remove(struct fleet_host *h)
     free(h->given);
     free(h->told);
     free(h);
+}
+
+/* ---- names that were removed -------------------------------------------------------------------------------------- */
+
+struct fleet_removed {
+    struct nr_link link;
+    char name[INVOKER_NAME_BYTES];
+};
+
+static struct fleet_removed *find_removed(const struct invokers *f, struct nr_str name)
+{
+    for (struct nr_link *l = f->removed.next; l != &f->removed; l = l->next) {
+        struct fleet_removed *r = nr_container_of(l, struct fleet_removed, link);
+
+        if (nr_str_eqz(name, r->name))
+            return r;
+    }
+    return NULL;
+}
+
+bool fleet_is_removed(const struct invokers *f, struct nr_str name)
+{
+    return find_removed(f, name) != NULL;
+}
+
+void fleet_removed_drop(struct invokers *f, struct nr_str name)
+{
+    struct fleet_removed *r = find_removed(f, name);
+
+    if (r == NULL)
+        return;
+    nr_list_del(&r->link);
+    free(r);
+    f->removed_count--;
+}
+
+void fleet_removed_drop_oldest(struct invokers *f)
+{
+    struct nr_link *l = nr_list_pop(&f->removed);
+
+    if (l == NULL)
+        return;
+    free(nr_container_of(l, struct fleet_removed, link));
+    f->removed_count--;
+}
+
+void fleet_removed_note(struct invokers *f, struct nr_str name)
+{
+    fleet_removed_drop(f, name);
+    if (f->removed_count == FLEET_REMOVED_MAX)
+        fleet_removed_drop_oldest(f);
+    struct fleet_removed *r = nr_alloc(sizeof(*r));
+
+    memcpy(r->name, name.p, name.n);
+    nr_list_add(&f->removed, &r->link);
+    f->removed_count++;
 }
 
 /* ---- tags --------------------------------------------------------------------------------------------------------- */
@@ -143,6 +215,11 @@ int fleet_admit(void *arg, const struct far_hello *hello, const char *address, s
     if (!fleet_name_is_good(name))
         return nr_err_set(err, NR_EFORBIDDEN, "'%.63s' cannot be the name of an invoker",
                           hello->name);
+    if (h == NULL && trusted && fleet_is_removed(f, name)) /* no guess: it is not counted as one */
+        return nr_err_set(
+            err, NR_ENOENT,
+            "the invoker %s was removed: `narae invokers add %s` lets it join again, with a token",
+            hello->name, hello->name);
     if (h == NULL ? !trusted : !is_known(h, hello) || (!trusted && !h->has_token))
         return nr_err_set(
             err, NR_EFORBIDDEN,
@@ -164,6 +241,32 @@ static void keep_told(struct fleet_host *h, char *told)
         fleet_write_told(h);
 }
 
+void fleet_host_drained(void *host)
+{
+    struct fleet_host *h = host;
+    struct fleet_write w = {.row = FLEET_DRAINED};
+
+    h->drain_asked = false;
+    if (h->far == NULL || !h->draining) /* its far side has ended, or it takes calls again */
+        return;
+    h->draining = false;
+    nr_log(h->fleet->log, NR_LOG_INFO, "fleet",
+           "invoker %s has no calls and no containers any more and stays cordoned", h->name);
+    memcpy(w.name, h->name, sizeof(w.name));
+    fleet_write(h->fleet, &w);
+}
+
+/* What was said of it holds on each link. */
+static void keep_cordon(struct fleet_host *h)
+{
+    if (h->draining && !h->drain_asked) {
+        h->drain_asked = true;
+        far_drain(h->far, fleet_host_drained, h);
+    } else if (!h->draining) {
+        far_cordon(h->far, h->cordoned);
+    }
+}
+
 void fleet_joined(void *arg, struct far *far)
 {
     struct invokers *f = arg;
@@ -177,14 +280,16 @@ void fleet_joined(void *arg, struct far *far)
     h->far = far;
     far_set_owner(far, h);
     h->joined_ms = nr_wall_ms();
-    h->draining = false;
+    h->fresh = true;
     keep_told(h, told_by(hello));
     fleet_host_tag(h);
-    far_cordon(far, h->cordoned);
+    keep_cordon(h);
     fleet_tell_debts(h);
     nr_log(f->log, NR_LOG_INFO, "fleet", "invoker %s (%s, %lld cores, %lld MB) has joined%s",
            h->name, hello->arch, (long long)hello->cores, (long long)hello->memory_max_mb,
-           h->cordoned ? "; it is cordoned" : "");
+           h->draining   ? "; it is being drained"
+           : h->cordoned ? "; it is cordoned"
+                         : "");
     fleet_wish_again(f);
     fleet_retry(f);
 }
@@ -197,8 +302,8 @@ void fleet_lost(void *arg, struct far *far)
     if (h == NULL)
         return;
     nr_log(f->log, NR_LOG_WARN, "fleet",
-           "invoker %s is away: what had not started there is placed on others", h->name);
-    h->draining = false;
+           "invoker %s is away: what had not started there is placed on others%s", h->name,
+           h->draining ? "; it is drained when it is back" : "");
     fleet_release_debts(h);
     fleet_wish_again(f);
 }

@@ -53,29 +53,30 @@ static void fail(struct invokers_call *c, int code, const char *text)
 
 /* ---- what holds from now on --------------------------------------------------------------------------------------- */
 
-static void on_drained(void *arg)
+/* A cordon of one that is being drained changes nothing. */
+static enum fleet_cordon cordon_of(const struct fleet_host *h, enum invokers_op op)
 {
-    struct invokers *f = arg;
+    bool cordoned = h && h->cordoned, draining = h && h->draining;
 
-    for (size_t i = 0; i < f->host_count; i++) {
-        struct fleet_host *h = f->hosts[i];
-
-        if (!h->draining || (h->far && far_is_up(h->far) && far_calls(h->far) > 0))
-            continue;
-        h->draining = false;
-        nr_log(f->log, NR_LOG_INFO, "fleet", "invoker %s has no calls any more and stays cordoned",
-               h->name);
-    }
+    if (op == INVOKERS_UNCORDON)
+        return FLEET_TAKES;
+    if (op == INVOKERS_DRAIN || draining)
+        return FLEET_DRAINING;
+    return op == INVOKERS_CORDON || cordoned ? FLEET_CORDONED : FLEET_TAKES;
 }
 
 static void set_cordon(struct fleet_host *h, enum invokers_op op)
 {
-    h->cordoned = op != INVOKERS_UNCORDON;
-    h->draining = op == INVOKERS_DRAIN && h->far && far_is_up(h->far);
-    if (h->far && op == INVOKERS_DRAIN)
-        far_drain(h->far, on_drained, h->fleet);
-    else if (h->far)
+    enum fleet_cordon cordon = cordon_of(h, op);
+
+    h->cordoned = cordon != FLEET_TAKES;
+    h->draining = cordon == FLEET_DRAINING;
+    if (h->far && op == INVOKERS_DRAIN && !h->drain_asked) {
+        h->drain_asked = true;
+        far_drain(h->far, fleet_host_drained, h);
+    } else if (h->far && op != INVOKERS_DRAIN) {
         far_cordon(h->far, h->cordoned);
+    }
     fleet_wish_again(h->fleet);
     fleet_retry(h->fleet);
 }
@@ -89,6 +90,7 @@ static struct fleet_host *add(struct invokers *f, const struct fleet_write *w)
         h = fleet_host_make(f, name);
     if (h == NULL)
         return NULL;
+    fleet_removed_drop(f, name);
     bool had_token = h->has_token;
 
     h->has_token = true;
@@ -120,6 +122,7 @@ static void on_changed(struct fleet_write *w, int status)
     } else if (c->op == INVOKERS_REMOVE) {
         if (h)
             fleet_host_remove(h);
+        fleet_removed_note(f, nr_str_of(x->name));
         fleet_wish_again(f);
         answer(f, c, NULL, NULL);
     } else if (h) {
@@ -202,9 +205,8 @@ void invokers_post(struct invokers *f, struct invokers_call *c)
     x->call = c;
     memcpy(x->name, c->name.p, c->name.n);
     memcpy(w.name, x->name, sizeof(w.name));
-    w.added_ms = h ? h->added_ms : nr_wall_ms();
-    w.cordoned = c->op == INVOKERS_CORDON || c->op == INVOKERS_DRAIN ||
-                 (c->op == INVOKERS_ADD && h && h->cordoned);
+    w.added_ms = h && c->op != INVOKERS_REMOVE ? h->added_ms : nr_wall_ms();
+    w.cordon = cordon_of(h, c->op);
     if (c->op == INVOKERS_ADD) {
         make_token(x, &w);
     } else if (h) {

@@ -13,7 +13,7 @@ static const char *const steps[] = {
     "CREATE TABLE invokers ("
     " name TEXT PRIMARY KEY,"
     " token BLOB," /* SHA-256; NULL: none was made, it may join over the unix socket only */
-    " cordoned INTEGER NOT NULL,"
+    " cordoned INTEGER NOT NULL," /* enum fleet_cordon */
     " added_ms INTEGER NOT NULL,"
     " given TEXT," /* tags, by the administrator */
     " told TEXT"   /* tags, as it told them when it joined last */
@@ -22,6 +22,10 @@ static const char *const steps[] = {
     " name TEXT NOT NULL REFERENCES invokers(name) ON DELETE CASCADE,"
     " account TEXT NOT NULL,"
     " PRIMARY KEY (name, account)"
+    ") WITHOUT ROWID;",
+    "CREATE TABLE removed (" /* names that do not come back by themselves */
+    " name TEXT PRIMARY KEY,"
+    " removed_ms INTEGER NOT NULL"
     ") WITHOUT ROWID;",
     NULL,
 };
@@ -52,7 +56,8 @@ static void load_host(struct invokers *f, sqlite3_stmt *s)
     h->has_token = token.n == sizeof(h->token);
     if (h->has_token)
         memcpy(h->token, token.p, token.n);
-    h->cordoned = sqlite3_column_int(s, 2) != 0;
+    h->cordoned = sqlite3_column_int(s, 2) != FLEET_TAKES;
+    h->draining = sqlite3_column_int(s, 2) == FLEET_DRAINING;
     h->added_ms = sqlite3_column_int64(s, 3);
     h->given = text_of(s, 4);
     h->told = text_of(s, 5);
@@ -77,6 +82,15 @@ static int load(sqlite3 *db, struct nr_db_job *job)
 
         if (h && account)
             fleet_owe(h, account)->stored = true;
+    }
+    if (s == NULL || r != SQLITE_DONE)
+        return NR_EIO;
+    s = nr_db_prepare(db, "SELECT name FROM removed ORDER BY removed_ms");
+    while (s && (r = sqlite3_step(s)) == SQLITE_ROW) {
+        struct nr_str name = nr_db_column(s, 0);
+
+        if (fleet_name_is_good(name))
+            fleet_removed_note(f, name);
     }
     return s && r == SQLITE_DONE ? 0 : NR_EIO;
 }
@@ -111,7 +125,7 @@ static int put_host(sqlite3 *db, const struct fleet_write *w)
     nr_db_bind_text(s, 1, nr_str_of(w->name));
     if (w->has_token)
         nr_db_bind_blob(s, 2, (struct nr_str){(const char *)w->token, sizeof(w->token)});
-    (void)sqlite3_bind_int(s, 3, w->cordoned);
+    (void)sqlite3_bind_int(s, 3, (int)w->cordon);
     (void)sqlite3_bind_int64(s, 4, w->added_ms);
     nr_db_bind_text(s, 5, nr_str_of(w->given));
     nr_db_bind_text(s, 6, nr_str_of(w->told));
@@ -121,17 +135,63 @@ static int put_host(sqlite3 *db, const struct fleet_write *w)
 static sqlite3_stmt *prepare(sqlite3 *db, enum fleet_row row)
 {
     switch (row) {
-    case FLEET_DELETE: return nr_db_prepare(db, "DELETE FROM invokers WHERE name = ?1");
+    case FLEET_DELETE: break;
     case FLEET_OWE: return nr_db_prepare(db, "INSERT OR IGNORE INTO debts VALUES (?1, ?2)");
     case FLEET_PAID: return nr_db_prepare(db, "DELETE FROM debts WHERE name = ?1 AND account = ?2");
     case FLEET_TOLD: return nr_db_prepare(db, "UPDATE invokers SET told = ?2 WHERE name = ?1");
-    case FLEET_CAME:
+    case FLEET_CAME: /* it may have been removed since it came */
         return nr_db_prepare(db, "INSERT INTO invokers (name, cordoned, added_ms, given, told)"
-                                 " VALUES (?1, 0, ?3, '{}', ?2)"
+                                 " SELECT ?1, 0, ?3, '{}', ?2"
+                                 " WHERE NOT EXISTS (SELECT 1 FROM removed WHERE name = ?1)"
                                  " ON CONFLICT (name) DO UPDATE SET told = ?2");
+    case FLEET_DRAINED:
+        return nr_db_prepare(db, "UPDATE invokers SET cordoned = 1 WHERE name = ?1"
+                                 " AND cordoned = 2");
     case FLEET_PUT: break;
     }
     return NULL;
+}
+
+/* One after the other: ?1 is the name, ?2 the time. */
+static int run_texts(sqlite3 *db, const char *const *texts, const struct fleet_write *w)
+{
+    for (; *texts; texts++) {
+        sqlite3_stmt *s = nr_db_prepare(db, *texts);
+        int r = NR_EIO;
+
+        if (s) {
+            nr_db_bind_text(s, 1, nr_str_of(w->name));
+            (void)sqlite3_bind_int64(s, 2, w->added_ms);
+            r = nr_db_err(sqlite3_step(s));
+        }
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int put(sqlite3 *db, const struct fleet_write *w)
+{
+    static const char *const texts[] = {
+        "DELETE FROM removed WHERE name = ?1",
+        NULL,
+    };
+    int r = put_host(db, w);
+
+    return r == 0 ? run_texts(db, texts, w) : r;
+}
+
+static int delete (sqlite3 *db, const struct fleet_write *w)
+{
+    static const char *const texts[] = {
+        "DELETE FROM invokers WHERE name = ?1",
+        "INSERT OR REPLACE INTO removed VALUES (?1, ?2)",
+        "DELETE FROM removed WHERE name NOT IN"
+        " (SELECT name FROM removed ORDER BY removed_ms DESC LIMIT 1024)",
+        NULL,
+    };
+
+    return run_texts(db, texts, w);
 }
 
 static int run(sqlite3 *db, struct nr_db_job *job)
@@ -139,7 +199,9 @@ static int run(sqlite3 *db, struct nr_db_job *job)
     const struct fleet_write *w = nr_container_of(job, struct fleet_write, job);
 
     if (w->row == FLEET_PUT)
-        return put_host(db, w);
+        return put(db, w);
+    if (w->row == FLEET_DELETE)
+        return delete (db, w);
     sqlite3_stmt *s = prepare(db, w->row);
 
     if (s == NULL)

@@ -47,7 +47,8 @@ static void add_host(const struct fleet_host *h, const char *account, struct nr_
                       "since the controller started\"",
                       h->cordoned ? "true" : "false");
     }
-    nr_buf_printf(out, ",\"state\":\"%s\"", state_of(h));
+    nr_buf_printf(out, ",\"state\":\"%s\",\"draining\":%s", state_of(h),
+                  h->draining ? "true" : "false");
     add_tags(h->tags, out);
     if (account == NULL)
         nr_buf_printf(out,
@@ -153,31 +154,13 @@ struct gathered {
     struct container_figures figures;
 };
 
-static void merge(struct container_figures *to, const struct container_figures *c)
-{
-    to->ready += c->ready;
-    to->busy += c->busy;
-    to->starting += c->starting;
-    to->waiting += c->waiting;
-    to->oldest_us = c->oldest_us > to->oldest_us ? c->oldest_us : to->oldest_us;
-    to->instance_mb = c->instance_mb > to->instance_mb ? c->instance_mb : to->instance_mb;
-    to->instances_max = c->instances_max > to->instances_max ? c->instances_max : to->instances_max;
-    to->looked = to->looked || c->looked;
-    to->cpu_percent += c->cpu_percent;
-    to->memory_mb += c->memory_mb;
-    if (c->memory_percent > to->memory_percent)
-        to->memory_percent = c->memory_percent;
-    to->joules += c->joules;
-    to->cpu_seconds += c->cpu_seconds;
-}
-
 static void gather(void *arg, const struct container_figures *c)
 {
     struct nr_map *all = arg;
     struct nr_map_node *n = nr_map_get(all, c->key);
 
     if (n) {
-        merge(&nr_container_of(n, struct gathered, node)->figures, c);
+        container_figures_add(&nr_container_of(n, struct gathered, node)->figures, c);
         return;
     }
     struct gathered *g = nr_alloc(sizeof(*g));
@@ -206,15 +189,29 @@ static void add_node(struct node_figures *to, const struct node_figures *n, doub
     to->joules += n->joules;
 }
 
+struct telling {
+    void (*each)(void *arg, const struct container_figures *c);
+    void *arg;
+};
+
+static void tell_figures(struct nr_map_node *n, void *arg)
+{
+    const struct telling *t = arg;
+    struct gathered *g = nr_container_of(n, struct gathered, node);
+
+    t->each(t->arg, &g->figures);
+    free((char *)(uintptr_t)g->figures.key.p);
+    free(g);
+}
+
 void invokers_figures(struct invokers *f,
                       void (*each)(void *arg, const struct container_figures *c), void *arg,
                       struct node_figures *ret)
 {
     struct node_figures one, sum = {.cpu_percent = -1, .waiting = (unsigned)f->unplaced_count};
-    struct nr_map_node *n;
     struct nr_map all;
+    struct telling t = {each, arg};
     double cores = 0;
-    size_t at = 0;
 
     if (f->listener == NULL && f->local) {
         invoker_figures(f->local, each, arg, ret);
@@ -234,15 +231,7 @@ void invokers_figures(struct invokers *f,
         if (far_is_up(far))
             add_node(&sum, &one, &cores, (double)far_hello(far)->cores);
     }
-    while ((n = nr_map_next(&all, &at, NULL)) != NULL) {
-        struct gathered *g = nr_container_of(n, struct gathered, node);
-
-        each(arg, &g->figures);
-        (void)nr_map_del(&all, g->node.key);
-        free((char *)(uintptr_t)g->figures.key.p);
-        free(g);
-        at = 0;
-    }
+    (void)nr_map_drain(&all, NULL, tell_figures, &t);
     nr_map_fini(&all);
     *ret = sum;
 }

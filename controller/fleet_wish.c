@@ -1,5 +1,6 @@
 /* What the scaler wishes, shared out over the hosts. A wish is one for all hosts together; each gets a part of its containers, the function's home the first, and
- * nothing where the function cannot be. It is kept here, so that it can be shared out anew when a host joins, is lost or is cordoned.
+ * nothing where the function cannot be. It is kept here, so that it can be shared out anew when a host joins, is lost or is cordoned: a host is told its part when that is
+ * another one than it was told last. With many wishes and hosts that takes a while: it is done in turns of the loop.
  */
 #include "controller/fleet.h"
 
@@ -7,15 +8,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 
-enum { KEY_MAX_BYTES = 1024 };
+enum { KEY_MAX_BYTES = 1024, TURN_US = 500, NOT_TOLD = -2 };
+
+/* What a host was told of a wish. */
+struct told {
+    int desired, maximum; /* desired NOT_TOLD: nothing */
+};
 
 struct fleet_wish {
     struct nr_map_node node; /* "account/package/name", "stem:python:3", "all"; made */
     struct scaler_wish wish; /* its texts are the next ones */
     char *account, *package, *name, *stem_kind;
     struct function *fn; /* shared; as it is now; NULL: not known yet */
+    struct told *told;   /* made; by the hosts' slots */
+    size_t told_count;
+    struct nr_link due; /* in f->due: to be shared out anew */
 };
 
 static struct fleet_wish *find(const struct invokers *f, struct nr_str key)
@@ -40,6 +50,8 @@ static void wish_free(struct invokers *f, struct fleet_wish *w)
     char *key = (char *)(uintptr_t)w->node.key.p;
 
     (void)nr_map_del(&f->wishes, w->node.key);
+    nr_list_del(&w->due);
+    free(w->told);
     function_unref(w->fn);
     free(w->account);
     free(w->package);
@@ -90,34 +102,117 @@ static void look(struct invokers *f, const struct fleet_wish *w, struct fleet_vi
     fleet_look(f, w->fn ? w->fn : &blank, ret);
 }
 
-static int share_of(const struct fleet_view *view, size_t at, int count)
+/* The parts of all hosts, as they stand in the view. */
+static void share(const struct fleet_wish *w, const struct fleet_view *view,
+                  struct told parts[static PLACE_HOSTS_MAX])
 {
-    return count < 0 ? count : placement_share(view->hosts, view->n, &view->call, at, count);
+    bool whole = w->name == NULL && w->stem_kind == NULL; /* for all functions: for each host */
+    uint16_t order[PLACE_HOSTS_MAX];
+    size_t sharers = whole ? 0 : placement_order(view->hosts, view->n, &view->call, order);
+    const struct scaler_wish *of = &w->wish;
+
+    for (size_t i = 0; i < view->n; i++)
+        parts[i] = (struct told){whole || of->desired < 0 ? of->desired : 0,
+                                 whole || of->maximum < 0 ? of->maximum : 0};
+    for (size_t rank = 0; rank < sharers; rank++) {
+        struct told *part = &parts[order[rank]];
+
+        if (of->desired > 0)
+            part->desired = placement_share(rank, sharers, of->desired);
+        if (of->maximum > 0)
+            part->maximum = placement_share(rank, sharers, of->maximum);
+    }
+}
+
+static struct told *told_in(struct fleet_wish *w, size_t slot)
+{
+    enum { STEP = 8 };
+
+    if (slot >= w->told_count) {
+        size_t n = (slot / STEP + 1) * STEP;
+        struct told *more = nr_alloc(n * sizeof(*more));
+
+        if (w->told_count)
+            memcpy(more, w->told, w->told_count * sizeof(*more));
+        for (size_t i = w->told_count; i < n; i++)
+            more[i] = (struct told){.desired = NOT_TOLD};
+        free(w->told);
+        w->told = more;
+        w->told_count = n;
+    }
+    return &w->told[slot];
+}
+
+/* Is that another one than the host was told last? It is told now. */
+static bool is_news(struct fleet_wish *w, const struct fleet_host *host, struct told part)
+{
+    struct told *last = told_in(w, host->slot);
+
+    if (!host->fresh && last->desired == part.desired && last->maximum == part.maximum)
+        return false;
+    *last = part;
+    return true;
+}
+
+static void tell(struct invokers *f, struct fleet_wish *w, struct fleet_host *host,
+                 struct told part)
+{
+    struct scaler_wish wish = w->wish;
+
+    wish.desired = part.desired;
+    wish.maximum = part.maximum;
+    if (host == NULL) {
+        invoker_wish(f->local, &wish);
+        if (w->fn && part.desired > 0)
+            invoker_know(f->local, w->fn);
+    } else if (host->far && far_is_up(host->far) && is_news(w, host, part)) {
+        far_wish(host->far, &wish);
+        if (w->fn && part.desired > 0)
+            far_know(host->far, w->fn);
+    }
 }
 
 static void share_out(struct invokers *f, struct fleet_wish *w)
 {
+    struct told parts[PLACE_HOSTS_MAX];
     struct fleet_view view;
 
+    nr_list_del(&w->due);
     look(f, w, &view);
-    for (size_t i = 0; i < view.n; i++) {
-        const struct fleet_host *host = view.of[i];
-        struct scaler_wish part = w->wish;
+    share(w, &view, parts);
+    for (size_t i = 0; i < view.n; i++)
+        tell(f, w, view.of[i], parts[i]);
+}
 
-        if (w->name || w->stem_kind) {
-            part.desired = share_of(&view, i, w->wish.desired);
-            part.maximum = share_of(&view, i, w->wish.maximum);
-        }
-        if (host == NULL) {
-            invoker_wish(f->local, &part);
-            if (w->fn && part.desired > 0)
-                invoker_know(f->local, w->fn);
-        } else if (host->far && far_is_up(host->far)) {
-            far_wish(host->far, &part);
-            if (w->fn && part.desired > 0)
-                far_know(host->far, w->fn);
-        }
+/* It is another one: everybody is told. */
+static void share_out_anew(struct invokers *f, struct fleet_wish *w)
+{
+    for (size_t i = 0; i < w->told_count; i++)
+        w->told[i].desired = NOT_TOLD;
+    share_out(f, w);
+}
+
+static void share_some(struct invokers *f)
+{
+    uint64_t began_us = nr_mono_us();
+    struct nr_link *it;
+
+    while ((it = nr_list_pop(&f->due)) != NULL) {
+        share_out(f, nr_container_of(it, struct fleet_wish, due));
+        if (nr_mono_us() - began_us >= TURN_US)
+            break;
     }
+    if (!nr_list_empty(&f->due)) {
+        nr_deadline_set(f->loop, &f->share, 0);
+        return;
+    }
+    for (size_t i = 0; i < f->host_count; i++)
+        f->hosts[i]->fresh = false;
+}
+
+static void on_share(struct nr_deadline *d)
+{
+    share_some(nr_container_of(d, struct invokers, share));
 }
 
 static bool is_nothing(const struct scaler_wish *w)
@@ -145,7 +240,7 @@ void invokers_wish(struct invokers *f, const struct scaler_wish *wish)
     w->wish.package = w->package;
     w->wish.name = w->name;
     w->wish.stem_kind = w->stem_kind;
-    share_out(f, w);
+    share_out_anew(f, w);
     if (is_nothing(wish))
         wish_free(f, w);
 }
@@ -164,7 +259,7 @@ void invokers_know(struct invokers *f, struct function *fn)
         return;
     function_unref(w->fn);
     w->fn = function_ref(fn);
-    share_out(f, w);
+    share_out_anew(f, w);
 }
 
 void fleet_wish_again(struct invokers *f)
@@ -174,36 +269,48 @@ void fleet_wish_again(struct invokers *f)
 
     if (f->closing)
         return;
-    while ((n = nr_map_next(&f->wishes, &at, n)) != NULL)
-        share_out(f, nr_container_of(n, struct fleet_wish, node));
+    while ((n = nr_map_next(&f->wishes, &at, n)) != NULL) {
+        struct fleet_wish *w = nr_container_of(n, struct fleet_wish, node);
+
+        if (!nr_list_linked(&w->due))
+            nr_list_add(&f->due, &w->due);
+    }
+    f->share.fire = on_share;
+    share_some(f);
 }
 
 /* ---- the end ------------------------------------------------------------------------------------------------------ */
 
+struct leaver {
+    struct invokers *f;
+    const char *account; /* NULL: all */
+};
+
+static bool is_of(struct nr_map_node *n, void *arg)
+{
+    const struct fleet_wish *w = nr_container_of(n, struct fleet_wish, node);
+    const struct leaver *l = arg;
+
+    return l->account == NULL || (w->account && strcmp(w->account, l->account) == 0);
+}
+
+static void gone(struct nr_map_node *n, void *arg)
+{
+    const struct leaver *l = arg;
+
+    wish_free(l->f, nr_container_of(n, struct fleet_wish, node));
+}
+
 void fleet_wish_forget_account(struct invokers *f, const char *account)
 {
-    struct nr_map_node *n = NULL;
-    size_t at = 0;
+    struct leaver l = {f, account};
 
-    while ((n = nr_map_next(&f->wishes, &at, n)) != NULL) {
-        struct fleet_wish *w = nr_container_of(n, struct fleet_wish, node);
-
-        if (w->account == NULL || strcmp(w->account, account) != 0)
-            continue;
-        wish_free(f, w);
-        n = NULL; /* a removal moves the others */
-        at = 0;
-    }
+    (void)nr_map_drain(&f->wishes, is_of, gone, &l);
 }
 
 void fleet_wish_fini(struct invokers *f)
 {
-    struct nr_map_node *n;
-    size_t at = 0;
-
-    while ((n = nr_map_next(&f->wishes, &at, NULL)) != NULL) {
-        wish_free(f, nr_container_of(n, struct fleet_wish, node));
-        at = 0;
-    }
+    nr_deadline_cancel(&f->share);
+    fleet_wish_forget_account(f, NULL);
     nr_map_fini(&f->wishes);
 }

@@ -26,29 +26,81 @@ uint64_t placement_weight(uint64_t key, uint64_t host)
     return x ^ (x >> 31);
 }
 
-/* How many of the hosts that start come before this one in the order of the function. */
-static size_t rank_of(const struct place_host *hosts, size_t n, const struct place_call *c,
-                      size_t at)
-{
-    uint64_t own = placement_weight(c->key, hosts[at].id);
-    size_t rank = 0;
+struct weighed {
+    uint64_t weight;
+    uint16_t at;
+};
 
-    for (size_t i = 0; i < n; i++)
-        rank += i != at && hosts[i].fits && hosts[i].starts &&
-                placement_weight(c->key, hosts[i].id) > own;
-    return rank;
+static bool is_heavier(struct weighed a, struct weighed b)
+{
+    return a.weight != b.weight ? a.weight > b.weight : a.at < b.at;
 }
 
-static enum place_class class_of(const struct place_host *hosts, size_t n,
-                                 const struct place_call *c, size_t at)
+/* A heap, the heaviest first, but for the one at `at`, which may belong further down. */
+static void sift(struct weighed *heap, size_t n, size_t at)
 {
-    const struct place_host *h = &hosts[at];
+    for (size_t child; (child = 2 * at + 1) < n; at = child) {
+        if (child + 1 < n && is_heavier(heap[child + 1], heap[child]))
+            child++;
+        if (!is_heavier(heap[child], heap[at]))
+            return;
+        const struct weighed held = heap[at];
 
+        heap[at] = heap[child];
+        heap[child] = held;
+    }
+}
+
+size_t placement_order(const struct place_host *hosts, size_t n, const struct place_call *call,
+                       uint16_t *ret)
+{
+    struct weighed heap[PLACE_HOSTS_MAX];
+    size_t left = 0, count;
+
+    nr_check(n <= PLACE_HOSTS_MAX);
+    for (size_t i = 0; i < n; i++)
+        if (hosts[i].fits && hosts[i].starts)
+            heap[left++] = (struct weighed){placement_weight(call->key, hosts[i].id), (uint16_t)i};
+    count = call->hosts_max > 0 && left > call->hosts_max ? call->hosts_max : left;
+    for (size_t i = left / 2; i-- > 0;)
+        sift(heap, left, i);
+    for (size_t i = 0; i < count; i++) {
+        ret[i] = heap[0].at;
+        heap[0] = heap[--left];
+        sift(heap, left, 0);
+    }
+    return count;
+}
+
+int placement_share(size_t rank, size_t sharers, int count)
+{
+    if (count <= 0 || rank >= sharers)
+        return 0;
+    return count / (int)sharers + ((int)rank < count % (int)sharers);
+}
+
+/* The hosts that may start one for the call: where it is limited to some, those only. */
+static void find_starters(const struct place_host *hosts, size_t n, const struct place_call *c,
+                          bool *ret)
+{
+    uint16_t order[PLACE_HOSTS_MAX];
+
+    for (size_t i = 0; i < n; i++)
+        ret[i] = c->hosts_max == 0 && hosts[i].starts;
+    size_t count = c->hosts_max ? placement_order(hosts, n, c, order) : 0;
+
+    for (size_t i = 0; i < count; i++)
+        ret[order[i]] = true;
+}
+
+static enum place_class class_of(const struct place_host *h, const struct place_call *c,
+                                 bool starts)
+{
     if (!h->fits)
         return CLASS_NONE;
     if (h->warm && h->load.ready > 0)
         return CLASS_WARM;
-    if (!h->starts || (c->hosts_max > 0 && rank_of(hosts, n, c, at) >= c->hosts_max))
+    if (!starts)
         return CLASS_NONE;
     if (h->load.starting > h->load.waiting)
         return CLASS_COMING;
@@ -87,13 +139,14 @@ static int prefer_home(const struct place_host *hosts, const unsigned char *clas
 int placement_choose(const struct place_host *hosts, size_t n, const struct place_call *call)
 {
     unsigned char classes[PLACE_HOSTS_MAX];
+    bool starters[PLACE_HOSTS_MAX], fits = false;
     int best = -1;
-    bool fits = false;
 
     nr_check(n <= PLACE_HOSTS_MAX);
+    find_starters(hosts, n, call, starters);
     for (size_t i = 0; i < n; i++) {
         fits = fits || hosts[i].fits;
-        classes[i] = (unsigned char)class_of(hosts, n, call, i);
+        classes[i] = (unsigned char)class_of(&hosts[i], call, starters[i]);
         if (classes[i] == CLASS_NONE)
             continue;
         if (best < 0 || classes[i] < classes[best] ||
@@ -103,18 +156,4 @@ int placement_choose(const struct place_host *hosts, size_t n, const struct plac
     if (best < 0)
         return fits ? PLACE_NONE : PLACE_UNFIT;
     return classes[best] >= CLASS_START ? prefer_home(hosts, classes, n, call, best) : best;
-}
-
-int placement_share(const struct place_host *hosts, size_t n, const struct place_call *call,
-                    size_t at, int count)
-{
-    size_t sharers = 0, rank = rank_of(hosts, n, call, at);
-
-    for (size_t i = 0; i < n; i++)
-        sharers += hosts[i].fits && hosts[i].starts;
-    if (call->hosts_max > 0 && sharers > call->hosts_max)
-        sharers = call->hosts_max;
-    if (count <= 0 || !hosts[at].fits || !hosts[at].starts || rank >= sharers)
-        return 0;
-    return count / (int)sharers + ((int)rank < count % (int)sharers);
 }

@@ -46,8 +46,10 @@ uint64_t placement_hash(struct nr_str text);
 uint64_t placement_weight(uint64_t key, uint64_t host);
 /* The host of the call: its index, or PLACE_*. At most PLACE_HOSTS_MAX hosts. */
 int placement_choose(const struct place_host *hosts, size_t n, const struct place_call *call);
-/* The share of host `at` when `count` of something is shared out over the hosts that fit and start, the home first; nothing for all others. */
-int placement_share(const struct place_host *hosts, size_t n, const struct place_call *call,
-                    size_t at, int count);
+/* Those that something of the function is shared out over, which fit and start, the home first; *ret has room for n. Returns how many. */
+size_t placement_order(const struct place_host *hosts, size_t n, const struct place_call *call,
+                       uint16_t *ret);
+/* The share of the one with this rank in an order of so many, of `count`; all together are `count`. */
+int placement_share(size_t rank, size_t sharers, int count);
 
 #endif

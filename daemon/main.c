@@ -263,12 +263,14 @@ void daemon_on_reload(uv_signal_t *s, int signum)
 
     (void)signum;
     if (nr_options_load(sets, d->argc, d->argv, &help, &err) != 0 ||
-        (d->tls && nr_tls_reload(d->tls, &err) != 0)) {
+        invokers_reload(d->invokers, false, &err) != 0 ||
+        (d->tls && nr_tls_reload(d->tls, &err) != 0) ||
+        invokers_reload(d->invokers, true, &err) != 0) {
         nr_log(&d->log, NR_LOG_ERROR, "daemon", "reload refused, nothing changed: %s", err.text);
     } else {
         d->log.level = nr_log_level_of(fresh.log_level);
         nr_log(&d->log, NR_LOG_INFO, "daemon", "reloaded: log-level=%s%s", fresh.log_level,
-               d->tls ? ", certificates" : "");
+               d->tls || d->options.invokers_listen ? ", certificates" : "");
     }
     nr_options_fini(sets);
 }

@@ -63,6 +63,8 @@ struct far_listener_config {
 
 /* Listens; texts of c are lent. Blocking (a certificate may be made); at start. A sentence on failure. */
 int far_listen(const struct far_listener_config *c, struct far_listener **ret, struct nr_err *err);
+/* Loads the certificate and its key again, for links from now on; the pin is that of the new key. `commit` false: looks only whether both are good. On failure nothing changes. */
+int far_listener_reload(struct far_listener *l, bool commit, struct nr_err *err);
 /* The port; 0: a unix socket. */
 uint16_t far_port(const struct far_listener *l);
 /* "sha256:<64 hex>" of the certificate's public key (lent for the listener's life); NULL: no TLS. */
@@ -89,7 +91,7 @@ void far_set_owner(struct far *f, void *owner);
 void *far_owner(const struct far *f);
 
 /* As invoker_run(), _claimed(), _cut(): on_step comes at the answer and at the end, a->claim is asked before the call starts; a link that
- * ends before that means `bounced`. a->invoker is f's while the call is there. */
+ * ends before that means `bounced`, and so does an invoker that says nothing of the call. a->invoker is f's while the call is there. */
 void far_run(struct far *f, struct activation *a);
 /* Was it given to a far invoker by far_run(), and is it there still? */
 bool far_has(const struct far *f, const struct activation *a);
@@ -113,7 +115,8 @@ void far_image(struct far *f, struct image_call *c);
 /* It takes no new call; what is not granted comes back by `bounced`, later. on false: it takes calls again. Holds over links. */
 void far_cordon(struct far *f, bool on);
 bool far_is_cordoned(const struct far *f);
-/* Cordons it; `done` comes once, later: when its calls have ended and its containers are gone, when the link is lost, or with far_end(). */
+/* Cordons it; holds over links, until it is empty. `done` comes once, later: when its calls have ended and its containers are gone; or from inside
+ * far_cordon(off), another far_drain(), or far_end(). */
 void far_drain(struct far *f, void (*done)(void *arg), void *arg);
 
 /* The last report, corrected by the calls that it was given since. */

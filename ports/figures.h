@@ -54,6 +54,8 @@ struct container_figures {
     double memory_mb, memory_percent;
     double joules, cpu_seconds; /* since the last time */
 };
+/* The same function on another host, or another revision of it: sums, and of what is none the most. `to` keeps its key. */
+void container_figures_add(struct container_figures *to, const struct container_figures *c);
 /* Of the host and all its containers. */
 struct node_figures {
     int64_t memory_max_mb, memory_used_mb;

@@ -44,6 +44,8 @@ int invokers_open(const struct invokers_config *c, struct invokers **ret, struct
 /* Others may join from now on; once, when all that they need is open. Functions there are told `api_url` (lent; NULL: nothing) as __OW_API_HOST.
  * Blocking; at start. Nothing happens where none may join. */
 int invokers_listen(struct invokers *f, const char *api_url, struct nr_err *err);
+/* The certificate that other hosts dial is loaded again (`commit`), or only looked at; the log tells a new pin. A sentence on failure, and nothing has changed. f may be NULL. */
+int invokers_reload(struct invokers *f, bool commit, struct nr_err *err);
 /* That of this process (lent); NULL: there is none. */
 struct invoker *invokers_local(const struct invokers *f);
 /* There is no other, and none may join. */

@@ -19,7 +19,8 @@
  *              invoker    [IMAGE_DONE with WIRE_MORE ...]   how far a pull is
  *              invoker    IMAGE_DONE  what came of it. When the link ends before, that is told to nobody
  *
- * What was not claimed has not started. When a link ends the controller takes back all calls of it that it did not grant, and places them
+ * What was not claimed has not started. A call that waits for a slot is named in the reports; one that the invoker has read and that two reports in turn do not
+ * name is taken back as well: CUT, and it is placed again. When a link ends the controller takes back all calls of it that it did not grant, and places them
  * again; a CLAIM of a call that was taken back is refused. What was granted belongs to the invoker's session (32 hex, random, one per
  * process): the same session may come back on another link and go on. WELCOME tells it the calls that are still wanted, which are granted, whether
  * or not CLAIMED had reached it; it cuts all others, forgets their results, and sends ANSWER, LOGS and END of the wanted ones from their
@@ -92,7 +93,8 @@ enum wire_type {
         21, /* call; the slot is back, logs are whole. Of a call that was watched: struct call_usage */
     WIRE_BOUNCE = 22, /* call; not taken. Not after CLAIMED */
     WIRE_REPORT =
-        23, /* {"node":struct wire_node,"pools":[struct wire_pool]}; node in the first frame; WIRE_MORE: more follow */
+        23, /* {"node":struct wire_node,"pools":[struct wire_pool]}; node in the first frame; WIRE_MORE: more follow. Raw: u64 each, the
+               calls that are here and have not asked for their claim; WIRE_ON, in the last frame: all of them were named in this report */
     WIRE_EVENT = 24,     /* struct event */
     WIRE_FORGOTTEN = 25, /* call: of FORGET_ACCOUNT */
     WIRE_WANT_AUTH =

@@ -109,6 +109,16 @@ int nr_tls_reload(struct nr_tls *t, struct nr_err *err)
     return 0;
 }
 
+int nr_tls_check(const struct nr_tls *t, struct nr_err *err)
+{
+    SSL_CTX *ctx;
+    int r = load(t->cert_path, t->key_path, &ctx, err);
+
+    if (r == 0)
+        SSL_CTX_free(ctx);
+    return r;
+}
+
 void nr_tls_close(struct nr_tls *t)
 {
     if (t == NULL)

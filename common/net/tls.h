@@ -13,6 +13,8 @@ int nr_tls_open(const char *cert_path, const char *key_path, struct nr_tls **ret
                 struct nr_err *err);
 /* Loads both files again; connections that stand keep the old ones. On failure nothing changes. */
 int nr_tls_reload(struct nr_tls *t, struct nr_err *err);
+/* Could both be loaded again? Nothing changes. */
+int nr_tls_check(const struct nr_tls *t, struct nr_err *err);
 void nr_tls_close(struct nr_tls *t);
 
 /* "sha256:" and 64 hex, and a NUL. */

@@ -25,6 +25,7 @@ static void tell_drained(struct far *f)
 {
     void (*drained)(void *arg) = f->drained;
 
+    f->draining = false;
     f->drained = NULL;
     if (drained)
         drained(f->drained_arg);
@@ -39,10 +40,6 @@ static void on_turn(struct nr_deadline *d)
         far_bounce_all(f, true);
     }
     far_unsent_turn(f);
-    if (f->undrained) {
-        f->undrained = false;
-        tell_drained(f);
-    }
 }
 
 void far_turn_soon(struct far *f)
@@ -53,7 +50,7 @@ void far_turn_soon(struct far *f)
 
 void far_look_if_drained(struct far *f)
 {
-    if (f->drained && f->calls.count == 0 && f->empty)
+    if (f->draining && f->calls.count == 0 && f->empty)
         tell_drained(f);
 }
 
@@ -156,7 +153,9 @@ static void tell_what_it_missed(struct far *f, bool same_session)
     far_functions_joined(f, same_session);
     NR_LIST_EACH(&f->leaving_accounts, it)
         send_leaving(f, nr_container_of(it, struct far_leaving, link));
-    if (f->cordoned)
+    if (f->draining)
+        far_send(f, WIRE_DRAIN, 0, 0);
+    else if (f->cordoned)
         far_send(f, WIRE_CORDON, WIRE_ON, 0);
 }
 
@@ -175,8 +174,11 @@ void far_join(struct far_link *link, struct far_hello *h)
         far_link_close(old);
         far_down(f);
     }
-    if (!same)
+    if (!same) {
         far_lose_all(f, "the invoker that ran the call was started anew");
+        f->dropped_before += f->results_dropped;
+        f->results_dropped = f->results_late = 0;
+    }
     wire_hello_free(f->hello);
     f->hello = h;
     free(f->address);
@@ -185,7 +187,7 @@ void far_join(struct far_link *link, struct far_hello *h)
     link->f = f;
     f->epoch++;
     f->leaving = f->ready = f->empty = f->reporting = false;
-    f->reported_ms = 0;
+    f->reported_ms = f->mute_ms = 0;
     send_welcome(f);
     tell_what_it_missed(f, same);
     nr_log(l->config.log, NR_LOG_INFO, "invokers",
@@ -202,9 +204,6 @@ void far_down(struct far *f)
     far_images_drop(f);
     far_bounce_all(f, false);
     f->l->config.lost(f->l->config.arg, f);
-    f->undrained = f->drained != NULL;
-    if (f->undrained)
-        far_turn_soon(f);
 }
 
 /* ---- cordon, drain, end ---- */
@@ -217,6 +216,7 @@ void far_cordon(struct far *f, bool on)
     far_send(f, WIRE_CORDON, on ? WIRE_ON : 0, 0);
     f->take_back = on;
     far_turn_soon(f);
+    tell_drained(f); /* what takes calls again is not being drained */
 }
 
 bool far_is_cordoned(const struct far *f)
@@ -229,9 +229,8 @@ void far_drain(struct far *f, void (*done)(void *arg), void *arg)
     tell_drained(f); /* one that was asked for before has ended with this one */
     f->drained = done;
     f->drained_arg = arg;
-    f->cordoned = f->take_back = true;
+    f->cordoned = f->take_back = f->draining = true;
     f->empty = false;
-    f->undrained = f->link == NULL;
     far_send(f, WIRE_DRAIN, 0, 0);
     far_turn_soon(f);
 }
@@ -318,13 +317,15 @@ static const char *why_not(const struct far *f, bool warm)
     if (f->link == NULL)
         return "it is not connected";
     if (f->cordoned)
-        return "it is cordoned";
+        return f->draining ? "it is being drained" : "it is cordoned";
     if (f->leaving)
         return "it is being stopped";
     if (f->calls.count >= WIRE_CALLS_MAX)
         return "it has as many calls as it may have";
     if (!far_is_roomy(f))
         return "its link is slower than what is sent to it";
+    if (far_is_mute(f))
+        return "it was given a call and says nothing of it";
     if (f->reported_ms == 0)
         return "it has not reported yet";
     return f->ready || warm ? "" : f->why;

@@ -1,7 +1,8 @@
 /* A call on its way to another host, up to the moment at which it may start.
  *
  * Happy: far_run() -> FUNCTION, if it was not told, and RUN -> CLAIM: there is a slot -> the controller makes "running" durable -> CLAIMED
- * Bounced: a call that was not granted has not started. When its link ends, or the invoker does not want it, the owner gets it back, once.
+ * Bounced: a call that was not granted has not started. When its link ends, the invoker does not want it, or says nothing of it (far_silence.c), the owner gets it
+ * back, once.
  * Refused: a CLAIM of a call that is not this link's any more is refused, and the slot goes back.
  * The claim's answer may come when the link is gone: CLAIMED was not sent then, so the call has not started, and bounces as well.
  */
@@ -126,8 +127,10 @@ void far_run(struct far *f, struct activation *a)
             c->function->calls++;
         if (c->refused == 0)
             c->refused = send_run(c);
-        if (c->refused == 0)
+        if (c->refused == 0) {
+            far_call_given(c);
             return;
+        }
     }
     nr_list_del(&c->link);
     nr_list_add(&f->unsent, &c->link);
@@ -149,20 +152,23 @@ static struct activation *take_out(struct far_call *c)
     return a;
 }
 
-static void bounce(struct far_call *c)
-{
-    struct far *f = c->f;
-    struct activation *a = take_out(c);
-
-    nr_count(&f->l->m.bounced, 1);
-    f->l->config.bounced(f->l->config.arg, f, a);
-}
-
 static void send_cut(struct far_call *c, int err)
 {
     const struct wire_why why = {.err = err, .why = nr_str_of(nr_err_text(err))};
 
     far_send_meta(c->f, WIRE_CUT, 0, c->number, &wire_why_form, &why);
+}
+
+void far_call_bounce(struct far_call *c, bool tell)
+{
+    struct far *f = c->f;
+
+    if (tell)
+        send_cut(c, NR_ECANCELED);
+    struct activation *a = take_out(c);
+
+    nr_count(&f->l->m.bounced, 1);
+    f->l->config.bounced(f->l->config.arg, f, a);
 }
 
 void far_bounce_all(struct far *f, bool tell)
@@ -172,13 +178,8 @@ void far_bounce_all(struct far *f, bool tell)
     nr_list_init(&some);
     while (!nr_list_empty(&f->given)) /* the owner may give new ones meanwhile */
         nr_list_add(&some, nr_list_pop(&f->given));
-    while (!nr_list_empty(&some)) {
-        struct far_call *c = nr_container_of(some.next, struct far_call, link);
-
-        if (tell)
-            send_cut(c, NR_ECANCELED);
-        bounce(c);
-    }
+    while (!nr_list_empty(&some))
+        far_call_bounce(nr_container_of(some.next, struct far_call, link), tell);
 }
 
 void far_unsent_turn(struct far *f)
@@ -192,7 +193,7 @@ void far_unsent_turn(struct far *f)
         struct far_call *c = nr_container_of(some.next, struct far_call, link);
 
         if (c->refused == 0) {
-            bounce(c);
+            far_call_bounce(c, false);
             continue;
         }
         activation_fail(c->a, c->refused,
@@ -221,7 +222,7 @@ int far_on_bounce(struct far_link *link, const struct wire_frame *w)
     if (c && c->state == FAR_ASKED)
         c->epoch = 0; /* it bounces when the claim's answer is there */
     else if (c)
-        bounce(c);
+        far_call_bounce(c, false);
     return 0;
 }
 
@@ -245,7 +246,7 @@ static void claim_known(struct far_call *c, int status)
             far_send(c->f, WIRE_CLAIMED, WIRE_FAILED, c->number);
         far_call_finish(c);
     } else if (!link_stands(c)) {
-        bounce(c);
+        far_call_bounce(c, false);
     } else {
         far_send(c->f, WIRE_CLAIMED, 0, c->number);
         far_call_granted(c);
@@ -264,6 +265,8 @@ int far_on_claim(struct far_link *link, const struct wire_frame *w)
         return far_link_broken(link, "CLAIM of a call that was claimed before");
     c->cold = w->head.flags & WIRE_COLD;
     c->epoch = link->f->epoch;
+    link->f->mute_ms = 0;
+    nr_deadline_cancel(&c->deadline);
     far_call_move(c, FAR_ASKED);
     c->a->i = I_CLAIM;
     c->a->borrowed_us = nr_mono_us();

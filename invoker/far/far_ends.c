@@ -194,17 +194,21 @@ static int judge(struct far_link *link, const struct far_call *c, const struct w
     if (c->state == FAR_GIVEN && (said->ran || said->status < OUTCOME_DEVELOPER_ERROR) &&
         !said->err)
         return far_link_broken(link, "ANSWER of a call that ran without a claim");
-    if (said->err == 0 && !is_result(result))
+    if (said->err == 0 && result.n <= NR_RESULT_MAX_BYTES && !is_result(result))
         return far_link_broken(link, "ANSWER without a result that is a JSON object or array");
     return 0;
 }
 
 static void take_answer(struct far_call *c, const struct wire_answer *said, struct nr_str result)
 {
+    const struct outcome_facts facts = {.event = EVENT_ANSWER, .bytes = result};
     struct activation *a = c->a;
 
     wire_answer_into(said, nr_mono_us(), a);
-    if (a->err == 0 && !take_result(a, result))
+    nr_count(&c->f->l->m.dropped, said->dropped);
+    if (a->err == 0 && result.n > NR_RESULT_MAX_BYTES) /* of whoever has sent it */
+        outcome_decide(&facts, &a->arena, &a->outcome);
+    else if (a->err == 0 && !take_result(a, result))
         outcome_refuse(&a->outcome, OUTCOME_INTERNAL_ERROR, "The platform is out of memory.");
     if (answer(c))
         await_logs(c);

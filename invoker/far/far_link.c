@@ -122,6 +122,8 @@ static int on_pong(struct far_link *link, const struct wire_frame *w)
     if (w->head.call > now_us || now_us - w->head.call > WIRE_SILENCE_MS * 1000ull)
         return 0;
     link->rtt_us = now_us - w->head.call;
+    if (w->head.call > link->heard_us)
+        link->heard_us = w->head.call;
     nr_hist_add_us(&link->l->m.rtt, link->rtt_us);
     return 0;
 }

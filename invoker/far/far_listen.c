@@ -112,6 +112,17 @@ const char *far_pin(const struct far_listener *l)
     return l->tls ? l->pin : NULL;
 }
 
+int far_listener_reload(struct far_listener *l, bool commit, struct nr_err *err)
+{
+    int r = 0;
+
+    if (l->tls)
+        r = commit ? nr_tls_reload(l->tls, err) : nr_tls_check(l->tls, err);
+    if (r == 0 && commit && l->tls)
+        nr_tls_pin(l->tls, l->pin);
+    return r;
+}
+
 /* ---- closing ---- */
 
 void far_listener_look_if_closed(struct far_listener *l)

@@ -15,6 +15,10 @@ static void on_node(void *arg, const struct wire_node *n)
     f->node = n->figures;
     f->joules += n->figures.joules;
     f->containers_max = n->containers_max;
+    f->results_dropped = n->results_dropped;
+    if (n->results_late > f->results_late)
+        nr_count(&f->l->m.late, n->results_late - f->results_late);
+    f->results_late = n->results_late;
     f->ready = n->ready;
     (void)snprintf(f->why, sizeof(f->why), "%.*s", (int)n->why.n, n->why.p ? n->why.p : "");
     if (!n->ready && f->why[0] == '\0')
@@ -29,18 +33,8 @@ static void add_figures(struct far_name *name, uint64_t report, const struct con
     if (name->report != report)
         *to = (struct container_figures){.key = name->node.key};
     name->report = report;
-    to->ready += x->ready;
-    to->busy += x->busy;
-    to->starting += x->starting;
-    to->waiting += x->waiting;
-    to->oldest_us = to->oldest_us > x->oldest_us ? to->oldest_us : x->oldest_us;
-    to->instance_mb = to->instance_mb > x->instance_mb ? to->instance_mb : x->instance_mb;
-    to->instances_max = to->instances_max > x->instances_max ? to->instances_max : x->instances_max;
-    to->looked = to->looked || x->looked;
-    to->cpu_percent += x->cpu_percent;
-    to->memory_mb += x->memory_mb;
-    to->memory_percent =
-        to->memory_percent > x->memory_percent ? to->memory_percent : x->memory_percent;
+    container_figures_add(to, x);
+    to->joules = to->cpu_seconds = 0; /* these are kept until they are asked for */
     name->joules += x->joules;
     name->cpu_seconds += x->cpu_seconds;
 }
@@ -72,8 +66,12 @@ int far_on_report(struct far_link *link, const struct wire_frame *w)
     f->reporting = w->head.flags & WIRE_MORE;
     if (wire_report_read(w, &link->l->arena, &report_hooks, f, &err) < 0)
         return far_link_broken(link, "%s", err.text);
+    if (w->raw.n % sizeof(uint64_t) != 0)
+        return far_link_broken(link, "REPORT: %zu bytes are no numbers of calls", w->raw.n);
+    far_named(f, w->raw);
     if (f->reporting)
         return 0;
+    f->naming += (w->head.flags & WIRE_ON) != 0;
     f->reported_ms = link->l->config.loop->now_ms;
     far_functions_reported(f);
     link->l->config.reported(link->l->config.arg, f);

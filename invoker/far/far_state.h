@@ -6,6 +6,7 @@
  *   far_calls.c      a call: RUN, claim, cut, bounce                                far_ends.c   its answer, logs, end, loss
  *   far_functions.c  what the invoker was told of functions                         far_code.c   their code, and credentials of registries
  *   far_image.c      images that it is asked for
+ *   far_silence.c    a call that its invoker says nothing of
  *   far_report.c     reports, events, loads, figures                                far_text.c   status and metrics
  */
 #ifndef NR_INVOKER_FAR_FAR_STATE_H
@@ -22,14 +23,19 @@ enum {
     FAR_LOGS_MS = 10000, /* from the answer to the end */
     FAR_ANSWER_SPARE_MS =
         10000, /* the invoker cuts a call itself; a link that stands waits a little longer than one that is lost */
+    FAR_LOOK_MS = 2500,  /* so often a call that waits for its claim is looked at */
+    FAR_REPORTS_MAX = 2, /* so many reports in turn that do not name it: its invoker has it not */
+    FAR_UNNAMED_MS = 30000, /* so long no report names calls at all: the same */
+    FAR_UNREAD_MS = 60000,  /* so long it is on its way */
+    FAR_MUTE_MS = 30000,    /* so long an invoker that said nothing of a call gets no other */
     FAR_FREE_CALLS_MAX = 1024,
     FAR_PENDING_MAX = 1024, /* questions of an invoker that wait for an answer of ours */
 };
 
 /* Of all links of a listener. */
 struct far_counts {
-    nr_counter links, ends, violations, refused, calls, bounced, lost_calls, late, code_bytes,
-        events;
+    nr_counter links, ends, violations, refused, calls, bounced, silent, lost_calls, late, dropped,
+        code_bytes, events;
     struct nr_hist rtt;
 };
 
@@ -64,8 +70,10 @@ struct far_link {
     struct far *f; /* NULL until HELLO was admitted */
     struct nr_deadline ping;
     uint64_t rtt_us;
-    bool joined; /* a HELLO was admitted on it */
-    bool ending; /* what it broke is logged */
+    uint64_t
+        heard_us; /* when the last PING that was answered had been sent: all before it was read */
+    bool joined;  /* a HELLO was admitted on it */
+    bool ending;  /* what it broke is logged */
 };
 
 struct far {
@@ -79,8 +87,9 @@ struct far {
     bool cordoned, leaving, empty; /* empty: it told so since the last drain */
     void (*drained)(void *arg);
     void *drained_arg;
+    bool draining;           /* until it is empty, over links */
     struct nr_deadline turn; /* what is due when the caller is gone */
-    bool undrained;          /* at that turn: its link went away under a drain */
+    uint64_t mute_ms;        /* since when it is; 0: it is not */
     bool ended;              /* by far_end(), while a claim is still being asked for */
     bool take_back;          /* at that turn all calls that are not granted */
 
@@ -105,6 +114,9 @@ struct far {
     double joules; /* since far_figures() */
     unsigned containers_max;
     bool ready, reporting;
+    uint64_t naming;                          /* reports that named all calls that wait there */
+    uint64_t results_dropped, dropped_before; /* by this process, and by those before */
+    uint64_t results_late;                    /* by this process */
     char why[160];
     uint64_t report,
         reported_ms; /* number of the report that is being read; when the last one was whole */
@@ -153,6 +165,10 @@ struct far_call {
     bool cut;       /* answered by us; what comes of its answer is not taken */
     uint64_t epoch; /* of the link on which it was claimed, or answered */
     int refused;    /* NR_E*: it cannot be sent at all, and ends at the next turn */
+    uint64_t given_us;
+    bool read;      /* the invoker has read its RUN */
+    uint64_t named; /* by this report of its link, the last one that did (or could not yet) */
+    uint64_t named_ms;
     struct nr_deadline deadline;
 };
 
@@ -194,6 +210,8 @@ struct far_call *far_call_numbered(const struct far *f, uint64_t number);
 /* Out of all maps; its memory goes. */
 void far_call_free(struct far_call *c);
 void far_call_move(struct far_call *c, enum far_call_state state);
+/* It has not started: the owner gets it back. c is gone. tell: the invoker hears of it. */
+void far_call_bounce(struct far_call *c, bool tell);
 /* All that are not granted go back to the owner; those whose claim is being asked for follow when it is known. tell: the invoker hears of it. */
 void far_bounce_all(struct far *f, bool tell);
 /* What far_run() could not send. */
@@ -217,6 +235,14 @@ void far_lose_all(struct far *f, const char *why);
 int far_on_answer(struct far_link *link, const struct wire_frame *w);
 int far_on_logs(struct far_link *link, const struct wire_frame *w);
 int far_on_end(struct far_link *link, const struct wire_frame *w);
+
+/* ---- far_silence.c ---- */
+/* RUN was sent: what its invoker says of it is looked after until it asks for its claim. */
+void far_call_given(struct far_call *c);
+/* A report names these calls (u64 each). */
+void far_named(struct far *f, struct nr_str numbers);
+/* Does it get no call, for it said nothing of one? */
+bool far_is_mute(const struct far *f);
 
 /* ---- far_functions.c ---- */
 /* Known to the invoker when this returns: told when it was not. NR_ETOOBIG: it cannot be told. *ret_function: its entry. */

@@ -109,9 +109,9 @@ void far_status(const struct far *f, const char *account, struct nr_buf *out)
 
 /* A row of each invoker. */
 static void each_metric(struct far_listener *l, struct nr_buf *out, const char *name,
-                        const char *help, double (*value)(const struct far *f))
+                        const char *type, const char *help, double (*value)(const struct far *f))
 {
-    nr_metric_head(out, name, "gauge", help);
+    nr_metric_head(out, name, type, help);
     for (struct nr_link *it = l->fars.next; it != &l->fars; it = it->next) {
         const struct far *f = nr_container_of(it, struct far, in_all);
         char label[32 + WIRE_NAME_MAX_BYTES];
@@ -146,6 +146,11 @@ static double containers(const struct far *f)
     return f->node.containers;
 }
 
+static double dropped(const struct far *f)
+{
+    return (double)(f->dropped_before + f->results_dropped);
+}
+
 void far_metrics(struct far_listener *l, struct nr_buf *out)
 {
     const struct {
@@ -161,10 +166,17 @@ void far_metrics(struct far_listener *l, struct nr_buf *out)
         {"narae_invoker_far_calls_total", "Calls given to invokers on other hosts.", &l->m.calls},
         {"narae_invoker_bounced_total",
          "Calls that had not started and came back to be placed again.", &l->m.bounced},
+        {"narae_invoker_silent_calls_total",
+         "Of these, calls that their invoker said nothing of and that were taken back.",
+         &l->m.silent},
         {"narae_invoker_lost_calls_total", "Calls that had started and whose outcome is not known.",
          &l->m.lost_calls},
         {"narae_invoker_late_results_total",
-         "Results that came after their call had ended, and were dropped.", &l->m.late},
+         "Results of calls that had ended without them, and were dropped: here, or by the invoker "
+         "when its link was back.",
+         &l->m.late},
+        {"narae_invoker_dropped_answers_total",
+         "Answers that told only that the invoker had let go of the result.", &l->m.dropped},
         {"narae_invoker_code_bytes_total", "Bytes of code sent to invokers on other hosts.",
          &l->m.code_bytes},
         {"narae_invoker_far_events_total", "Events told by invokers on other hosts.", &l->m.events},
@@ -176,10 +188,14 @@ void far_metrics(struct far_listener *l, struct nr_buf *out)
     nr_metric_head(out, "narae_invoker_rtt_seconds", "histogram",
                    "Round trips of a ping on a link.");
     nr_metric_hist(out, "narae_invoker_rtt_seconds", "", &l->m.rtt);
-    each_metric(l, out, "narae_invoker_up", "1: its link stands.", is_up);
-    each_metric(l, out, "narae_invoker_takes_calls", "1: calls may be given to it.", takes);
-    each_metric(l, out, "narae_invoker_far_calls", "Calls that it has.", calls);
-    each_metric(l, out, "narae_invoker_far_containers", "Containers there, as last reported.",
-                containers);
-    each_metric(l, out, "narae_invoker_unsent_bytes", "Bytes that wait for its link.", unsent);
+    each_metric(l, out, "narae_invoker_up", "gauge", "1: its link stands.", is_up);
+    each_metric(l, out, "narae_invoker_takes_calls", "gauge", "1: calls may be given to it.",
+                takes);
+    each_metric(l, out, "narae_invoker_far_calls", "gauge", "Calls that it has.", calls);
+    each_metric(l, out, "narae_invoker_far_containers", "gauge",
+                "Containers there, as last reported.", containers);
+    each_metric(l, out, "narae_invoker_unsent_bytes", "gauge", "Bytes that wait for its link.",
+                unsent);
+    each_metric(l, out, "narae_invoker_results_dropped_total", "counter",
+                "Results that it let go of, as it reports: too many waited to be told.", dropped);
 }

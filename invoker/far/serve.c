@@ -432,8 +432,8 @@ static int open_address(struct link *l, struct nr_err *err)
 static struct link *link_make(const struct link_config *c)
 {
     struct link *l = nr_alloc(sizeof(*l));
-    struct nr_link *const lists[] = {&l->all,  &l->held,        &l->outbox,
-                                     &l->kept, &l->forgettings, &l->images};
+    struct nr_link *const lists[] = {&l->all,     &l->held,        &l->outbox, &l->kept,
+                                     &l->unasked, &l->forgettings, &l->images};
 
     *l = (struct link){.c = *c,
                        .loop = c->loop,
@@ -524,33 +524,6 @@ void link_close(struct link *l, void (*closed)(void *arg), void *arg)
     nr_deadline_set(l->loop, &l->leave_deadline, 0);
 }
 
-static void free_list(char **list)
-{
-    for (char **each = list; each && *each; each++)
-        free(*each);
-    free(list);
-}
-
-static void hello_fini(struct far_hello *h)
-{
-    nr_str_wipe(nr_str_of(h->token));
-    for (size_t i = 0; i < h->tag_count; i++) {
-        free(h->tags[i].key);
-        free(h->tags[i].value);
-    }
-    free(h->tags);
-    free_list(h->kinds);
-    free_list(h->images);
-    free(h->name);
-    free(h->token);
-    free(h->session);
-    free(h->installation);
-    free(h->version);
-    free(h->arch);
-    free(h->engine);
-    free(h->capabilities);
-}
-
 void link_free(struct link *l)
 {
     if (l == NULL)
@@ -567,7 +540,7 @@ void link_free(struct link *l)
     nr_tls_close(l->tls);
     nr_arena_fini(&l->arena);
     nr_buf_fini(&l->meta);
-    hello_fini(&l->hello);
+    wire_hello_fini(&l->hello);
     (void)pthread_mutex_destroy(&l->auth_lock);
     (void)pthread_cond_destroy(&l->auth_done);
     free(l->address);

@@ -93,6 +93,7 @@ struct served {
     struct nr_link waiting; /* of its function, or of link.held */
     struct nr_link outbox;  /* link.outbox: something is to be sent, and may be */
     struct nr_link kept;    /* link.kept: ended, until DONE */
+    struct nr_link unasked; /* link.unasked: until its claim is asked for */
     struct known *known;    /* shared */
     struct activation *a;   /* shared; NULL when it has ended */
     size_t input_bytes;
@@ -215,10 +216,12 @@ struct link {
     struct nr_link held;   /* of these, the ones that wait for link_api_known() */
     struct nr_link outbox; /* of these, the ones of which something is to be sent */
     struct nr_link kept;   /* of these, the ones that have ended, oldest first */
+    struct nr_link
+        unasked; /* of these, the ones that have not asked for their claim; reports name them */
     size_t open, input_bytes, kept_bytes;
-    uint64_t results_dropped;
-    struct nr_link forgettings; /* accounts that are leaving */
-    struct nr_link images;      /* that the invoker has been asked for */
+    uint64_t results_dropped, results_late; /* as reports tell */
+    struct nr_link forgettings;             /* accounts that are leaving */
+    struct nr_link images;                  /* that the invoker has been asked for */
     size_t image_count;
 
     pthread_mutex_t auth_lock;

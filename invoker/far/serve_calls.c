@@ -63,7 +63,7 @@ static void let_go(struct served *c)
 
 void call_free(struct served *c)
 {
-    struct nr_link *const links[] = {&c->in_all, &c->waiting, &c->outbox, &c->kept};
+    struct nr_link *const links[] = {&c->in_all, &c->waiting, &c->outbox, &c->kept, &c->unasked};
 
     if (nr_list_linked(&c->kept))
         c->link->kept_bytes -= result_kept_bytes(c);
@@ -82,6 +82,7 @@ void call_free(struct served *c)
 /* Ends it with an answer of ours, though no container had it. */
 static void end_unrun(struct served *c, const char *why)
 {
+    nr_list_del(&c->unasked);
     result_answered(c, NULL, why);
     let_go(c);
     result_ended(c, NULL);
@@ -100,6 +101,7 @@ static void drop(struct served *c)
 {
     c->unwanted = true;
     nr_list_del(&c->outbox);
+    nr_list_del(&c->unasked);
     if (c->a == NULL || !c->begun) {
         call_free(c);
         return;
@@ -123,12 +125,14 @@ static int on_claim(struct activation *a)
     if (c->unwanted || !c->link->up)
         return NR_ECANCELED; /* without a link it was dropped before it could come here */
     c->claim_asked = true;
+    nr_list_del(&c->unasked);
     serve_send_bare(c->link, WIRE_CLAIM, container_loaded(a->slot->ct) ? 0 : WIRE_COLD, c->number);
     return 1;
 }
 
 static void on_answer(struct served *c, const struct activation *a)
 {
+    nr_list_del(&c->unasked);
     if (c->unwanted)
         return;
     if (!c->granted && a->err == NR_ESTOPPING) { /* the invoker is being drained */
@@ -268,6 +272,7 @@ int frame_run(struct link *l, const struct wire_frame *f, struct nr_err *err)
     c->node.key = key_of(&c->number);
     (void)nr_map_put(&l->calls, &c->node);
     nr_list_add(&l->all, &c->in_all);
+    nr_list_add(&l->unasked, &c->unasked);
     l->open++;
     l->input_bytes += c->input_bytes;
     known_try_again(k);
@@ -278,6 +283,7 @@ int frame_run(struct link *l, const struct wire_frame *f, struct nr_err *err)
 static void begin(struct served *c)
 {
     if (c->follows && !invoker_serves(c->link->invoker, c->known->revision)) {
+        nr_list_del(&c->unasked);
         result_refused(c, NR_ENOENT, nothing_left);
         let_go(c);
         result_ended(c, NULL);
@@ -413,6 +419,19 @@ static bool is_not_named(const struct served *c)
     return !c->named;
 }
 
+/* Results that came while nobody could be told, and that are not wanted any more. */
+static uint64_t late_results(const struct link *l)
+{
+    uint64_t n = 0;
+
+    for (struct nr_link *it = l->all.next; it != &l->all; it = it->next) {
+        const struct served *c = nr_container_of(it, struct served, in_all);
+
+        n += is_not_named(c) && c->granted && c->answered && !c->unwanted;
+    }
+    return n;
+}
+
 void calls_lost(struct link *l)
 {
     drop_those(l, has_not_asked);
@@ -497,6 +516,7 @@ void calls_resume(struct link *l, struct nr_str wanted)
     NR_LIST_EACH(&l->all, each)
         nr_container_of(each, struct served, in_all)->named = false;
     name_wanted(l, wanted);
+    l->results_late += late_results(l);
     drop_those(l, is_not_named);
     /* Granting one may end it and others, so that the walk begins anew after each. */
     for (struct nr_link *each = l->all.next; each != &l->all;) {

@@ -1,5 +1,5 @@
-/* What this invoker has, told each second, and at once when containers have become ready, so that who places calls knows of them; and what happens to containers, as it
- * happens. Both are left out while much waits to be sent: the next report tells all anew, events may be lost.
+/* What this invoker has, told each second with the numbers of the calls that wait here for a slot, and at once when containers have become ready, so that who places calls
+ * knows of them; and what happens to containers, as it happens. Both are left out while much waits to be sent: the next report tells all anew, events may be lost.
  */
 #include "invoker/far/serve.h"
 
@@ -52,21 +52,41 @@ static void tell_pool(void *arg, const struct function *f, const struct invoker_
         wire_report_pool(&t->report, &p);
 }
 
-static void tell(struct link *l)
+/* The calls that have not asked for their claim. No memory for them: they are named another time. */
+static void name_unasked(struct link *l, struct wire_report *r, struct nr_buf *room)
+{
+    NR_LIST_EACH(&l->unasked, each) {
+        const struct served *c = nr_container_of(each, struct served, unasked);
+
+        nr_buf_add(room, &c->number, sizeof(c->number));
+    }
+    if (!room->failed)
+        wire_report_name(r, nr_buf_str(room));
+}
+
+/* naming: calls are named, too. */
+static void tell(struct link *l, bool naming)
 {
     struct telling t = {.l = l};
     char why[INVOKER_WHY_BYTES] = "";
-    struct wire_node node = {.containers_max = l->c.containers_max};
+    struct wire_node node = {.containers_max = l->c.containers_max,
+                             .results_dropped = l->results_dropped,
+                             .results_late = l->results_late};
+    struct nr_buf names;
 
     nr_map_init(&t.names);
     nr_arena_init(&t.arena, 64 << 20);
     nr_buf_init(&t.key, 8192);
+    nr_buf_init(&names, WIRE_CALLS_MAX * sizeof(uint64_t));
     invoker_figures(l->invoker, note_figures, &t, &node.figures);
     node.ready = invoker_ready(l->invoker, why);
     node.why = nr_str_of(node.ready ? "" : why);
     wire_report_begin(&t.report, l->stream, &node);
     invoker_loads(l->invoker, tell_pool, &t);
+    if (naming)
+        name_unasked(l, &t.report, &names);
     wire_report_end(&t.report);
+    nr_buf_fini(&names);
     nr_buf_fini(&t.key);
     nr_map_fini(&t.names);
     nr_arena_fini(&t.arena);
@@ -79,7 +99,7 @@ static void on_report(struct nr_deadline *d)
     nr_deadline_set(l->loop, &l->report, WIRE_REPORT_MS);
     results_send(l);
     if (serve_flows(l))
-        tell(l);
+        tell(l, true);
     leave_look(l);
 }
 
@@ -88,7 +108,7 @@ static void on_soon(struct nr_deadline *d)
     struct link *l = nr_container_of(d, struct link, soon);
 
     if (serve_flows(l))
-        tell(l);
+        tell(l, false);
 }
 
 void report_start(struct link *l)

@@ -41,9 +41,9 @@ static bool set_result(struct served *c, struct nr_str result)
 }
 
 /* The platform's own answer, as the function's caller sees it. */
-static void set_own(struct served *c, const char *why)
+static void set_own(struct served *c, const char *why, bool dropped)
 {
-    const struct wire_answer w = {.status = OUTCOME_INTERNAL_ERROR};
+    const struct wire_answer w = {.status = OUTCOME_INTERNAL_ERROR, .dropped = dropped};
     struct nr_buf text;
 
     nr_buf_init(&text, 1024);
@@ -68,10 +68,14 @@ void result_answered(struct served *c, const struct activation *a, const char *w
     c->answered = true;
     if (a)
         wire_answer_of(a, &w);
-    if (a == NULL || !set_result(c, a->outcome.result))
-        set_own(c, why ? why : lost_text);
-    else
+    if (a == NULL) {
+        set_own(c, why, false);
+    } else if (set_result(c, a->outcome.result)) {
         set_answer(c, &w);
+    } else {
+        c->link->results_dropped++;
+        set_own(c, lost_text, true);
+    }
     put_out(c);
     results_send(c->link);
 }
@@ -121,7 +125,7 @@ static void trim(struct link *l)
                result_kept_bytes(c), WIRE_KEPT_MAX_BYTES);
         nr_buf_reset(&c->logs, 0);
         c->logs_sent = 0;
-        set_own(c, lost_text);
+        set_own(c, lost_text, true);
     }
 }
 

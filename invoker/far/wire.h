@@ -84,7 +84,8 @@ extern const struct wire_form wire_run_form;
 struct wire_answer {
     unsigned status, start, cold; /* enum outcome_status, start_kind, cold_cause */
     bool timed_out, out_of_memory, is_array, stem_empty;
-    bool ran; /* its run had begun: run_us counts */
+    bool ran;     /* its run had begun: run_us counts */
+    bool dropped; /* its result was let go of: this one says so in its place */
     uint64_t run_us, init_us, queue_us, network_us, create_us, boot_us, handover_us, thaw_us;
     int64_t err; /* a->err, NR_E* or 0, and its sentence */
     struct nr_str why;
@@ -131,7 +132,9 @@ extern const struct wire_form wire_image_done_form;
 struct wire_node {
     struct node_figures figures;
     unsigned containers_max; /* 0: as many as memory allows */
-    bool ready;              /* its Engine answers; else `why` */
+    /* Since its process started: results that it let go of, too many waited to be told; and those that nobody wanted when its link was back. */
+    uint64_t results_dropped, results_late;
+    bool ready; /* its Engine answers; else `why` */
     struct nr_str why;
 };
 extern const struct wire_form wire_node_form;
@@ -155,7 +158,9 @@ extern const struct wire_form wire_wish_form; /* struct scaler_wish; texts are i
 void wire_hello_write(const struct far_hello *h, int oldest, struct nr_buf *out);
 /* *ret is made (wire_hello_free()); its protocol is the highest that both speak. NR_EPROTO with a sentence for the other side. */
 int wire_hello_read(struct nr_str json, struct far_hello **ret, struct nr_err *err);
-/* NULL is fine; the token is wiped. */
+/* What is in it; the token is wiped. */
+void wire_hello_fini(struct far_hello *h);
+/* With itself; NULL is fine. */
 void wire_hello_free(struct far_hello *h);
 
 /* EVENT. */
@@ -169,9 +174,13 @@ struct wire_report {
     struct nr_stream *to;
     struct nr_buf meta;
     bool listing; /* its list of pools has begun */
+    bool naming;  /* `names` are told */
+    struct nr_str names;
 };
 void wire_report_begin(struct wire_report *r, struct nr_stream *to, const struct wire_node *node);
 void wire_report_pool(struct wire_report *r, const struct wire_pool *p);
+/* Once: the numbers (u64 each, lent until the end) of all calls that have not asked for their claim. */
+void wire_report_name(struct wire_report *r, struct nr_str numbers);
 void wire_report_end(struct wire_report *r);
 /* What one frame of a REPORT tells; keys lie in the arena or in the frame. */
 struct wire_report_hooks {

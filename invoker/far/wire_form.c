@@ -11,8 +11,6 @@ enum { TEXT_MAX_BYTES = 4096, NUMBER_MAX_BYTES = 40, COUNT_MAX = 1 << 24 };
 
 /* ---- the tables ---- */
 
-#define FORM(name, table) const struct wire_form name = {table, nr_countof(table)}
-
 #define AT(member) offsetof(struct wire_welcome, member)
 static const struct wire_field welcome_fields[] = {
     {"protocol", WIRE_I64, AT(protocol), 0, INT32_MAX},
@@ -20,7 +18,7 @@ static const struct wire_field welcome_fields[] = {
     {"epoch", WIRE_U64, AT(epoch), 0, INT64_MAX},
     {"api_host", WIRE_TEXT, AT(api_host), 0, TEXT_MAX_BYTES},
 };
-FORM(wire_welcome_form, welcome_fields);
+WIRE_FORM(wire_welcome_form, welcome_fields);
 #undef AT
 
 #define AT(member) offsetof(struct wire_why, member)
@@ -28,7 +26,7 @@ static const struct wire_field why_fields[] = {
     {"err", WIRE_I64, AT(err), -1000, 0},
     {"why", WIRE_TEXT, AT(why), 0, 1024},
 };
-FORM(wire_why_form, why_fields);
+WIRE_FORM(wire_why_form, why_fields);
 #undef AT
 
 #define AT(member) offsetof(struct wire_run, member)
@@ -41,7 +39,7 @@ static const struct wire_field run_fields[] = {
     {"follows", WIRE_BOOL, AT(follows), 0, 0},
     {"watched", WIRE_BOOL, AT(watched), 0, 0},
 };
-FORM(wire_run_form, run_fields);
+WIRE_FORM(wire_run_form, run_fields);
 #undef AT
 
 #define AT(member) offsetof(struct wire_answer, member)
@@ -54,6 +52,7 @@ static const struct wire_field answer_fields[] = {
     {"is_array", WIRE_BOOL, AT(is_array), 0, 0},
     {"stem_empty", WIRE_BOOL, AT(stem_empty), 0, 0},
     {"ran", WIRE_BOOL, AT(ran), 0, 0},
+    {"dropped", WIRE_BOOL, AT(dropped), 0, 0},
     {"run_us", WIRE_U64, AT(run_us), 0, INT64_MAX},
     {"init_us", WIRE_U64, AT(init_us), 0, INT64_MAX},
     {"queue_us", WIRE_U64, AT(queue_us), 0, INT64_MAX},
@@ -65,7 +64,7 @@ static const struct wire_field answer_fields[] = {
     {"err", WIRE_I64, AT(err), -1000, 0},
     {"why", WIRE_TEXT, AT(why), 0, 1024},
 };
-FORM(wire_answer_form, answer_fields);
+WIRE_FORM(wire_answer_form, answer_fields);
 #undef AT
 
 #define AT(member) offsetof(struct call_usage, member)
@@ -84,7 +83,7 @@ static const struct wire_field usage_fields[] = {
     {"others_us", WIRE_I64, AT(others_us), -1, INT64_MAX},
     {"wall_us", WIRE_I64, AT(wall_us), -1, INT64_MAX},
 };
-FORM(wire_usage_form, usage_fields);
+WIRE_FORM(wire_usage_form, usage_fields);
 #undef AT
 
 #define AT(member) offsetof(struct wire_range, member)
@@ -94,7 +93,7 @@ static const struct wire_field range_fields[] = {
     {"at", WIRE_U64, AT(at), 0, WIRE_CODE_MAX_BYTES},
     {"bytes", WIRE_U64, AT(bytes), 0, WIRE_CODE_MAX_BYTES},
 };
-FORM(wire_range_form, range_fields);
+WIRE_FORM(wire_range_form, range_fields);
 #undef AT
 
 #define AT(member) offsetof(struct wire_auth, member)
@@ -102,7 +101,7 @@ static const struct wire_field auth_fields[] = {
     {"account", WIRE_TEXT, AT(account), 0, 1024},
     {"image", WIRE_TEXT, AT(image), 0, TEXT_MAX_BYTES},
 };
-FORM(wire_auth_form, auth_fields);
+WIRE_FORM(wire_auth_form, auth_fields);
 #undef AT
 
 #define AT(member) offsetof(struct wire_image, member)
@@ -111,7 +110,7 @@ static const struct wire_field image_fields[] = {
     {"reference", WIRE_TEXT, AT(reference), 0, WIRE_REFERENCE_MAX_BYTES},
     {"max_bytes", WIRE_I64, AT(max_bytes), 0, INT64_MAX},
 };
-FORM(wire_image_form, image_fields);
+WIRE_FORM(wire_image_form, image_fields);
 #undef AT
 
 #define AT(member) offsetof(struct image_progress, member)
@@ -121,7 +120,7 @@ static const struct wire_field progress_fields[] = {
     {"bytes", WIRE_I64, AT(bytes), 0, INT64_MAX},
     {"bytes_total", WIRE_I64, AT(bytes_total), 0, INT64_MAX},
 };
-FORM(wire_progress_form, progress_fields);
+WIRE_FORM(wire_progress_form, progress_fields);
 #undef AT
 
 #define AT(member) offsetof(struct wire_image_done, member)
@@ -136,7 +135,7 @@ static const struct wire_field image_done_fields[] = {
     {"has_volumes", WIRE_BOOL, AT(has_volumes), 0, 0},
     {"fits", WIRE_BOOL, AT(fits), 0, 0},
 };
-FORM(wire_image_done_form, image_done_fields);
+WIRE_FORM(wire_image_done_form, image_done_fields);
 #undef AT
 
 #define AT(member) offsetof(struct wire_node, member)
@@ -148,10 +147,12 @@ static const struct wire_field node_fields[] = {
     {"cpu_percent", WIRE_DOUBLE, AT(figures.cpu_percent), -1, 1000},
     {"joules", WIRE_DOUBLE, AT(figures.joules), 0, INT32_MAX},
     {"containers_max", WIRE_UINT, AT(containers_max), 0, INT32_MAX},
+    {"results_dropped", WIRE_U64, AT(results_dropped), 0, INT64_MAX},
+    {"results_late", WIRE_U64, AT(results_late), 0, INT64_MAX},
     {"ready", WIRE_BOOL, AT(ready), 0, 0},
     {"why", WIRE_TEXT, AT(why), 0, 1024},
 };
-FORM(wire_node_form, node_fields);
+WIRE_FORM(wire_node_form, node_fields);
 #undef AT
 
 #define AT(member) offsetof(struct wire_pool, member)
@@ -177,7 +178,7 @@ static const struct wire_field pool_fields[] = {
     {"joules", WIRE_DOUBLE, AT(figures.joules), 0, INT32_MAX},
     {"cpu_seconds", WIRE_DOUBLE, AT(figures.cpu_seconds), 0, INT32_MAX},
 };
-FORM(wire_pool_form, pool_fields);
+WIRE_FORM(wire_pool_form, pool_fields);
 #undef AT
 
 #define AT(member) offsetof(struct scaler_wish, member)
@@ -191,7 +192,7 @@ static const struct wire_field wish_fields[] = {
     {"ahead_only", WIRE_BOOL, AT(ahead_only), 0, 0},
     {"stem_kind", WIRE_Z, AT(stem_kind), 0, 1024},
 };
-FORM(wire_wish_form, wish_fields);
+WIRE_FORM(wire_wish_form, wish_fields);
 #undef AT
 
 /* ---- writing ---- */

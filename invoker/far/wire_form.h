@@ -25,6 +25,9 @@ struct wire_field {
     int64_t min, max;
 };
 
+/* The form of a table of fields. */
+#define WIRE_FORM(name, table) const struct wire_form name = {table, nr_countof(table)}
+
 /* Reads one value as the field wants it; what wire_read() does for each member. */
 int wire_read_value(const struct wire_field *f, struct nr_str value, struct nr_arena *arena,
                     void *to, struct nr_err *err);

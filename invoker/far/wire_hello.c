@@ -31,7 +31,7 @@ static const struct wire_field fields[] = {
     {"takes_images", WIRE_BOOL, AT(takes_images), 0, 0},
 };
 #undef AT
-static const struct wire_form form = {fields, nr_countof(fields)};
+static WIRE_FORM(form, fields);
 
 /* ---- writing ---- */
 
@@ -270,10 +270,8 @@ static void free_list(char **list)
     free(list);
 }
 
-void wire_hello_free(struct far_hello *h)
+void wire_hello_fini(struct far_hello *h)
 {
-    if (h == NULL)
-        return;
     nr_str_wipe(nr_str_of(h->token));
     char *const texts[] = {h->name,    h->token, h->session, h->installation,
                            h->version, h->arch,  h->engine,  h->capabilities};
@@ -287,5 +285,11 @@ void wire_hello_free(struct far_hello *h)
         free(h->tags[i].value);
     }
     free(h->tags);
+}
+
+void wire_hello_free(struct far_hello *h)
+{
+    if (h)
+        wire_hello_fini(h);
     free(h);
 }

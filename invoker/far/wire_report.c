@@ -22,30 +22,42 @@ void wire_report_begin(struct wire_report *r, struct nr_stream *to, const struct
     wire_write(&wire_node_form, node, &r->meta);
 }
 
-static void send_part(struct wire_report *r, uint8_t flags)
+static void send_part(struct wire_report *r, uint8_t flags, struct nr_str raw)
 {
     nr_buf_adds(&r->meta, r->listing ? "]}" : "}");
     if (!r->meta.failed)
         wire_send(r->to, &(struct wire_head){.type = WIRE_REPORT, .flags = flags},
-                  nr_buf_str(&r->meta), (struct nr_str){NULL, 0});
+                  nr_buf_str(&r->meta), raw);
+    nr_buf_reset(&r->meta, SIZE_MAX);
+    nr_buf_addc(&r->meta, '{');
+    r->listing = false;
 }
 
 void wire_report_pool(struct wire_report *r, const struct wire_pool *p)
 {
-    if (r->meta.n > WIRE_REPORT_MAX_BYTES - POOL_MAX_BYTES) {
-        send_part(r, WIRE_MORE);
-        nr_buf_reset(&r->meta, SIZE_MAX);
-        nr_buf_addc(&r->meta, '{');
-        r->listing = false;
-    }
+    if (r->meta.n > WIRE_REPORT_MAX_BYTES - POOL_MAX_BYTES)
+        send_part(r, WIRE_MORE, (struct nr_str){NULL, 0});
     nr_buf_adds(&r->meta, r->listing ? "," : r->meta.n > 1 ? ",\"pools\":[" : "\"pools\":[");
     r->listing = true;
     wire_write(&wire_pool_form, p, &r->meta);
 }
 
+void wire_report_name(struct wire_report *r, struct nr_str numbers)
+{
+    r->naming = true;
+    r->names = numbers;
+}
+
 void wire_report_end(struct wire_report *r)
 {
-    send_part(r, 0);
+    struct nr_str rest = r->names;
+
+    while (rest.n > WIRE_PART_MAX_BYTES) {
+        send_part(r, WIRE_MORE, (struct nr_str){rest.p, WIRE_PART_MAX_BYTES});
+        rest.p += WIRE_PART_MAX_BYTES;
+        rest.n -= WIRE_PART_MAX_BYTES;
+    }
+    send_part(r, r->naming ? WIRE_ON : 0, rest);
     nr_buf_fini(&r->meta);
 }
 
@@ -120,7 +132,7 @@ static const struct wire_field head_fields[] = {
     {"version", WIRE_Z, AT(version), 0, NAME_MAX_BYTES},
 };
 #undef AT
-static const struct wire_form head_form = {head_fields, nr_countof(head_fields)};
+static WIRE_FORM(head_form, head_fields);
 
 static void write_member(const char *name, const struct event_value *v, struct nr_buf *out)
 {

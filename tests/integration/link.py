@@ -173,11 +173,11 @@ class Controller:
 class Invoker:
     """naraed --roles=invoker. `place` (words) starts it in a place of its own, such as a network namespace."""
 
-    def __init__(self, url, name, *options, place=()):
+    def __init__(self, url, name, *options, place=(), docker=DOCKER):
         self.folder = tempfile.mkdtemp(prefix="nri", dir="/tmp")
-        self.name, self.log = name, f"{self.folder}/log"
+        self.name, self.log, self.docker = name, f"{self.folder}/log", docker
         self.command = [*place, BUILD / "naraed", "--roles=invoker", f"--controller={url}", f"--invoker-name={name}", f"--data={self.folder}/data",
-                        f"--run={self.folder}/run", f"--docker={DOCKER}", "--stems=off", "--network=none", *options]
+                        f"--run={self.folder}/run", f"--docker={docker}", "--stems=off", "--network=none", *options]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
@@ -195,7 +195,7 @@ class Invoker:
 
     def containers(self):
         label = json.dumps({"label": [f"narae.installation={self.installation}"]})
-        return engine(f"/containers/json?all=1&filters={urllib.parse.quote(label)}")
+        return engine(f"/containers/json?all=1&filters={urllib.parse.quote(label)}", docker=self.docker)
 
     def stop(self):
         """SIGTERM; exit status 0, and nothing is left."""
@@ -209,6 +209,6 @@ class Invoker:
             self.process.wait()
         if os.path.exists(f"{self.folder}/data/installation"):
             for container in self.containers():
-                engine(f"/containers/{container['Id']}?force=1", "DELETE")
+                engine(f"/containers/{container['Id']}?force=1", "DELETE", self.docker)
             world.forget_network(self.installation[:8])
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,23 +1,29 @@
 """Invokers on three hosts and a controller without containers of its own: network namespaces joined by a bridge, TLS with pins and tokens between them, one
-Engine. Calls are spread, a killed host loses nothing that had not started, a drained one nothing at all, a partition makes no record twice; tags; mistakes."""
+Engine. Calls are spread, a killed host loses nothing that had not started, a drained one nothing at all, a partition makes no record twice; tags; mistakes.
+
+environment: NARAE_FLEET_LONG  1: also a partition of a minute, and three hosts with an Engine each (minutes; by hand)"""
 import collections
 import concurrent.futures
 import json
 import os
 import pathlib
 import re
+import signal
+import ssl
 import subprocess
+import sys
 import tempfile
+import threading
 import time
 
 import pytest
 
-from conftest import BUILD, SLOW, Platform, within
+from conftest import BUILD, DOCKER, ROOT, SLOW, Platform, within
 from link import Invoker
 from openapi import Document
 from world import run
 
-HERE, NAMES = "198.18.77.1", ("north", "south", "west")
+NAMES = ("north", "south", "west")
 QUICK = "def main(args):\n    return {'n': args.get('n')}\n"
 SLEEPS = "import time\ndef main(args):\n    time.sleep(args['s'])\n    return {'n': args['n']}\n"
 
@@ -25,13 +31,13 @@ SLEEPS = "import time\ndef main(args):\n    time.sleep(args['s'])\n    return {'
 class Net:
     """A bridge of this host and a namespace for each invoker."""
 
-    def __init__(self):
-        self.bridge = f"nf{os.getpid()}"
-        self.names = {}
+    def __init__(self, prefix="nf", subnet="198.18.77"):
+        self.bridge, self.subnet = f"{prefix}{os.getpid()}", subnet
+        self.here, self.names = subnet + ".1", {}
 
     def open(self):
         run("ip", "link", "add", self.bridge, "type", "bridge")
-        run("ip", "addr", "add", HERE + "/24", "dev", self.bridge)
+        run("ip", "addr", "add", self.here + "/24", "dev", self.bridge)
         run("ip", "link", "set", self.bridge, "up")
         for n, name in enumerate(NAMES):
             space, link = f"{self.bridge}-{name}", f"{self.bridge}v{n}"
@@ -39,7 +45,7 @@ class Net:
             run("ip", "netns", "add", space)
             run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", space)
             run("ip", "link", "set", link, "master", self.bridge, "up")
-            for words in (("addr", "add", f"198.18.77.{11 + n}/24", "dev", "eth0"), ("link", "set", "eth0", "up"), ("link", "set", "lo", "up")):
+            for words in (("addr", "add", f"{self.subnet}.{11 + n}/24", "dev", "eth0"), ("link", "set", "eth0", "up"), ("link", "set", "lo", "up")):
                 run("ip", "-n", space, *words)
         return self
 
@@ -59,7 +65,7 @@ class Fleet(Platform):
     docker_of_naraed = "none"
 
     def __init__(self, net):
-        super().__init__(tempfile.mkdtemp(prefix="nr", dir="/tmp"), f"--invokers-listen={HERE}:0")
+        super().__init__(tempfile.mkdtemp(prefix="nr", dir="/tmp"), f"--invokers-listen={net.here}:0")
         self.net, self.invokers, self.tokens, self.document = net, {}, {}, None
 
     def start(self, *more):
@@ -86,12 +92,19 @@ class Fleet(Platform):
         path.touch(mode=0o600)
         path.write_text(reply.json["token"])
         self.tokens[name] = path
-        self.where = (f"tls://{HERE}:{reply.json['port']}", f"--controller-pin={reply.json['pin']}")
+        self.where = (f"tls://{self.net.here}:{reply.json['port']}", f"--controller-pin={reply.json['pin']}")
 
-    def join(self, name, *options):
+    def join(self, name, *options, docker=DOCKER):
         url, pin = self.where
         self.invokers[name] = Invoker(url, name, pin, f"--invoker-token-file={self.tokens[name]}", "--freeze-after-ms=0", "--memory-mb=4096",
-                                      *options, place=("ip", "netns", "exec", self.net.names[name][0]))
+                                      *options, place=("ip", "netns", "exec", self.net.names[name][0]), docker=docker)
+
+    def all_up(self):
+        for name in NAMES:
+            if name not in self.invokers:
+                self.add(name)
+                self.join(name)
+        self.up(*NAMES)
 
     def known(self):
         return {one["name"]: one for one in self.manage("GET", "").json["invokers"]}
@@ -326,6 +339,137 @@ def test_an_account_leaves_everywhere(fleet):
         return not any(f["function"].startswith("leaver/") and (f.get("ready") or f.get("busy"))
                        for one in fleet.known().values() for f in one.get("functions", []))
     within(60, "no host has anything of it", gone, every=0.2)
+
+
+def test_what_was_said_of_a_drain_holds(fleet):
+    """The host is cut off under its drain: it is drained when it is back."""
+    gone = fleet.invokers["south"]
+    in_parallel(12, 12, lambda n: fleet.invoke("hold", {"n": n, "s": 0.1}))
+    fleet.net.cut("south")
+    try:
+        assert fleet.manage("POST", "/south/drain").status == 200
+        within(30, "the controller knows that it is away", lambda: fleet.known()["south"]["state"] == "down", every=0.1)
+        assert fleet.known()["south"]["draining"] and fleet.known()["south"]["cordoned"]
+    finally:
+        fleet.net.cut("south", off=False)
+    within(60, "its containers have gone", lambda: gone.containers() == [] and not fleet.known()["south"]["draining"], every=0.2)
+    assert fleet.known()["south"]["state"] == "cordoned"
+    assert fleet.manage("POST", "/south/uncordon").json["cordoned"] is False
+    fleet.up("south")
+
+
+def test_a_removed_one_stays_out(fleet):
+    gone = fleet.invokers.pop("south")
+    assert fleet.manage("DELETE", "/south").status == 200
+    gone.says("it refuses this invoker: the token is not the one")
+    assert "south" not in fleet.known()
+    gone.discard()
+    fleet.add("south")
+    fleet.join("south")
+    fleet.up("south")
+
+
+def test_a_new_certificate_is_loaded(fleet):
+    """HUP: the key stays, so does the pin, and who dials finds the new certificate; a damaged file changes nothing."""
+    own, (host, port) = fleet.data / "invokers.crt", fleet.where[0].removeprefix("tls://").rsplit(":", 1)
+    before = own.read_text()
+
+    def shown():
+        return ssl.get_server_certificate((host, int(port))).split()
+    assert shown() == before.split()
+    own.write_text("nothing")
+    fleet.process.send_signal(signal.SIGHUP)
+    within(20, "it refuses it", lambda: "reload refused, nothing changed: the listener of invokers" in fleet.said())
+    assert shown() == before.split()
+    subprocess.run(["openssl", "req", "-x509", "-key", fleet.data / "invokers.key", "-out", own, "-subj", "/CN=renewed", "-days", "9"],
+                   check=True, capture_output=True)
+    fleet.process.send_signal(signal.SIGHUP)
+    within(20, "the new one is shown", lambda: shown() == own.read_text().split() != before.split())
+    assert "has another key" not in fleet.said()
+    fleet.net.cut("west")
+    within(30, "the controller knows that it is away", lambda: fleet.known()["west"]["state"] == "down", every=0.1)
+    fleet.net.cut("west", off=False)
+    fleet.up("west")  # it dials with the pin that it was given
+
+
+LONG = pytest.mark.skipif(os.environ.get("NARAE_FLEET_LONG") != "1", reason="takes minutes: NARAE_FLEET_LONG=1")
+
+
+@LONG
+def test_a_minute_apart(fleet):
+    """200 accepted calls of 0.2 to 12 s, one host of three cut off for 60 s among them: each has one record, and what it did meanwhile is dropped and counted."""
+    fleet.all_up()
+    limits = {"invocationsPerMinute": 100000, "concurrentInvocations": 1000}
+    assert fleet.request("PUT", "/narae/v1/accounts/guest/limits", limits, auth=fleet.admin_auth).status == 200
+    fleet.put("minute", SLEEPS, limits={"timeout": 20000})
+    in_parallel(9, 9, lambda n: fleet.invoke("minute", {"n": n, "s": 0.1}))
+    lost, late = fleet.metric("narae_invoker_lost_calls_total"), fleet.metric("narae_invoker_late_results_total")
+    lengths, ids, lock = (0.2, 1, 3, 12), [], threading.Lock()
+
+    def call(n):
+        reply = fleet.invoke("minute", {"n": n, "s": lengths[n % 4]}, "blocking=false")
+        assert reply.status == 202, reply
+        with lock:
+            ids.append(reply.json["activationId"])
+    in_parallel(60, 12, call)
+    within(60, "the one that is cut off runs some", lambda: fleet.known()["west"]["calls"] >= 4, every=0.05)
+    fleet.net.cut("west")
+    end = time.monotonic() + 60
+    try:
+        within(30, "the controller knows that it is away", lambda: fleet.known()["west"]["state"] == "down", every=0.1)
+        in_parallel(140, 12, lambda n: call(60 + n))
+        within(90, "the minute is over", lambda: time.monotonic() >= end, every=0.2)
+    finally:
+        fleet.net.cut("west", off=False)
+    fleet.up("west")
+    records = [fleet.record(activation, 300) for activation in ids]
+    failed = collections.Counter(r["response"]["result"]["error"] for r in records if not r["response"]["success"])
+    listed = collections.Counter(a["activationId"] for skip in (0, 200) for a in
+                                 fleet.request("GET", f"activations?name=minute&limit=200&skip={skip}").json)
+    within(20, "late results are counted", lambda: fleet.metric("narae_invoker_late_results_total") > late, every=0.2)
+    lost, late = fleet.metric("narae_invoker_lost_calls_total") - lost, fleet.metric("narae_invoker_late_results_total") - late
+    print(f"accepted {len(ids)}, records {len(records)}, lost {lost:.0f}, late results {late:.0f}, failed {dict(failed)}")
+    assert len(set(ids)) == 200 and set(listed.values()) == {1} and set(ids) <= set(listed), listed
+    assert 1 <= lost == sum(failed.values()) and all("its outcome is not known" in why for why in failed)
+    assert 1 <= late <= lost
+    assert fleet.metric("narae_accepted_drift") == 0
+
+
+@LONG
+def test_three_engines():
+    """Each host with an Engine of its own: 1,000 calls, 20 to 45 % on each."""
+    sys.path.append(str(ROOT / "tests/faults"))
+    import engines  # of the fault tests; only here
+    net, made, f = Net("ne", "198.18.78"), [], None
+    try:
+        f = Fleet(net.open()).start()
+        for name in NAMES:
+            made.append(engines.Engine())
+            made[-1].start().load(engines.image("python"))
+            f.add(name)
+            f.join(name, docker=made[-1].socket)
+        f.up(*NAMES, seconds=180)
+        functions = [f"own{n}" for n in range(6)]
+        for function in functions:
+            f.put(function, SLEEPS)
+        before = f.placed()
+
+        def call(n):
+            reply = f.invoke(functions[n % len(functions)], {"n": n, "s": 0.02}, "blocking=true&result=true")
+            assert reply.status == 200 and reply.json == {"n": n}, reply
+        in_parallel(1000, 8, call)
+        shares = f.placed() - before
+        print(f"shares {dict(shares)}")
+        assert all(200 <= shares[name] <= 450 for name in NAMES), shares
+        for one in f.invokers.values():
+            one.stop()
+        f.stop()
+    finally:
+        if f:
+            f.discard()
+        for one in made:
+            one.discard()
+        net.close()
 
 
 @pytest.mark.parametrize("options, why", [

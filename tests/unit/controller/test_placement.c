@@ -201,6 +201,46 @@ static void test_a_limit_of_hosts_holds(void **state)
     assert_int_not_equal(placement_choose(hosts, HOSTS, &c), home);
 }
 
+static int share_of(const struct place_host *hosts, size_t n, const struct place_call *c, size_t at,
+                    int count)
+{
+    uint16_t order[PLACE_HOSTS_MAX];
+    size_t sharers = placement_order(hosts, n, c, order);
+
+    for (size_t rank = 0; rank < sharers; rank++)
+        if (order[rank] == at)
+            return placement_share(rank, sharers, count);
+    return 0;
+}
+
+/* All that start, the heaviest first; of many only so many as are asked for. */
+static void test_the_order_of_hosts(void **state)
+{
+    struct place_host hosts[PLACE_HOSTS_MAX];
+    uint16_t all[PLACE_HOSTS_MAX], some[PLACE_HOSTS_MAX];
+    struct place_call c = call_of(9);
+
+    (void)state;
+    for (size_t i = 0; i < PLACE_HOSTS_MAX; i++)
+        hosts[i] = (struct place_host){
+            .id = i * 7919, .fits = i % 5 != 0, .starts = i % 7 != 0, .cores = 1};
+    size_t n = placement_order(hosts, PLACE_HOSTS_MAX, &c, all), wanted = 0;
+
+    for (size_t i = 0; i < PLACE_HOSTS_MAX; i++)
+        wanted += hosts[i].fits && hosts[i].starts;
+    assert_int_equal(n, wanted);
+    for (size_t i = 0; i < n; i++) {
+        assert_true(hosts[all[i]].fits && hosts[all[i]].starts);
+        if (i > 0)
+            assert_true(placement_weight(c.key, hosts[all[i - 1]].id) >
+                        placement_weight(c.key, hosts[all[i]].id));
+    }
+    c.hosts_max = 3;
+    assert_int_equal(placement_order(hosts, PLACE_HOSTS_MAX, &c, some), 3);
+    assert_memory_equal(some, all, 3 * sizeof(*all));
+    assert_int_equal(placement_order(hosts, 0, &c, some), 0);
+}
+
 static void test_wishes_are_shared_out(void **state)
 {
     struct place_host hosts[HOSTS];
@@ -214,22 +254,22 @@ static void test_wishes_are_shared_out(void **state)
         int all = 0, most = 0;
 
         for (size_t i = 0; i < HOSTS; i++) {
-            int share = placement_share(hosts, HOSTS, &c, i, count);
+            int share = share_of(hosts, HOSTS, &c, i, count);
 
             assert_in_range(share, count / HOSTS, count / HOSTS + 1);
             all += share;
             most = share > most ? share : most;
         }
         assert_int_equal(all, count);
-        assert_int_equal(placement_share(hosts, HOSTS, &c, (size_t)home, count), most);
+        assert_int_equal(share_of(hosts, HOSTS, &c, (size_t)home, count), most);
     }
     c.hosts_max = 1;
     for (int i = 0; i < HOSTS; i++)
-        assert_int_equal(placement_share(hosts, HOSTS, &c, (size_t)i, 5), i == home ? 5 : 0);
+        assert_int_equal(share_of(hosts, HOSTS, &c, (size_t)i, 5), i == home ? 5 : 0);
     c.hosts_max = 0;
     hosts[home].starts = false;
-    assert_int_equal(placement_share(hosts, HOSTS, &c, (size_t)home, 5), 0);
-    assert_int_equal(placement_share(hosts, HOSTS, &c, (size_t)(home + 1) % HOSTS, 4), 2);
+    assert_int_equal(share_of(hosts, HOSTS, &c, (size_t)home, 5), 0);
+    assert_int_equal(share_of(hosts, HOSTS, &c, (size_t)(home + 1) % HOSTS, 4), 2);
 }
 
 int main(void)
@@ -245,6 +285,7 @@ int main(void)
         cmocka_unit_test(test_what_must_be_found),
         cmocka_unit_test(test_an_engine_that_is_away_serves_what_is_warm),
         cmocka_unit_test(test_a_limit_of_hosts_holds),
+        cmocka_unit_test(test_the_order_of_hosts),
         cmocka_unit_test(test_wishes_are_shared_out),
     };
 

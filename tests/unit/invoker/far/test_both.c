@@ -9,6 +9,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
+#include "invoker/far/far_state.h"
 
 enum { CALLS = 8 };
 
@@ -289,6 +290,36 @@ static void a_claim_that_is_answered_later_or_refused(void **state)
     assert_int_equal(us.a[1]->err, NR_ENOSPC);
     rig_until(nothing_is_kept, "the slot is back");
     assert_null(rig->calls[1]);
+}
+
+static bool is_named(void)
+{
+    return us.f->naming >= 4;
+}
+
+/* What waits for a slot is named, so it waits; what the invoker lost is placed again. */
+static void a_call_that_waits_is_named(void **state)
+{
+    const struct far_call *c;
+
+    listen_and_join();
+    call(0, function(7, NULL));
+    rig_until(is_given, "the invoker has it");
+    for (int i = 1; i <= 8; i++) {
+        nr_clock_fake((int64_t)i * 1200000, 0); /* reports come each second */
+        us.reported = 0;
+        rig_until(is_up, "a report");
+    }
+    rig_until(is_named, "reports name calls");
+    c = far_call_of(us.f, us.a[0]);
+    assert_true(c->read);
+    assert_in_range(us.f->naming - c->named, 0, 1);
+    assert_int_equal(us.bounced, 0);
+    claim_and_run(0);
+    rig_answer(0, "{}");
+    rig_end(0, "");
+    wait_end(0);
+    nr_clock_fake(0, 0);
 }
 
 static void cuts_before_and_after_the_start(void **state)
@@ -764,6 +795,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_call_and_its_result),
         TEST(a_claim_that_is_answered_later_or_refused),
+        TEST(a_call_that_waits_is_named),
         TEST(cuts_before_and_after_the_start),
         TEST(code_comes_from_the_controllers_disk),
         TEST(a_link_that_breaks),
