@@ -273,94 +273,6 @@ static void test_a_trial_stays_where_it_is(void **state)
     teardown(&r);
 }
 
-static void on_image(struct image_call *c)
-{
-    ((struct rig *)c->owner)->images_done++;
-}
-
-static void image_asked(struct rig *r, struct image_call *ret)
-{
-    int done = r->images_done;
-
-    *ret = (struct image_call){.op = IMAGE_LIST, .done = on_image, .owner = r};
-    invokers_image(r->f, ret);
-    turn(r);
-    assert_int_equal(r->images_done, done + 1);
-}
-
-/* Here where there is an invoker; else on one host, and on another only when that is not well. */
-static void test_images_are_asked_of_one_host(void **state)
-{
-    struct image_call c;
-    struct rig r;
-
-    (void)state;
-    setup(&r);
-    open_fleet(&r, true, "127.0.0.1:0");
-    join(&r, 0);
-    image_asked(&r, &c);
-    assert_int_equal(r.images_here, 1);
-    close_fleet(&r);
-    open_fleet(&r, false, "127.0.0.1:0");
-    image_asked(&r, &c);
-    assert_int_equal(c.err.code, NR_EUNAVAIL);
-    assert_non_null(strstr(c.err.text, "No invoker can be asked for images: no invoker takes"));
-    for (size_t i = 0; i < HOSTS; i++)
-        join(&r, i);
-    r.far[0].hello.takes_images = false; /* an older one */
-    image_asked(&r, &c);
-    image_asked(&r, &c);
-    assert_int_equal(c.err.code, 0);
-    assert_int_equal(r.far[2].images, 2); /* "three" is before "two" */
-    r.far[2].takes = false;
-    image_asked(&r, &c);
-    assert_int_equal(r.far[1].images, 1);
-    assert_int_equal(r.far[0].images, 0);
-    teardown(&r);
-}
-
-/* A trial's calls have one host: this one while it is well, else one of the others, and then that. */
-static void test_a_trial_stays_where_it_is(void **state)
-{
-    struct activation *all[10];
-    size_t n = 0, home = HOSTS;
-    struct rig r;
-
-    (void)state;
-    setup(&r);
-    open_fleet(&r, true, "127.0.0.1:0");
-    for (size_t i = 0; i < HOSTS; i++)
-        join(&r, i);
-    r.fn.trial = true;
-    while (n < 4)
-        all[n++] = call(&r);
-    assert_int_equal(r.here_count, 4);
-    r.here_is_ill = true;
-    while (n < 6)
-        all[n++] = call(&r);
-    for (size_t i = 0; i < HOSTS; i++)
-        home = r.far[i].call_count > 0 ? i : home;
-    assert_int_equal(r.far[home].call_count, 2);
-    r.far[home].known = r.fn.revision;
-    r.here_is_ill = false;
-    r.far[home].load.busy = 100;
-    assert_true(invokers_serve(r.f, r.fn.revision));
-    assert_false(invokers_serve(r.f, r.fn.revision + 1));
-    all[n++] = call(&r);
-    assert_int_equal(r.far[home].call_count, 3);
-    r.far[home].takes = false; /* what was there is lost */
-    all[n++] = call(&r);
-    assert_int_equal(r.here_count, 5);
-    r.served_here = r.fn.revision;
-    r.far[home].takes = true;
-    all[n++] = call(&r);
-    assert_int_equal(r.here_count, 6);
-    assert_int_equal(invokers_function_peak_bytes(r.f, &r.fn),
-                     (int64_t)r.fn.revision * (HOSTS - 1));
-    free_calls(&r, all, n);
-    teardown(&r);
-}
-
 static void test_alone_it_is_our_own(void **state)
 {
     struct rig r;
@@ -389,8 +301,6 @@ int main(void)
         cmocka_unit_test(test_patience_ends),
         cmocka_unit_test(test_tags),
         cmocka_unit_test(test_one_with_a_limit_is_on_one_host),
-        cmocka_unit_test(test_a_trial_stays_where_it_is),
-        cmocka_unit_test(test_images_are_asked_of_one_host),
         cmocka_unit_test(test_a_trial_stays_where_it_is),
         cmocka_unit_test(test_images_are_asked_of_one_host),
         cmocka_unit_test(test_alone_it_is_our_own),
