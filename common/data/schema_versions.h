@@ -8,7 +8,7 @@
 #define NR_SCHEMA_META 12   /* fnmanager/registry/schema.c */
 #define NR_SCHEMA_CALLS 4   /* controller/recovery.c */
 #define NR_SCHEMA_SCALING 2 /* scaler/store.c */
-#define NR_SCHEMA_FLEET 1   /* controller/fleet_store.c */
+#define NR_SCHEMA_FLEET 2   /* controller/fleet_store.c */
 
 /* For a list of steps that ends with NULL. */
 #define NR_SCHEMA_CHECK(steps, number)                                                             \
