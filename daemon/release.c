@@ -23,7 +23,7 @@
 #include "ports/preenv.h"
 
 enum {
-    HELLO_MS = 10000,    /* to say who it is */
+    HELLO_MS = 5000,     /* to say who it is */
     PREPARE_MS = 600000, /* from then on to ask */
     STEP_MS = 2,
     SHORT_MS =

@@ -722,11 +722,10 @@ def test_no_call_over_tls_fails(tmp_path):
         idle.call(0)
         for t in threads:
             t.start()
-        more(50)
-        for _ in range(2):
-            before = take_over(own)
-            more(50)
-            ended(before)
+        more(30)
+        before = take_over(own)
+        more(30)
+        ended(before)
         assert wrong == []
         idle.socket.settimeout(60 * SLOW)
         assert idle.socket.recv(1) == b"", "it was told: close_notify, and no reset"
