@@ -379,7 +379,7 @@ static void a_disk_that_is_behind_slows_callers_down(void **state)
     fakes_turns(f, 100);
     int at_once = f->replies;
     fakes_disk_stands(false);
-    assert_int_equal(at_once, 16);
+    assert_int_equal(at_once, 8);
     fakes_until(f, &f->replies, 64);
     assert_int_equal(f->last_status, 200);
     nr_auto_free char *count = fakes_ask(f, QUERY_LIST, "", true, &err);
