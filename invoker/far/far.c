@@ -315,7 +315,8 @@ bool far_is_roomy(const struct far *f)
 static const char *why_not(const struct far *f, bool warm)
 {
     if (f->link == NULL)
-        return "it is not connected";
+        return f->draining ? "it is not connected; it is drained when it is back"
+                           : "it is not connected";
     if (f->cordoned)
         return f->draining ? "it is being drained" : "it is cordoned";
     if (f->leaving)

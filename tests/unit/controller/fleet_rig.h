@@ -63,6 +63,8 @@ extern struct rig *the;
 char *text(const char *s);
 /* It has done what it was asked with a callback: an account is forgotten, it is drained. */
 void pay(struct far *f);
+/* What had not started there comes back from inside. */
+void bounce_all(struct far *f);
 /* Opens one in the rig's folder, and its listener; as after a restart when there was one. */
 void open_fleet(struct rig *r, bool local, const char *listen);
 void close_fleet(struct rig *r);

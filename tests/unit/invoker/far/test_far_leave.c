@@ -59,6 +59,7 @@ static void test_drain(void **state)
     far_drain(owner.f, on_drained, NULL);
     peer_hang_up();
     assert_int_equal(owner.drained, 1);
+    assert_string_equal(far_why_not(owner.f), "it is not connected; it is drained when it is back");
     (void)join(OTHER_SESSION);
     (void)hear(WIRE_DRAIN);
     assert_string_equal(far_why_not(owner.f), "it is being drained");
