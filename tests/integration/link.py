@@ -20,7 +20,7 @@ TYPES = {"PING": 1, "PONG": 2, "HELLO": 16, "WANT_CODE": 17, "CLAIM": 18, "ANSWE
          "EVENT": 24, "FORGOTTEN": 25, "WANT_AUTH": 26, "LEAVING": 27, "WELCOME": 64, "REFUSED": 65, "FUNCTION": 66, "RUN": 67,
          "CLAIMED": 68, "CUT": 69, "DONE": 70, "CODE": 71, "FORGET": 72, "FORGET_ACCOUNT": 74, "CORDON": 78, "DRAIN": 79}
 NAMES = {number: name for name, number in TYPES.items()}
-MORE = 2
+MORE, ON = 2, 8
 PART = 256 << 10
 BOUND = b'{"greeting":"moin"}'
 
@@ -40,6 +40,7 @@ class Link:
         self.sock = sock
         self.frames = queue.Queue()
         self.reports = []
+        self.naming, self.named = [], None
         self.lock = threading.Lock()
         threading.Thread(target=self.read, daemon=True).start()
 
@@ -60,11 +61,20 @@ class Link:
                 if frame.name == "PING":
                     self.send("PONG", frame.call)
                 elif frame.name == "REPORT":
-                    self.reports.append(frame.meta)
+                    self.take_report(frame)
                 elif frame.name not in ("PONG", "EVENT"):
                     self.frames.put(frame)
         except (OSError, ValueError):
             self.frames.put(None)
+
+    def take_report(self, frame):
+        """The calls that wait there are named in all frames of one."""
+        self.naming += [n for n, in struct.iter_unpack("<Q", frame.raw)]
+        if not frame.flags & MORE:
+            if frame.flags & ON:
+                self.named = self.naming
+            self.naming = []
+        self.reports.append(frame.meta)
 
     def send(self, name, call=0, meta=None, raw=b"", flags=0):
         text = json.dumps(meta).encode() if meta is not None else b""

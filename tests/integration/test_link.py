@@ -129,6 +129,29 @@ def test_another_controller_and_a_drain(controller, invoker):
     v.stop()
 
 
+def test_what_waits_is_named(controller, invoker):
+    """A call that waits because all slots are in use is named in each report, until it asks for its claim."""
+    invoker("far-d")
+    link = controller.accept()
+    image = next(i for i in link.welcome()["images"] if "/python:" in i)
+    within(20, "a report names nothing", lambda: link.named == [])
+    code = link.function(1, SLEEPS, image, instances=1)
+    link.run(1, 1, s=600)
+    link.give_code(code)
+    link.grant(1)
+    link.run(2, 1, s=0)
+    within(20, "the second one is named", lambda: link.named == [2])
+    link.send("CUT", 1, {"err": -24, "why": "enough"})
+    assert link.next("ANSWER").call == 1
+    while (frame := link.frames.get(timeout=60 * SLOW)).name != "CLAIM":
+        assert frame.call == 1 and frame.name in ("LOGS", "END"), frame.name
+    link.send("DONE", 1)
+    assert frame.call == 2
+    within(20, "nothing waits any more", lambda: link.named == [])
+    link.send("CLAIMED", 2)
+    assert link.outcome(2)[0] == {"slept": 0}
+
+
 @pytest.fixture
 def certificate():
     """A context and the pin of its key."""
