@@ -183,7 +183,7 @@ def test_who_calls_before_anybody_has_joined_waits_for_him(fleet):
 
 
 def test_a_thousand_calls_are_spread(fleet):
-    functions = [f"spread{n}" for n in range(6)]
+    functions = [f"spread{n}" for n in range(18)]  # so many that their homes are spread, too
     for function in functions:
         fleet.put(function, SLEEPS)
     before = fleet.placed()
