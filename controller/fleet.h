@@ -115,11 +115,13 @@ void fleet_bounced(void *arg, struct far *far, struct activation *a);
 
 /* ---- fleet_store.c: fleet.db ------------------------------------------------------------------------------------ */
 
+/* Each writes what it is about and nothing else: of two changes on their way to the disk none brings back what the other one took away. */
 enum fleet_row {
     FLEET_PUT,
     FLEET_DELETE,
     FLEET_TOLD,
     FLEET_CAME,
+    FLEET_CORDON,
     FLEET_DRAINED,
     FLEET_OWE,
     FLEET_PAID
@@ -134,9 +136,9 @@ struct fleet_write {
     struct invokers *fleet;
     enum fleet_row row;
     char name[INVOKER_NAME_BYTES];
-    char *account;  /* FLEET_OWE, FLEET_PAID: made, given */
-    bool has_token; /* this and the next of FLEET_PUT */
-    enum fleet_cordon cordon;
+    char *account;            /* FLEET_OWE, FLEET_PAID: made, given */
+    enum fleet_cordon cordon; /* FLEET_CORDON */
+    bool has_token;           /* this and the next of FLEET_PUT */
     unsigned char token[NR_SHA256_BYTES];
     int64_t added_ms;   /* FLEET_DELETE: now */
     char *given, *told; /* made, given; or NULL */

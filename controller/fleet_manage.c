@@ -190,10 +190,21 @@ static void make_token(struct change *x, struct fleet_write *w)
     w->has_token = true;
 }
 
+static const struct {
+    enum fleet_row row;
+    enum fleet_cordon cordon;
+} writes[] = {
+    [INVOKERS_ADD] = {.row = FLEET_PUT},
+    [INVOKERS_REMOVE] = {.row = FLEET_DELETE},
+    [INVOKERS_CORDON] = {FLEET_CORDON, FLEET_CORDONED},
+    [INVOKERS_UNCORDON] = {FLEET_CORDON, FLEET_TAKES},
+    [INVOKERS_DRAIN] = {FLEET_CORDON, FLEET_DRAINING},
+};
+
 void invokers_post(struct invokers *f, struct invokers_call *c)
 {
     struct fleet_host *h = fleet_host_find(f, c->name);
-    struct fleet_write w = {.row = c->op == INVOKERS_REMOVE ? FLEET_DELETE : FLEET_PUT};
+    struct fleet_write w = {.row = writes[c->op].row, .cordon = writes[c->op].cordon};
 
     nr_buf_init(&c->reply, REPLY_MAX_BYTES);
     if (judge(f, c, h) < 0 || (c->op == INVOKERS_ADD && read_body(c, &w.given, &c->err) < 0)) {
@@ -206,15 +217,10 @@ void invokers_post(struct invokers *f, struct invokers_call *c)
     memcpy(x->name, c->name.p, c->name.n);
     memcpy(w.name, x->name, sizeof(w.name));
     w.added_ms = h && c->op != INVOKERS_REMOVE ? h->added_ms : nr_wall_ms();
-    w.cordon = cordon_of(h, c->op);
     if (c->op == INVOKERS_ADD) {
         make_token(x, &w);
-    } else if (h) {
-        w.has_token = h->has_token;
-        memcpy(w.token, h->token, sizeof(w.token));
-        w.given = nr_strdup(h->given);
+        w.told = h ? nr_strdup(h->told) : NULL;
     }
-    w.told = h ? nr_strdup(h->told) : NULL;
     w.done = on_changed;
     w.arg = x;
     fleet_write(f, &w);

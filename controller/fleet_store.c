@@ -117,15 +117,14 @@ static int put_host(sqlite3 *db, const struct fleet_write *w)
 {
     sqlite3_stmt *s = nr_db_prepare(
         db, "INSERT INTO invokers (name, token, cordoned, added_ms, given, told)"
-            " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (name) DO UPDATE SET token = ?2,"
-            " cordoned = ?3, added_ms = ?4, given = ?5, told = ?6");
+            " VALUES (?1, ?2, 0, ?4, ?5, ?6) ON CONFLICT (name) DO UPDATE SET token = ?2,"
+            " added_ms = ?4, given = ?5, told = ?6");
 
     if (s == NULL)
         return NR_EIO;
     nr_db_bind_text(s, 1, nr_str_of(w->name));
     if (w->has_token)
         nr_db_bind_blob(s, 2, (struct nr_str){(const char *)w->token, sizeof(w->token)});
-    (void)sqlite3_bind_int(s, 3, (int)w->cordon);
     (void)sqlite3_bind_int64(s, 4, w->added_ms);
     nr_db_bind_text(s, 5, nr_str_of(w->given));
     nr_db_bind_text(s, 6, nr_str_of(w->told));
@@ -144,6 +143,9 @@ static sqlite3_stmt *prepare(sqlite3 *db, enum fleet_row row)
                                  " SELECT ?1, 0, ?3, '{}', ?2"
                                  " WHERE NOT EXISTS (SELECT 1 FROM removed WHERE name = ?1)"
                                  " ON CONFLICT (name) DO UPDATE SET told = ?2");
+    case FLEET_CORDON: /* of one that is being drained it changes nothing */
+        return nr_db_prepare(db, "UPDATE invokers SET cordoned = ?3 WHERE name = ?1"
+                                 " AND NOT (cordoned = 2 AND ?3 = 1)");
     case FLEET_DRAINED:
         return nr_db_prepare(db, "UPDATE invokers SET cordoned = 1 WHERE name = ?1"
                                  " AND cordoned = 2");
@@ -211,6 +213,8 @@ static int run(sqlite3 *db, struct nr_db_job *job)
         nr_db_bind_text(s, 2, nr_str_of(w->account ? w->account : w->told));
     if (w->row == FLEET_CAME)
         (void)sqlite3_bind_int64(s, 3, w->added_ms);
+    else if (w->row == FLEET_CORDON)
+        (void)sqlite3_bind_int(s, 3, (int)w->cordon);
     return nr_db_err(sqlite3_step(s));
 }
 

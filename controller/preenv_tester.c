@@ -15,7 +15,9 @@ struct tester {
     struct nr_loop *loop;
     struct invokers *fleet;
     struct controller *controller; /* NULL: no records are there */
-    _Atomic bool stopped;
+    pthread_mutex_t
+        lock; /* of stopped, and of posting: what is posted before the stop is read while the fleet is there */
+    bool stopped;
 };
 
 static struct tester *tester_of(struct preenv_tester *t)
@@ -65,6 +67,18 @@ static void on_question(struct nr_mail *m)
     question_unref(q);
 }
 
+/* Posts q unless we stop; false: nobody will read it. */
+static bool post(struct tester *t, struct question *q)
+{
+    pthread_mutex_lock(&t->lock);
+    bool stopped = t->stopped;
+
+    if (!stopped)
+        nr_mailbox_post(t->loop, &q->mail);
+    pthread_mutex_unlock(&t->lock);
+    return !stopped;
+}
+
 /* fn: shared, given; NULL is fine. ret_engine: NULL, or ENGINE_BYTES. The peak; -1: no answer came in time, or there is none. */
 static int64_t ask(struct tester *t, struct function *fn, char *ret_engine)
 {
@@ -76,9 +90,12 @@ static int64_t ask(struct tester *t, struct function *fn, char *ret_engine)
     atomic_init(&q->refs, 2);
     pthread_mutex_init(&q->lock, NULL);
     nr_mono_cond_init(&q->come);
-    nr_mailbox_post(t->loop, &q->mail);
+    bool posted = post(t, q);
+
+    if (!posted)
+        question_unref(q); /* the loop's */
     pthread_mutex_lock(&q->lock);
-    while (!q->answered && pthread_cond_timedwait(&q->come, &q->lock, &until) == 0)
+    while (posted && !q->answered && pthread_cond_timedwait(&q->come, &q->lock, &until) == 0)
         continue;
     int64_t bytes = q->peak_bytes;
 
@@ -95,7 +112,7 @@ static void tester_production(struct preenv_tester *port, struct function *f, in
     struct tester *t = tester_of(port);
 
     *ret = (struct preenv_production){.peak_mb = -1};
-    if (t->controller == NULL || t->stopped)
+    if (t->controller == NULL)
         return;
     query_production(t->controller, f, since_ms, ret);
     int64_t bytes = ret->calls > 0 ? ask(t, function_ref(f), NULL) : -1;
@@ -113,8 +130,7 @@ static void tester_place(struct preenv_tester *port, struct nr_buf *out)
     struct tester *t = tester_of(port);
     char engine[ENGINE_BYTES] = "";
 
-    if (!t->stopped)
-        (void)ask(t, NULL, engine);
+    (void)ask(t, NULL, engine);
     nr_buf_adds(out, "\"engine\":");
     nr_buf_json(out, nr_str_of(engine));
 }
@@ -130,6 +146,7 @@ struct preenv_tester *preenv_tester_open(struct nr_loop *loop, struct invokers *
                                      .place = tester_place,
                                      .cores = node->cores,
                                      .memory_max_mb = node->memory_max_mb};
+    pthread_mutex_init(&t->lock, NULL);
     t->loop = loop;
     t->fleet = f;
     return &t->port;
@@ -137,12 +154,21 @@ struct preenv_tester *preenv_tester_open(struct nr_loop *loop, struct invokers *
 
 void preenv_tester_stop(struct preenv_tester *port)
 {
-    if (port)
-        tester_of(port)->stopped = true;
+    if (port == NULL)
+        return;
+    struct tester *t = tester_of(port);
+
+    pthread_mutex_lock(&t->lock);
+    t->stopped = true;
+    pthread_mutex_unlock(&t->lock);
 }
 
 void preenv_tester_close(struct preenv_tester *port)
 {
-    if (port)
-        free(tester_of(port));
+    if (port == NULL)
+        return;
+    struct tester *t = tester_of(port);
+
+    pthread_mutex_destroy(&t->lock);
+    free(t);
 }

@@ -130,7 +130,7 @@ static void on_containers_gone(void *arg)
 {
     struct daemon *d = arg;
 
-    d->left_some = d->invoker && invoker_left(d->invoker) > 0;
+    d->left_some = d->left_some || (d->invoker && invoker_left(d->invoker) > 0);
     if (d->sampler)
         sampler_tell(d->sampler, NULL, NULL);
     nr_deadline_cancel(&d->tell);

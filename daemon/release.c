@@ -407,7 +407,7 @@ static void release_tick(struct release *r)
             kill_peer(r);
             return;
         }
-        if (!r->serves)
+        if (!r->serves && !r->hurried)
             replace(r);
         stop_watching(r);
         forget_peer(r);
@@ -601,6 +601,10 @@ bool release_hurry(struct release *r)
            (long long)controller_running(d->controller), (long long)d->options.drain_s);
     if (r->stage >= ENDS && !r->calls_done)
         controller_drain(d->controller, (uint64_t)d->options.drain_s * 1000, on_calls_done, r);
+    if (r->stage < FINISHES &&
+        r->peer_pidfd >=
+            0) /* who asks for a stop means the platform: that process obeys when its start is through */
+        (void)syscall(SYS_pidfd_send_signal, r->peer_pidfd, SIGTERM, NULL, 0);
     return true;
 }
 

@@ -141,8 +141,8 @@ int place_find_run(struct daemon *d, struct nr_err *err)
 
 void place_leave_run(const struct daemon *d)
 {
-    if (d->handed || !d->locked || endings_any(d->endings))
-        return; /* another process lives there */
+    if (d->handed || !d->locked || endings_any(d->endings) || (d->failed && d->takeover))
+        return; /* another process lives there, or takes this one's place */
     if (d->options.run == NULL && !d->options.keep_containers)
         (void)nr_dir_remove(d->run, NULL);
 }

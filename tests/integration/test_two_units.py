@@ -246,6 +246,10 @@ def test_neither_opens_what_is_the_others(units):
         assert may(API, path) and not may(INVOKER, path), path
     for path in (units.state, units.folder / "etc" / "invoker.conf", *kept):
         assert may(INVOKER, path) and not may(API, path), path
+    # with the capabilities that narae-invoker has file modes hide nothing: there it is the sandbox
+    hidden = {user: set(re.findall(r"-(/\S+)", setting(user, "InaccessiblePaths"))) for user in UNITS}
+    assert hidden[INVOKER] >= {"/var/lib/narae", "/var/lib/narae-keys", "/etc/narae/naraed.conf"}
+    assert hidden[API] >= {"/run/docker.sock", "/var/lib/docker", "/run/containerd", "/var/lib/narae-invoker"}
 
 
 def test_another_user_joins_as_no_invoker(units):

@@ -310,6 +310,19 @@ signal.pause()
 """
 
 
+# Asks to take over, and waits.
+ASKER = STRANGER[:STRANGER.index("comer.take()")] + """
+comer.socket.send(b"ask")
+print("asks", flush=True)
+signal.pause()
+"""
+
+
+def started(script, own):
+    return subprocess.Popen(["python3", "-c", script, os.path.dirname(os.path.abspath(__file__)), own.folder], stdout=subprocess.PIPE,
+                            env={**os.environ, "NARAE_BUILD": str(BUILD)})
+
+
 def goes_on(own, start):
     """Who was put in the place of one that did not serve is own.process from then on."""
     def look():
@@ -325,8 +338,7 @@ def test_one_that_took_over_and_does_not_serve_is_ended_first(served):
     """It has the folder: nobody else may get it before its end is certain."""
     own, before = served, served.process
     start = own.log.stat().st_size
-    comer = subprocess.Popen(["python3", "-c", STRANGER, os.path.dirname(os.path.abspath(__file__)), own.folder], stdout=subprocess.PIPE,
-                             env={**os.environ, "NARAE_BUILD": str(BUILD)})
+    comer = started(STRANGER, own)
     assert comer.stdout.readline() == b"has it\n"
     goes_on(own, start)
     assert comer.wait(timeout=60 * SLOW) == -signal.SIGKILL
@@ -349,22 +361,23 @@ def test_who_says_nothing_does_not_hold_the_door(served):
 
 
 def test_two_signals_while_it_lets_go_end_it(tmp_path):
+    """And who comes is told to stop, too: a signal is meant for the platform."""
     own = Platform(tmp_path, "--stems=off")
     try:
         own.start()
-        comer = Comer(own)
-        assert comer.greet().startswith("listening")
         with socket.create_connection(("127.0.0.1", own.port)) as half:  # has begun: it is waited for
             half.sendall(b"GET /healthz HTTP/1.1\r\n")
             within(30, "it was read", lambda: own.request("GET", "/healthz", auth=None).status == 200)
-            comer.socket.send(b"ask")
+            comer = started(ASKER, own)
+            assert comer.stdout.readline() == b"asks\n"
             within(30, "it lets go", lambda: "takes over" in own.said(), every=0.001)
             own.process.send_signal(signal.SIGTERM)
             within(30, "the first one is heard", lambda: "a second one ends at once" in own.said(), every=0.001)
             own.process.send_signal(signal.SIGTERM)
             assert own.wait() == 1
         assert "stopping now" in own.said()
-        comer.socket.close()
+        assert comer.wait(timeout=60 * SLOW) == -signal.SIGTERM
+        comer.stdout.close()
         own.start()
     finally:
         own.discard()

@@ -122,6 +122,44 @@ static void test_an_account_leaves(void **state)
     teardown(&r);
 }
 
+static void on_crossed(struct invokers_call *c)
+{
+    *(bool *)c->owner = true;
+}
+
+/* Two changes of a name are on their way to the disk: neither brings back what the other one took away. */
+static void test_changes_that_cross(void **state)
+{
+    struct rig r;
+    bool done[2] = {false, false};
+    struct invokers_call first = {.op = INVOKERS_REMOVE,
+                                  .name = NR_STR("one"),
+                                  .done = on_crossed,
+                                  .owner = &done[0]},
+                         second = {.op = INVOKERS_CORDON,
+                                   .name = NR_STR("one"),
+                                   .done = on_crossed,
+                                   .owner = &done[1]};
+
+    (void)state;
+    setup(&r);
+    open_fleet(&r, false, "127.0.0.1:0");
+    join(&r, 0);
+    invokers_post(r.f, &first);
+    invokers_post(r.f, &second);
+    while (!done[0] || !done[1])
+        (void)uv_run(&r.loop.uv, UV_RUN_ONCE);
+    assert_int_equal(first.err.code, 0);
+    assert_int_equal(second.err.code, NR_ENOENT);
+    nr_buf_fini(&first.reply);
+    nr_buf_fini(&second.reply);
+    close_fleet(&r);
+    open_fleet(&r, false, "127.0.0.1:0");
+    assert_int_equal(r.f->host_count, 0);
+    assert_int_equal(r.f->removed_count, 1);
+    teardown(&r);
+}
+
 static void test_tokens(void **state)
 {
     struct nr_err err = {0};
@@ -321,6 +359,7 @@ int main(void)
         cmocka_unit_test(test_wishes_follow_the_hosts),
         cmocka_unit_test(test_an_account_leaves),
         cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_changes_that_cross),
         cmocka_unit_test(test_a_removed_name_stays_out),
         cmocka_unit_test(test_a_drain_holds),
         cmocka_unit_test(test_the_certificate_is_loaded_again),
