@@ -71,8 +71,9 @@ int image_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     struct nr_str whose =
         is_admin(call) ? (struct nr_str){NULL, 0} : nr_str_of(call->account->name);
     nr_auto_json json_t *all = NULL;
-    nr_auto_json json_t *here = pins_here(m);
+    nr_auto_json json_t *here = NULL;
     nr_auto_json json_t *out = json_pack("{s:[]}", "images");
+    /* in the order in which an image goes from one to the next: what arrives meanwhile is told by one of them at least, and never as missing */
     nr_auto_json json_t *pulls = images_pulls(m, whose);
     json_t *list = json_object_get(out, "images"), *image;
     const char *pin;
@@ -81,6 +82,7 @@ int image_list(struct fnmanager *m, struct fn_call *call, uint64_t *ret_old)
     *ret_old = 0;
     if (r < 0)
         return nr_err_set(&call->err, r, "%s", TEXT_INTERNAL);
+    here = pins_here(m);
     json_object_foreach(all, pin, image)
         (void)json_array_append_new(list, one_image(pin, image, here));
     (void)json_array_extend(list, pulls);

@@ -292,7 +292,7 @@ class Comer:
             assert words in ("connections", "untouched")
 
 
-# Takes over as test_upgrade.Comer does, has the folder's lock, says that it has, closes its socket, and does nothing more.
+# Takes over as test_upgrade.Comer does, has the folder's lock, says that it has, closes its socket (then it is ended), and does nothing more.
 STRANGER = """
 import fcntl, os, signal, sys
 sys.path.insert(0, sys.argv[1])
@@ -304,8 +304,8 @@ assert comer.greet().startswith("listening")
 comer.take()
 lock = open(own.data / "lock")
 fcntl.flock(lock, fcntl.LOCK_EX)
-comer.socket.close()
 print("has it", flush=True)
+comer.socket.close()
 signal.pause()
 """
 
